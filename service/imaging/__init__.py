@@ -1,0 +1,1 @@
+"""From bytes to a frame to the network's input, and from a heat map to a picture."""

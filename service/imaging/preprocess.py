@@ -1,0 +1,65 @@
+"""A frame becomes the network's input. Training and serving both come through here, so they cannot differ."""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.imaging.sector import Box, find_sector, whole
+
+
+class Preprocessing(BaseModel):
+    """How a frame becomes the network's input; stored in the model package, so that a model brings its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int = Field(ge=32, le=1024, description="Side S of the square network input, in pixels.")
+    crop: Literal["sector", "none"] = Field(description="Cut the frame to its insonated sector first, or do not.")
+
+
+def choose_crop(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> Box:
+    """The box of `pixels` [H, W] that the network sees."""
+    return find_sector(pixels) if preprocessing.crop == "sector" else whole(pixels)
+
+
+def fit(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Fit a grey picture into a black square, its aspect kept, centred.
+
+    Area averaging shrinks, linear interpolation enlarges: on speckle the two differ by several grey levels, which is
+    why nobody but this function resizes for the network.
+
+    Parameters
+    ----------
+    pixels
+        uint8 [H, W].
+    size
+        The side S of the square.
+
+    Returns
+    -------
+    uint8 [S, S]
+    """
+    box = placement(*pixels.shape, size)
+    shrink = size < max(pixels.shape)
+    resized = cv2.resize(
+        pixels, (box.width, box.height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    )
+    square = np.zeros((size, size), np.uint8)
+    square[box.top : box.bottom, box.left : box.right] = resized
+    return square
+
+
+def placement(height: int, width: int, size: int) -> Box:
+    """Where `fit` puts a picture of `height` x `width` in the square of side `size`."""
+    scale = size / max(height, width)
+    fitted_width, fitted_height = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (size - fitted_width) // 2, (size - fitted_height) // 2
+    return Box(left, top, left + fitted_width, top + fitted_height)
+
+
+def prepare(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> tuple[NDArray[np.uint8], Box]:
+    """Crop a grey frame uint8 [H, W] and fit it: the network's input uint8 [S, S], and the crop it shows."""
+    crop = choose_crop(pixels, preprocessing)
+    return fit(crop.cut(pixels), preprocessing.size), crop

@@ -1,0 +1,1 @@
+"""The model package, the ONNX Runtime sessions and the pool they run in."""
