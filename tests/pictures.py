@@ -14,9 +14,9 @@ def speckle(height: int = 60, width: int = 80, seed: int = 0) -> NDArray[np.uint
     """A smooth random grey frame, uint8 [H, W], so that lossy formats stay close to it."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:height, 0:width]
-    waves = sum(
-        np.sin(rows * rng.uniform(0.05, 0.2) + columns * rng.uniform(0.05, 0.2) + rng.uniform(0, 6)) for _ in range(5)
-    )
+    waves = np.zeros((height, width))
+    for _ in range(5):
+        waves += np.sin(rows * rng.uniform(0.05, 0.2) + columns * rng.uniform(0.05, 0.2) + rng.uniform(0, 6))
     return np.clip(128 + 24 * waves, 0, 255).astype(np.uint8)
 
 
@@ -38,9 +38,9 @@ def png_chunk(name: bytes, body: bytes) -> bytes:
 
 
 def png_bomb(width: int = 60_000, height: int = 60_000) -> bytes:
-    """A PNG of 60,000 x 60,000 black pixels in few bytes of header, cut off after its first rows."""
+    """A PNG of 60,000 x 60,000 black pixels by its header, cut off after its first rows."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    body = zlib.compress(bytes((width + 1) * 8))
+    body = zlib.compress(bytes(2**20))
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", body) + png_chunk(b"IEND", b"")
 
 
