@@ -1,0 +1,54 @@
+# The image of the service: no compiler, no torch, no pip of its own; one venv, one model package, one user.
+# To pin the base by digest: docker build --build-arg PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:...
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+RUN python3 -m venv --without-pip /opt/fetal-planes
+
+COPY requirements/service.txt requirements/package.txt requirements/
+# What is deleted is never imported by a server: test suites, converters, and a second copy of ONNX Runtime for C.
+RUN pip install --require-hashes --only-binary :all: -r requirements/package.txt \
+    && pip --python /opt/fetal-planes/bin/python3 install --require-hashes --only-binary :all: \
+        -r requirements/service.txt \
+    && find /opt/fetal-planes/lib -type d -path '*/numpy/*' -name tests -prune -exec rm -rf {} + \
+    && find /opt/fetal-planes/lib -type d -path '*/onnxruntime/*' \
+        \( -name transformers -o -name quantization -o -name tools \) -prune -exec rm -rf {} + \
+    && find /opt/fetal-planes/lib -path '*/onnxruntime/capi/*' -name 'libonnxruntime.so.*' -delete
+
+COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY model_build model_build
+COPY service service
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+    && pip --python /opt/fetal-planes/bin/python3 install --no-deps --no-index /wheels/*.whl
+
+
+FROM ${PYTHON_IMAGE}
+ARG PYTHON_IMAGE
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="fetal-planes" \
+      org.opencontainers.image.description="Sorts obstetric ultrasound stills into standard planes. Research use only." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
+
+RUN groupadd --gid 10001 fetal-planes \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \
+        --shell /usr/sbin/nologin fetal-planes
+COPY --from=build /opt/fetal-planes /opt/fetal-planes
+
+ENV PATH=/opt/fetal-planes/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+USER 10001:10001
+WORKDIR /
+EXPOSE 8000
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-Ic", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/ready', timeout=4)"]
+ENTRYPOINT ["fetal-planes"]
+CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]

@@ -1,0 +1,56 @@
+# Shortcuts for the commands in README.md; `make` alone lists them.
+VENV ?= .venv
+BIN := $(VENV)/bin
+IMAGE ?= fetal-planes
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py)
+REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test lint lock image up container-test clean
+
+help: ## List these targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+serve: $(VENV)/.service ## Install the service and serve on 127.0.0.1:8000
+	$(BIN)/fetal-planes serve
+
+test: $(VENV)/.test ## Install everything and run all tests
+	$(BIN)/pytest
+
+lint: $(VENV)/.test ## Run the linter, the formatter's check and the type checker
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+$(VENV)/.service: requirements/service.txt pyproject.toml
+	python3 -m venv $(VENV)
+	$(BIN)/pip install -r requirements/service.txt
+	$(BIN)/pip install --no-deps -e .
+	touch $@
+
+$(VENV)/.test: requirements/test.txt pyproject.toml
+	python3 -m venv $(VENV)
+	$(BIN)/pip install --no-deps -r requirements/test.txt
+	$(BIN)/pip install torch==2.13.0
+	$(BIN)/pip install --no-deps -e .
+	touch $@
+
+lock: ## Resolve the hash-locked requirements anew (needs uv)
+	uv pip compile -q pyproject.toml -o requirements/service.txt
+	uv pip compile -q pyproject.toml --extra build --extra test -c requirements/service.txt -o requirements/test.txt
+	python3 -c "import tomllib; \
+	  print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
+	  | uv pip compile -q - -o requirements/package.txt
+
+image: ## Build the image
+	docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .
+
+up: ## Build the image and serve it on 127.0.0.1:8000
+	docker compose up --build
+
+container-test: $(VENV)/.test ## Build the image and drive the composed service
+	$(BIN)/pytest tests/container
+
+clean: ## Remove what the targets above made
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
+	find service model_build tests -name __pycache__ -prune -exec rm -rf {} +
