@@ -38,7 +38,7 @@ LABEL org.opencontainers.image.title="fetal-planes" \
       org.opencontainers.image.base.name="${PYTHON_IMAGE}"
 
 RUN groupadd --gid 10001 fetal-planes \
-    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \
+    && useradd --no-log-init --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \
         --shell /usr/sbin/nologin fetal-planes
 COPY --from=build /opt/fetal-planes /opt/fetal-planes
 

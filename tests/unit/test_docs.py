@@ -1,0 +1,94 @@
+"""The documentation says what the code does: commands exist, links lead somewhere, tables are the code's own."""
+
+import itertools
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from service import errors
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+ELSEWHERE = {"curl", "docker", "python3"}  # what the pages take as present
+
+
+def shell_commands(page: Path) -> list[list[str]]:
+    """Every simple command of the page's `sh` blocks, as words."""
+    commands = []
+    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            while words:
+                end = next((i for i, word in enumerate(words) if word in {"&&", "|", ";"}), len(words))
+                commands.append(words[:end])
+                words = words[end + 1 :]
+    return [command for command in commands if command]
+
+
+COMMANDS = [(page.name, command) for page in PAGES for command in shell_commands(page)]
+
+
+def readme_line(ending: str) -> str:
+    (line,) = re.findall(rf"^python3 -m venv .*{re.escape(ending)}$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    return str(line)
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS, ids=lambda value: value if isinstance(value, str) else value[0])
+def test_every_command_in_the_docs_is_real(page: str, command: list[str]) -> None:
+    words = [word for word in command if not re.fullmatch(r"[A-Z_]+=\S*", word)]  # variables set for the command
+    program = words[0].removeprefix(".venv/bin/")
+    if program == "make":
+        assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE) for target in words[1:])
+    elif program in SCRIPTS:
+        assert subcommand_exists(program, words[1])
+    else:
+        assert program in ELSEWHERE | {"pip", "pytest"}
+    for before, word in itertools.pairwise(words):
+        if before == "-r":
+            assert (ROOT / word).is_file()
+
+
+def subcommand_exists(script: str, verb: str) -> bool:
+    module, function = SCRIPTS[script].split(":")
+    program = f"import sys; from {module} import {function}; sys.argv[:] = ['{script}', *sys.argv[1:]]; {function}()"
+    arguments = [verb] if verb == "--help" else [verb, "--help"]
+    return subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True).returncode == 0
+
+
+def test_make_does_what_the_readme_says() -> None:
+    makefile = (ROOT / "Makefile").read_text().replace("$(BIN)", ".venv/bin").replace("$(VENV)", ".venv")
+    recipes = set(re.findall(r"^\t(.+)$", makefile, re.MULTILINE))
+    for line in (readme_line("fetal-planes serve"), readme_line("pytest")):
+        assert set(line.split(" && ")) <= recipes
+
+
+def test_ci_runs_the_command_of_the_readme() -> None:
+    pattern = r"command=\$\(grep -m1 '(.*)' README\.md\)"
+    found = re.search(pattern, (ROOT / ".ci" / "run").read_text())
+    assert found
+    first = next(line for line in (ROOT / "README.md").read_text().splitlines() if re.search(found[1], line))
+    assert first == readme_line("pytest")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+    assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    assert not [page for page in PAGES if page.name != "README.md" and f"{page.name})" not in index]
+
+
+def test_every_refusal_is_documented() -> None:
+    rows = [f"| {row.status:d} | `{row.code}` | {row.meaning} |" for row in errors.TABLE.values()]
+    page = (ROOT / "docs" / "errors.md").read_text().splitlines()
+    assert rows
+    assert [line for line in page if re.match(r"\| \d{3} ", line)] == rows
