@@ -2,7 +2,7 @@ import socket
 import time
 from collections.abc import Iterator
 
-import httpx
+import httpx2 as httpx
 import pytest
 
 from tests.container.engine import IMAGE, Engine, find_engine

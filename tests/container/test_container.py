@@ -3,7 +3,7 @@
 import json
 import time
 
-import httpx
+import httpx2 as httpx
 import pytest
 
 from tests.container.engine import IMAGE, Engine

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from service import errors
+from service.settings import SHIPPED_MODEL, Settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -92,3 +93,15 @@ def test_every_refusal_is_documented() -> None:
     page = (ROOT / "docs" / "errors.md").read_text().splitlines()
     assert rows
     assert [line for line in page if re.match(r"\| \d{3} ", line)] == rows
+
+
+def test_every_setting_is_documented() -> None:
+    prefix = Settings.model_config["env_prefix"]
+    shown = {None: "", SHIPPED_MODEL: f"`{SHIPPED_MODEL.relative_to(ROOT).as_posix()}`"}
+    rows = [
+        f"| `{prefix}{name.upper()}` | {shown.get(field.default, f'`{field.default}`')} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    page = (ROOT / "docs" / "settings.md").read_text().splitlines()
+    assert rows
+    assert [line for line in page if line.startswith(f"| `{prefix}")] == rows
