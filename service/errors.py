@@ -54,6 +54,11 @@ class Problem(Exception):  # noqa: N818 (the name that RFC 9457 gives it)
         """The stable `type` of this problem: a path of this service that describes it."""
         return f"/problems/{cls.code}"
 
+    @classmethod
+    def title(cls) -> str:
+        """The kind of problem, in words."""
+        return cls.code.replace("-", " ").capitalize()
+
 
 class MalformedRequest(Problem):
     """400: the request itself is wrong."""
@@ -73,14 +78,14 @@ class BadParameter(MalformedRequest):
     """400: a query parameter that does not exist, or a value that is not of its kind."""
 
     code = "bad-parameter"
-    meaning = "A query parameter is unknown, given twice, or its value is not of the kind that it takes."
+    meaning = "A query parameter is unknown, or its value is not of the kind that it takes."
 
 
 class NotFound(Problem):
     """404: no such path."""
 
     status, code = HTTPStatus.NOT_FOUND, "not-found"
-    meaning = "Nothing is served at this path."
+    meaning = "Nothing is to be found at this path."
 
 
 class MethodNotAllowed(Problem):

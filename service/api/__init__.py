@@ -1,0 +1,1 @@
+"""The HTTP interface: one small router a concern."""

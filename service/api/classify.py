@@ -1,0 +1,45 @@
+"""`POST /classify`: which plane does a frame show?"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.api.openapi import UPLOAD_PROBLEMS, problems
+from service.api.upload import BODY_IN_OPENAPI, read_upload
+from service.pipeline import Pipeline
+from service.schemas import Classification, classification
+from service.state import RequestId, RunningDep
+
+router = APIRouter()
+
+NOT_STORED = {"Cache-Control": "no-store"}  # the answer is about a patient
+
+
+class FrameQuery(BaseModel):
+    """Which frame of the upload."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    frame: int = Field(default=0, ge=0, description="Which frame of an animated or multi-page file, from 0.")
+
+
+@router.post(
+    "/classify",
+    summary="Name the two most probable planes of a frame",
+    response_model=Classification,
+    responses=problems(*UPLOAD_PROBLEMS),
+    openapi_extra=BODY_IN_OPENAPI,
+)
+async def classify(
+    request: Request, query: Annotated[FrameQuery, Query()], running: RunningDep, request_id: RequestId
+) -> Response:
+    """Read one frame and classify it. Where the model does not know, it says so in `abstain`."""
+    upload = await read_upload(request, running.pipeline.limits.max_bytes)
+    body = await running.pool.run(_answer, running.pipeline, upload, query.frame, request_id)
+    return Response(body, headers=NOT_STORED, media_type="application/json")
+
+
+def _answer(pipeline: Pipeline, upload: bytes, index: int, request_id: str) -> str:
+    result = pipeline.classify(upload, index=index)
+    return classification(result, pipeline.engine.package, request_id).model_dump_json()

@@ -1,0 +1,74 @@
+"""`POST /explain`: what in the frame speaks for a plane?"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import Field
+
+from service.api.accept import choose
+from service.api.classify import NOT_STORED, FrameQuery
+from service.api.openapi import UPLOAD_PROBLEMS, problems
+from service.api.upload import BODY_IN_OPENAPI, read_upload
+from service.errors import BadParameter, NoSuchPlane
+from service.imaging.overlay import PictureType
+from service.pipeline import Pipeline
+from service.schemas import ExplainedClassification, explained
+from service.state import RequestId, RunningDep
+
+router = APIRouter()
+
+_JSON = "application/json"
+_PICTURES: dict[str, PictureType] = {"image/jpeg": "image/jpeg", "image/png": "image/png"}
+_OFFERS = (_JSON, *_PICTURES)
+_PICTURE_SCHEMA = {"schema": {"type": "string", "format": "binary"}}
+
+
+class ExplainQuery(FrameQuery):
+    """Which frame, which plane, and whether with a picture."""
+
+    target: str | None = Field(default=None, description="The plane to explain; by default the first prediction.")
+    overlay: bool = Field(default=True, description="Whether the JSON holds the overlay; it is the costly part.")
+
+
+@router.post(
+    "/explain",
+    summary="Show the evidence for a plane",
+    response_model=ExplainedClassification,
+    responses={
+        **problems(*UPLOAD_PROBLEMS, NoSuchPlane),
+        200: {
+            "description": "The classification with its explanation; or, by `Accept`, the overlay itself.",
+            "content": dict.fromkeys(_PICTURES, _PICTURE_SCHEMA),
+            "headers": {
+                "X-Plane": {"description": "With a picture: the plane explained.", "schema": {"type": "string"}}
+            },
+        },
+    },
+    openapi_extra=BODY_IN_OPENAPI,
+)
+async def explain(
+    request: Request,
+    query: Annotated[ExplainQuery, Query()],
+    running: RunningDep,
+    request_id: RequestId,
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> Response:
+    """Classify one frame and compute the Grad-CAM of one plane's logit over it."""
+    picture_type = _PICTURES.get(choose(accept, _OFFERS))
+    if picture_type and not query.overlay:
+        raise BadParameter("`overlay=false` leaves nothing to send as a picture.")
+    upload = await read_upload(request, running.pipeline.limits.max_bytes)
+    return await running.pool.run(_answer, running.pipeline, upload, query, picture_type, request_id)
+
+
+def _answer(
+    pipeline: Pipeline, upload: bytes, query: ExplainQuery, picture_type: PictureType | None, request_id: str
+) -> Response:
+    headers = NOT_STORED | {"Vary": "Accept"}
+    result = pipeline.explain(upload, index=query.frame, target=query.target)
+    if picture_type:
+        picture = pipeline.draw(result, picture_type)
+        return Response(picture, headers=headers | {"X-Plane": result.target.id}, media_type=picture_type)
+    overlay = pipeline.draw(result, "image/jpeg") if query.overlay else None
+    answer = explained(result, pipeline.engine.package, request_id, overlay)
+    return Response(answer.model_dump_json(), headers=headers, media_type=_JSON)

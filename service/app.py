@@ -1,0 +1,51 @@
+"""Builds the ASGI application."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+
+from service import __version__
+from service.api import about, classify, docs, explain, health
+from service.api.openapi import describe
+from service.observability.middleware import RequestObserver
+from service.problems import install_handlers
+from service.settings import Settings
+from service.state import Service
+
+DESCRIPTION = (
+    "Sorts obstetric ultrasound stills into standard planes and shows the evidence. "
+    "**Research use only. Not a medical device.**"
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Make an app of its own: with its own model, threads and metrics, which live from its start-up to its shutdown."""
+    service = Service(settings)
+    app = FastAPI(
+        title="Fetal Planes",
+        version=__version__,
+        description=DESCRIPTION,
+        docs_url=None,  # the framework's page loads its scripts from a content network; ours needs none
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=partial(_lifespan, service),
+    )
+    app.state.service = service
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    install_handlers(app)
+    for router in (classify.router, explain.router, health.router, about.router, docs.router):
+        app.include_router(router)
+    app.add_middleware(RequestObserver, metrics=service.metrics)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(service: Service, app: FastAPI) -> AsyncIterator[None]:
+    await asyncio.to_thread(service.start)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(service.stop)

@@ -1,0 +1,154 @@
+"""The command `fetal-planes`: serve over HTTP, or classify and explain frames without a server."""
+
+import argparse
+import logging.config
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+from pydantic import ValidationError
+
+from service import __version__
+from service.app import create_app
+from service.errors import NotFound, Problem
+from service.imaging.overlay import PictureType
+from service.inference.cpus import pool_width
+from service.inference.engine import Engine
+from service.inference.package import PackageError, load_package
+from service.observability.logs import log_config
+from service.observability.request_id import new_request_id
+from service.pipeline import Pipeline
+from service.schemas import ProblemDetails, classification, explained
+from service.settings import Settings
+
+_PICTURES: dict[str, PictureType] = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command. The exit code: 0 well, 1 a frame was refused, 2 the command, settings or model are wrong."""
+    options = _parser().parse_args(arguments)
+    # Pillow warns of broken metadata in pictures that it reads all the same; the picture is all that counts here.
+    warnings.filterwarnings("ignore", module="PIL")
+    try:
+        settings = Settings() if options.model is None else Settings(model=options.model)
+        return int(options.run(options, settings))
+    except ValidationError as error:
+        return _fail(f"the settings are wrong: {error}")
+    except PackageError as error:
+        return _fail(f"the model package is refused: {error}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fetal-planes", description="Research use only. Not a medical device.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = _command(commands, "serve", _serve, "answer over HTTP")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+
+    classify = _command(commands, "classify", _classify, "name the planes of frames, one line of JSON each")
+    classify.add_argument("frames", nargs="+", metavar="FRAME", type=Path)
+
+    explain = _command(commands, "explain", _explain, "paint the evidence for a plane over a frame")
+    explain.add_argument("frame", metavar="FRAME", type=Path)
+    explain.add_argument("-o", "--output", required=True, type=_picture_path, metavar="FILE", help=".jpg or .png")
+    explain.add_argument("--target", metavar="PLANE", help="plane to explain (default: the first prediction)")
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Callable[[argparse.Namespace, Settings], int],
+    summary: str,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=summary, description=summary)
+    command.add_argument("--model", type=Path, metavar="FOLDER", help="model package (default: FETAL_PLANES_MODEL)")
+    command.set_defaults(run=run)
+    return command
+
+
+def _picture_path(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() not in _PICTURES:
+        raise argparse.ArgumentTypeError(f"{text} must end in {', '.join(_PICTURES)}")
+    return path
+
+
+def _serve(options: argparse.Namespace, settings: Settings) -> int:
+    load_package(settings.model)  # a bad package is told in one line, before a server is set up
+    config = log_config(settings.log_level)
+    logging.config.dictConfig(config)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=options.host,
+            port=options.port,
+            log_config=config,
+            access_log=False,  # the app writes its own lines, which never hold a query
+            server_header=False,
+        )
+    )
+    server.run()
+    return 0 if server.started else 2
+
+
+def _classify(options: argparse.Namespace, settings: Settings) -> int:
+    pipeline = _open_pipeline(settings)
+    refused = False
+    with ThreadPoolExecutor(pool_width(settings.workers).count) as threads:
+        for line, well in threads.map(partial(_classify_one, pipeline), options.frames):
+            refused |= not well
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+    return int(refused)
+
+
+def _classify_one(pipeline: Pipeline, path: Path) -> tuple[str, bool]:
+    request_id = new_request_id()
+    try:
+        result = pipeline.classify(_read(path))
+    except Problem as problem:
+        return ProblemDetails.of(problem, request_id).model_dump_json(), False
+    return classification(result, pipeline.engine.package, request_id).model_dump_json(), True
+
+
+def _explain(options: argparse.Namespace, settings: Settings) -> int:
+    pipeline = _open_pipeline(settings)
+    request_id = new_request_id()
+    try:
+        result = pipeline.explain(_read(options.frame), target=options.target)
+    except Problem as problem:
+        sys.stdout.write(ProblemDetails.of(problem, request_id).model_dump_json() + "\n")
+        return 1
+    try:
+        options.output.write_bytes(pipeline.draw(result, _PICTURES[options.output.suffix.lower()]))
+    except OSError as error:
+        return _fail(f"{options.output} cannot be written: {error.strerror}")
+    sys.stdout.write(explained(result, pipeline.engine.package, request_id, None).model_dump_json() + "\n")
+    return 0
+
+
+def _open_pipeline(settings: Settings) -> Pipeline:
+    return Pipeline(Engine(load_package(settings.model)), settings.limits)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotFound(f"The file cannot be read: {error.strerror}.") from error
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"fetal-planes: {message}\n")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

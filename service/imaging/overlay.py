@@ -1,0 +1,92 @@
+"""A heat map becomes a picture: the evidence painted over the frame it was found in."""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from service.imaging.preprocess import placement
+from service.imaging.sector import Box
+
+PictureType = Literal["image/jpeg", "image/png"]
+
+_STRENGTH = 0.65  # of the colour where the evidence is strongest; the tissue below must stay readable
+_JPEG_QUALITY = 85  # a full-size PNG costs more than the model, this a twentieth of it
+_PNG_COMPRESSION = 1
+
+
+def _premultiplied_colours() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Two look-up tables by heat 0..255: the colour to add, uint8 [256, 1, 3], and the grey's share, uint8 [256]."""
+    heat = np.arange(256, dtype=np.uint8)
+    # Inferno: its lightness grows evenly with the heat, also for colour-blind eyes and in a grey print.
+    colours = cv2.applyColorMap(heat[:, None], cv2.COLORMAP_INFERNO)
+    share = heat / 255 * _STRENGTH
+    return np.rint(colours * share[:, None, None]).astype(np.uint8), np.rint(255 * (1 - share)).astype(np.uint8)
+
+
+_COLOURS, _GREY_SHARE = _premultiplied_colours()
+
+
+def spread(heatmap: NDArray[np.float32], crop: Box, size: int) -> NDArray[np.float32]:
+    """Undo crop scaling and letterbox: the heat map [h, w] of the network's square, on the crop's own pixels.
+
+    Parameters
+    ----------
+    heatmap
+        float32 [h, w], 0..1, over the whole square that the network saw.
+    crop
+        The part of the frame that was fitted into the square.
+    size
+        The side S of the square.
+
+    Returns
+    -------
+    float32 [crop.height, crop.width], 0..1
+    """
+    box = placement(crop.height, crop.width, size)
+    cells_y, cells_x = heatmap.shape[0] / size, heatmap.shape[1] / size  # heat map cells to a pixel of the square
+    scale_x, scale_y = cells_x * box.width / crop.width, cells_y * box.height / crop.height
+    # Centres map to centres: a pixel's middle lies half a pixel in, and so does a cell's.
+    from_crop = np.array(
+        [
+            [scale_x, 0, cells_x * box.left + scale_x / 2 - 0.5],
+            [0, scale_y, cells_y * box.top + scale_y / 2 - 0.5],
+        ]
+    )
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    grown = cv2.warpAffine(heatmap, from_crop, (crop.width, crop.height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.clip(grown, 0, 1).astype(np.float32, copy=False)
+
+
+def paint(pixels: NDArray[np.uint8], heatmap: NDArray[np.float32], crop: Box, size: int) -> NDArray[np.uint8]:
+    """Paint a heat map over its frame.
+
+    Colour and opacity both grow with the evidence: where there is none, and outside the crop, the frame stays grey.
+
+    Parameters
+    ----------
+    pixels
+        The frame, uint8 [H, W].
+    heatmap, crop, size
+        As for `spread`.
+
+    Returns
+    -------
+    uint8 [H, W, 3], in OpenCV's order blue, green, red
+    """
+    picture = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
+    heat = np.rint(spread(heatmap, crop, size) * 255).astype(np.uint8)
+    grey = cv2.multiply(crop.cut(pixels), cv2.LUT(heat, _GREY_SHARE), scale=1 / 255)
+    painted = cv2.add(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), cv2.applyColorMap(heat, _COLOURS))
+    picture[crop.top : crop.bottom, crop.left : crop.right] = painted
+    return picture.astype(np.uint8, copy=False)
+
+
+def encode_picture(picture: NDArray[np.uint8], media_type: PictureType) -> bytes:
+    """Write a picture uint8 [H, W, 3] (blue, green, red) as JPEG or PNG."""
+    if media_type == "image/png":
+        _, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION])
+    else:
+        _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return data.tobytes()

@@ -1,0 +1,74 @@
+"""Opens a model package. A package whose contents differ from its manifest by one bit is not opened."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from service.inference.manifest import FORMAT, Manifest
+
+MANIFEST, CLASSIFIER, EXPLAINER = "model.json", "classifier.onnx", "explainer.onnx"
+
+
+class PackageError(Exception):
+    """A model package that must not be served; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPackage:
+    """A verified package, read whole: what was hashed is what will run, whatever happens to the files afterwards.
+
+    Attributes
+    ----------
+    manifest
+        The contents of `model.json`.
+    sha256
+        Of `model.json` itself. As that holds the hash of every other file, it names the package as a whole.
+    classifier, explainer
+        The two graphs, in ONNX's serialised form.
+    """
+
+    manifest: Manifest
+    sha256: str
+    classifier: bytes
+    explainer: bytes
+
+
+def load_package(folder: Path) -> ModelPackage:
+    """Read a model package and check every file of it against its manifest.
+
+    Raises
+    ------
+    PackageError
+        The folder is no package of a kind read here, a file is missing, or one differs from its sha256.
+    """
+    written = _read(folder, MANIFEST)
+    try:
+        manifest = Manifest.model_validate_json(written)
+    except ValidationError as error:
+        raise PackageError(f"{folder / MANIFEST} is not a manifest: {error}") from error
+    if manifest.format != FORMAT:
+        raise PackageError(f"{folder} has format {manifest.format}; this service reads {FORMAT}")
+    contents = {name: _read_verified(folder, name, sha256) for name, sha256 in manifest.files.items()}
+    for needed in (CLASSIFIER, EXPLAINER):
+        if needed not in contents:
+            raise PackageError(f"{folder / MANIFEST} does not list {needed}")
+    return ModelPackage(manifest, hashlib.sha256(written).hexdigest(), contents[CLASSIFIER], contents[EXPLAINER])
+
+
+def _read_verified(folder: Path, name: str, sha256: str) -> bytes:
+    contents = _read(folder, name)
+    found = hashlib.sha256(contents).hexdigest()
+    if found != sha256.lower():
+        raise PackageError(f"{folder / name} differs from its manifest: sha256 {found}, expected {sha256}")
+    return contents
+
+
+def _read(folder: Path, name: str) -> bytes:
+    if Path(name).name != name:
+        raise PackageError(f"{folder / MANIFEST} lists {name!r}, which is not a file of the folder itself")
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise PackageError(f"{folder / name} cannot be read: {error.strerror}") from error

@@ -1,0 +1,74 @@
+"""An upload goes in, an answer comes out: the one path that the API and the command line share."""
+
+from dataclasses import dataclass
+
+from service.errors import NoSuchPlane
+from service.imaging.decode import Frame, Limits, decode_frame
+from service.imaging.overlay import PictureType, encode_picture, paint
+from service.imaging.preprocess import prepare
+from service.imaging.sector import Box
+from service.inference.engine import AbstainReason, Engine, HeatMap, Scores
+from service.inference.manifest import Plane
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classified:
+    """A frame, the part of it that the model saw, and what the model said."""
+
+    frame: Frame
+    crop: Box
+    scores: Scores
+    abstain_reason: AbstainReason | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explained(Classified):
+    """A classified frame with the evidence for one plane."""
+
+    target: Plane
+    heat: HeatMap
+
+
+class Pipeline:
+    """Reads frames and asks the engine about them, one frame to a call, in the thread that calls."""
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self.engine = engine
+        self.limits = limits
+
+    def classify(self, upload: bytes, *, index: int = 0) -> Classified:
+        """Classify frame `index` of an upload; raises what `decode_frame` raises."""
+        return self._classify(upload, index, with_features=False)
+
+    def explain(self, upload: bytes, *, index: int = 0, target: str | None = None) -> Explained:
+        """Classify a frame and find the evidence for one plane, by default the most probable.
+
+        Raises
+        ------
+        NoSuchPlane
+            The model has no plane of the id `target`; told before anything is decoded.
+        """
+        planes = self.engine.manifest.planes
+        wanted = None if target is None else self._plane_number(target)
+        seen = self._classify(upload, index, with_features=True)
+        number = seen.scores.ranked()[0] if wanted is None else wanted
+        heat = self.engine.explain(seen.scores, number)
+        return Explained(seen.frame, seen.crop, seen.scores, seen.abstain_reason, planes[number], heat)
+
+    def draw(self, explained: Explained, media_type: PictureType) -> bytes:
+        """The evidence painted over its frame, at the frame's own size."""
+        size = self.engine.manifest.preprocessing.size
+        picture = paint(explained.frame.pixels, explained.heat.values, explained.crop, size)
+        return encode_picture(picture, media_type)
+
+    def _classify(self, upload: bytes, index: int, *, with_features: bool) -> Classified:
+        frame = decode_frame(upload, index=index, limits=self.limits)
+        prepared, crop = prepare(frame.pixels, self.engine.manifest.preprocessing)
+        scores = self.engine.score(prepared, with_features=with_features)
+        return Classified(frame, crop, scores, self.engine.abstains(scores))
+
+    def _plane_number(self, plane_id: str) -> int:
+        ids = [plane.id for plane in self.engine.manifest.planes]
+        if plane_id not in ids:
+            raise NoSuchPlane(f"The model has no such plane. It knows {', '.join(ids)}.")
+        return ids.index(plane_id)

@@ -1,0 +1,53 @@
+"""Problems on the wire: each refusal leaves as `application/problem+json`, whoever raised it."""
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from service.errors import BadParameter, InternalError, MalformedRequest, MethodNotAllowed, NotFound, Problem
+from service.schemas import ProblemDetails
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem_response(problem: Problem, request_id: str) -> Response:
+    """The reply that tells a problem."""
+    body = ProblemDetails.of(problem, request_id).model_dump_json()
+    return Response(body, problem.status, problem.headers, MEDIA_TYPE)
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Tell every refusal of `app`, the framework's own among them, as a problem."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(HTTPException, _on_framework)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return problem_response(error, request.state.request_id)
+
+
+async def _on_framework(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem_response(_translate(error), request.state.request_id)
+
+
+def _translate(error: HTTPException) -> Problem:
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return NotFound(NotFound.meaning, headers=headers)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return MethodNotAllowed(f"This path takes {headers.get('Allow', 'another method')}.", headers=headers)
+    if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return MalformedRequest("The request cannot be understood.", headers=headers)
+    return InternalError("The service failed.", headers=headers)
+
+
+async def _on_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = str(first["loc"][-1])[:40]
+    return problem_response(BadParameter(f"Parameter {name!r}: {first['msg']}."), request.state.request_id)

@@ -1,0 +1,202 @@
+"""What the service answers, as JSON: every shape that `/openapi.json` documents."""
+
+import base64
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.errors import Problem
+from service.imaging.overlay import PictureType
+from service.imaging.sniff import Format
+from service.inference.engine import AbstainReason
+from service.inference.package import ModelPackage
+from service.pipeline import Classified, Explained
+
+_ProblemClass = type[Problem]  # named here, since two models below have a field called `type`
+
+_BEST = 2  # predictions in an answer: where the first is wrong, the second is nearly always right
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Prediction(_Answer):
+    """One plane, and how probable it is."""
+
+    plane: str = Field(examples=["fetal_brain"])
+    label: str = Field(examples=["Fetal brain"])
+    probability: float = Field(ge=0, le=1, description="Calibrated.", examples=[0.981])
+
+
+class FrameInfo(_Answer):
+    """What was read from the upload."""
+
+    format: Format = Field(description="Told from the bytes.")
+    width: int = Field(description="Of the upright frame, in pixels.")
+    height: int
+    index: int = Field(description="Which frame of the file, from 0.")
+    count: int = Field(description="How many frames the file has.")
+    crop: tuple[int, int, int, int] = Field(
+        description="The part that the model saw: left, top, right, bottom in pixels, the last two exclusive."
+    )
+
+
+class ModelInfo(_Answer):
+    """Which model answered."""
+
+    name: str
+    version: str
+    sha256: str = Field(description="Of the package's manifest, which holds the sha256 of each of its other files.")
+
+    @classmethod
+    def of(cls, package: ModelPackage) -> "ModelInfo":
+        """Name a package."""
+        return cls(name=package.manifest.name, version=package.manifest.version, sha256=package.sha256)
+
+
+class Classification(_Answer):
+    """The answer of `/classify`."""
+
+    predictions: list[Prediction] = Field(description="The two most probable planes, the first the more probable.")
+    abstain: bool = Field(description="Whether the predictions should not be relied on.")
+    abstain_reason: AbstainReason | None = Field(
+        description="`unfamiliar`: unlike the frames of the training; `uncertain`: no plane is probable enough."
+    )
+    frame: FrameInfo
+    model: ModelInfo
+    request_id: str
+
+
+class Overlay(_Answer):
+    """The heat map painted over the frame, at the frame's own size."""
+
+    media_type: PictureType
+    width: int
+    height: int
+    data: str = Field(description="The picture, in base64.", json_schema_extra={"contentEncoding": "base64"})
+
+
+class Explanation(_Answer):
+    """The evidence for one plane."""
+
+    method: Literal["grad-cam"] = "grad-cam"
+    target: str = Field(description="The plane that was asked for, or the first prediction.")
+    heatmap: list[list[float]] = Field(
+        description="h rows of w values, 0..1, over the square that holds the crop, fitted and centred."
+    )
+    raw_max: float = Field(ge=0, description="What the raw map was divided by.")
+    empty: bool = Field(description="Whether nothing in the frame speaks for the plane; the map is all zeros then.")
+    overlay: Overlay | None = Field(description="Null where `overlay=false` was asked.")
+
+
+class ExplainedClassification(Classification):
+    """The answer of `/explain`."""
+
+    explanation: Explanation
+
+
+class Health(_Answer):
+    """The verdict on the service."""
+
+    status: Literal["alive", "ready"]
+
+
+class Workers(_Answer):
+    """How many frames are worked on at once."""
+
+    count: int
+    source: str = Field(description="What decided the count: a setting, a cgroup's CPU quota, the CPU affinity.")
+    threads_per_run: int = 1
+
+
+class HealthDetails(Health):
+    """The verdict, and what there is to know beside it."""
+
+    version: str = Field(description="Of the service.")
+    model: ModelInfo
+    workers: Workers
+    uptime_seconds: float = Field(ge=0)
+
+
+class ProblemDetails(_Answer):
+    """A refusal, as RFC 9457 has it."""
+
+    type: str = Field(description="Stable; a path of this service that describes it.", examples=["/problems/not-found"])
+    title: str = Field(description="The kind of problem, in words.", examples=["Not found"])
+    status: int = Field(ge=400, le=599, examples=[404])
+    detail: str = Field(description="One sentence on this very request.")
+    code: str = Field(description="The last part of `type`.", examples=["not-found"])
+    request_id: str
+
+    @classmethod
+    def of(cls, problem: Problem, request_id: str) -> "ProblemDetails":
+        """Tell a problem."""
+        return cls(
+            type=problem.type_uri(),
+            title=problem.title(),
+            status=problem.status,
+            detail=problem.detail,
+            code=problem.code,
+            request_id=request_id,
+        )
+
+
+class ProblemKind(_Answer):
+    """A row of the table of problems."""
+
+    type: str
+    code: str
+    status: int
+    title: str
+    meaning: str
+
+    @classmethod
+    def of(cls, kind: _ProblemClass) -> "ProblemKind":
+        """Describe a kind of problem."""
+        return cls(type=kind.type_uri(), code=kind.code, status=kind.status, title=kind.title(), meaning=kind.meaning)
+
+
+def classification(result: Classified, package: ModelPackage, request_id: str) -> Classification:
+    """Tell the result of `Pipeline.classify`."""
+    return Classification(**_classified(result, package, request_id))
+
+
+def explained(
+    result: Explained, package: ModelPackage, request_id: str, overlay: bytes | None
+) -> ExplainedClassification:
+    """Tell the result of `Pipeline.explain`; `overlay` is the picture as JPEG, or None to leave it out."""
+    height, width = result.frame.pixels.shape
+    picture = overlay and Overlay(
+        media_type="image/jpeg", width=width, height=height, data=base64.b64encode(overlay).decode()
+    )
+    explanation = Explanation(
+        target=result.target.id,
+        heatmap=[[round(value, 4) for value in row] for row in result.heat.values.tolist()],
+        raw_max=result.heat.raw_max,
+        empty=result.heat.empty,
+        overlay=picture or None,
+    )
+    return ExplainedClassification(**_classified(result, package, request_id), explanation=explanation)
+
+
+def _classified(result: Classified, package: ModelPackage, request_id: str) -> dict[str, Any]:
+    planes, scores, frame = package.manifest.planes, result.scores, result.frame
+    height, width = frame.pixels.shape
+    return {
+        "predictions": [
+            Prediction(
+                plane=planes[number].id,
+                label=planes[number].label,
+                probability=round(min(1.0, float(scores.probabilities[number])), 6),
+            )
+            for number in scores.ranked()[:_BEST]
+        ],
+        "abstain": result.abstain_reason is not None,
+        "abstain_reason": result.abstain_reason,
+        "frame": FrameInfo(
+            format=frame.format, width=width, height=height, index=frame.index, count=frame.count, crop=result.crop
+        ),
+        "model": ModelInfo.of(package),
+        "request_id": request_id,
+    }

@@ -1,0 +1,51 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.app import create_app
+from service.inference.engine import Engine
+from service.inference.package import load_package
+from service.settings import Settings
+from tests.client import Client
+from tests.phantom_package import Phantom
+
+
+@pytest.fixture(scope="session")
+def phantom() -> Phantom:
+    return Phantom()
+
+
+@pytest.fixture(scope="session")
+def phantom_folder(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return phantom.write(tmp_path_factory.mktemp("phantom"))
+
+
+@pytest.fixture(scope="session")
+def engine(phantom_folder: Path) -> Engine:
+    return Engine(load_package(phantom_folder))
+
+
+@pytest.fixture(scope="session")
+def client(phantom_folder: Path) -> Iterator[Client]:
+    """A client of an app that serves the phantom, ready."""
+    with Client(create_app(Settings(model=phantom_folder))) as client:
+        yield client
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Client]]:
+    """Makes further clients: `serve(phantom, max_upload_bytes=…)`."""
+    clients: list[Client] = []
+
+    def start(phantom: Phantom, **settings: Any) -> Client:
+        folder = phantom.write(tmp_path / str(len(clients)))
+        client = Client(create_app(Settings(model=folder, **settings)))
+        clients.append(client)
+        client.__enter__()
+        return client
+
+    yield start
+    for client in clients:
+        client.__exit__()
