@@ -41,11 +41,10 @@ def fit(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     -------
     uint8 [S, S]
     """
-    box = placement(*pixels.shape, size)
-    shrink = size < max(pixels.shape)
-    resized = cv2.resize(
-        pixels, (box.width, box.height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
-    )
+    height, width = pixels.shape
+    box = placement(height, width, size)
+    shrink = size < max(height, width)
+    resized = cv2.resize(pixels, (box.width, box.height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
     square = np.zeros((size, size), np.uint8)
     square[box.top : box.bottom, box.left : box.right] = resized
     return square

@@ -23,10 +23,12 @@ class Box(NamedTuple):
 
     @property
     def width(self) -> int:
+        """Pixels from left to right."""
         return self.right - self.left
 
     @property
     def height(self) -> int:
+        """Pixels from top to bottom."""
         return self.bottom - self.top
 
     def cut(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -58,9 +60,9 @@ def find_sector(pixels: NDArray[np.uint8]) -> Box:
     small = cv2.resize(
         pixels, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
     )
-    tissue = (cv2.blur(small, (3, 3)) > _BLACK).astype(np.uint8)
-    tissue = cv2.morphologyEx(tissue, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    tissue = cv2.morphologyEx(tissue, cv2.MORPH_OPEN, np.ones((_TEXT_STROKE, _TEXT_STROKE), np.uint8))
+    lit = (cv2.blur(small, (3, 3)) > _BLACK).astype(np.uint8)
+    closed = cv2.morphologyEx(lit, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    tissue = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((_TEXT_STROKE, _TEXT_STROKE), np.uint8))
     # Shadows cut a sector into islands; joining across them keeps what belongs together in one piece.
     joined = cv2.dilate(tissue, np.ones((9, 9), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)

@@ -1,0 +1,103 @@
+"""Variations of a training frame that other machines, hands and hospitals would have made.
+
+Every function takes a generator and a picture and gives a picture, uint8 in and out. Geometry ends in the very `fit`
+that serving uses; the rest works on the network's input [S, S].
+"""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from model_build import graphics, intensity, texture
+from model_build.recipe import Augmentation
+from service.imaging.preprocess import fit
+from service.imaging.sector import Box, whole
+
+Picture = NDArray[np.uint8]
+
+
+def augment(
+    pixels: Picture, sector: Box, donor: Picture, size: int, strength: Augmentation, random: Generator
+) -> Picture:
+    """Vary one frame.
+
+    Parameters
+    ----------
+    pixels
+        The frame, uint8 [H, W].
+    sector
+        What serving would cut it to.
+    donor
+        Another training frame, of any size, whose grey levels may be borrowed.
+    size
+        The side S of the network's input.
+    strength
+        How strong each kind of variation is.
+    random
+        The only source of chance: the same state gives the same picture.
+
+    Returns
+    -------
+    uint8 [S, S]
+    """
+    picture = _vary_geometry(pixels, sector, size, strength.geometry, random)
+    vary: list[tuple[Callable[[Picture, float, Generator], Picture], float]] = [
+        (lambda p, s, r: intensity.vary(p, donor, s, r), strength.intensity),
+        (texture.vary, strength.texture),
+        (graphics.vary, strength.graphics),
+    ]
+    for function, amount in vary:
+        if amount > 0:
+            picture = function(picture, amount, random)
+    return picture
+
+
+def _vary_geometry(pixels: Picture, sector: Box, size: int, amount: float, random: Generator) -> Picture:
+    if amount == 0:
+        return fit(sector.cut(pixels), size)
+    box = whole(pixels) if random.random() < 0.15 * amount else sector
+    picture = _moved(box, pixels, amount, random).cut(pixels)
+    if random.random() < 0.5:
+        picture = _stretched(picture, float(np.exp(random.uniform(-0.3, 0.3) * amount)))
+    return _turned(fit(picture, size), amount, random)
+
+
+def _moved(box: Box, pixels: Picture, amount: float, random: Generator) -> Box:
+    """Each side moves on its own, outwards as far as there is frame, inwards by up to a quarter: tight, loose, cut."""
+    height, width = pixels.shape
+    inward = random.beta(1, 3, 4) * 0.30 * amount * (random.random(4) < 0.6)
+    outward = random.uniform(0, 0.10, 4) * amount * (random.random(4) < 0.3)
+    left, top, right, bottom = inward - outward
+    moved = Box(
+        max(0, round(box.left + left * box.width)),
+        max(0, round(box.top + top * box.height)),
+        min(width, round(box.right - right * box.width)),
+        min(height, round(box.bottom - bottom * box.height)),
+    )
+    return moved if min(moved.width, moved.height) >= 16 else box
+
+
+def _stretched(picture: Picture, factor: float) -> Picture:
+    """Change the aspect by `factor`, always by shrinking one side: nothing is made up."""
+    height, width = picture.shape
+    target = (width, max(1, round(height / factor))) if factor > 1 else (max(1, round(width * factor)), height)
+    return np.asarray(cv2.resize(picture, target, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _turned(picture: Picture, amount: float, random: Generator) -> Picture:
+    """Mirror, turn, scale and shift inside the square; what comes into view is black, as around a sector."""
+    if random.random() < 0.5:
+        picture = np.asarray(cv2.flip(picture, 1), np.uint8)
+    if random.random() < 0.15:
+        picture = np.asarray(cv2.flip(picture, 0), np.uint8)
+    if random.random() < 0.3:
+        return picture
+    size = picture.shape[0]
+    matrix = cv2.getRotationMatrix2D(
+        (size / 2, size / 2), random.normal(0, 12 * amount), float(np.exp(random.uniform(-0.25, 0.25) * amount))
+    )
+    matrix[:, 2] += random.uniform(-0.08, 0.08, 2) * amount * size
+    return np.asarray(cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)

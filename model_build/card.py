@@ -1,0 +1,117 @@
+"""The model card: what a model is for, what it was made from, what it can do and where it fails."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from model_build.evaluate import Figure, Outcome, per_machine, per_plane
+from model_build.recipe import Recipe
+from service.inference.manifest import Manifest
+
+_TEMPLATE = """\
+# {name} {version}
+
+Sorts a fetal ultrasound still into one of {count} planes: {planes}.
+**For research use. Not a medical device.** A plane's label is neither a check of image quality nor a diagnosis, and a
+heat map shows where a score came from, not anatomy.
+
+## The model
+{backbone} with ImageNet weights, `{attention}` attention on the last map, a {depth}-layer perceptron; input
+{size} x {size} grey pixels, crop `{crop}`. After Sivasubramanian et al., Phys Eng Sci Med 2025
+(doi 10.1007/s13246-025-01566-6); it is not their model, and these are not their data or split.
+
+## Data
+{data}. {licence}. {citation}.
+Trained on {train_frames} frames of {train_patients} women; temperature and thresholds were chosen on further women of
+the official train split. The figures below are of the official test split of this subset, whose women are in neither.
+
+## Results on the test split ({test_frames} frames of {test_patients} women)
+Intervals are 95 %, from drawing whole patients with replacement 1,000 times.
+
+| figure | value | interval | frames |
+| --- | --- | --- | --- |
+{headline}
+
+Per plane; the interval of recall is exact (Clopper-Pearson). **Cervix and Other have too few frames to claim a rate.**
+
+| plane | frames (women) | right | recall | interval | precision |
+| --- | --- | --- | --- | --- | --- |
+{per_plane}
+
+Per machine, the four main planes:
+
+| machine | frames | right | top-1 | interval |
+| --- | --- | --- | --- | --- |
+{per_machine}
+
+## Calibration and abstention
+Temperature {temperature:.3f}, inside the graph. The model abstains (`uncertain`) below a top-1 probability of
+{min_probability:.3f} and (`unfamiliar`) above a novelty of {max_novelty:.2f}; each threshold turns away one validation
+frame in fifty.
+
+## Export
+Largest difference between ONNX Runtime and PyTorch on validation frames: {probability_difference:.1e} in a
+probability; {heat_map_relative_difference:.1e} of the maximum in a heat map, against Captum's LayerGradCam.
+
+## Known limits
+- One country, two hospitals, four kinds of machine; Voluson S10 hardly occurs in training.
+- `Other` stands for all else a sonographer may save, and was learned from few frames: expect it to be missed.
+- Grey frames only: colour is dropped before the model sees it.
+- A frame of another organ or no ultrasound at all gets a plane too; abstention catches some of these, not all.
+"""
+
+
+def write_card(
+    path: Path,
+    manifest: Manifest,
+    recipe: Recipe,
+    outcome: Outcome,
+    figures: Sequence[Figure],
+    parity: dict[str, float],
+) -> None:
+    """Write `MODEL_CARD.md` from what was measured."""
+    network, data = recipe.network, manifest.training_data
+    text = _TEMPLATE.format(
+        name=manifest.name,
+        version=manifest.version,
+        count=len(manifest.planes),
+        planes=", ".join(plane.label for plane in manifest.planes),
+        backbone=f"EfficientNet-{network.backbone.capitalize()}",
+        attention=network.attention,
+        depth=network.perceptron_depth,
+        size=manifest.preprocessing.size,
+        crop=manifest.preprocessing.crop,
+        data=data.name,
+        licence=data.licence,
+        citation=data.citation,
+        train_frames=data.train_frames,
+        train_patients=data.train_patients,
+        test_frames=len(outcome.records),
+        test_patients=len({record.patient for record in outcome.records}),
+        headline="\n".join(_headline_row(figure) for figure in figures),
+        per_plane="\n".join(_plane_row(row) for row in per_plane(outcome)),
+        per_machine="\n".join(_machine_row(row) for row in per_machine(outcome)),
+        temperature=manifest.temperature,
+        min_probability=manifest.abstention.min_probability,
+        max_novelty=manifest.abstention.max_novelty,
+        **parity,
+    )
+    path.write_text(text, "utf-8")
+
+
+def _headline_row(figure: Figure) -> str:
+    interval = f"{figure.interval.low:.4f} to {figure.interval.high:.4f}" if figure.interval else ""
+    return f"| {figure.name} | {figure.value:.4f} | {interval} | {figure.frames} |"
+
+
+def _plane_row(row: dict[str, str | int | float]) -> str:
+    return (
+        f"| {row['plane']} | {row['frames']} ({row['patients']}) | {row['right']} | {row['recall']:.3f} "
+        f"| {row['recall_low']:.3f} to {row['recall_high']:.3f} | {row['precision']:.3f} |"
+    )
+
+
+def _machine_row(row: dict[str, str | int | float]) -> str:
+    return (
+        f"| {row['machine']} | {row['frames']} | {row['right']} | {row['top1']:.3f} "
+        f"| {row['top1_low']:.3f} to {row['top1_high']:.3f} |"
+    )

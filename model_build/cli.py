@@ -1,0 +1,102 @@
+"""`fetal-planes-build`: from labelled frames to a model package."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import torch
+
+from model_build.backbone import WeightsError
+from model_build.build import build_package
+from model_build.data import DataError, carve_validation, load_frames, read_records
+from model_build.evaluate import headline, run_engine
+from model_build.export import ExportError
+from model_build.recipe import load_recipe
+from model_build.report import write_report
+from model_build.train import train
+from service.inference.engine import Engine
+from service.inference.package import PackageError, load_package
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0, or 1 with a line on standard error that says what is wrong."""
+    options = _parser().parse_args(arguments)
+    cv2.setNumThreads(1)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    try:
+        options.command(options)
+    except (DataError, WeightsError, ExportError, PackageError, FileNotFoundError, ValueError) as error:
+        print(f"fetal-planes-build: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _train(options: argparse.Namespace) -> None:
+    recipe = load_recipe(options.recipe)
+    if options.seed is not None:
+        recipe = recipe.model_copy(update={"seed": options.seed})
+    records = [record for record in read_records(options.data) if record.split == "train"]
+    train_records, held_records = carve_validation(records, recipe.validation_folds, recipe.seed)
+    model = train(
+        recipe,
+        (load_frames(train_records), train_records),
+        (load_frames(held_records), held_records),
+        options.run,
+        resume=options.resume,
+        weights=options.weights,
+        workers=options.workers,
+        device=options.device,
+    )
+    torch.save(model.state_dict(), options.run / "model.pt")
+
+
+def _package(options: argparse.Namespace) -> None:
+    outcome = build_package(options.run, options.data, options.package, name=options.name, version=options.version)
+    for figure in headline(outcome):
+        print(f"{figure.name}: {figure.value:.4f} ({figure.frames} frames)")  # noqa: T201
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    engine = Engine(load_package(options.package))
+    records = [record for record in read_records(options.data) if record.split == options.split]
+    outcome = run_engine(engine, load_frames(records), records)
+    figures = headline(outcome)
+    write_report(options.out, outcome, engine.manifest, figures, {})
+    for figure in figures:
+        print(f"{figure.name}: {figure.value:.4f} ({figure.frames} frames)")  # noqa: T201
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fetal-planes-build", description=__doc__)
+    parser.add_argument("--threads", type=int, help="threads that PyTorch computes with (default: all cores)")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("train", help="train a network; interrupted, it goes on with --resume")
+    command.add_argument("run", type=Path, help="folder for the checkpoint, the log and the model")
+    command.add_argument("--data", type=Path, required=True, help="folder in the layout of FETAL_PLANES_DB")
+    command.add_argument("--recipe", default="default", help="a shipped recipe's name, or a path ending in .toml")
+    command.add_argument("--seed", type=int, help="instead of the recipe's")
+    command.add_argument("--resume", action="store_true", help="go on from the folder's last checkpoint")
+    command.add_argument("--weights", type=Path, help="backbone weights, where they are not in an installed wheel")
+    command.add_argument("--workers", type=int, default=0, help="processes that vary the frames (default: none)")
+    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    command.set_defaults(command=_train)
+
+    command = commands.add_parser("package", help="calibrate, export, check, evaluate: a run becomes a model package")
+    command.add_argument("run", type=Path)
+    command.add_argument("package", type=Path, help="the folder to write")
+    command.add_argument("--data", type=Path, required=True)
+    command.add_argument("--name", default="fetal-planes")
+    command.add_argument("--version", required=True, help="of the model")
+    command.set_defaults(command=_package)
+
+    command = commands.add_parser("evaluate", help="score a model package on labelled frames")
+    command.add_argument("package", type=Path)
+    command.add_argument("--data", type=Path, required=True)
+    command.add_argument("--split", choices=("train", "test"), default="test")
+    command.add_argument("--out", type=Path, required=True, help="folder for report/")
+    command.set_defaults(command=_evaluate)
+    return parser

@@ -1,0 +1,128 @@
+"""FETAL_PLANES_DB as it is published (Burgos-Artizzu et al. 2020, Zenodo 3904280), and patient-wise splits of it."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+from tqdm import tqdm
+
+from service.errors import Problem
+from service.imaging.decode import decode_frame
+from service.inference.manifest import Plane
+
+PLANES = (
+    Plane(id="fetal_abdomen", label="Fetal abdomen"),
+    Plane(id="fetal_brain", label="Fetal brain"),
+    Plane(id="fetal_femur", label="Fetal femur"),
+    Plane(id="fetal_thorax", label="Fetal thorax"),
+    Plane(id="maternal_cervix", label="Maternal cervix"),
+    Plane(id="other", label="Other"),
+)
+MAIN_PLANES = (0, 1, 2, 3)  # the classes with enough test frames to claim a rate
+
+_TABLE = "FETAL_PLANES_DB_data.csv"
+_COLUMNS = ("Image_name", "Patient_num", "Plane", "US_Machine", "Train")
+_PLANE_NUMBERS = {plane.label: number for number, plane in enumerate(PLANES)}
+
+
+class DataError(Exception):
+    """The data set is not as it should be; the message names the file, and the row where there is one."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One labelled frame on disk. The label comes from the table: the file name, which gives it away, is not read."""
+
+    path: Path
+    patient: str
+    plane: int
+    machine: str
+    split: Literal["train", "test"]
+
+
+def read_records(folder: Path) -> list[Record]:
+    """Read the table of a data set in the layout of FETAL_PLANES_DB.
+
+    Fields are separated by semicolons; the last column's name and values end in a space.
+
+    Raises
+    ------
+    DataError
+        The table or an image file is missing, a column is missing, or a value is not known.
+    """
+    table = folder / _TABLE
+    if not table.is_file():
+        raise DataError(f"{table} is missing: the folder must hold {_TABLE} and Images/")
+    with table.open(newline="", encoding="utf-8-sig") as lines:
+        rows = [
+            {(name or "").strip(): (value or "").strip() for name, value in row.items() if isinstance(value, str)}
+            for row in csv.DictReader(lines, delimiter=";")
+        ]
+    if not rows:
+        raise DataError(f"{table} has no rows")
+    missing_columns = [name for name in _COLUMNS if name not in rows[0]]
+    if missing_columns:
+        raise DataError(f"{table} lacks the columns {', '.join(missing_columns)}; fields are separated by ';'")
+    records = [_record(folder, table, number, row) for number, row in enumerate(rows, start=2)]
+    missing_files = [record.path.name for record in records if not record.path.is_file()]
+    if missing_files:
+        raise DataError(
+            f"{folder / 'Images'} lacks {len(missing_files)} of {len(records)} images, such as {missing_files[0]}"
+        )
+    return records
+
+
+def _record(folder: Path, table: Path, number: int, row: dict[str, str]) -> Record:
+    if row["Plane"] not in _PLANE_NUMBERS:
+        raise DataError(f"{table}, line {number}: plane {row['Plane']!r} is none of {', '.join(_PLANE_NUMBERS)}")
+    if row["Train"] not in ("0", "1"):
+        raise DataError(f"{table}, line {number}: Train is {row['Train']!r}; 1 is train, 0 is test")
+    return Record(
+        path=folder / "Images" / f"{row['Image_name']}.png",
+        patient=row["Patient_num"],
+        plane=_PLANE_NUMBERS[row["Plane"]],
+        machine=row["US_Machine"],
+        split="train" if row["Train"] == "1" else "test",
+    )
+
+
+def patient_folds(records: Sequence[Record], folds: int, seed: int) -> list[NDArray[np.int64]]:
+    """Split records into `folds` parts of about the same mix of planes; no patient stands in two of them.
+
+    Returns
+    -------
+    The row numbers of each fold, int64; together they are all rows.
+    """
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    planes = [record.plane for record in records]
+    patients = [record.patient for record in records]
+    return [held for _, held in splitter.split(np.zeros(len(records)), planes, patients)]
+
+
+def carve_validation(records: Sequence[Record], folds: int, seed: int) -> tuple[list[Record], list[Record]]:
+    """Train and validation records, by patient: one of `folds` patient-wise folds validates."""
+    held = set(patient_folds(records, folds, seed)[0].tolist())
+    training = [record for row, record in enumerate(records) if row not in held]
+    return training, [records[row] for row in sorted(held)]
+
+
+def load_frames(records: Sequence[Record]) -> list[NDArray[np.uint8]]:
+    """Decode every frame with the service's own decoder: grey uint8 [H, W], sizes as they come.
+
+    Raises
+    ------
+    DataError
+        A file cannot be decoded; the message names it.
+    """
+    frames = []
+    for record in tqdm(records, desc="decoding", unit="frame", disable=None):
+        try:
+            frames.append(decode_frame(record.path.read_bytes()).pixels)
+        except Problem as error:
+            raise DataError(f"{record.path} cannot be read: {error}") from error
+    return frames

@@ -1,0 +1,155 @@
+"""Evaluation of a model package on labelled frames, through the very engine that serves it."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from model_build.data import MAIN_PLANES, PLANES, Record
+from model_build.metrics import (
+    Interval,
+    brier,
+    calibration_error,
+    exact_interval,
+    macro_f1,
+    patient_bootstrap,
+    top_k,
+)
+from service.imaging.preprocess import prepare
+from service.inference.engine import Engine
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a package said of N frames: probabilities float32 [N, K], novelty float32 [N], and what was true."""
+
+    records: Sequence[Record]
+    probabilities: NDArray[np.float32]
+    novelty: NDArray[np.float32]
+    abstained: NDArray[np.bool_]
+
+    @property
+    def planes(self) -> NDArray[np.int64]:
+        """The true planes, int64 [N]."""
+        return np.array([record.plane for record in self.records], np.int64)
+
+    def only(self, rows: NDArray[np.bool_]) -> "Outcome":
+        """The same for some of the frames."""
+        records = [record for record, kept in zip(self.records, rows, strict=True) if kept]
+        return Outcome(records, self.probabilities[rows], self.novelty[rows], self.abstained[rows])
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of merit with its interval and the number of frames behind it."""
+
+    name: str
+    value: float
+    interval: Interval | None
+    frames: int
+
+
+def run_engine(engine: Engine, frames: Sequence[NDArray[np.uint8]], records: Sequence[Record]) -> Outcome:
+    """Classify grey frames uint8 [H, W] one by one, as the service would."""
+    preprocessing = engine.manifest.preprocessing
+    scores = [engine.score(prepare(frame, preprocessing)[0]) for frame in tqdm(frames, desc="scoring", disable=None)]
+    return Outcome(
+        records,
+        np.stack([score.probabilities for score in scores]),
+        np.array([score.novelty for score in scores], np.float32),
+        np.array([engine.abstains(score) is not None for score in scores]),
+    )
+
+
+def headline(outcome: Outcome) -> list[Figure]:
+    """The figures that the card leads with; intervals from drawing whole patients 1,000 times."""
+    main = outcome.only(np.isin(outcome.planes, MAIN_PLANES))
+    return [
+        _rate("top-1, four main planes", main, 1),
+        _rate("top-1, six planes", outcome, 1),
+        _rate("top-2, six planes", outcome, 2),
+        _figure("macro-F1, four main planes", main, macro_f1),
+        _figure("macro-F1, six planes", outcome, macro_f1),
+        _figure("calibration error (15 bins)", outcome, calibration_error),
+        _figure("Brier score", outcome, brier),
+        Figure("answered (not abstained)", float(1 - outcome.abstained.mean()), None, len(outcome.records)),
+    ]
+
+
+def _rate(name: str, outcome: Outcome, k: int) -> Figure:
+    return _figure(name, outcome, lambda probabilities, planes: float(top_k(probabilities, planes, k).mean()))
+
+
+def _figure(name: str, outcome: Outcome, function: object) -> Figure:
+    assert callable(function)
+    probabilities, planes = outcome.probabilities, outcome.planes
+    interval = patient_bootstrap(
+        lambda rows: function(probabilities[rows], planes[rows]), [record.patient for record in outcome.records]
+    )
+    return Figure(name, float(function(probabilities, planes)), interval, len(planes))
+
+
+def per_plane(outcome: Outcome) -> list[dict[str, str | int | float]]:
+    """One row a plane: recall with its exact interval, precision, top-2 recall, counts of frames and patients."""
+    predicted, planes = outcome.probabilities.argmax(1), outcome.planes
+    rows: list[dict[str, str | int | float]] = []
+    for number, plane in enumerate(PLANES):
+        own = planes == number
+        hits, claimed = int((predicted[own] == number).sum()), int((predicted == number).sum())
+        interval = exact_interval(hits, int(own.sum()))
+        rows.append(
+            {
+                "plane": plane.label,
+                "frames": int(own.sum()),
+                "patients": len({record.patient for record in outcome.only(own).records}),
+                "right": hits,
+                "recall": hits / max(1, int(own.sum())),
+                "recall_low": interval.low,
+                "recall_high": interval.high,
+                "precision": hits / claimed if claimed else float("nan"),
+                "top2_recall": float(top_k(outcome.probabilities[own], planes[own], 2).mean()) if own.any() else 0.0,
+            }
+        )
+    return rows
+
+
+def per_machine(outcome: Outcome) -> list[dict[str, str | int | float]]:
+    """One row a machine, the four main planes: top-1 with its exact interval, and counts."""
+    main = outcome.only(np.isin(outcome.planes, MAIN_PLANES))
+    rows: list[dict[str, str | int | float]] = []
+    for machine in sorted({record.machine for record in main.records}):
+        part = main.only(np.array([record.machine == machine for record in main.records]))
+        hits = int(top_k(part.probabilities, part.planes, 1).sum())
+        interval = exact_interval(hits, len(part.records))
+        rows.append(
+            {
+                "machine": machine,
+                "frames": len(part.records),
+                "right": hits,
+                "top1": hits / len(part.records),
+                "top1_low": interval.low,
+                "top1_high": interval.high,
+            }
+        )
+    return rows
+
+
+def confusion(outcome: Outcome) -> NDArray[np.int64]:
+    """Counts int64 [K, K]: rows are true planes, columns the planes that were predicted."""
+    counts = np.zeros((len(PLANES), len(PLANES)), np.int64)
+    np.add.at(counts, (outcome.planes, outcome.probabilities.argmax(1)), 1)
+    return counts
+
+
+def write_table(path: Path, rows: Sequence[dict[str, str | int | float]]) -> None:
+    """Write rows that share their keys as CSV; floats to six digits."""
+    with path.open("w", newline="", encoding="utf-8") as lines:
+        writer = csv.DictWriter(lines, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(
+            {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows
+        )

@@ -1,0 +1,129 @@
+"""PyTorch to ONNX, and proof that the two agree. An export that differs is refused."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from captum.attr import LayerGradCam
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from model_build.classifier import PlaneClassifier
+from model_build.explain import traced_explainer
+from model_build.novelty import Novelty
+
+PROBABILITY_TOLERANCE = 1e-5  # absolute
+HEAT_MAP_TOLERANCE = 1e-3  # relative to the map's maximum
+_FLAT = 1e-6  # a raw map whose maximum is below this has no relative error worth the name
+
+
+class ExportError(Exception):
+    """What ONNX Runtime computes differs from PyTorch; the message says where and by how much."""
+
+
+class Served(nn.Module):
+    """All that `classifier.onnx` computes: normalisation, network, temperature and novelty."""
+
+    def __init__(self, model: PlaneClassifier, novelty: Novelty, temperature: float) -> None:
+        super().__init__()
+        self.backbone, self.head, self.novelty = model.backbone, model.head, novelty
+        self.temperature = temperature
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Frames uint8 [N, 1, S, S] to probabilities and logits [N, K], features [N, C, h, w], novelty [N]."""
+        features = self.backbone(frames.float())
+        embedding = self.head.embed(features)
+        logits = self.head.perceptron(embedding)
+        return torch.softmax(logits / self.temperature, 1), logits, features, self.novelty(embedding)
+
+
+def export_graphs(served: Served, size: int, planes: int, folder: Path) -> int:
+    """Write `classifier.onnx` and `explainer.onnx` with a free batch size; returns the opset."""
+    served = served.cpu().eval()
+    frames = torch.zeros(2, 1, size, size, dtype=torch.uint8)
+    outputs = ["probabilities", "logits", "features", "novelty"]
+    opset = _export(served, (frames,), ["frames"], outputs, folder / "classifier.onnx")
+    features = torch.rand(2, served.backbone.channels, *served.backbone(frames.float()).shape[2:])
+    target = torch.eye(planes)[:2]
+    explainer = traced_explainer(served.head, features, target).eval()
+    _export(explainer, (features, target), ["features", "target"], ["heatmaps"], folder / "explainer.onnx")
+    return opset
+
+
+def _export(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], path: Path) -> int:
+    batch = torch.export.Dim("frames", min=1)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports each operator of libraries that are not here
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
+        program: Any = torch.onnx.export(
+            module,
+            inputs,
+            input_names=names,
+            output_names=outputs,
+            dynamo=True,
+            dynamic_shapes=tuple({0: batch} for _ in inputs),
+            verbose=False,
+        )
+    program.save(path, external_data=False)
+    return int(program.model.opset_imports[""])
+
+
+def check_parity(served: Served, folder: Path, views: NDArray[np.uint8], planes: int) -> dict[str, float]:
+    """Compare the exported graphs with PyTorch and Captum on real views, for every plane.
+
+    Parameters
+    ----------
+    views
+        uint8 [N, 1, S, S], not those that were traced.
+
+    Returns
+    -------
+    The largest absolute difference of a probability, and the largest relative one of a heat map.
+
+    Raises
+    ------
+    ExportError
+        A difference is above tolerance.
+    """
+    frames = torch.from_numpy(views)
+    with torch.no_grad():
+        expected = served.eval()(frames)
+    classifier = ort.InferenceSession(folder / "classifier.onnx")
+    probabilities, _, features, novelty = classifier.run(None, {"frames": views})
+    worst = float(np.abs(probabilities - expected[0].numpy()).max())
+    if not worst <= PROBABILITY_TOLERANCE:
+        raise ExportError(f"probabilities differ by {worst:.1e}; at most {PROBABILITY_TOLERANCE:.0e} is allowed")
+    if not np.allclose(novelty, expected[3].numpy(), rtol=1e-3):
+        raise ExportError("novelty differs by more than one part in a thousand")
+    explainer = ort.InferenceSession(folder / "explainer.onnx")
+    differences = [_heat_map_difference(served, explainer, frames, features, plane, planes) for plane in range(planes)]
+    if not max(differences) <= HEAT_MAP_TOLERANCE:
+        raise ExportError(
+            f"heat maps differ from Captum's by {max(differences):.1e} of their maximum; "
+            f"at most {HEAT_MAP_TOLERANCE:.0e} is allowed"
+        )
+    return {"probability_difference": worst, "heat_map_relative_difference": max(differences)}
+
+
+def _heat_map_difference(
+    served: Served,
+    explainer: ort.InferenceSession,
+    frames: Tensor,
+    features: NDArray[np.float32],
+    plane: int,
+    planes: int,
+) -> float:
+    target = np.tile(np.eye(planes, dtype=np.float32)[plane], (len(features), 1))
+    found = explainer.run(["heatmaps"], {"features": features, "target": target})[0]
+    model = PlaneClassifier(served.backbone, served.head).eval()
+    oracle = LayerGradCam(model, model.backbone)
+    expected = oracle.attribute(frames.float(), target=plane, relu_attributions=True)[:, 0].detach().numpy()
+    peak = expected.max((1, 2))
+    lit = peak > _FLAT
+    if not lit.any():
+        return 0.0
+    return float((np.abs(found - expected).max((1, 2))[lit] / peak[lit]).max())
