@@ -3,12 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.settings import Settings
-from tests.client import Client
 from tests.phantom_package import Phantom
 
 
@@ -28,20 +28,20 @@ def engine(phantom_folder: Path) -> Engine:
 
 
 @pytest.fixture(scope="session")
-def client(phantom_folder: Path) -> Iterator[Client]:
+def client(phantom_folder: Path) -> Iterator[TestClient]:
     """A client of an app that serves the phantom, ready."""
-    with Client(create_app(Settings(model=phantom_folder))) as client:
+    with TestClient(create_app(Settings(model=phantom_folder))) as client:
         yield client
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Client]]:
+def serve(tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
     """Makes further clients: `serve(phantom, max_upload_bytes=…)`."""
-    clients: list[Client] = []
+    clients: list[TestClient] = []
 
-    def start(phantom: Phantom, **settings: Any) -> Client:
+    def start(phantom: Phantom, **settings: Any) -> TestClient:
         folder = phantom.write(tmp_path / str(len(clients)))
-        client = Client(create_app(Settings(model=folder, **settings)))
+        client = TestClient(create_app(Settings(model=folder, **settings)))
         clients.append(client)
         client.__enter__()
         return client

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import onnxruntime as ort  # type: ignore[import-untyped]
+import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.inference.package import CLASSIFIER, EXPLAINER, ModelPackage, PackageError
@@ -125,6 +125,9 @@ class Engine:
         outputs = {node.name: node for node in self._classifier.get_outputs()}
         if not set(_CLASSIFIER_OUTPUTS) <= set(outputs):
             raise PackageError(f"{CLASSIFIER} must give {', '.join(_CLASSIFIER_OUTPUTS)}")
+        planes = len(self.manifest.planes)
+        if outputs["probabilities"].shape[1:] != [planes]:
+            raise PackageError(f"{CLASSIFIER} must tell the manifest's {planes} planes apart")
         if {node.name for node in self._explainer.get_inputs()} != {"features", "target"}:
             raise PackageError(f"{EXPLAINER} must take `features` and `target` and nothing else")
         if "heatmaps" not in {node.name for node in self._explainer.get_outputs()}:

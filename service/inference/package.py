@@ -66,7 +66,7 @@ def _read_verified(folder: Path, name: str, sha256: str) -> bytes:
 
 
 def _read(folder: Path, name: str) -> bytes:
-    if Path(name).name != name:
+    if not name or Path(name).name != name:
         raise PackageError(f"{folder / MANIFEST} lists {name!r}, which is not a file of the folder itself")
     try:
         return (folder / name).read_bytes()

@@ -3,9 +3,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 from service.imaging.preprocess import Preprocessing, prepare
-from tests.client import Client
 from tests.phantom_package import Phantom
 from tests.pictures import animation, coloured, encode, speckle, with_orientation
 
@@ -27,7 +27,7 @@ def assert_right(answer: dict[str, Any], truth: dict[str, float], tolerance: flo
 @pytest.mark.parametrize(("kind", "options"), KINDS)
 @pytest.mark.parametrize("way", ["multipart", "raw"])
 def test_the_answer_is_the_model_s(
-    client: Client, phantom: Phantom, kind: str, options: dict[str, Any], way: str
+    client: TestClient, phantom: Phantom, kind: str, options: dict[str, Any], way: str
 ) -> None:
     pixels = speckle(90, 64, seed=3)
     data = encode(pixels, kind, **options)
@@ -44,7 +44,7 @@ def test_the_answer_is_the_model_s(
     assert reply.headers["cache-control"] == "no-store"
 
 
-def test_the_shape_is_the_contract_s(client: Client, phantom_folder: Any) -> None:
+def test_the_shape_is_the_contract_s(client: TestClient, phantom_folder: Any) -> None:
     answer = client.post("/classify", content=encode(speckle())).json()
     assert list(answer) == ["predictions", "abstain", "abstain_reason", "frame", "model", "request_id"]
     assert set(answer["predictions"][0]) == {"plane", "label", "probability"}
@@ -54,23 +54,23 @@ def test_the_shape_is_the_contract_s(client: Client, phantom_folder: Any) -> Non
 @pytest.mark.parametrize(
     "content_type", ["image/jpeg", "text/plain", "application/json", "nonsense", "multipart/mixed"]
 )
-def test_the_content_type_of_a_raw_body_does_not_matter(client: Client, content_type: str) -> None:
+def test_the_content_type_of_a_raw_body_does_not_matter(client: TestClient, content_type: str) -> None:
     reply = client.post("/classify", content=encode(speckle()), headers={"content-type": content_type})
     assert reply.json()["frame"]["format"] == "png"
 
 
-def test_a_name_that_lies_does_not_matter(client: Client) -> None:
+def test_a_name_that_lies_does_not_matter(client: TestClient) -> None:
     reply = client.post("/classify", files={"file": ("frame.dcm", encode(speckle()), "application/dicom")})
     assert reply.json()["frame"]["format"] == "png"
 
 
-def test_a_form_field_without_a_file_name_will_do(client: Client) -> None:
+def test_a_form_field_without_a_file_name_will_do(client: TestClient) -> None:
     body = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + encode(speckle()) + b"\r\n--x--\r\n"
     reply = client.post("/classify", content=body, headers={"content-type": "multipart/form-data; boundary=x"})
     assert reply.status_code == 200
 
 
-def test_frame_picks_a_frame(client: Client, phantom: Phantom) -> None:
+def test_frame_picks_a_frame(client: TestClient, phantom: Phantom) -> None:
     frames = [speckle(seed=seed) for seed in range(3)]
     data = animation("TIFF", frames)
     for index, pixels in enumerate(frames):
@@ -79,12 +79,12 @@ def test_frame_picks_a_frame(client: Client, phantom: Phantom) -> None:
         assert (answer["frame"]["index"], answer["frame"]["count"]) == (index, 3)
 
 
-def test_width_and_height_are_of_the_upright_frame(client: Client) -> None:
+def test_width_and_height_are_of_the_upright_frame(client: TestClient) -> None:
     answer = client.post("/classify", content=with_orientation("JPEG", speckle(60, 80), 6)).json()
     assert (answer["frame"]["width"], answer["frame"]["height"]) == (60, 80)
 
 
-def test_the_sector_is_cropped_where_the_model_asks_for_it(serve: Callable[..., Client]) -> None:
+def test_the_sector_is_cropped_where_the_model_asks_for_it(serve: Callable[..., TestClient]) -> None:
     pixels = np.zeros((300, 400), np.uint8)
     pixels[50:250, 100:300] = 40 + speckle(200, 200) // 2
     answer = serve(Phantom(crop="sector")).post("/classify", content=encode(pixels)).json()
@@ -96,7 +96,7 @@ def test_the_sector_is_cropped_where_the_model_asks_for_it(serve: Callable[..., 
 
 
 @pytest.mark.parametrize("planes", [("dark", "bright"), tuple(f"plane_{n}" for n in range(17))])
-def test_any_number_of_planes(serve: Callable[..., Client], planes: tuple[str, ...]) -> None:
+def test_any_number_of_planes(serve: Callable[..., TestClient], planes: tuple[str, ...]) -> None:
     phantom = Phantom(planes=planes)
     client = serve(phantom)
     pixels = speckle()
@@ -106,18 +106,18 @@ def test_any_number_of_planes(serve: Callable[..., Client], planes: tuple[str, .
 
 
 class TestAbstention:
-    def ask(self, serve: Callable[..., Client], phantom: Phantom) -> tuple[bool, str | None]:
+    def ask(self, serve: Callable[..., TestClient], phantom: Phantom) -> tuple[bool, str | None]:
         answer = serve(phantom).post("/classify", content=encode(coloured(speckle()))).json()
         return answer["abstain"], answer["abstain_reason"]
 
-    def test_uncertain(self, serve: Callable[..., Client]) -> None:
+    def test_uncertain(self, serve: Callable[..., TestClient]) -> None:
         assert self.ask(serve, Phantom(min_probability=1.0)) == (True, "uncertain")
 
-    def test_unfamiliar(self, serve: Callable[..., Client]) -> None:
+    def test_unfamiliar(self, serve: Callable[..., TestClient]) -> None:
         assert self.ask(serve, Phantom(max_novelty=0.0)) == (True, "unfamiliar")
 
-    def test_unfamiliar_takes_precedence(self, serve: Callable[..., Client]) -> None:
+    def test_unfamiliar_takes_precedence(self, serve: Callable[..., TestClient]) -> None:
         assert self.ask(serve, Phantom(min_probability=1.0, max_novelty=0.0)) == (True, "unfamiliar")
 
-    def test_neither(self, serve: Callable[..., Client]) -> None:
+    def test_neither(self, serve: Callable[..., TestClient]) -> None:
         assert self.ask(serve, Phantom(min_probability=0.0, max_novelty=1.0)) == (False, None)
