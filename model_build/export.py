@@ -18,7 +18,7 @@ from model_build.novelty import Novelty
 
 PROBABILITY_TOLERANCE = 1e-5  # absolute
 HEAT_MAP_TOLERANCE = 1e-3  # relative to the map's maximum
-_FLAT = 1e-6  # a raw map whose maximum is below this has no relative error worth the name
+_FLAT = 1e-3  # of the evidence for and against together; below it a map is what is left when float32 cancels out
 
 
 class ExportError(Exception):
@@ -123,7 +123,15 @@ def _heat_map_difference(
     oracle = LayerGradCam(model, model.backbone)
     expected = oracle.attribute(frames.float(), target=plane, relu_attributions=True)[:, 0].detach().numpy()
     peak = expected.max((1, 2))
-    lit = peak > _FLAT
+    lit = peak > _FLAT * _evidence(served, torch.from_numpy(features), plane)
     if not lit.any():
         return 0.0
     return float((np.abs(found - expected).max((1, 2))[lit] / peak[lit]).max())
+
+
+def _evidence(served: Served, features: Tensor, plane: int) -> NDArray[np.float32]:
+    """The strongest place of each map if evidence against the plane counted for it, float32 [N]."""
+    features = features.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(served.head(features)[:, plane].sum(), features)
+    weights = gradient.mean((2, 3), keepdim=True)
+    return (weights * features).abs().sum(1).amax((1, 2)).detach().numpy()

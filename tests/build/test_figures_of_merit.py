@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from model_build.calibrate import choose_abstention, fit_temperature
+from model_build.metrics import brier, calibration_error, exact_interval, macro_f1, patient_bootstrap, top_k
+from model_build.novelty import Novelty
+
+PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4], [0.3, 0.3, 0.4], [0.6, 0.3, 0.1]])
+PLANES = np.array([0, 2, 2, 1])
+
+
+def test_top_k_counts_the_true_plane_among_the_first() -> None:
+    assert top_k(PROBABILITIES, PLANES, 1).tolist() == [True, False, True, False]
+    assert top_k(PROBABILITIES, PLANES, 2).tolist() == [True, True, True, True]
+
+
+def test_macro_f1_is_the_mean_over_planes() -> None:
+    # plane 0: precision 1/2, recall 1; plane 1: none right; plane 2: precision 1, recall 1/2
+    assert macro_f1(PROBABILITIES, PLANES) == pytest.approx((2 / 3 + 0 + 2 / 3) / 3)
+
+
+def test_exact_interval_is_clopper_pearsons() -> None:
+    assert exact_interval(0, 10) == pytest.approx((0.0, 0.3085), abs=1e-4)
+    assert exact_interval(9, 10) == pytest.approx((0.5550, 0.9975), abs=1e-4)
+    assert exact_interval(0, 0) == (0.0, 1.0)
+
+
+def test_bootstrap_draws_patients_whole() -> None:
+    values = np.array([1.0] * 50 + [0.0] * 50)
+    apart = patient_bootstrap(lambda rows: values[rows].mean(), [str(row) for row in range(100)])
+    lumped = patient_bootstrap(lambda rows: values[rows].mean(), ["a"] * 50 + ["b"] * 50)
+    assert 0.38 < apart.low < 0.45 < 0.55 < apart.high < 0.62
+    assert lumped == (0.0, 1.0)
+
+
+def test_calibration_error_and_brier_of_known_cases() -> None:
+    sure = np.array([[1.0, 0.0]] * 4)
+    assert calibration_error(sure, np.array([0, 0, 0, 0])) == 0
+    assert calibration_error(sure, np.array([0, 0, 0, 1])) == pytest.approx(0.25)
+    assert brier(sure, np.array([0, 0, 0, 1])) == pytest.approx(0.5)
+
+
+def test_temperature_is_recovered() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 3, (4000, 6))
+    planes = np.array([random.choice(6, p=row) for row in softmax(logits, axis=1)])
+    assert fit_temperature(logits * 2.5, planes) == pytest.approx(2.5, rel=0.08)
+
+
+def test_thresholds_turn_away_one_in_fifty_each() -> None:
+    random = np.random.default_rng(0)
+    probabilities = softmax(random.normal(0, 2, (1000, 6)), axis=1)
+    novelty = random.gamma(2, 1, 1000)
+    thresholds = choose_abstention(probabilities, novelty)
+    assert (probabilities.max(1) < thresholds.min_probability).mean() == pytest.approx(0.02, abs=0.002)
+    assert (novelty > thresholds.max_novelty).mean() == pytest.approx(0.02, abs=0.002)
+
+
+def test_novelty_is_about_two_in_training_and_grows_with_distance() -> None:
+    import torch
+
+    random = np.random.default_rng(0)
+    labels = np.arange(600) % 3
+    points = random.normal(0, 1, (600, 40)) + 6 * np.eye(3, 40)[labels]
+    embeddings = torch.from_numpy(points).float()
+    novelty = Novelty.fit(embeddings, labels, dimensions=10)
+    own = novelty(embeddings)
+    assert float(own.mean()) == pytest.approx(2, rel=0.1)
+    within = novelty(embeddings + 3 * torch.eye(40)[0])  # along a direction that planes differ in
+    outside = novelty(embeddings + 3 * torch.eye(40)[39])  # along one that no plane uses
+    assert float(within.mean()) > float(own.mean()) + 0.3
+    assert float(outside.mean()) > float(own.mean()) + 0.1
+    assert float(novelty(embeddings * 10).min()) > float(own.max())

@@ -1,0 +1,68 @@
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model_build.augment import augment
+from model_build.data import load_frames, read_records
+from model_build.recipe import Augmentation, Recipe
+from model_build.views import TrainingViews, balance_weights, served_views
+from service.imaging.preprocess import prepare
+from service.imaging.sector import find_sector
+from tests.build.phantoms import phantom
+
+STRONG = Augmentation(geometry=2, intensity=2, texture=2, graphics=2)
+NONE = Augmentation(geometry=0, intensity=0, texture=0, graphics=0)
+
+
+def test_without_variation_training_sees_what_serving_sees(tiny_recipe: Recipe) -> None:
+    frame = phantom(1, 3)
+    view = augment(frame, find_sector(frame), frame, 64, NONE, np.random.default_rng(0))
+    assert np.array_equal(view, prepare(frame, tiny_recipe.preprocessing)[0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(1, 90), width=st.integers(1, 90), seed=st.integers(0, 10_000), level=st.sampled_from([0, 7, 255])
+)
+def test_any_frame_gives_a_view(height: int, width: int, seed: int, level: int) -> None:
+    random = np.random.default_rng(seed)
+    frame = np.full((height, width), level, np.uint8) if level else random.integers(0, 256, (height, width), np.uint8)
+    view = augment(frame, find_sector(frame), phantom(2, 0), 48, STRONG, random)
+    assert view.shape == (48, 48)
+    assert view.dtype == np.uint8
+
+
+def test_a_view_depends_on_seed_epoch_and_row_alone(phantoms: Path, tiny_recipe: Recipe) -> None:
+    records = read_records(phantoms)[:12]
+    frames = load_frames(records)
+    views = TrainingViews(frames, records, tiny_recipe)
+    again = TrainingViews(frames, records, tiny_recipe)
+    forwards = [views[row][0].numpy() for row in range(12)]
+    backwards = [again[row][0].numpy() for row in reversed(range(12))][::-1]
+    assert all(np.array_equal(a, b) for a, b in zip(forwards, backwards, strict=True))
+    again.epoch = 1
+    assert not np.array_equal(again[0][0].numpy(), forwards[0])
+    assert views[3][1] == records[3].plane
+
+
+def test_served_views_are_those_of_the_service(phantoms: Path, tiny_recipe: Recipe) -> None:
+    frames = load_frames(read_records(phantoms)[:3])
+    views = served_views(frames, tiny_recipe.preprocessing)
+    assert views.shape == (3, 1, 64, 64)
+    assert np.array_equal(views[2, 0].numpy(), prepare(frames[2], tiny_recipe.preprocessing)[0])
+
+
+def test_balance_lifts_rare_planes_and_machines(phantoms: Path) -> None:
+    records = read_records(phantoms)
+    unequal = [record for record in records if record.plane == 0 or record.patient == "0"]
+    weights = balance_weights(unequal, 1.0)
+    cells = Counter((record.plane, record.machine) for record in unequal)
+    share = Counter[tuple[int, str]]()
+    for record, weight in zip(unequal, weights.tolist(), strict=True):
+        share[record.plane, record.machine] += weight
+    assert all(value == pytest.approx(1 / len(cells)) for value in share.values())
+    assert balance_weights(unequal, 0.0).std() == pytest.approx(0)
