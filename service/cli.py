@@ -2,6 +2,7 @@
 
 import argparse
 import logging.config
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -94,8 +95,11 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
             server_header=False,
         )
     )
+    # Once it has shut down, Uvicorn sends itself again what asked it to: an orderly end then, not a death by signal.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: sys.exit(0))
     server.run()
-    return 0 if server.started else 2
+    return 0
 
 
 def _classify(options: argparse.Namespace, settings: Settings) -> int:

@@ -12,6 +12,7 @@ from service.imaging.sector import Box
 PictureType = Literal["image/jpeg", "image/png"]
 
 _STRENGTH = 0.65  # of the colour where the evidence is strongest; the tissue below must stay readable
+_WORKING_SIDE = 256  # a heat map of a few cells is smooth at this size; growing on from it linearly costs a tenth
 _JPEG_QUALITY = 85  # a full-size PNG costs more than the model, this a twentieth of it
 _PNG_COMPRESSION = 1
 
@@ -45,18 +46,21 @@ def spread(heatmap: NDArray[np.float32], crop: Box, size: int) -> NDArray[np.flo
     float32 [crop.height, crop.width], 0..1
     """
     box = placement(crop.height, crop.width, size)
+    reduction = min(1.0, _WORKING_SIDE / max(crop.height, crop.width))
+    width, height = max(1, round(crop.width * reduction)), max(1, round(crop.height * reduction))
     cells_y, cells_x = heatmap.shape[0] / size, heatmap.shape[1] / size  # heat map cells to a pixel of the square
-    scale_x, scale_y = cells_x * box.width / crop.width, cells_y * box.height / crop.height
+    scale_x, scale_y = cells_x * box.width / width, cells_y * box.height / height
     # Centres map to centres: a pixel's middle lies half a pixel in, and so does a cell's.
-    from_crop = np.array(
+    to_cells = np.array(
         [
             [scale_x, 0, cells_x * box.left + scale_x / 2 - 0.5],
             [0, scale_y, cells_y * box.top + scale_y / 2 - 0.5],
         ]
     )
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    grown = cv2.warpAffine(heatmap, from_crop, (crop.width, crop.height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.clip(grown, 0, 1).astype(np.float32, copy=False)
+    smooth = cv2.warpAffine(heatmap, to_cells, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    grown = cv2.resize(np.clip(smooth, 0, 1), (crop.width, crop.height), interpolation=cv2.INTER_LINEAR)
+    return grown.astype(np.float32, copy=False)
 
 
 def paint(pixels: NDArray[np.uint8], heatmap: NDArray[np.float32], crop: Box, size: int) -> NDArray[np.uint8]:
@@ -84,7 +88,7 @@ def paint(pixels: NDArray[np.uint8], heatmap: NDArray[np.float32], crop: Box, si
 
 
 def encode_picture(picture: NDArray[np.uint8], media_type: PictureType) -> bytes:
-    """Write a picture uint8 [H, W, 3] (blue, green, red) as JPEG or PNG."""
+    """Write a picture uint8 [H, W, 3] (blue, green, red), or grey [H, W], as JPEG or PNG."""
     if media_type == "image/png":
         _, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION])
     else:

@@ -130,12 +130,6 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.strip() == __version__
 
 
-def test_the_service_imports_nothing_of_the_build_stage() -> None:
-    program = "import sys, service.cli; print(sorted({'torch', 'onnx', 'model_build'} & set(sys.modules)))"
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
-
-
 def test_broken_metadata_warns_nobody(phantom_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "frame.tiff"
     # Its resolution says that it has nine values: Pillow reads the picture, and warns.
