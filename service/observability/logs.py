@@ -43,6 +43,4 @@ def log_config(level: str) -> dict[str, Any]:
         "formatters": {"json": {"()": JsonFormatter}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
-        # Its warnings quote the bytes of a broken multipart header.
-        "loggers": {"python_multipart": {"level": "ERROR"}},
     }
