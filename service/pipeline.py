@@ -55,6 +55,10 @@ class Pipeline:
         heat = self.engine.explain(seen.scores, number)
         return Explained(seen.frame, seen.crop, seen.scores, seen.abstain_reason, planes[number], heat)
 
+    def read(self, upload: bytes, *, index: int = 0) -> Frame:
+        """Frame `index` of an upload, upright and grey, as it would be classified; raises what `decode_frame` does."""
+        return decode_frame(upload, index=index, limits=self.limits)
+
     def draw(self, explained: Explained, media_type: PictureType) -> bytes:
         """The evidence painted over its frame, at the frame's own size."""
         size = self.engine.manifest.preprocessing.size
@@ -62,7 +66,7 @@ class Pipeline:
         return encode_picture(picture, media_type)
 
     def _classify(self, upload: bytes, index: int, *, with_features: bool) -> Classified:
-        frame = decode_frame(upload, index=index, limits=self.limits)
+        frame = self.read(upload, index=index)
         prepared, crop = prepare(frame.pixels, self.engine.manifest.preprocessing)
         scores = self.engine.score(prepared, with_features=with_features)
         return Classified(frame, crop, scores, self.engine.abstains(scores))

@@ -14,7 +14,7 @@ from service.pipeline import Classified, Explained
 
 _ProblemClass = type[Problem]  # named here, since two models below have a field called `type`
 
-_BEST = 2  # predictions in an answer: where the first is wrong, the second is nearly always right
+BEST = 2  # predictions in an answer: where the first is wrong, the second is nearly always right
 
 
 class _Answer(BaseModel):
@@ -58,7 +58,9 @@ class ModelInfo(_Answer):
 class Classification(_Answer):
     """The answer of `/classify`."""
 
-    predictions: list[Prediction] = Field(description="The two most probable planes, the first the more probable.")
+    predictions: list[Prediction] = Field(
+        description="The most probable planes, the first the most so: two, or as many as `top` asks."
+    )
     abstain: bool = Field(description="Whether the predictions should not be relied on.")
     abstain_reason: AbstainReason | None = Field(
         description="`unfamiliar`: unlike the frames of the training; `uncertain`: no plane is probable enough."
@@ -157,13 +159,13 @@ class ProblemKind(_Answer):
         return cls(type=kind.type_uri(), code=kind.code, status=kind.status, title=kind.title(), meaning=kind.meaning)
 
 
-def classification(result: Classified, package: ModelPackage, request_id: str) -> Classification:
-    """Tell the result of `Pipeline.classify`."""
-    return Classification(**_classified(result, package, request_id))
+def classification(result: Classified, package: ModelPackage, request_id: str, top: int = BEST) -> Classification:
+    """Tell the result of `Pipeline.classify`, with its `top` most probable planes."""
+    return Classification(**_classified(result, package, request_id, top))
 
 
 def explained(
-    result: Explained, package: ModelPackage, request_id: str, overlay: bytes | None
+    result: Explained, package: ModelPackage, request_id: str, overlay: bytes | None, top: int = BEST
 ) -> ExplainedClassification:
     """Tell the result of `Pipeline.explain`; `overlay` is the picture as JPEG, or None to leave it out."""
     height, width = result.frame.pixels.shape
@@ -177,10 +179,10 @@ def explained(
         empty=result.heat.empty,
         overlay=picture or None,
     )
-    return ExplainedClassification(**_classified(result, package, request_id), explanation=explanation)
+    return ExplainedClassification(**_classified(result, package, request_id, top), explanation=explanation)
 
 
-def _classified(result: Classified, package: ModelPackage, request_id: str) -> dict[str, Any]:
+def _classified(result: Classified, package: ModelPackage, request_id: str, top: int) -> dict[str, Any]:
     planes, scores, frame = package.manifest.planes, result.scores, result.frame
     height, width = frame.pixels.shape
     return {
@@ -190,7 +192,7 @@ def _classified(result: Classified, package: ModelPackage, request_id: str) -> d
                 label=planes[number].label,
                 probability=round(min(1.0, float(scores.probabilities[number])), 6),
             )
-            for number in scores.ranked()[:_BEST]
+            for number in scores.ranked()[:top]
         ],
         "abstain": result.abstain_reason is not None,
         "abstain_reason": result.abstain_reason,

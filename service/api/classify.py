@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.api.openapi import UPLOAD_PROBLEMS, problems
 from service.api.upload import BODY_IN_OPENAPI, read_upload
 from service.pipeline import Pipeline
-from service.schemas import Classification, classification
+from service.schemas import BEST, Classification, classification
 from service.state import RequestId, RunningDep
 
 router = APIRouter()
@@ -24,6 +24,12 @@ class FrameQuery(BaseModel):
     frame: int = Field(default=0, ge=0, description="Which frame of an animated or multi-page file, from 0.")
 
 
+class ClassifyQuery(FrameQuery):
+    """Which frame, and how many planes the answer names."""
+
+    top: int = Field(default=BEST, ge=1, le=1000, description="Predictions in the answer; at most all planes.")
+
+
 @router.post(
     "/classify",
     summary="Name the two most probable planes of a frame",
@@ -32,14 +38,14 @@ class FrameQuery(BaseModel):
     openapi_extra=BODY_IN_OPENAPI,
 )
 async def classify(
-    request: Request, query: Annotated[FrameQuery, Query()], running: RunningDep, request_id: RequestId
+    request: Request, query: Annotated[ClassifyQuery, Query()], running: RunningDep, request_id: RequestId
 ) -> Response:
     """Read one frame and classify it. Where the model does not know, it says so in `abstain`."""
     upload = await read_upload(request, running.pipeline.limits.max_bytes)
-    body = await running.pool.run(_answer, running.pipeline, upload, query.frame, request_id)
+    body = await running.pool.run(_answer, running.pipeline, upload, query, request_id)
     return Response(body, headers=NOT_STORED, media_type="application/json")
 
 
-def _answer(pipeline: Pipeline, upload: bytes, index: int, request_id: str) -> str:
-    result = pipeline.classify(upload, index=index)
-    return classification(result, pipeline.engine.package, request_id).model_dump_json()
+def _answer(pipeline: Pipeline, upload: bytes, query: ClassifyQuery, request_id: str) -> str:
+    result = pipeline.classify(upload, index=query.frame)
+    return classification(result, pipeline.engine.package, request_id, query.top).model_dump_json()

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import Field
 
 from service.api.accept import choose
-from service.api.classify import NOT_STORED, FrameQuery
+from service.api.classify import NOT_STORED, ClassifyQuery
 from service.api.openapi import UPLOAD_PROBLEMS, problems
 from service.api.upload import BODY_IN_OPENAPI, read_upload
 from service.errors import BadParameter, NoSuchPlane
@@ -23,7 +23,7 @@ _OFFERS = (_JSON, *_PICTURES)
 _PICTURE_SCHEMA = {"schema": {"type": "string", "format": "binary"}}
 
 
-class ExplainQuery(FrameQuery):
+class ExplainQuery(ClassifyQuery):
     """Which frame, which plane, and whether with a picture."""
 
     target: str | None = Field(default=None, description="The plane to explain; by default the first prediction.")
@@ -70,5 +70,5 @@ def _answer(
         picture = pipeline.draw(result, picture_type)
         return Response(picture, headers=headers | {"X-Plane": result.target.id}, media_type=picture_type)
     overlay = pipeline.draw(result, "image/jpeg") if query.overlay else None
-    answer = explained(result, pipeline.engine.package, request_id, overlay)
+    answer = explained(result, pipeline.engine.package, request_id, overlay, query.top)
     return Response(answer.model_dump_json(), headers=headers, media_type=_JSON)

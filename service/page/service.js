@@ -1,0 +1,134 @@
+// Asks the service. Frames are sent as bare bytes: no name, no form.
+
+const TRIES = 30; // of a service that says that it is busy, each after the pause that it asks for
+const LONGEST_PAUSE_S = 60;
+
+// A request that was not answered as hoped, in words for a person.
+export class Refusal extends Error {
+  constructor({ status = 0, code = "", title, detail, requestId = "", pause = null }) {
+    super(detail);
+    Object.assign(this, { status, code, title, detail, requestId, pause });
+  }
+
+  get worthRetrying() {
+    return this.status === 0 || this.status === 503 || this.status === 504;
+  }
+}
+
+export const stopped = () =>
+  new Refusal({ code: "stopped", title: "Stopped", detail: "The reading was stopped before this frame’s turn." });
+
+const unreachable = () =>
+  new Refusal({
+    code: "unreachable",
+    title: "No connection",
+    detail: "The service cannot be reached. Is it running, and is this computer connected to it?",
+  });
+
+// The pause in seconds that a header `Retry-After` asks for, as seconds or as a date.
+export function pauseFrom(header, now = Date.now()) {
+  const seconds = /^\s*\d+\s*$/.test(header ?? "") ? Number(header) : (Date.parse(header ?? "") - now) / 1000;
+  return Number.isFinite(seconds) ? Math.min(LONGEST_PAUSE_S, Math.max(0, seconds)) : 1;
+}
+
+async function refusalOf(reply) {
+  const problem = await reply.json().catch(() => ({}));
+  return new Refusal({
+    status: reply.status,
+    code: problem.code ?? "",
+    title: problem.title ?? `Refused (${reply.status})`,
+    detail: problem.detail ?? "The service gave no reason.",
+    requestId: problem.request_id ?? reply.headers.get("X-Request-ID") ?? "",
+    pause: reply.status === 503 ? pauseFrom(reply.headers.get("Retry-After")) : null,
+  });
+}
+
+// Sends requests; while the service is busy it holds all of them back, as long as the service asks.
+export class Service extends EventTarget {
+  #opensAt = 0;
+
+  get busyFor() {
+    return Math.max(0, this.#opensAt - Date.now()) / 1000;
+  }
+
+  model(signal) {
+    return this.#ask("model", { signal });
+  }
+
+  health(signal) {
+    return this.#ask("health", { signal });
+  }
+
+  interface() {
+    return this.#ask("openapi.json", {});
+  }
+
+  classify(file, query, signal) {
+    return this.#ask("classify", { query, body: file, signal });
+  }
+
+  explain(file, query, signal) {
+    return this.#ask("explain", { query: { ...query, overlay: false }, body: file, signal });
+  }
+
+  // The frame as a picture, for files that the browser cannot read.
+  picture(file, index, signal) {
+    return this.#ask("frame", { query: { frame: index }, body: file, signal, accept: "image/jpeg" });
+  }
+
+  async #ask(path, { query = {}, body = null, signal, accept = "application/json" }) {
+    for (let attempt = 1; ; attempt += 1) {
+      await this.#untilOpen(signal);
+      try {
+        return await this.#askOnce(path, { query, body, signal, accept });
+      } catch (refusal) {
+        if (refusal.pause === null || refusal.pause === undefined || attempt === TRIES) throw refusal;
+        this.#hold(refusal.pause);
+      }
+    }
+  }
+
+  async #askOnce(path, { query, body, signal, accept }) {
+    const headers = { Accept: accept, ...(body && { "Content-Type": "application/octet-stream" }) };
+    const address = Object.keys(query).length ? `${path}?${new URLSearchParams(query)}` : path;
+    let reply;
+    try {
+      reply = await fetch(address, { method: body ? "POST" : "GET", headers, body, signal });
+    } catch (error) {
+      if (signal?.aborted) throw stopped();
+      throw await readable(body) ? unreachable() : vanished();
+    }
+    if (!reply.ok) throw await refusalOf(reply);
+    return accept === "application/json" ? reply.json() : reply.blob();
+  }
+
+  #hold(seconds) {
+    const until = Date.now() + Math.max(0.2, seconds) * 1000;
+    if (until > this.#opensAt) {
+      this.#opensAt = until;
+      this.dispatchEvent(new Event("busy"));
+    }
+  }
+
+  async #untilOpen(signal) {
+    while (this.busyFor > 0) {
+      // A little apart, so that those who waited do not all knock at once.
+      await new Promise((resolve) => setTimeout(resolve, this.busyFor * 1000 + Math.random() * 150));
+      if (signal?.aborted) throw stopped();
+    }
+  }
+}
+
+// A file that was moved or changed since it was chosen fails like a lost connection; this tells the two apart.
+async function readable(file) {
+  if (!file) return true;
+  return file.slice(0, 1).arrayBuffer().then(() => true, () => false);
+}
+
+const vanished = () =>
+  new Refusal({
+    status: 1,
+    code: "unreadable-file",
+    title: "File not readable",
+    detail: "The browser cannot read this file any more. It may have been moved or changed: add it again.",
+  });
