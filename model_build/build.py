@@ -59,7 +59,7 @@ def build_package(run: Path, data: Path, package: Path, *, name: str, version: s
     model.load_state_dict(torch.load(run / "model.pt", weights_only=True))
     records = read_records(data)
     official_train = [record for record in records if record.split == "train"]
-    train_records, held_records = carve_validation(official_train, recipe.validation_folds, recipe.seed)
+    train_records, held_records = carve_validation(official_train, recipe.validation_folds)
     train_views = served_views(load_frames(train_records), recipe.preprocessing)
     held_views = served_views(load_frames(held_records), recipe.preprocessing)
 

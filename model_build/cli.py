@@ -15,6 +15,7 @@ from model_build.evaluate import headline, run_engine
 from model_build.export import ExportError
 from model_build.recipe import load_recipe
 from model_build.report import write_report
+from model_build.soup import cook
 from model_build.train import train
 from service.inference.engine import Engine
 from service.inference.package import PackageError, load_package
@@ -39,7 +40,7 @@ def _train(options: argparse.Namespace) -> None:
     if options.seed is not None:
         recipe = recipe.model_copy(update={"seed": options.seed})
     records = [record for record in read_records(options.data) if record.split == "train"]
-    train_records, held_records = carve_validation(records, recipe.validation_folds, recipe.seed)
+    train_records, held_records = carve_validation(records, recipe.validation_folds)
     model = train(
         recipe,
         (load_frames(train_records), train_records),
@@ -51,6 +52,10 @@ def _train(options: argparse.Namespace) -> None:
         device=options.device,
     )
     torch.save(model.state_dict(), options.run / "model.pt")
+
+
+def _soup(options: argparse.Namespace) -> None:
+    cook(options.runs, options.data, options.out)
 
 
 def _package(options: argparse.Namespace) -> None:
@@ -84,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--workers", type=int, default=0, help="processes that vary the frames (default: none)")
     command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     command.set_defaults(command=_train)
+
+    command = commands.add_parser("soup", help="average the weights of runs that differ in their seed alone")
+    command.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    command.add_argument("--out", type=Path, required=True, help="folder of the averaged run")
+    command.add_argument("--data", type=Path, required=True)
+    command.set_defaults(command=_soup)
 
     command = commands.add_parser("package", help="calibrate, export, check, evaluate: a run becomes a model package")
     command.add_argument("run", type=Path)

@@ -104,9 +104,12 @@ def patient_folds(records: Sequence[Record], folds: int, seed: int) -> list[NDAr
     return [held for _, held in splitter.split(np.zeros(len(records)), planes, patients)]
 
 
-def carve_validation(records: Sequence[Record], folds: int, seed: int) -> tuple[list[Record], list[Record]]:
-    """Train and validation records, by patient: one of `folds` patient-wise folds validates."""
-    held = set(patient_folds(records, folds, seed)[0].tolist())
+def carve_validation(records: Sequence[Record], folds: int) -> tuple[list[Record], list[Record]]:
+    """Train and validation records, by patient: one of `folds` patient-wise folds validates.
+
+    The same patients whatever a run's seed, so that runs can be compared and averaged.
+    """
+    held = set(patient_folds(records, folds, seed=0)[0].tolist())
     training = [record for row, record in enumerate(records) if row not in held]
     return training, [records[row] for row in sorted(held)]
 

@@ -58,7 +58,7 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.json").write_text(recipe.model_dump_json(indent=2) + "\n")
-    torch.manual_seed(recipe.seed)
+    torch.manual_seed(0)  # runs of any seed start alike, so that their weights can be averaged
     model = pretrained_classifier(recipe.network, len(PLANES), weights).to(device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # depthwise convolutions are about twice as fast so
     freeze(model, recipe.training.frozen_blocks)
