@@ -36,8 +36,8 @@ $(VENV)/.test: requirements/test.txt pyproject.toml
 	touch $@
 
 lock: ## Resolve the hash-locked requirements anew (needs uv)
-	uv pip compile -q pyproject.toml -o requirements/service.txt
-	uv pip compile -q pyproject.toml --extra build --extra test -c requirements/service.txt -o requirements/test.txt
+	uv pip compile -q pyproject.toml --extra dicom -o requirements/service.txt
+	uv pip compile -q pyproject.toml --extra dicom --extra build --extra test -c requirements/service.txt -o requirements/test.txt
 	python3 -c "import tomllib; \
 	  print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
 	  | uv pip compile -q - -o requirements/package.txt

@@ -1,14 +1,17 @@
 """An upload goes in, an answer comes out: the one path that the API and the command line share."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from service.errors import NoSuchPlane
 from service.imaging.decode import Frame, Limits, decode_frame
 from service.imaging.overlay import PictureType, encode_picture, paint
 from service.imaging.preprocess import prepare
-from service.imaging.sector import Box
+from service.imaging.sector import Box, whole
 from service.inference.engine import AbstainReason, Engine, HeatMap, Scores
 from service.inference.manifest import Plane
+
+CropSource = Literal["region", "sector", "none"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,6 +22,13 @@ class Classified:
     crop: Box
     scores: Scores
     abstain_reason: AbstainReason | None
+
+    @property
+    def crop_source(self) -> CropSource:
+        """What gave the crop: a region that the file names, the sector that was found, or nothing, as it is all."""
+        if self.crop is self.frame.region:
+            return "region"
+        return "none" if self.crop == whole(self.frame.pixels) else "sector"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +48,7 @@ class Pipeline:
 
     def classify(self, upload: bytes, *, index: int = 0) -> Classified:
         """Classify frame `index` of an upload; raises what `decode_frame` raises."""
-        return self._classify(upload, index, with_features=False)
+        return self.classify_frame(self.read(upload, index=index))
 
     def explain(self, upload: bytes, *, index: int = 0, target: str | None = None) -> Explained:
         """Classify a frame and find the evidence for one plane, by default the most probable.
@@ -48,16 +58,20 @@ class Pipeline:
         NoSuchPlane
             The model has no plane of the id `target`; told before anything is decoded.
         """
-        planes = self.engine.manifest.planes
         wanted = None if target is None else self._plane_number(target)
-        seen = self._classify(upload, index, with_features=True)
-        number = seen.scores.ranked()[0] if wanted is None else wanted
-        heat = self.engine.explain(seen.scores, number)
-        return Explained(seen.frame, seen.crop, seen.scores, seen.abstain_reason, planes[number], heat)
+        return self._explain(self.read(upload, index=index), wanted)
 
     def read(self, upload: bytes, *, index: int = 0) -> Frame:
         """Frame `index` of an upload, upright and grey, as it would be classified; raises what `decode_frame` does."""
         return decode_frame(upload, index=index, limits=self.limits)
+
+    def classify_frame(self, frame: Frame) -> Classified:
+        """Classify a frame that has been read."""
+        return self._classify(frame, with_features=False)
+
+    def explain_frame(self, frame: Frame) -> Explained:
+        """Classify a frame that has been read, and find the evidence for the most probable plane."""
+        return self._explain(frame, None)
 
     def draw(self, explained: Explained, media_type: PictureType) -> bytes:
         """The evidence painted over its frame, at the frame's own size."""
@@ -65,9 +79,14 @@ class Pipeline:
         picture = paint(explained.frame.pixels, explained.heat.values, explained.crop, size)
         return encode_picture(picture, media_type)
 
-    def _classify(self, upload: bytes, index: int, *, with_features: bool) -> Classified:
-        frame = self.read(upload, index=index)
-        prepared, crop = prepare(frame.pixels, self.engine.manifest.preprocessing)
+    def _explain(self, frame: Frame, wanted: int | None) -> Explained:
+        seen = self._classify(frame, with_features=True)
+        number = seen.scores.ranked()[0] if wanted is None else wanted
+        heat = self.engine.explain(seen.scores, number)
+        return Explained(frame, seen.crop, seen.scores, seen.abstain_reason, self.engine.manifest.planes[number], heat)
+
+    def _classify(self, frame: Frame, *, with_features: bool) -> Classified:
+        prepared, crop = prepare(frame.pixels, self.engine.manifest.preprocessing, frame.region)
         scores = self.engine.score(prepared, with_features=with_features)
         return Classified(frame, crop, scores, self.engine.abstains(scores))
 

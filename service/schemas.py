@@ -10,7 +10,7 @@ from service.imaging.overlay import PictureType
 from service.imaging.sniff import Format
 from service.inference.engine import AbstainReason
 from service.inference.package import ModelPackage
-from service.pipeline import Classified, Explained
+from service.pipeline import Classified, CropSource, Explained
 
 _ProblemClass = type[Problem]  # named here, since two models below have a field called `type`
 
@@ -39,6 +39,10 @@ class FrameInfo(_Answer):
     count: int = Field(description="How many frames the file has.")
     crop: tuple[int, int, int, int] = Field(
         description="The part that the model saw: left, top, right, bottom in pixels, the last two exclusive."
+    )
+    crop_source: CropSource = Field(
+        description="What gave the crop. `region`: the DICOM's Sequence of Ultrasound Regions; `sector`: the sector, "
+        "found in the picture; `none`: nothing was cut."
     )
 
 
@@ -197,7 +201,13 @@ def _classified(result: Classified, package: ModelPackage, request_id: str, top:
         "abstain": result.abstain_reason is not None,
         "abstain_reason": result.abstain_reason,
         "frame": FrameInfo(
-            format=frame.format, width=width, height=height, index=frame.index, count=frame.count, crop=result.crop
+            format=frame.format,
+            width=width,
+            height=height,
+            index=frame.index,
+            count=frame.count,
+            crop=result.crop,
+            crop_source=result.crop_source,
         ),
         "model": ModelInfo.of(package),
         "request_id": request_id,

@@ -21,7 +21,7 @@ class FrameQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    frame: int = Field(default=0, ge=0, description="Which frame of an animated or multi-page file, from 0.")
+    frame: int = Field(default=0, ge=0, description="Which frame of an animated, multi-page or multi-frame file, from 0.")
 
 
 class ClassifyQuery(FrameQuery):

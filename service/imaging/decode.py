@@ -26,8 +26,16 @@ from numpy.typing import NDArray
 from PIL import BmpImagePlugin, ExifTags, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 from PIL.ImageFile import ImageFile
 
-from service.errors import FrameTooLarge, NoSuchFrame, Problem, UnreadableFrame, UploadTooLarge
+from service.errors import FrameTooLarge, NoSuchFrame, Problem, UnreadableFrame, UnsupportedFormat, UploadTooLarge
+from service.imaging.sector import Box
 from service.imaging.sniff import Format, sniff, tiff_pages, webp_header
+
+try:
+    from service.imaging.dicom.image import open_dicom
+except ImportError as error:  # the extra `dicom` is not installed
+    _DICOM_MISSING: ImportError | None = error
+else:
+    _DICOM_MISSING = None
 
 Grey = NDArray[np.uint8]
 
@@ -72,23 +80,26 @@ class Frame:
         The format that the bytes are of.
     index, count
         Which frame of the file this is, from 0, and how many the file has.
+    region
+        The part of the frame that shows tissue, where the file itself says so, as DICOM may.
     """
 
     pixels: Grey
     format: Format
     index: int = 0
     count: int = 1
+    region: Box | None = None
 
 
 def decode_frame(data: bytes, *, index: int = 0, limits: Limits = DEFAULT_LIMITS) -> Frame:
-    """Decode one frame of a PNG, JPEG, BMP, TIFF or WebP.
+    """Decode one frame of a PNG, JPEG, BMP, TIFF, WebP or DICOM.
 
     Parameters
     ----------
     data
         The whole file.
     index
-        Which frame of an animated or multi-page file, from 0.
+        Which frame of an animated, multi-page or multi-frame file, from 0.
     limits
         Sizes beyond which nothing is decoded.
 
@@ -113,6 +124,8 @@ def decode_frame(data: bytes, *, index: int = 0, limits: Limits = DEFAULT_LIMITS
 
 
 def _decode(data: bytes, format_: Format, index: int, limits: Limits) -> Frame:
+    if format_ == "dicom":
+        return _decode_dicom(data, index, limits)
     if format_ == "webp":
         width, height, plain = webp_header(data)
         _check_size(width, height, limits)
@@ -134,6 +147,14 @@ def _decode(data: bytes, format_: Format, index: int, limits: Limits) -> Frame:
     # Pillow has turned a TIFF upright by itself.
     orientation = 1 if format_ == "tiff" else _orientation(image)
     return Frame(_upright(_to_grey(image), orientation), format_, index, count)
+
+
+def _decode_dicom(data: bytes, index: int, limits: Limits) -> Frame:
+    if _DICOM_MISSING:
+        raise UnsupportedFormat("DICOM is not read here: the service was installed without its extra `dicom`.")
+    image = open_dicom(data, max_bytes=limits.max_bytes, max_side=_MAX_SIDE, max_pixels=limits.max_pixels)
+    _check_index(index, image.count)
+    return Frame(image.frame(index), "dicom", index, image.count, image.region)
 
 
 def _check_size(width: int, height: int, limits: Limits, frames: int = 1) -> None:

@@ -19,9 +19,11 @@ class Preprocessing(BaseModel):
     crop: Literal["sector", "none"] = Field(description="Cut the frame to its insonated sector first, or do not.")
 
 
-def choose_crop(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> Box:
-    """The box of `pixels` [H, W] that the network sees."""
-    return find_sector(pixels) if preprocessing.crop == "sector" else whole(pixels)
+def choose_crop(pixels: NDArray[np.uint8], preprocessing: Preprocessing, region: Box | None = None) -> Box:
+    """The box of `pixels` [H, W] that the network sees; `region` is where the scanner says that the tissue is."""
+    if preprocessing.crop == "none":
+        return whole(pixels)
+    return find_sector(pixels) if region is None else region
 
 
 def fit(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -58,7 +60,9 @@ def placement(height: int, width: int, size: int) -> Box:
     return Box(left, top, left + fitted_width, top + fitted_height)
 
 
-def prepare(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> tuple[NDArray[np.uint8], Box]:
+def prepare(
+    pixels: NDArray[np.uint8], preprocessing: Preprocessing, region: Box | None = None
+) -> tuple[NDArray[np.uint8], Box]:
     """Crop a grey frame uint8 [H, W] and fit it: the network's input uint8 [S, S], and the crop it shows."""
-    crop = choose_crop(pixels, preprocessing)
+    crop = choose_crop(pixels, preprocessing, region)
     return fit(crop.cut(pixels), preprocessing.size), crop

@@ -4,8 +4,9 @@ import struct
 from typing import Literal, get_args
 
 from service.errors import EmptyUpload, UnsupportedFormat
+from service.imaging.dicom.structure import is_dicom
 
-Format = Literal["png", "jpeg", "bmp", "tiff", "webp"]
+Format = Literal["png", "jpeg", "bmp", "tiff", "webp", "dicom"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -24,6 +25,8 @@ def sniff(data: bytes) -> Format:
     """
     if not data:
         raise EmptyUpload("The upload is empty.")
+    if is_dicom(data):  # first, since its preamble may be the start of a TIFF
+        return "dicom"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
     if data.startswith(b"\xff\xd8\xff"):
@@ -34,9 +37,7 @@ def sniff(data: bytes) -> Format:
         return "webp"
     if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
         return "bmp"
-    if data[128:132] == b"DICM":
-        raise UnsupportedFormat("DICOM is not read by this build. Send PNG, JPEG, BMP, TIFF or WebP.")
-    raise UnsupportedFormat("The bytes are not PNG, JPEG, BMP, TIFF or WebP.")
+    raise UnsupportedFormat("The bytes are not PNG, JPEG, BMP, TIFF, WebP or DICOM.")
 
 
 def webp_header(data: bytes) -> tuple[int, int, bool]:

@@ -4,8 +4,10 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from pydicom.sequence import Sequence
 
 from service.imaging.preprocess import Preprocessing, prepare
+from tests import dicoms
 from tests.phantom_package import Phantom
 from tests.pictures import animation, coloured, encode, speckle, with_orientation
 
@@ -36,7 +38,8 @@ def test_the_answer_is_the_model_s(
     answer = reply.json()
     assert_right(answer, expected(phantom, pixels), 1e-5 if kind not in ("JPEG", "WEBP") else 0.05)
     assert answer["frame"] == {
-        "format": kind.lower(), "width": 64, "height": 90, "index": 0, "count": 1, "crop": [0, 0, 64, 90]
+        "format": kind.lower(), "width": 64, "height": 90, "index": 0, "count": 1, "crop": [0, 0, 64, 90],
+        "crop_source": "none",
     }  # fmt: skip
     assert answer["abstain"] is False
     assert answer["abstain_reason"] is None
@@ -88,6 +91,7 @@ def test_the_sector_is_cropped_where_the_model_asks_for_it(serve: Callable[..., 
     pixels = np.zeros((300, 400), np.uint8)
     pixels[50:250, 100:300] = 40 + speckle(200, 200) // 2
     answer = serve(Phantom(crop="sector")).post("/classify", content=encode(pixels)).json()
+    assert answer["frame"]["crop_source"] == "sector"
     left, top, right, bottom = answer["frame"]["crop"]
     assert abs(left - 100) < 15
     assert abs(top - 50) < 15
@@ -121,3 +125,37 @@ class TestAbstention:
 
     def test_neither(self, serve: Callable[..., TestClient]) -> None:
         assert self.ask(serve, Phantom(min_probability=0.0, max_novelty=1.0)) == (False, None)
+
+
+class TestDicom:
+    pixels = np.full((300, 400), 60, np.uint8)
+
+    def ask(self, client: TestClient, **changes: Any) -> Any:
+        answer = client.post("/classify", content=dicoms.native([self.pixels], **changes)).json()
+        return answer["frame"]
+
+    def test_the_region_is_the_crop(self, serve: Callable[..., TestClient]) -> None:
+        regions = Sequence([dicoms.region(10, 20, 309, 219)])
+        frame = self.ask(serve(Phantom(crop="sector")), SequenceOfUltrasoundRegions=regions)
+        assert frame == {
+            "format": "dicom", "width": 400, "height": 300, "index": 0, "count": 1, "crop": [10, 20, 310, 220],
+            "crop_source": "region",
+        }  # fmt: skip
+
+    def test_without_a_region_the_sector_is_looked_for(self, serve: Callable[..., TestClient]) -> None:
+        pixels = np.zeros((300, 400), np.uint8)
+        pixels[50:250, 100:300] = 40 + speckle(200, 200) // 2
+        reply = serve(Phantom(crop="sector")).post("/classify", content=dicoms.native([pixels]))
+        assert reply.json()["frame"]["crop_source"] == "sector"
+
+    def test_a_model_of_whole_frames_sees_the_whole(self, client: TestClient) -> None:
+        frame = self.ask(client, SequenceOfUltrasoundRegions=Sequence([dicoms.region(0, 0, 399, 299)]))
+        assert (frame["crop"], frame["crop_source"]) == ([0, 0, 400, 300], "none")
+
+    def test_frame_picks_a_frame_of_a_cine(self, client: TestClient, phantom: Phantom) -> None:
+        frames = [speckle(seed=seed) for seed in range(3)]
+        data = dicoms.compressed(frames, dicoms.RLE, dicoms.rle, "MONOCHROME2")
+        for index, pixels in enumerate(frames):
+            answer = client.post(f"/classify?frame={index}", content=data).json()
+            assert_right(answer, expected(phantom, pixels))
+            assert (answer["frame"]["index"], answer["frame"]["count"]) == (index, 3)

@@ -25,7 +25,6 @@ from service.imaging.decode import Limits, decode_frame
 from tests.pictures import (
     animation,
     coloured,
-    dicom,
     encode,
     png_bomb,
     png_chunk,
@@ -318,11 +317,6 @@ NOT_IMAGES = {
 def test_what_is_not_an_image_is_refused(data: bytes) -> None:
     with pytest.raises(UnsupportedFormat):
         decode_frame(data)
-
-
-def test_dicom_is_named() -> None:
-    with pytest.raises(UnsupportedFormat, match="DICOM is not read"):
-        decode_frame(dicom())
 
 
 def test_empty() -> None:

@@ -83,8 +83,8 @@ def test_locks_hold_hashes_and_no_place(name: str) -> None:
 def test_locks_answer_to_pyproject_and_to_each_other() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     wanted = {
-        "service": PROJECT["project"]["dependencies"],
-        "test": [*PROJECT["project"]["dependencies"], *extras["build"], *extras["test"]],
+        "service": [*PROJECT["project"]["dependencies"], *extras["dicom"]],
+        "test": [*PROJECT["project"]["dependencies"], *extras["dicom"], *extras["build"], *extras["test"]],
         "package": PROJECT["build-system"]["requires"],
     }
     for name, lines in wanted.items():

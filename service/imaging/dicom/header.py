@@ -1,0 +1,214 @@
+"""What a DICOM header says of its frames, checked; what cannot be read is refused here, before any pixel is touched."""
+
+import io
+from dataclasses import dataclass
+
+from pydicom import config
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID
+
+from service.errors import FrameTooLarge, UnreadableFrame, UnsupportedFormat
+from service.imaging.dicom.structure import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Structure
+
+# Values that break a rule are common in scanners' objects. pydicom's warnings of them quote the value, and a value may
+# be a patient's name: it is told not to look.
+config.settings.reading_validation_mode = config.IGNORE
+
+ULTRASOUND = {
+    "1.2.840.10008.5.1.4.1.1.6.1": "Ultrasound Image",
+    "1.2.840.10008.5.1.4.1.1.3.1": "Ultrasound Multi-frame Image",
+    "1.2.840.10008.5.1.4.1.1.6": "Ultrasound Image (retired)",
+    "1.2.840.10008.5.1.4.1.1.3": "Ultrasound Multi-frame Image (retired)",
+}
+SECONDARY_CAPTURE = {
+    "1.2.840.10008.5.1.4.1.1.7": "Secondary Capture Image",
+    "1.2.840.10008.5.1.4.1.1.7.2": "Multi-frame Grayscale Byte Secondary Capture Image",
+    "1.2.840.10008.5.1.4.1.1.7.3": "Multi-frame Grayscale Word Secondary Capture Image",
+    "1.2.840.10008.5.1.4.1.1.7.4": "Multi-frame True Color Secondary Capture Image",
+}
+
+RLE = "1.2.840.10008.1.2.5"
+JPEG = {
+    "1.2.840.10008.1.2.4.50": "JPEG baseline",
+    "1.2.840.10008.1.2.4.51": "JPEG extended",
+    "1.2.840.10008.1.2.4.57": "JPEG lossless",
+    "1.2.840.10008.1.2.4.70": "JPEG lossless, first-order prediction",
+}
+JPEG_LS = {"1.2.840.10008.1.2.4.80": "JPEG-LS lossless", "1.2.840.10008.1.2.4.81": "JPEG-LS near-lossless"}
+JPEG_2000 = {"1.2.840.10008.1.2.4.90": "JPEG 2000 lossless", "1.2.840.10008.1.2.4.91": "JPEG 2000"}
+NATIVE = {
+    IMPLICIT_LITTLE: "implicit VR, little-endian",
+    EXPLICIT_LITTLE: "explicit VR, little-endian",
+    EXPLICIT_BIG: "explicit VR, big-endian",
+    DEFLATED: "deflated explicit VR, little-endian",
+}
+TRANSFER_SYNTAXES = NATIVE | {RLE: "RLE lossless"} | JPEG | JPEG_LS | JPEG_2000
+PHOTOMETRICS = {
+    "MONOCHROME1": 1,
+    "MONOCHROME2": 1,
+    "PALETTE COLOR": 1,
+    "RGB": 3,
+    "YBR_FULL": 3,
+    "YBR_FULL_422": 3,
+    "YBR_RCT": 3,
+    "YBR_ICT": 3,
+}
+"""Every photometric interpretation that is read, and its samples a pixel."""
+
+_VIDEO = tuple(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109))
+_MAX_FRAMES = 100_000
+_MAX_CINE_PIXELS = 2**33  # of all frames together; an hour's cine of any scanner is below it
+_ATTRIBUTES = [
+    "SOPClassUID", "Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
+    "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "SequenceOfUltrasoundRegions", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "RescaleSlope",
+    "RescaleIntercept",
+    "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
+    "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
+    "BluePaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData",
+    "SegmentedGreenPaletteColorLookupTableData", "SegmentedBluePaletteColorLookupTableData",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Header:
+    """How the pixels of an object are written.
+
+    Attributes
+    ----------
+    attributes
+        The elements that describe pixels, and no others: nothing in here names a person.
+    transfer_syntax, photometric
+        As in `TRANSFER_SYNTAXES` and `PHOTOMETRICS`.
+    rows, columns, frames, samples
+        The shape: `frames` pictures of `rows` x `columns` pixels of `samples` values.
+    planar
+        Whether the samples lie plane by plane rather than pixel by pixel (uncompressed data).
+    allocated, stored, high
+        Bits a sample takes, 8 or 16; those in use; and the number of the topmost of these.
+    signed
+        Whether samples are in two's complement.
+    """
+
+    attributes: Dataset
+    transfer_syntax: str
+    photometric: str
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    planar: bool
+    allocated: int
+    stored: int
+    high: int
+    signed: bool
+
+
+def read_attributes(structure: Structure, wanted: list[str] | None = None) -> Dataset:
+    """The header's elements named in `wanted`, or all of them; the pixel data are not among them."""
+    header = io.BytesIO(structure.data[structure.start : structure.header_end])
+    tags: list[BaseTag | int] | None = None if wanted is None else [Tag(keyword) for keyword in wanted]
+    return read_dataset(header, not structure.explicit, structure.little, specific_tags=tags)
+
+
+def read_header(structure: Structure, max_side: int, max_pixels: int) -> Header:
+    """Read and check what describes the pixels.
+
+    Raises
+    ------
+    UnsupportedFormat
+        Another SOP class than an ultrasound's, or a transfer syntax or kind of pixel that is not read.
+    UnreadableFrame
+        The attributes contradict each other, or a needed one is missing.
+    FrameTooLarge
+        Rows, columns or frames are over the limits.
+    """
+    attributes = read_attributes(structure, _ATTRIBUTES)
+    _check_kind(attributes, structure.transfer_syntax)
+    if structure.pixels is None:
+        raise UnreadableFrame("The DICOM has no pixel data.")
+    header = _describe(attributes, structure.transfer_syntax)
+    _check_pixels(header)
+    _check_size(header, max_side, max_pixels)
+    return header
+
+
+def _check_kind(attributes: Dataset, transfer_syntax: str) -> None:
+    sop_class = str(attributes.get("SOPClassUID", ""))
+    if sop_class in SECONDARY_CAPTURE:
+        if attributes.get("Modality") != "US":
+            raise UnsupportedFormat("The DICOM is a Secondary Capture, but of no ultrasound: its Modality is not US.")
+    elif sop_class not in ULTRASOUND:
+        raise UnsupportedFormat(
+            f"The DICOM is {_known(sop_class, 'of a SOP class that is not known')}; "
+            "only ultrasound images, single or multi-frame, and Secondary Captures of them are read."
+        )
+    if transfer_syntax.startswith(_VIDEO):
+        raise UnsupportedFormat("The DICOM holds an encapsulated video; export its frames, or a cine of JPEG frames.")
+    if transfer_syntax not in TRANSFER_SYNTAXES:
+        named = _known(transfer_syntax, "one that is not known")
+        raise UnsupportedFormat(f"The DICOM's transfer syntax is not read: {named}.")
+
+
+def _known(uid: str, otherwise: str) -> str:
+    """A UID's name where the standard has one; what else may stand there is the sender's, and is not repeated."""
+    name = UID(uid).name if uid else otherwise
+    return name if name != uid else otherwise
+
+
+def _describe(attributes: Dataset, transfer_syntax: str) -> Header:
+    photometric = str(attributes.get("PhotometricInterpretation", ""))
+    if photometric not in PHOTOMETRICS:
+        readable = ", ".join(PHOTOMETRICS)
+        raise UnsupportedFormat(f"The DICOM's photometric interpretation is not one of {readable}.")
+    allocated = _integer(attributes, "BitsAllocated")
+    stored = _integer(attributes, "BitsStored", allocated)
+    return Header(
+        attributes=attributes,
+        transfer_syntax=transfer_syntax,
+        photometric=photometric,
+        rows=_integer(attributes, "Rows"),
+        columns=_integer(attributes, "Columns"),
+        frames=_integer(attributes, "NumberOfFrames", 1),
+        samples=_integer(attributes, "SamplesPerPixel", PHOTOMETRICS[photometric]),
+        planar=_integer(attributes, "PlanarConfiguration", 0) == 1,
+        allocated=allocated,
+        stored=stored,
+        high=_integer(attributes, "HighBit", stored - 1),
+        signed=_integer(attributes, "PixelRepresentation", 0) == 1,
+    )
+
+
+def _integer(attributes: Dataset, keyword: str, default: int | None = None) -> int:
+    value = attributes.get(keyword, None)
+    if value is None or value == "":
+        if default is None:
+            raise UnreadableFrame(f"The DICOM lacks the attribute {keyword}.")
+        return default
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise UnreadableFrame(f"The DICOM's attribute {keyword} is no number.") from error
+
+
+def _check_pixels(header: Header) -> None:
+    if header.allocated not in (8, 16):
+        raise UnsupportedFormat(f"Pixels of {header.allocated} bits are not read; 8 and 16 are.")
+    if not 1 <= header.stored <= header.allocated or not header.stored - 1 <= header.high < header.allocated:
+        raise UnreadableFrame("The DICOM's bits allocated, bits stored and high bit contradict each other.")
+    if header.samples != PHOTOMETRICS[header.photometric]:
+        raise UnreadableFrame(f"The DICOM claims {header.samples} samples a pixel for {header.photometric}.")
+    if header.samples == 3 and header.allocated != 8:
+        raise UnsupportedFormat("Colour of more than 8 bits a sample is not read.")
+
+
+def _check_size(header: Header, max_side: int, max_pixels: int) -> None:
+    rows, columns, frames = header.rows, header.columns, header.frames
+    if rows < 1 or columns < 1 or frames < 1:
+        raise UnreadableFrame(f"The DICOM claims {frames} frames of {columns} x {rows} pixels.")
+    if max(rows, columns) > max_side or rows * columns > max_pixels:
+        raise FrameTooLarge(f"The frame is {columns} x {rows} pixels; the limit is {max_pixels}, {max_side} a side.")
+    if frames > _MAX_FRAMES or rows * columns * frames > _MAX_CINE_PIXELS:
+        raise FrameTooLarge(f"The DICOM claims {frames} frames of {columns} x {rows} pixels, which is over the limits.")

@@ -1,0 +1,73 @@
+"""An ultrasound object: its header read and checked once, its frames decoded one by one."""
+
+from dataclasses import dataclass
+
+from service.imaging.dicom.codestreams import decode_samples, frame_bytes
+from service.imaging.dicom.fragments import encapsulated_frame, native_frame
+from service.imaging.dicom.grey import Grey, to_grey
+from service.imaging.dicom.header import NATIVE, Header, read_header
+from service.imaging.dicom.regions import tissue_region
+from service.imaging.dicom.structure import Data, Structure, lay_open
+from service.imaging.sector import Box
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DicomImage:
+    """An ultrasound object, ready to give any of its frames.
+
+    Attributes
+    ----------
+    structure, header
+        Where its parts lie, and what describes its pixels.
+    region
+        The part of each frame that shows tissue, where the scanner says so.
+    """
+
+    structure: Structure
+    header: Header
+    region: Box | None
+
+    @property
+    def count(self) -> int:
+        """How many frames there are."""
+        return self.header.frames
+
+    def frame(self, index: int) -> Grey:
+        """Decode frame `index`, from 0 and below `count`, as uint8 [H, W]; the other frames are not read.
+
+        Raises
+        ------
+        UnreadableFrame, UnsupportedFormat
+            The frame is damaged, or of a kind that is not read.
+        """
+        if self.header.transfer_syntax in NATIVE:
+            data = native_frame(self.structure, index, self.count, frame_bytes(self.header))
+        else:
+            data = encapsulated_frame(self.structure, index, self.count)
+        return to_grey(decode_samples(data, self.header), self.header)
+
+
+def open_dicom(data: Data, *, max_bytes: int, max_side: int, max_pixels: int) -> DicomImage:
+    """Read the header of a DICOM object and check it; no pixel is decoded.
+
+    Parameters
+    ----------
+    data
+        The whole object, with or without preamble and file meta information.
+    max_bytes
+        The most that a deflated object may inflate to.
+    max_side, max_pixels
+        The longest side and the most pixels of a frame.
+
+    Raises
+    ------
+    UnsupportedFormat
+        It is no ultrasound image, or of a kind that is not read.
+    UnreadableFrame
+        It is damaged or contradicts itself.
+    FrameTooLarge
+        It is over the limits.
+    """
+    structure = lay_open(data, max_bytes)
+    header = read_header(structure, max_side, max_pixels)
+    return DicomImage(structure, header, tissue_region(header))

@@ -1,0 +1,39 @@
+"""Where the scanner says that the picture is: Sequence of Ultrasound Regions (PS3.3, C.8.5.5)."""
+
+from pydicom.dataset import Dataset
+
+from service.imaging.dicom.header import Header
+from service.imaging.sector import Box
+
+_TWO_D, _TISSUE = 1, 1
+_LEAST_SIDE = 32  # a smaller region is a colour bar or an icon
+_LEAST_SHARE = 0.05  # of the frame
+
+
+def tissue_region(header: Header) -> Box | None:
+    """The largest two-dimensional tissue region, cut to the frame.
+
+    Real objects carry boxes that reach outside the frame, are inside out, or are left empty: what is left of a region
+    within the frame has to be a picture's size, or the region is not believed.
+
+    Returns
+    -------
+    Box or None
+        None where the header has no such region.
+    """
+    items = header.attributes.get("SequenceOfUltrasoundRegions") or []
+    boxes = [box for item in items if (box := _box(item, header)) is not None]
+    return max(boxes, key=lambda box: box.width * box.height, default=None)
+
+
+def _box(item: Dataset, header: Header) -> Box | None:
+    if item.get("RegionSpatialFormat") != _TWO_D or item.get("RegionDataType") != _TISSUE:
+        return None
+    try:
+        corners = [int(item[f"RegionLocation{name}"].value) for name in ("MinX0", "MinY0", "MaxX1", "MaxY1")]
+    except (KeyError, TypeError, ValueError):
+        return None
+    left, top, right, bottom = corners
+    box = Box(max(0, left), max(0, top), min(header.columns, right + 1), min(header.rows, bottom + 1))
+    large = min(box.width, box.height) >= _LEAST_SIDE
+    return box if large and box.width * box.height >= _LEAST_SHARE * header.rows * header.columns else None

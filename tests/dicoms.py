@@ -1,0 +1,197 @@
+"""Makes DICOM objects of every kind that is read, and of some that are not. Patients and pictures are invented."""
+
+import io
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import jpeg_ls
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.filewriter import dcmwrite
+from pydicom.pixels.encoders.base import get_encoder
+from pydicom.uid import UID, RLELossless
+
+IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+DEFLATED, RLE = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5"
+BASELINE, EXTENDED = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"
+LOSSLESS, LOSSLESS_FIRST = "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"
+LS_LOSSLESS, LS_NEAR = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"
+J2K_LOSSLESS, J2K = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"
+US, US_MULTI = "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.3.1"
+SECONDARY = "1.2.840.10008.5.1.4.1.1.7"
+
+PLANTED = {
+    "PatientName": "Zanzibar^Quokka",
+    "PatientID": "QK-7731-PLANTED",
+    "PatientBirthDate": "19870612",
+    "StudyDate": "20190404",
+    "StudyTime": "115959.123",
+    "AccessionNumber": "ACC5550123",
+    "ReferringPhysicianName": "Bandicoot^Wombat",
+    "InstitutionName": "Hospital of Xylophones",
+    "PatientComments": "lives at Yellowbrick Road",
+    "OperatorsName": "Numbat^Dingo",
+}
+"""What must never be seen again but in a DICOM object."""
+
+Pixels = NDArray[Any]
+Encoder = Callable[[Pixels], bytes]
+
+
+def describe(frames: Sequence[Pixels], photometric: str = "MONOCHROME2", bits: int | None = None) -> Dataset:
+    """A complete header of an ultrasound of `frames`, each [H, W] or [H, W, 3], without its pixels."""
+    first = frames[0]
+    allocated = 8 * first.dtype.itemsize
+    stored = bits or allocated
+    ds = Dataset()
+    ds.SOPClassUID = US if len(frames) == 1 else US_MULTI
+    ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.2.3.4.5", "1.2.3.4", "1.2.3.4.1"
+    for keyword, value in PLANTED.items():
+        setattr(ds, keyword, value)
+    ds.PatientSex, ds.StudyID, ds.SeriesNumber, ds.InstanceNumber = "F", "S1", 1, 1
+    ds.Modality, ds.Manufacturer, ds.ImageType = "US", "Phantom", ["ORIGINAL", "PRIMARY"]
+    ds.Rows, ds.Columns = first.shape[:2]
+    ds.SamplesPerPixel = 3 if first.ndim == 3 else 1
+    ds.PhotometricInterpretation = photometric
+    if first.ndim == 3:
+        ds.PlanarConfiguration = 0
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = allocated, stored, stored - 1
+    ds.PixelRepresentation = int(first.dtype.kind == "i")
+    if len(frames) > 1:
+        ds.NumberOfFrames, ds.FrameTime, ds.FrameIncrementPointer = len(frames), 40, 0x0018_1063
+    return ds
+
+
+def native(frames: Sequence[Pixels], syntax: str = EXPLICIT, **changes: Any) -> bytes:
+    """An uncompressed object; `photometric` and what `write` takes are among the changes."""
+    ds = describe(frames, changes.pop("photometric", "RGB" if frames[0].ndim == 3 else "MONOCHROME2"))
+    raw = b"".join(frame.byteswap().tobytes() if syntax == BIG else frame.tobytes() for frame in frames)
+    if syntax == BIG and frames[0].dtype.itemsize == 1:
+        raw = np.frombuffer(raw + bytes(len(raw) % 2), "<u2").astype(">u2").tobytes()
+        changes.setdefault("pixels_vr", "OW")
+    return write(ds, raw, syntax, **changes)
+
+
+def write(ds: Dataset, pixels: bytes | None, syntax: str, *, pixels_vr: str | None = None, **changes: Any) -> bytes:
+    """An object as the bytes of a file. `changes` are attributes to set, or to drop where they are None."""
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = UID(syntax)
+    ds.file_meta.MediaStorageSOPClassUID = changes.get("SOPClassUID") or ds.SOPClassUID
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    if pixels is not None:
+        ds.PixelData = pixels + bytes(len(pixels) % 2)
+        encapsulated = syntax not in (IMPLICIT, EXPLICIT, BIG, DEFLATED)
+        ds["PixelData"].VR = pixels_vr or ("OB" if encapsulated or ds.BitsAllocated == 8 else "OW")
+        ds["PixelData"].is_undefined_length = encapsulated
+    for keyword, value in changes.items():
+        if value is None:
+            delattr(ds, keyword)
+        else:
+            setattr(ds, keyword, value)
+    buffer = io.BytesIO()
+    dcmwrite(buffer, ds, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def compressed(frames: Sequence[Pixels], syntax: str, encode: Encoder, photometric: str, **changes: Any) -> bytes:
+    """An encapsulated object; `fragments` cuts each frame into as many, `offsets=False` leaves their table empty."""
+    ds = describe(frames, photometric, changes.pop("bits", None))
+    fragments, offsets = changes.pop("fragments", 1), changes.pop("offsets", True)
+    parts = [encode(frame) for frame in frames]
+    return write(ds, encapsulate(parts, fragments_per_frame=fragments, has_bot=offsets), syntax, **changes)
+
+
+def jpeg(frame: Pixels) -> bytes:
+    """JPEG baseline, best quality; [H, W, 3] is RGB and becomes YCbCr, not subsampled."""
+    picture = frame if frame.ndim == 2 else frame[..., ::-1]
+    sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 100, *sampling])[1].tobytes()
+
+
+def jpeg_as_rgb(frame: Pixels) -> bytes:
+    """JPEG baseline whose three components are red, green and blue themselves, and which does not say so."""
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, "JPEG", quality=100, subsampling=0, keep_rgb=True)
+    data = buffer.getvalue().replace(b"\x03R\x11\x00G\x11\x00B\x11\x00", b"\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00")
+    data = data.replace(b"\x03R\x00G\x00B\x00", b"\x03\x01\x00\x02\x00\x03\x00")
+    adobe = data.find(b"\xff\xee")
+    return data if adobe < 0 else data[:adobe] + data[adobe + 16 :]
+
+
+def rle(frame: Pixels) -> bytes:
+    """One frame as RLE lossless."""
+    return get_encoder(RLELossless).encode(
+        np.ascontiguousarray(frame),
+        rows=frame.shape[0],
+        columns=frame.shape[1],
+        samples_per_pixel=1 if frame.ndim == 2 else 3,
+        number_of_frames=1,
+        bits_allocated=8 * frame.dtype.itemsize,
+        bits_stored=8 * frame.dtype.itemsize,
+        pixel_representation=0,
+        photometric_interpretation="MONOCHROME2" if frame.ndim == 2 else "RGB",
+        planar_configuration=0,
+    )
+
+
+def jpeg_ls_lossless(frame: Pixels) -> bytes:
+    """One frame as lossless JPEG-LS."""
+    return bytes(jpeg_ls.encode_array(np.ascontiguousarray(frame), interleave_mode=0 if frame.ndim == 2 else 2))
+
+
+def jpeg_2000(frame: Pixels, **options: Any) -> bytes:
+    """One frame as a bare lossless JPEG 2000 codestream."""
+    buffer = io.BytesIO()
+    options = {"irreversible": False, "no_jp2": True, "mct": 0} | options
+    Image.fromarray(frame).save(buffer, "JPEG2000", **options)
+    return buffer.getvalue()
+
+
+def lossless_jpeg(frame: Pixels, precision: int = 8) -> bytes:
+    """Lossless JPEG (ITU-T T.81, annex H) of [H, W] or [H, W, 3], predictor 1, all categories of 5 bits' code."""
+    planes = frame[..., None] if frame.ndim == 2 else frame
+    rows, columns, samples = planes.shape
+    values = planes.astype(np.int64)
+    predicted = np.empty_like(values)
+    predicted[:, 1:] = values[:, :-1]
+    predicted[1:, 0] = values[:-1, 0]
+    predicted[0, 0] = 1 << precision - 1
+    differences = (values - predicted + 32768) % 65536 - 32768
+    bits = []
+    for difference in differences.ravel().tolist():
+        category = abs(difference).bit_length()
+        bits.append(f"{category:05b}")
+        if category:
+            bits.append(f"{difference if difference > 0 else difference + (1 << category) - 1:0{category}b}")
+    text = "".join(bits)
+    text += "1" * (-len(text) % 8)
+    coded = int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\x00")
+    components = b"".join(bytes([number + 1, 0x11, 0]) for number in range(samples))
+    scanned = b"".join(bytes([number + 1, 0]) for number in range(samples))
+    counts = bytes([0, 0, 0, 0, 17, *[0] * 11])
+    return b"".join(
+        [
+            b"\xff\xd8",
+            b"\xff\xc3" + struct.pack(">HBHHB", 8 + 3 * samples, precision, rows, columns, samples) + components,
+            b"\xff\xc4" + struct.pack(">HB", 19 + 17, 0) + counts + bytes(range(17)),
+            b"\xff\xda" + struct.pack(">HB", 6 + 2 * samples, samples) + scanned + b"\x01\x00\x00",
+            coded,
+            b"\xff\xd9",
+        ]
+    )
+
+
+def region(left: int, top: int, right: int, bottom: int, *, spatial: int = 1, data: int = 1) -> Dataset:
+    """An item of the Sequence of Ultrasound Regions; `right` and `bottom` are inclusive, as the standard has it."""
+    item = Dataset()
+    item.RegionSpatialFormat, item.RegionDataType, item.RegionFlags = spatial, data, 0
+    item.RegionLocationMinX0, item.RegionLocationMinY0 = left, top
+    item.RegionLocationMaxX1, item.RegionLocationMaxY1 = right, bottom
+    item.PhysicalUnitsXDirection = item.PhysicalUnitsYDirection = 3
+    item.PhysicalDeltaX = item.PhysicalDeltaY = 0.01
+    return item
