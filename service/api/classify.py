@@ -21,7 +21,7 @@ class FrameQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    frame: int = Field(default=0, ge=0, description="Which frame of an animated, multi-page or multi-frame file, from 0.")
+    frame: int = Field(default=0, ge=0, description="Which frame of the file, from 0, where it has several.")
 
 
 class ClassifyQuery(FrameQuery):

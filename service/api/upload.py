@@ -18,8 +18,8 @@ _FORM = {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}, 
 BODY_IN_OPENAPI: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "One frame: PNG, JPEG, BMP, TIFF, WebP or DICOM, told from its bytes. Either a form with the one part "
-        f"`{FIELD}`, or the file itself as the body, whose content type does not matter.",
+        "description": "One frame: PNG, JPEG, BMP, TIFF, WebP or DICOM, told from its bytes. Either a form with the "
+        f"one part `{FIELD}`, or the file itself as the body, whose content type does not matter.",
         "content": {"multipart/form-data": {"schema": _FORM}, "application/octet-stream": {"schema": {}}},
     }
 }
