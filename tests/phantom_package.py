@@ -120,7 +120,7 @@ class Phantom:
         outputs: dict[str, Any] = {
             "probabilities": (TensorProto.FLOAT, ["N", len(self.planes)]),
             "logits": (TensorProto.FLOAT, ["N", len(self.planes)]),
-            "features": (TensorProto.FLOAT, ["N", CHANNELS, self.cells, self.cells]),
+            "features": (TensorProto.FLOAT, ["N", len(self.kernels), self.cells, self.cells]),
             "novelty": (TensorProto.FLOAT, ["N"]),
         }
         return serialise("classifier", nodes, inputs, outputs, constants)
@@ -139,7 +139,7 @@ class Phantom:
             "channels": np.array([1]),
         }
         inputs: dict[str, Any] = {
-            "features": (TensorProto.FLOAT, ["N", CHANNELS, self.cells, self.cells]),
+            "features": (TensorProto.FLOAT, ["N", len(self.kernels), self.cells, self.cells]),
             "target": (TensorProto.FLOAT, ["N", len(self.planes)]),
         }
         outputs: dict[str, Any] = {"heatmaps": (TensorProto.FLOAT, ["N", self.cells, self.cells])}

@@ -106,8 +106,7 @@ function evidenceText(explanation, label) {
 
 function details({ frame, model, request_id: request }) {
   return pairs([
-    ["Frame", `${frame.width} × ${frame.height}, ${frame.format.toUpperCase()}`],
-    ["Seen by the model", `${frame.crop[2] - frame.crop[0]} × ${frame.crop[3] - frame.crop[1]} from ${frame.crop[0]}, ${frame.crop[1]}`],
+    ["Model saw", `${frame.crop[2] - frame.crop[0]} × ${frame.crop[3] - frame.crop[1]} from ${frame.crop[0]}, ${frame.crop[1]}`],
     ["Model", `${model.name} ${model.version} (${model.sha256.slice(0, 12)})`],
     ["Request", request],
   ]);

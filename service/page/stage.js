@@ -38,8 +38,9 @@ export class Stage {
     setText(byId("stage-size"), this.#frame ? describe(this.#frame) : "");
     byId("controls").hidden = !this.#frame;
     this.cine(item, this.model);
-    if (this.#on.some((each, place) => each !== [item, index, reading][place]) || !this.#on.length) this.#heat = null;
-    if (this.#on[0] !== item || this.#on[1] !== index) this.#canvas.classList.add("stale");
+    const [wasItem, wasIndex, wasReading] = this.#on;
+    if (wasItem !== item || wasIndex !== index) this.#canvas.classList.add("stale");
+    if (wasReading !== reading) this.#heat = null;
     this.#on = [item, index, reading];
     const bitmap = await this.pictures.picture(item, index);
     if (this.session.chosen !== item || item.shown !== index) return;
@@ -47,7 +48,7 @@ export class Stage {
     const none = !bitmap && (reading?.state === "answered" || reading?.state === "refused");
     byId("no-picture").hidden = !none;
     this.#canvas.hidden = none;
-    this.#canvas.classList.toggle("stale", !bitmap);
+    this.#canvas.classList.toggle("stale", !bitmap && !none);
     if (!this.#heat) this.#label(item);
     this.#drawn();
   }

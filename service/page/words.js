@@ -1,9 +1,9 @@
 // Numbers and states as a person reads them.
 
-// A probability 0..1 in per cent. It never rounds to a certainty that is not there.
+// A probability 0..1 in per cent. It never rounds to a certainty: the service sends six digits, and so may send 0 or 1.
 export function percent(probability) {
-  if (probability > 0 && probability < 0.001) return "< 0.1 %";
-  if (probability < 1 && probability > 0.999) return "> 99.9 %";
+  if (probability < 0.001) return "< 0.1 %";
+  if (probability > 0.999) return "> 99.9 %";
   return `${(probability * 100).toFixed(1)} %`;
 }
 
