@@ -6,7 +6,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py)
 REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint lock image up container-test clean
+.PHONY: help serve test lint lock screenshots image up container-test clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -34,6 +34,9 @@ $(VENV)/.test: requirements/test.txt pyproject.toml
 	$(BIN)/pip install torch==2.13.0
 	$(BIN)/pip install --no-deps -e .
 	touch $@
+
+screenshots: $(VENV)/.test ## Take the pictures of the page in docs/pictures anew (needs chromium)
+	$(BIN)/python -m tests.browser.pictures docs/pictures
 
 lock: ## Resolve the hash-locked requirements anew (needs uv)
 	uv pip compile -q pyproject.toml --extra dicom -o requirements/service.txt
