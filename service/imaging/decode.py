@@ -18,15 +18,17 @@ most one grey level.
 """
 
 import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-from PIL import BmpImagePlugin, ExifTags, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 from PIL.ImageFile import ImageFile
 
 from service.errors import FrameTooLarge, NoSuchFrame, Problem, UnreadableFrame, UnsupportedFormat, UploadTooLarge
+from service.imaging.grey import Grey, orientation_of, to_grey, turn_upright
 from service.imaging.sector import Box
 from service.imaging.sniff import Format, sniff, tiff_pages, webp_header
 
@@ -36,8 +38,6 @@ except ImportError as error:  # the extra `dicom` is not installed
     _DICOM_MISSING: ImportError | None = error
 else:
     _DICOM_MISSING = None
-
-Grey = NDArray[np.uint8]
 
 _MAX_SIDE = 16_384  # beyond it JPEG, WebP and OpenCV each end somewhere, and no scanner comes near
 _MAX_PAGES = 1_000
@@ -51,8 +51,7 @@ _PLUGINS: dict[Format, type[ImageFile]] = {
     "tiff": TiffImagePlugin.TiffImageFile,
     "webp": WebPImagePlugin.WebPImageFile,
 }
-_TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 258, 262, 322, 323
-_TIFF_WHITE_IS_ZERO = 0
+_TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 322, 323
 
 cv2.setNumThreads(1)  # frames are decoded side by side; threads within one would fight over the same cores
 
@@ -91,15 +90,46 @@ class Frame:
     region: Box | None = None
 
 
-def decode_frame(data: bytes, *, index: int = 0, limits: Limits = DEFAULT_LIMITS) -> Frame:
-    """Decode one frame of a PNG, JPEG, BMP, TIFF, WebP or DICOM.
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames:
+    """The frames of one file, opened once and decoded one by one: never more than one of them is in memory.
+
+    Not for two threads at once. Animations are fastest read in rising order: to go back is to begin again.
+
+    Attributes
+    ----------
+    format, count
+        As of `Frame`.
+    independent
+        Whether a damaged frame leaves those after it readable.
+    """
+
+    format: Format
+    count: int
+    independent: bool
+    _read: Callable[[int], Frame]
+
+    def read(self, index: int) -> Frame:
+        """Decode frame `index`, from 0.
+
+        Raises
+        ------
+        NoSuchFrame, UnreadableFrame, FrameTooLarge
+            The index is past the end; no pixels can be had; the frame is over the limits.
+        """
+        if not 0 <= index < self.count:
+            raise NoSuchFrame(f"There is no frame {index}: the file has {self.count}, counted from 0.")
+        with _told(self.format):
+            return self._read(index)
+
+
+def open_frames(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Frames:
+    """Open a PNG, JPEG, BMP, TIFF, WebP or DICOM; nothing is decoded yet.
 
     Parameters
     ----------
     data
         The whole file.
-    index
-        Which frame of an animated, multi-page or multi-frame file, from 0.
     limits
         Sizes beyond which nothing is decoded.
 
@@ -109,29 +139,40 @@ def decode_frame(data: bytes, *, index: int = 0, limits: Limits = DEFAULT_LIMITS
         No bytes; bytes of no format that is read here.
     UploadTooLarge, FrameTooLarge
         Over the limits in bytes; in pixels, length of side or pages.
-    NoSuchFrame, UnreadableFrame
-        The index is past the end; no pixels can be had from the file.
+    UnreadableFrame
+        The file is damaged.
     """
     if len(data) > limits.max_bytes:
         raise UploadTooLarge(f"The upload has {len(data)} bytes; the limit is {limits.max_bytes}.")
     format_ = sniff(data)
+    with _told(format_):
+        return _open(data, format_, limits)
+
+
+def decode_frame(data: bytes, *, index: int = 0, limits: Limits = DEFAULT_LIMITS) -> Frame:
+    """Decode frame `index` of a file; raises what `open_frames` and `Frames.read` raise."""
+    return open_frames(data, limits).read(index)
+
+
+@contextmanager
+def _told(format_: Format) -> Iterator[None]:
+    """Tell whatever a parser of hostile bytes raises as a problem of these bytes."""
     try:
-        return _decode(data, format_, index, limits)
+        yield
     except Problem:
         raise
-    except Exception as error:  # a parser of hostile bytes can raise anything, and the bytes are the cause
+    except Exception as error:
         raise _unreadable(format_) from error
 
 
-def _decode(data: bytes, format_: Format, index: int, limits: Limits) -> Frame:
+def _open(data: bytes, format_: Format, limits: Limits) -> Frames:
     if format_ == "dicom":
-        return _decode_dicom(data, index, limits)
+        return _open_dicom(data, limits)
     if format_ == "webp":
         width, height, plain = webp_header(data)
         _check_size(width, height, limits)
         if plain:
-            _check_index(index, 1)
-            return Frame(_decode_plain(data, format_), format_)
+            return Frames(format_, 1, True, lambda _: Frame(_decode_plain(data, format_), format_))
     if format_ == "jpeg" and data.count(b"\xff\xda") > _MAX_SCANS:
         raise UnreadableFrame(f"The JPEG has more than {_MAX_SCANS} scans.")
     image = _PLUGINS[format_](io.BytesIO(data))
@@ -139,22 +180,50 @@ def _decode(data: bytes, format_: Format, index: int, limits: Limits) -> Frame:
     if format_ == "tiff" and count > _MAX_PAGES:
         raise FrameTooLarge(f"The file has more than {_MAX_PAGES} pages.")
     _check_size(image.width, image.height, limits)
-    _check_index(index, count)
     if _is_plain(image, data, format_, count):
-        return Frame(_upright(_decode_plain(data, format_), _orientation(image)), format_)
-    _seek(image, index, limits)
-    image.load()
-    # Pillow has turned a TIFF upright by itself.
-    orientation = 1 if format_ == "tiff" else _orientation(image)
-    return Frame(_upright(_to_grey(image), orientation), format_, index, count)
+        orientation = orientation_of(image)
+        return Frames(
+            format_, 1, True, lambda _: Frame(turn_upright(_decode_plain(data, format_), orientation), format_)
+        )
+    return Frames(format_, count, format_ == "tiff", _PillowReader(image, data, format_, count, limits))
 
 
-def _decode_dicom(data: bytes, index: int, limits: Limits) -> Frame:
+def _open_dicom(data: bytes, limits: Limits) -> Frames:
     if _DICOM_MISSING:
         raise UnsupportedFormat("DICOM is not read here: the service was installed without its extra `dicom`.")
     image = open_dicom(data, max_bytes=limits.max_bytes, max_side=_MAX_SIDE, max_pixels=limits.max_pixels)
-    _check_index(index, image.count)
-    return Frame(image.frame(index), "dicom", index, image.count, image.region)
+    return Frames(
+        "dicom", image.count, True, lambda index: Frame(image.frame(index), "dicom", index, image.count, image.region)
+    )
+
+
+class _PillowReader:
+    """Steps through a picture that Pillow has opened."""
+
+    def __init__(self, image: ImageFile, data: bytes, format_: Format, count: int, limits: Limits) -> None:
+        self._image, self._data, self._format, self._count, self._limits = image, data, format_, count, limits
+        self._at = -1
+
+    def __call__(self, index: int) -> Frame:
+        if index <= self._at:
+            self._image, self._at = _PLUGINS[self._format](io.BytesIO(self._data)), -1
+        self._seek(index)
+        self._at = index
+        self._image.load()
+        # Pillow has turned a TIFF upright by itself.
+        orientation = 1 if self._format == "tiff" else orientation_of(self._image)
+        return Frame(turn_upright(to_grey(self._image), orientation), self._format, index, self._count)
+
+    def _seek(self, index: int) -> None:
+        image = self._image
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            image.seek(index)
+            _check_size(image.width, image.height, self._limits)
+            tile = image.tag_v2.get(_TIFF_TILE_WIDTH, 1), image.tag_v2.get(_TIFF_TILE_HEIGHT, 1)
+            _check_size(*tile, self._limits)  # a tile can be larger than the picture, and is decoded whole
+        elif index:
+            _check_size(image.width, image.height, self._limits, index - self._at)
+            image.seek(index)
 
 
 def _check_size(width: int, height: int, limits: Limits, frames: int = 1) -> None:
@@ -165,24 +234,8 @@ def _check_size(width: int, height: int, limits: Limits, frames: int = 1) -> Non
         raise FrameTooLarge(f"{frames_text}{width} x {height} pixels are over the limit of {limits.max_pixels}.")
 
 
-def _check_index(index: int, count: int) -> None:
-    if not 0 <= index < count:
-        raise NoSuchFrame(f"There is no frame {index}: the file has {count}, counted from 0.")
-
-
 def _unreadable(format_: Format) -> UnreadableFrame:
     return UnreadableFrame(f"The {format_.upper()} is damaged, cut short, or of a kind that is not read.")
-
-
-def _seek(image: ImageFile, index: int, limits: Limits) -> None:
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        image.seek(index)
-        _check_size(image.width, image.height, limits)
-        tile = image.tag_v2.get(_TIFF_TILE_WIDTH, 1), image.tag_v2.get(_TIFF_TILE_HEIGHT, 1)
-        _check_size(*tile, limits)  # a tile can be larger than the picture, and is decoded whole
-    elif index:
-        _check_size(image.width, image.height, limits, index + 1)
-        image.seek(index)
 
 
 def _is_plain(image: ImageFile, data: bytes, format_: Format, count: int) -> bool:
@@ -201,57 +254,4 @@ def _decode_plain(data: bytes, format_: Format) -> Grey:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:
         raise _unreadable(format_)
-    return pixels.astype(np.uint8, copy=False)
-
-
-def _orientation(image: ImageFile) -> int:
-    """The EXIF orientation, 1 to 8; 1, upright, where there is none or it cannot be read."""
-    exif = Image.Exif()
-    try:
-        exif.load(image.info.get("exif", b""))
-        value = exif.get(ExifTags.Base.Orientation, 1)
-    except Exception:  # broken metadata does not make a readable picture unreadable
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _upright(pixels: Grey, orientation: int) -> Grey:
-    """Undo an EXIF orientation: from 5 on the picture is transposed, and each also names two flips."""
-    if orientation >= 5:
-        pixels = pixels.T
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
-
-
-def _to_grey(image: ImageFile) -> Grey:
-    """The grey values uint8 [H, W] of a loaded picture of any mode."""
-    if image.mode.startswith("I;16"):
-        return _from_16_bits(image)
-    if image.mode in ("I", "F"):
-        raise UnreadableFrame("Pixels of 32 bits, signed or floating have no defined range.")
-    if image.has_transparency_data:
-        grey, alpha = image.convert("RGBA").convert("LA").split()
-        return _uint8(cv2.multiply(np.asarray(grey), np.asarray(alpha), scale=1 / 255))
-    if image.mode == "LAB":
-        return np.asarray(image.getchannel(0))
-    if image.mode == "CMYK":
-        return np.asarray(image.convert("RGB").convert("L"))
-    return np.asarray(image.convert("L"))
-
-
-def _from_16_bits(image: ImageFile) -> Grey:
-    pixels = np.asarray(image).astype(np.uint16)
-    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-    bits = tags.get(_TIFF_BITS, (16,))[0]
-    grey = _uint8(cv2.convertScaleAbs(pixels, alpha=255 / (2**bits - 1)))
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey[pixels == transparent] = 0
-    return _uint8(255 - grey) if tags.get(_TIFF_PHOTOMETRIC) == _TIFF_WHITE_IS_ZERO else grey
-
-
-def _uint8(pixels: NDArray[np.generic]) -> Grey:
     return pixels.astype(np.uint8, copy=False)

@@ -13,7 +13,9 @@ _STARTS = (b"\xff\xd8", b"\xff\x4f\xff\x51")  # of a JPEG or JPEG-LS, of a JPEG 
 
 
 @dataclass(frozen=True, slots=True)
-class _Fragment:
+class Fragment:
+    """The content of an item of the pixel data: from `start` up to `end`, in bytes of the object."""
+
     start: int
     end: int
 
@@ -42,11 +44,11 @@ def native_frame(structure: Structure, index: int, count: int, length: int) -> b
     return bytes(words[first - even : first - even + length])
 
 
-def encapsulated_frame(structure: Structure, index: int, count: int) -> bytes:
-    """Frame `index` of encapsulated pixel data of `count` frames.
+def encapsulated_frames(structure: Structure, count: int) -> list[list[Fragment]]:
+    """Where each of the `count` frames of encapsulated pixel data lies: its fragments, in order.
 
-    Its place is told by the basic offset table; without one by the fragments, of which each is a frame or, where there
-    are more than frames, begins one wherever a codestream begins.
+    Told by the basic offset table; without one by the fragments, of which each is a frame or, where there are more than
+    frames, begins one wherever a codestream begins.
 
     Raises
     ------
@@ -60,17 +62,21 @@ def encapsulated_frame(structure: Structure, index: int, count: int) -> bytes:
         offsets, fragments = _scan(data, structure.pixels or 0)
     except struct.error as error:
         raise UnreadableFrame("The encapsulated pixel data are cut short.") from error
-    parts = _frames(data, offsets, fragments, count)[index]
-    return b"".join(data[part.start : part.end] for part in parts)
+    return _frames(data, offsets, fragments, count)
 
 
-def _scan(data: Data, at: int) -> tuple[list[int], list[_Fragment]]:
+def join(structure: Structure, parts: list[Fragment]) -> bytes:
+    """The bytes of one frame."""
+    return b"".join(structure.data[part.start : part.end] for part in parts)
+
+
+def _scan(data: Data, at: int) -> tuple[list[int], list[Fragment]]:
     """The basic offset table, and every fragment: by the items' headers alone."""
     table = _item(data, at)
     if table is None:
         raise UnreadableFrame("The encapsulated pixel data have no items.")
     offsets = [offset for (offset,) in struct.iter_unpack("<I", data[table.start : table.end])]
-    fragments: list[_Fragment] = []
+    fragments: list[Fragment] = []
     at = table.end
     while (part := _item(data, at)) is not None:
         fragments.append(part)
@@ -80,17 +86,17 @@ def _scan(data: Data, at: int) -> tuple[list[int], list[_Fragment]]:
     return offsets, fragments
 
 
-def _item(data: Data, at: int) -> _Fragment | None:
+def _item(data: Data, at: int) -> Fragment | None:
     tag = data[at : at + 4]
     (length,) = struct.unpack_from("<I", data, at + 4)
     if tag == _END:
         return None
     if tag != _ITEM or length == UNDEFINED or at + 8 + length > len(data):
         raise UnreadableFrame("The encapsulated pixel data are damaged or cut short.")
-    return _Fragment(at + 8, at + 8 + length)
+    return Fragment(at + 8, at + 8 + length)
 
 
-def _frames(data: Data, offsets: list[int], fragments: list[_Fragment], count: int) -> list[list[_Fragment]]:
+def _frames(data: Data, offsets: list[int], fragments: list[Fragment], count: int) -> list[list[Fragment]]:
     if count == 1:
         return [_not_empty(fragments)]
     if len(fragments) < count:
@@ -105,13 +111,13 @@ def _frames(data: Data, offsets: list[int], fragments: list[_Fragment], count: i
     return [fragments[first:last] for first, last in pairwise([*starts, len(fragments)])]
 
 
-def _not_empty(fragments: list[_Fragment]) -> list[_Fragment]:
+def _not_empty(fragments: list[Fragment]) -> list[Fragment]:
     if not fragments:
         raise UnreadableFrame("The encapsulated pixel data have no fragments.")
     return fragments
 
 
-def _by_offsets(offsets: list[int], fragments: list[_Fragment], count: int) -> list[int] | None:
+def _by_offsets(offsets: list[int], fragments: list[Fragment], count: int) -> list[int] | None:
     """The number of the first fragment of each frame, by the offset table; None where that leads elsewhere."""
     base = fragments[0].start - 8
     by_offset = {part.start - 8 - base: number for number, part in enumerate(fragments)}

@@ -1,9 +1,9 @@
 """An ultrasound object: its header read and checked once, its frames decoded one by one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.imaging.dicom.codestreams import decode_samples, frame_bytes
-from service.imaging.dicom.fragments import encapsulated_frame, native_frame
+from service.imaging.dicom.fragments import Fragment, encapsulated_frames, join, native_frame
 from service.imaging.dicom.grey import Grey, to_grey
 from service.imaging.dicom.header import NATIVE, Header, read_header
 from service.imaging.dicom.regions import tissue_region
@@ -26,6 +26,7 @@ class DicomImage:
     structure: Structure
     header: Header
     region: Box | None
+    _parts: list[list[Fragment]] = field(default_factory=list)  # looked for once, with the first frame
 
     @property
     def count(self) -> int:
@@ -43,7 +44,9 @@ class DicomImage:
         if self.header.transfer_syntax in NATIVE:
             data = native_frame(self.structure, index, self.count, frame_bytes(self.header))
         else:
-            data = encapsulated_frame(self.structure, index, self.count)
+            if not self._parts:
+                self._parts.extend(encapsulated_frames(self.structure, self.count))
+            data = join(self.structure, self._parts[index])
         return to_grey(decode_samples(data, self.header), self.header)
 
 

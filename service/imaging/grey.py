@@ -1,0 +1,67 @@
+"""What a picture's pixels mean as grey levels, and which way up they are; the rules stand in `decode`."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, TiffImagePlugin
+from PIL.ImageFile import ImageFile
+
+from service.errors import UnreadableFrame
+
+Grey = NDArray[np.uint8]
+
+_TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
+_TIFF_WHITE_IS_ZERO = 0
+
+
+def orientation_of(image: ImageFile) -> int:
+    """The EXIF orientation, 1 to 8; 1, upright, where there is none or it cannot be read."""
+    exif = Image.Exif()
+    try:
+        exif.load(image.info.get("exif", b""))
+        value = exif.get(ExifTags.Base.Orientation, 1)
+    except Exception:  # broken metadata does not make a readable picture unreadable
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def turn_upright(pixels: Grey, orientation: int) -> Grey:
+    """Undo an EXIF orientation: from 5 on the picture is transposed, and each also names two flips."""
+    if orientation >= 5:
+        pixels = pixels.T
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def to_grey(image: ImageFile) -> Grey:
+    """The grey values uint8 [H, W] of a loaded picture of any mode."""
+    if image.mode.startswith("I;16"):
+        return _from_16_bits(image)
+    if image.mode in ("I", "F"):
+        raise UnreadableFrame("Pixels of 32 bits, signed or floating have no defined range.")
+    if image.has_transparency_data:
+        grey, alpha = image.convert("RGBA").convert("LA").split()
+        return _uint8(cv2.multiply(np.asarray(grey), np.asarray(alpha), scale=1 / 255))
+    if image.mode == "LAB":
+        return np.asarray(image.getchannel(0))
+    if image.mode == "CMYK":
+        return np.asarray(image.convert("RGB").convert("L"))
+    return np.asarray(image.convert("L"))
+
+
+def _from_16_bits(image: ImageFile) -> Grey:
+    pixels = np.asarray(image).astype(np.uint16)
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    bits = tags.get(_TIFF_BITS, (16,))[0]
+    grey = _uint8(cv2.convertScaleAbs(pixels, alpha=255 / (2**bits - 1)))
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey[pixels == transparent] = 0
+    return _uint8(255 - grey) if tags.get(_TIFF_PHOTOMETRIC) == _TIFF_WHITE_IS_ZERO else grey
+
+
+def _uint8(pixels: NDArray[np.generic]) -> Grey:
+    return pixels.astype(np.uint8, copy=False)
