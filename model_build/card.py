@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_build.evaluate import Figure, Outcome, per_machine, per_plane
+from model_build.evaluate import Figure, Outcome, Row, per_machine, per_plane
 from model_build.recipe import Recipe
 from service.inference.manifest import Manifest
 
@@ -103,14 +103,14 @@ def _headline_row(figure: Figure) -> str:
     return f"| {figure.name} | {figure.value:.4f} | {interval} | {figure.frames} |"
 
 
-def _plane_row(row: dict[str, str | int | float]) -> str:
+def _plane_row(row: Row) -> str:
     return (
         f"| {row['plane']} | {row['frames']} ({row['patients']}) | {row['right']} | {row['recall']:.3f} "
         f"| {row['recall_low']:.3f} to {row['recall_high']:.3f} | {row['precision']:.3f} |"
     )
 
 
-def _machine_row(row: dict[str, str | int | float]) -> str:
+def _machine_row(row: Row) -> str:
     return (
         f"| {row['machine']} | {row['frames']} | {row['right']} | {row['top1']:.3f} "
         f"| {row['top1_low']:.3f} to {row['top1_high']:.3f} |"

@@ -12,6 +12,7 @@ from model_build.backbone import WeightsError
 from model_build.build import build_package
 from model_build.data import DataError, carve_validation, load_frames, read_records
 from model_build.evaluate import headline, run_engine
+from model_build.evidence import write_evidence
 from model_build.export import ExportError
 from model_build.recipe import load_recipe
 from model_build.report import write_report
@@ -64,6 +65,10 @@ def _package(options: argparse.Namespace) -> None:
         print(f"{figure.name}: {figure.value:.4f} ({figure.frames} frames)")  # noqa: T201
 
 
+def _evidence(options: argparse.Namespace) -> None:
+    write_evidence(options.run, options.package, options.data, options.out)
+
+
 def _evaluate(options: argparse.Namespace) -> None:
     engine = Engine(load_package(options.package))
     records = [record for record in read_records(options.data) if record.split == options.split]
@@ -103,6 +108,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--name", default="fetal-planes")
     command.add_argument("--version", required=True, help="of the model")
     command.set_defaults(command=_package)
+
+    command = commands.add_parser("evidence", help="what a model refuses, and whether its heat maps mean something")
+    command.add_argument("run", type=Path)
+    command.add_argument("package", type=Path)
+    command.add_argument("--data", type=Path, required=True)
+    command.add_argument("--out", type=Path, required=True, help="folder for the tables")
+    command.set_defaults(command=_evidence)
 
     command = commands.add_parser("evaluate", help="score a model package on labelled frames")
     command.add_argument("package", type=Path)

@@ -22,6 +22,8 @@ from model_build.metrics import (
 from service.imaging.preprocess import prepare
 from service.inference.engine import Engine
 
+Row = dict[str, str | int | float]
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
@@ -93,10 +95,10 @@ def _figure(name: str, outcome: Outcome, function: object) -> Figure:
     return Figure(name, float(function(probabilities, planes)), interval, len(planes))
 
 
-def per_plane(outcome: Outcome) -> list[dict[str, str | int | float]]:
+def per_plane(outcome: Outcome) -> list[Row]:
     """One row a plane: recall with its exact interval, precision, top-2 recall, counts of frames and patients."""
     predicted, planes = outcome.probabilities.argmax(1), outcome.planes
-    rows: list[dict[str, str | int | float]] = []
+    rows: list[Row] = []
     for number, plane in enumerate(PLANES):
         own = planes == number
         hits, claimed = int((predicted[own] == number).sum()), int((predicted == number).sum())
@@ -117,10 +119,10 @@ def per_plane(outcome: Outcome) -> list[dict[str, str | int | float]]:
     return rows
 
 
-def per_machine(outcome: Outcome) -> list[dict[str, str | int | float]]:
+def per_machine(outcome: Outcome) -> list[Row]:
     """One row a machine, the four main planes: top-1 with its exact interval, and counts."""
     main = outcome.only(np.isin(outcome.planes, MAIN_PLANES))
-    rows: list[dict[str, str | int | float]] = []
+    rows: list[Row] = []
     for machine in sorted({record.machine for record in main.records}):
         part = main.only(np.array([record.machine == machine for record in main.records]))
         hits = int(top_k(part.probabilities, part.planes, 1).sum())
@@ -145,7 +147,7 @@ def confusion(outcome: Outcome) -> NDArray[np.int64]:
     return counts
 
 
-def write_table(path: Path, rows: Sequence[dict[str, str | int | float]]) -> None:
+def write_table(path: Path, rows: Sequence[Row]) -> None:
     """Write rows that share their keys as CSV; floats to six digits."""
     with path.open("w", newline="", encoding="utf-8") as lines:
         writer = csv.DictWriter(lines, list(rows[0]))

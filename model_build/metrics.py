@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
-from sklearn.metrics import f1_score
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
@@ -28,7 +27,11 @@ def top_k(probabilities: Floats, planes: Ints, k: int) -> NDArray[np.bool_]:
 
 def macro_f1(probabilities: Floats, planes: Ints) -> float:
     """The mean of F1 over the planes that occur in `planes`."""
-    return float(f1_score(planes, probabilities.argmax(1), labels=np.unique(planes), average="macro", zero_division=0))
+    predicted, count = probabilities.argmax(1), probabilities.shape[1]
+    hits = np.bincount(planes[predicted == planes], minlength=count)
+    true, claimed = np.bincount(planes, minlength=count), np.bincount(predicted, minlength=count)
+    occurs = true > 0  # scikit-learn's f1_score gives the same, a hundred times slower than a bootstrap can bear
+    return float((2 * hits[occurs] / (true[occurs] + claimed[occurs])).mean())
 
 
 def exact_interval(hits: int, count: int) -> Interval:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model_build.evaluate import Figure, Outcome, confusion, per_machine, per_plane, write_table
+from model_build.evaluate import Figure, Outcome, Row, confusion, per_machine, per_plane, write_table
 from model_build.figures import draw_confusion, draw_curves, draw_reliability
 from service.inference.manifest import Manifest
 
@@ -24,7 +24,7 @@ def write_report(
     write_table(report / "planes.csv", per_plane(outcome))
     write_table(report / "machines.csv", per_machine(outcome))
     counts = confusion(outcome)
-    rows: list[dict[str, str | int | float]] = [
+    rows: list[Row] = [
         {"true": label, **{other: int(count) for other, count in zip(labels, row, strict=True)}}
         for label, row in zip(labels, counts, strict=True)
     ]

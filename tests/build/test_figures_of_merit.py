@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.special import softmax
+from sklearn.metrics import f1_score
 
 from model_build.calibrate import choose_abstention, fit_temperature
 from model_build.metrics import brier, calibration_error, exact_interval, macro_f1, patient_bootstrap, top_k
@@ -18,6 +21,14 @@ def test_top_k_counts_the_true_plane_among_the_first() -> None:
 def test_macro_f1_is_the_mean_over_planes() -> None:
     # plane 0: precision 1/2, recall 1; plane 1: none right; plane 2: precision 1, recall 1/2
     assert macro_f1(PROBABILITIES, PLANES) == pytest.approx((2 / 3 + 0 + 2 / 3) / 3)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 60))
+def test_macro_f1_is_scikit_learns(seed: int, count: int) -> None:
+    random = np.random.default_rng(seed)
+    probabilities, planes = random.random((count, 6)), random.integers(0, 6, count)
+    expected = f1_score(planes, probabilities.argmax(1), labels=np.unique(planes), average="macro", zero_division=0)
+    assert macro_f1(probabilities, planes) == pytest.approx(expected)
 
 
 def test_exact_interval_is_clopper_pearsons() -> None:

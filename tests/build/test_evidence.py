@@ -1,0 +1,107 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from model_build.classifier import blank_classifier, pretrained_classifier
+from model_build.evidence import write_evidence
+from model_build.faithfulness import compare, curves, randomisation
+from model_build.recipe import Network, Recipe
+from model_build.soup import cook
+from model_build.unfamiliar import unfamiliar_inputs, with_colour_doppler
+from tests.build.phantoms import phantom
+
+SIZE = 64
+
+
+def brightness_of_a_corner(views: NDArray[np.uint8], plane: int) -> NDArray[np.float32]:
+    """A classifier whose probability is known to come from one corner of the view and nowhere else."""
+    return np.asarray(views[:, 0, :16, :16].mean((1, 2)) / 255, np.float32)
+
+
+def heat_at(rows: slice, columns: slice) -> NDArray[np.float32]:
+    heat = np.zeros((SIZE, SIZE), np.float32)
+    heat[rows, columns] = 1
+    return heat
+
+
+def test_a_map_of_the_true_evidence_beats_one_of_a_wrong_place() -> None:
+    view = np.full((SIZE, SIZE), 255, np.uint8)
+    view[32:] = 0
+    right = curves(view, heat_at(slice(0, 16), slice(0, 16)), 0, brightness_of_a_corner)
+    wrong = curves(view, heat_at(slice(48, 64), slice(48, 64)), 0, brightness_of_a_corner)
+    assert right[0] < wrong[0] / 3
+    results = compare([view], [heat_at(slice(0, 16), slice(0, 16))], [0], brightness_of_a_corner)
+    assert results["Grad-CAM"].deletion < results["centre Gaussian"].deletion / 3
+
+
+def test_maps_change_when_the_head_forgets() -> None:
+    model = pretrained_classifier(Network(backbone="lite0", attention="se", perceptron_depth=2, dropout=0), 6)
+    views = torch.stack(
+        [torch.from_numpy(np.kron(phantom(plane, 1)[:96, :96], np.ones((2, 2), np.uint8))) for plane in range(6)]
+    )[:, None]
+    correlations = randomisation(model, views, torch.arange(6))
+    assert list(correlations) == ["head", "and last convolution", "and last six blocks", "all"]
+    assert all(abs(value) < 0.6 for value in correlations.values())
+
+
+def test_unfamiliar_inputs_are_frames_of_every_kind() -> None:
+    inputs = unfamiliar_inputs(each=2)
+    assert {"blank", "noise", "text page", "photograph", "other organ's ultrasound"} <= set(inputs)
+    assert all(frames for frames in inputs.values())
+    assert all(frame.dtype == np.uint8 and frame.ndim == 2 for frames in inputs.values() for frame in frames)
+    again = unfamiliar_inputs(each=2)
+    assert all(np.array_equal(a, b) for a, b in zip(inputs["noise"], again["noise"], strict=True))
+
+
+def test_colour_doppler_covers_part_of_the_frame() -> None:
+    frame = phantom(3, 0)
+    changed = (with_colour_doppler(frame, np.random.default_rng(0)) != frame).mean()
+    assert 0.02 < changed < 0.3
+
+
+def write_run(folder: Path, recipe: Recipe, seed: int) -> Path:
+    folder.mkdir()
+    (folder / "recipe.json").write_text(recipe.model_copy(update={"seed": seed}).model_dump_json())
+    torch.manual_seed(0)
+    model = pretrained_classifier(recipe.network, 6)
+    state = model.state_dict()
+    state["head.perceptron.7.bias"] += seed
+    torch.save(state, folder / "model.pt")
+    return folder
+
+
+def test_a_soup_is_the_mean_of_its_runs(phantoms: Path, tiny_recipe: Recipe, tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / str(seed), tiny_recipe, seed) for seed in (1, 3)]
+    cook(runs, phantoms, tmp_path / "soup")
+    states = [torch.load(run / "model.pt", weights_only=True) for run in runs]
+    soup = torch.load(tmp_path / "soup" / "model.pt", weights_only=True)
+    assert torch.allclose(soup["head.perceptron.7.bias"], (states[0]["head.perceptron.7.bias"] + 1))
+    assert torch.equal(soup["backbone._conv_head.weight"], states[0]["backbone._conv_head.weight"])
+    frozen, free = "backbone._bn0.running_mean", "backbone._bn1.running_mean"
+    assert torch.equal(soup[frozen], states[0][frozen])
+    assert not torch.allclose(soup[free], states[0][free])
+    blank_classifier(tiny_recipe.network, 6).load_state_dict(soup)
+
+
+def test_runs_of_different_recipes_are_not_averaged(phantoms: Path, tiny_recipe: Recipe, tmp_path: Path) -> None:
+    other = tiny_recipe.model_copy(update={"validation_folds": 5})
+    runs = [write_run(tmp_path / "a", tiny_recipe, 1), write_run(tmp_path / "b", other, 1)]
+    with pytest.raises(ValueError, match="nothing but the seed"):
+        cook(runs, phantoms, tmp_path / "soup")
+
+
+def test_evidence_is_written_of_a_package(phantoms: Path, tiny_recipe: Recipe, tmp_path: Path) -> None:
+    from model_build.build import build_package
+
+    run = write_run(tmp_path / "run", tiny_recipe, 0)
+    build_package(run, phantoms, tmp_path / "package", name="phantom", version="1")
+    write_evidence(run, tmp_path / "package", phantoms, tmp_path / "evidence", each=1)
+    tables = {path.name: path.read_text().splitlines() for path in (tmp_path / "evidence").iterdir()}
+    assert tables["unfamiliar.csv"][1].startswith("validation frames,")
+    assert [line.split(",")[0] for line in tables["faithfulness.csv"][1:2]] == ["Grad-CAM"]
+    assert len(tables["randomisation.csv"]) == 5
+    assert json.loads((run / "report" / "summary.json").read_text())["figures"]
