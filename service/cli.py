@@ -14,6 +14,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from service import __version__
+from service.api.dicom import require_dicom
 from service.app import create_app
 from service.errors import NotFound, Problem
 from service.imaging.overlay import PictureType
@@ -22,7 +23,7 @@ from service.inference.engine import Engine
 from service.inference.package import PackageError, load_package
 from service.observability.logs import log_config
 from service.observability.request_id import new_request_id
-from service.pipeline import Pipeline
+from service.pipeline import Explained, Pipeline
 from service.schemas import ProblemDetails, classification, explained
 from service.settings import Settings
 
@@ -32,8 +33,8 @@ _PICTURES: dict[str, PictureType] = {".jpg": "image/jpeg", ".jpeg": "image/jpeg"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. The exit code: 0 well, 1 a frame was refused, 2 the command, settings or model are wrong."""
     options = _parser().parse_args(arguments)
-    # Pillow warns of broken metadata in pictures that it reads all the same; the picture is all that counts here.
-    warnings.filterwarnings("ignore", module="PIL")
+    # Warnings of broken metadata, in pictures that are read all the same; they may quote it, names of patients too.
+    warnings.filterwarnings("ignore", module="PIL|pydicom|highdicom")
     try:
         settings = Settings() if options.model is None else Settings(model=options.model)
         return int(options.run(options, settings))
@@ -57,7 +58,8 @@ def _parser() -> argparse.ArgumentParser:
 
     explain = _command(commands, "explain", _explain, "paint the evidence for a plane over a frame")
     explain.add_argument("frame", metavar="FRAME", type=Path)
-    explain.add_argument("-o", "--output", required=True, type=_picture_path, metavar="FILE", help=".jpg or .png")
+    explain.add_argument("-o", "--output", type=_picture_path, metavar="FILE", help="picture to write: .jpg or .png")
+    explain.add_argument("--dicom", type=Path, metavar="FOLDER", help="write report.dcm and overlay.dcm into it")
     explain.add_argument("--target", metavar="PLANE", help="plane to explain (default: the first prediction)")
     return parser
 
@@ -123,19 +125,41 @@ def _classify_one(pipeline: Pipeline, path: Path) -> tuple[str, bool]:
 
 
 def _explain(options: argparse.Namespace, settings: Settings) -> int:
+    if options.output is None and options.dicom is None:
+        return _fail("explain writes a picture (-o FILE), DICOM objects (--dicom FOLDER), or both")
     pipeline = _open_pipeline(settings)
     request_id = new_request_id()
     try:
-        result = pipeline.explain(_read(options.frame), target=options.target)
+        upload = _read(options.frame)
+        result = pipeline.explain(upload, target=options.target)
+        files = _explained_files(options, pipeline, upload, result)
     except Problem as problem:
         sys.stdout.write(ProblemDetails.of(problem, request_id).model_dump_json() + "\n")
         return 1
-    try:
-        options.output.write_bytes(pipeline.draw(result, _PICTURES[options.output.suffix.lower()]))
-    except OSError as error:
-        return _fail(f"{options.output} cannot be written: {error.strerror}")
+    for path, contents in files.items():
+        try:
+            if path.parent == options.dicom:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(contents)
+        except OSError as error:
+            return _fail(f"{path} cannot be written: {error.strerror}")
     sys.stdout.write(explained(result, pipeline.engine.package, request_id, None).model_dump_json() + "\n")
     return 0
+
+
+def _explained_files(
+    options: argparse.Namespace, pipeline: Pipeline, upload: bytes, result: Explained
+) -> dict[Path, bytes]:
+    files: dict[Path, bytes] = {}
+    if options.output is not None:
+        files[options.output] = pipeline.draw(result, _PICTURES[options.output.suffix.lower()])
+    if options.dicom is not None:
+        require_dicom(upload)
+        from service.dicom_results.write import overlay_bytes, report_bytes  # it takes half a second to load
+
+        files[options.dicom / "report.dcm"] = report_bytes(pipeline, upload, result)
+        files[options.dicom / "overlay.dcm"] = overlay_bytes(pipeline, upload, result)
+    return files
 
 
 def _open_pipeline(settings: Settings) -> Pipeline:

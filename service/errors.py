@@ -15,7 +15,8 @@
     ├── Unusable                 422
     │   ├── UnreadableFrame      422  damaged, cut short, of zero size, pixels without a defined range
     │   ├── NoSuchFrame          422
-    │   └── NoSuchPlane          422
+    │   ├── NoSuchPlane          422
+    │   └── NoDicomSource        422  a DICOM result was asked for of something else
     ├── InternalError            500  a bug; says nothing but that
     └── NotReady                 503
 
@@ -149,6 +150,13 @@ class NoSuchPlane(Unusable):
     meaning = "The plane asked for is not one of the model's; `GET /model` lists them."
 
 
+class NoDicomSource(Unusable):
+    """422: a DICOM result has no patient and study to belong to."""
+
+    code = "no-dicom-source"
+    meaning = "A result was asked for as DICOM, but the upload is no DICOM, or names no study, series and instance."
+
+
 class InternalError(Problem):
     """500: a bug. The log has the trace under the request's id; the reply says nothing of it."""
 
@@ -175,6 +183,7 @@ _ROWS: tuple[type[Problem], ...] = (
     UnreadableFrame,
     NoSuchFrame,
     NoSuchPlane,
+    NoDicomSource,
     InternalError,
     NotReady,
 )

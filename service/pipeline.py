@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from service.errors import NoSuchPlane
 from service.imaging.decode import Frame, Limits, decode_frame
 from service.imaging.overlay import PictureType, encode_picture, paint
@@ -73,11 +76,14 @@ class Pipeline:
         """Classify a frame that has been read, and find the evidence for the most probable plane."""
         return self._explain(frame, None)
 
-    def draw(self, explained: Explained, media_type: PictureType) -> bytes:
-        """The evidence painted over its frame, at the frame's own size."""
+    def paint(self, explained: Explained) -> NDArray[np.uint8]:
+        """The evidence painted over its frame [H, W], uint8 [H, W, 3] in OpenCV's order blue, green, red."""
         size = self.engine.manifest.preprocessing.size
-        picture = paint(explained.frame.pixels, explained.heat.values, explained.crop, size)
-        return encode_picture(picture, media_type)
+        return paint(explained.frame.pixels, explained.heat.values, explained.crop, size)
+
+    def draw(self, explained: Explained, media_type: PictureType) -> bytes:
+        """The same, encoded."""
+        return encode_picture(self.paint(explained), media_type)
 
     def _explain(self, frame: Frame, wanted: int | None) -> Explained:
         seen = self._classify(frame, with_features=True)

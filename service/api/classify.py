@@ -2,17 +2,21 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.api.accept import choose
+from service.api.dicom import DICOM, REPORT_IN_OPENAPI, reply_report, require_dicom
 from service.api.openapi import UPLOAD_PROBLEMS, problems
 from service.api.upload import BODY_IN_OPENAPI, read_upload
+from service.errors import NoDicomSource
 from service.pipeline import Pipeline
 from service.schemas import BEST, Classification, classification
 from service.state import RequestId, RunningDep
 
 router = APIRouter()
 
+_JSON = "application/json"
 NOT_STORED = {"Cache-Control": "no-store"}  # the answer is about a patient
 
 
@@ -34,18 +38,33 @@ class ClassifyQuery(FrameQuery):
     "/classify",
     summary="Name the two most probable planes of a frame",
     response_model=Classification,
-    responses=problems(*UPLOAD_PROBLEMS),
+    responses={
+        **problems(*UPLOAD_PROBLEMS, NoDicomSource),
+        200: {
+            "description": "The classification; by `Accept`, as a DICOM structured report.",
+            "content": REPORT_IN_OPENAPI,
+        },
+    },
     openapi_extra=BODY_IN_OPENAPI,
 )
 async def classify(
-    request: Request, query: Annotated[ClassifyQuery, Query()], running: RunningDep, request_id: RequestId
+    request: Request,
+    query: Annotated[ClassifyQuery, Query()],
+    running: RunningDep,
+    request_id: RequestId,
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
     """Read one frame and classify it. Where the model does not know, it says so in `abstain`."""
     upload = await read_upload(request, running.pipeline.limits.max_bytes)
-    body = await running.pool.run(_answer, running.pipeline, upload, query, request_id)
-    return Response(body, headers=NOT_STORED, media_type="application/json")
+    media_type = choose(accept, (_JSON, DICOM))
+    return await running.pool.run(_answer, running.pipeline, upload, query, media_type, request_id)
 
 
-def _answer(pipeline: Pipeline, upload: bytes, query: ClassifyQuery, request_id: str) -> str:
+def _answer(pipeline: Pipeline, upload: bytes, query: ClassifyQuery, media_type: str, request_id: str) -> Response:
+    headers = NOT_STORED | {"Vary": "Accept"}
+    if media_type == DICOM:
+        require_dicom(upload)
+        return reply_report(pipeline, upload, pipeline.classify(upload, index=query.frame), headers)
     result = pipeline.classify(upload, index=query.frame)
-    return classification(result, pipeline.engine.package, request_id, query.top).model_dump_json()
+    answer = classification(result, pipeline.engine.package, request_id, query.top)
+    return Response(answer.model_dump_json(), headers=headers, media_type=_JSON)

@@ -7,9 +7,10 @@ from pydantic import Field
 
 from service.api.accept import choose
 from service.api.classify import NOT_STORED, ClassifyQuery
+from service.api.dicom import DICOM, PARTS, PARTS_IN_OPENAPI, reply_report_and_overlay, require_dicom
 from service.api.openapi import UPLOAD_PROBLEMS, problems
 from service.api.upload import BODY_IN_OPENAPI, read_upload
-from service.errors import BadParameter, NoSuchPlane
+from service.errors import BadParameter, NoDicomSource, NoSuchPlane
 from service.imaging.overlay import PictureType
 from service.pipeline import Pipeline
 from service.schemas import ExplainedClassification, explained
@@ -19,7 +20,7 @@ router = APIRouter()
 
 _JSON = "application/json"
 _PICTURES: dict[str, PictureType] = {"image/jpeg": "image/jpeg", "image/png": "image/png"}
-_OFFERS = (_JSON, *_PICTURES)
+_OFFERS = (_JSON, *_PICTURES, DICOM, PARTS)
 _PICTURE_SCHEMA = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -35,10 +36,11 @@ class ExplainQuery(ClassifyQuery):
     summary="Show the evidence for a plane",
     response_model=ExplainedClassification,
     responses={
-        **problems(*UPLOAD_PROBLEMS, NoSuchPlane),
+        **problems(*UPLOAD_PROBLEMS, NoSuchPlane, NoDicomSource),
         200: {
-            "description": "The classification with its explanation; or, by `Accept`, the overlay itself.",
-            "content": dict.fromkeys(_PICTURES, _PICTURE_SCHEMA),
+            "description": "The classification with its explanation; or, by `Accept`, the overlay itself; or, for "
+            "`application/dicom`, a structured report and the overlay as DICOM objects.",
+            "content": dict.fromkeys(_PICTURES, _PICTURE_SCHEMA) | PARTS_IN_OPENAPI,
             "headers": {
                 "X-Plane": {"description": "With a picture: the plane explained.", "schema": {"type": "string"}}
             },
@@ -54,19 +56,21 @@ async def explain(
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
     """Classify one frame and compute the Grad-CAM of one plane's logit over it."""
-    picture_type = _PICTURES.get(choose(accept, _OFFERS))
-    if picture_type and not query.overlay:
-        raise BadParameter("`overlay=false` leaves nothing to send as a picture.")
+    media_type = choose(accept, _OFFERS)
+    if media_type != _JSON and not query.overlay:
+        raise BadParameter("`overlay=false` goes with JSON alone.")
     upload = await read_upload(request, running.pipeline.limits.max_bytes)
-    return await running.pool.run(_answer, running.pipeline, upload, query, picture_type, request_id)
+    return await running.pool.run(_answer, running.pipeline, upload, query, media_type, request_id)
 
 
-def _answer(
-    pipeline: Pipeline, upload: bytes, query: ExplainQuery, picture_type: PictureType | None, request_id: str
-) -> Response:
+def _answer(pipeline: Pipeline, upload: bytes, query: ExplainQuery, media_type: str, request_id: str) -> Response:
     headers = NOT_STORED | {"Vary": "Accept"}
+    if media_type in (DICOM, PARTS):
+        require_dicom(upload)
     result = pipeline.explain(upload, index=query.frame, target=query.target)
-    if picture_type:
+    if media_type in (DICOM, PARTS):
+        return reply_report_and_overlay(pipeline, upload, result, headers | {"X-Plane": result.target.id})
+    if (picture_type := _PICTURES.get(media_type)) is not None:
         picture = pipeline.draw(result, picture_type)
         return Response(picture, headers=headers | {"X-Plane": result.target.id}, media_type=picture_type)
     overlay = pipeline.draw(result, "image/jpeg") if query.overlay else None

@@ -116,7 +116,9 @@ def test_openapi_documents_uploads_and_problems(client: TestClient) -> None:
         for status in ("400", "413", "415", "422", "503", "default"):
             assert list(operation["responses"][status]["content"]) == ["application/problem+json"]
     explain = openapi(client)["paths"]["/explain"]["post"]["responses"]["200"]["content"]
-    assert set(explain) == {"application/json", "image/jpeg", "image/png"}
+    assert set(explain) == {"application/json", "image/jpeg", "image/png", "multipart/related"}
+    classify = openapi(client)["paths"]["/classify"]["post"]["responses"]["200"]["content"]
+    assert set(classify) == {"application/json", "application/dicom"}
 
 
 def test_every_setting_says_what_it_does() -> None:

@@ -1,0 +1,45 @@
+"""Answers as DICOM: of `/classify` the structured report, of `/explain` the report and the overlay, as two parts."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import Response
+
+from service.errors import NoDicomSource
+from service.imaging.dicom.structure import is_dicom
+from service.pipeline import Classified, Explained, Pipeline
+
+DICOM = "application/dicom"
+PARTS = "multipart/related"  # what PS3.18 wraps objects in, also where there is only one
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+REPORT_IN_OPENAPI: dict[str, Any] = {DICOM: _BINARY}
+PARTS_IN_OPENAPI: dict[str, Any] = {PARTS: _BINARY}
+
+
+def require_dicom(upload: bytes) -> None:
+    """Refuse what no DICOM result can belong to, before any work is done on it."""
+    if not is_dicom(upload):
+        raise NoDicomSource("A DICOM result needs a DICOM frame: it belongs to that frame's patient and study.")
+
+
+def reply_report(pipeline: Pipeline, upload: bytes, result: Classified, headers: dict[str, str]) -> Response:
+    """The structured report of a classified frame."""
+    from service.dicom_results.write import report_bytes  # it takes half a second to load, and few ask for it
+
+    return Response(report_bytes(pipeline, upload, result), headers=headers, media_type=DICOM)
+
+
+def reply_report_and_overlay(pipeline: Pipeline, upload: bytes, result: Explained, headers: dict[str, str]) -> Response:
+    """The structured report of an explained frame, and its overlay."""
+    from service.dicom_results.write import overlay_bytes, report_bytes
+
+    boundary = uuid.uuid4().hex
+    body = _related([report_bytes(pipeline, upload, result), overlay_bytes(pipeline, upload, result)], boundary)
+    return Response(body, headers=headers, media_type=f'{PARTS}; type="{DICOM}"; boundary={boundary}')
+
+
+def _related(parts: Sequence[bytes], boundary: str) -> bytes:
+    head = f"--{boundary}\r\nContent-Type: {DICOM}\r\n\r\n".encode()
+    return b"".join(head + part + b"\r\n" for part in parts) + f"--{boundary}--\r\n".encode()

@@ -1,0 +1,129 @@
+"""The classification as a structured report of template TID 1500, Measurement Report (PS3.16)."""
+
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodedConcept,
+    ComprehensiveSR,
+    DeviceObserverIdentifyingAttributes,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    QualitativeEvaluation,
+    SourceImageForMeasurementGroup,
+    TrackingIdentifier,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from service import __version__
+from service.dicom_results.capture import MANUFACTURER
+from service.dicom_results.source import Source, derive_uid
+from service.inference.package import ModelPackage
+from service.pipeline import Classified
+
+SCHEME = "99FETALPLANES"
+
+_SERIES_NUMBER = 9701
+_PROCEDURE = CodedConcept("11525-3", "LN", "US Pelvis and Fetus for pregnancy")
+_RELIABILITY = CodedConcept("reliability", SCHEME, "Reliability of the classification")
+_RELIABILITIES = {
+    None: CodedConcept("answered", SCHEME, "Answered: the model did not abstain"),
+    "uncertain": CodedConcept("uncertain", SCHEME, "Abstained: no plane is probable enough"),
+    "unfamiliar": CodedConcept("unfamiliar", SCHEME, "Abstained: unlike the frames of the training"),
+}
+
+
+def classification_report(source: Source, result: Classified, package: ModelPackage) -> ComprehensiveSR:
+    """Make the structured report of a classified frame.
+
+    The first prediction is an evaluation of Image View with its Certainty of Finding; every plane's probability is a
+    measurement in percent; whether the model abstains is an evaluation of its own.
+    """
+    sha256 = package.sha256
+    report = ComprehensiveSR(
+        evidence=[_evidence(source)],
+        content=_content(source, result, package)[0],
+        series_instance_uid=derive_uid(source.attributes.StudyInstanceUID, sha256, "reports"),
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=source.derive_uid(sha256, "report"),
+        instance_number=source.frame or 1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name="fetal-planes",
+        software_versions=(__version__, package.manifest.version),
+        series_description="RESEARCH USE ONLY, unverified: fetal plane report",
+        content_qualification="RESEARCH",
+        coding_schemes=[
+            CodingSchemeIdentificationItem(
+                designator=SCHEME, name="Fetal planes", responsible_organization="Fetal Planes"
+            )
+        ],
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+    )
+    source.give_to(report)
+    return report
+
+
+def _evidence(source: Source) -> Dataset:
+    """The source without what names its patient: what is given over later is given as it is, unjudged."""
+    evidence = Dataset()
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID"):
+        setattr(evidence, keyword, source.attributes[keyword].value)
+    for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
+                    "StudyDate", "StudyTime"):  # fmt: skip
+        setattr(evidence, keyword, None)
+    return evidence
+
+
+def _content(source: Source, result: Classified, package: ModelPackage) -> MeasurementReport:
+    observer = DeviceObserverIdentifyingAttributes(
+        uid=derive_uid(package.sha256, "device"),
+        name="fetal-planes",
+        manufacturer_name=MANUFACTURER,
+        model_name=f"{package.manifest.name} {package.manifest.version}",
+    )
+    context = ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=observer)
+    return MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=context),
+        procedure_reported=_PROCEDURE,
+        imaging_measurements=[_findings(source, result, package)],
+    )
+
+
+def _findings(source: Source, result: Classified, package: ModelPackage) -> MeasurementsAndQualitativeEvaluations:
+    manifest, probabilities = package.manifest, result.scores.probabilities
+    first = manifest.planes[result.scores.ranked()[0]]
+    certainty = Measurement(codes.DCM.CertaintyOfFinding, _percent(float(probabilities.max())), codes.UCUM.Percent)
+    of_each = [
+        Measurement(
+            CodedConcept(f"p_{plane.id}", SCHEME, f"Probability of {plane.label}"),
+            _percent(float(probability)),
+            codes.UCUM.Percent,
+        )
+        for plane, probability in zip(manifest.planes, probabilities, strict=True)
+    ]
+    a = source.attributes
+    return MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=source.derive_uid("tracking"), identifier="Standard plane"),
+        algorithm_id=AlgorithmIdentification(
+            name=manifest.name,
+            version=manifest.version,
+            parameters=[f"model sha256 {package.sha256}", f"fetal-planes {__version__}"],
+        ),
+        qualitative_evaluations=[
+            QualitativeEvaluation(codes.DCM.ImageView, CodedConcept(first.id, SCHEME, first.label)),
+            QualitativeEvaluation(_RELIABILITY, _RELIABILITIES[result.abstain_reason]),
+        ],
+        measurements=[certainty, *of_each],
+        source_images=[
+            SourceImageForMeasurementGroup(a.SOPClassUID, a.SOPInstanceUID, [source.frame] if source.frame else None)
+        ],
+    )
+
+
+def _percent(probability: float) -> float:
+    return round(100 * min(1.0, probability), 4)
