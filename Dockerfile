@@ -12,18 +12,21 @@ RUN python3 -m venv --without-pip /opt/fetal-planes
 COPY requirements/service.txt requirements/package.txt requirements/
 # What is deleted is never imported by a server: test suites, converters, and a second copy of ONNX Runtime for C.
 RUN pip install --require-hashes --only-binary :all: -r requirements/package.txt \
-    && pip --python /opt/fetal-planes/bin/python3 install --require-hashes --only-binary :all: \
+    && pip --python /opt/fetal-planes/bin/python3 install --no-compile --require-hashes --only-binary :all: \
         -r requirements/service.txt \
-    && find /opt/fetal-planes/lib -type d -path '*/numpy/*' -name tests -prune -exec rm -rf {} + \
-    && find /opt/fetal-planes/lib -type d -path '*/onnxruntime/*' \
-        \( -name transformers -o -name quantization -o -name tools \) -prune -exec rm -rf {} + \
+    && find /opt/fetal-planes/lib -type d \( -name tests -o -name test_files -o -path '*/numpy/f2py' \
+        -o -path '*/numpy/distutils' -o -path '*/onnxruntime/transformers' -o -path '*/onnxruntime/quantization' \
+        -o -path '*/onnxruntime/tools' \) -prune -exec rm -rf {} + \
     && find /opt/fetal-planes/lib -path '*/onnxruntime/capi/*' -name 'libonnxruntime.so.*' -delete
 
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY model_build model_build
 COPY service service
+# Importing the service once compiles what a server imports, and only that; at run time nothing can be written.
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
-    && pip --python /opt/fetal-planes/bin/python3 install --no-deps --no-index /wheels/*.whl
+    && pip --python /opt/fetal-planes/bin/python3 install --no-compile --no-deps --no-index /wheels/*.whl \
+    && /opt/fetal-planes/bin/python3 -Ic "import importlib, pkgutil, service; \
+        [importlib.import_module(m.name) for m in pkgutil.walk_packages(service.__path__, 'service.')]"
 
 
 FROM ${PYTHON_IMAGE}

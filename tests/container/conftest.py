@@ -11,13 +11,14 @@ START_WITHIN = 90.0  # seconds, on a machine that is busy with something else
 
 
 @pytest.fixture(scope="session")
-def engine() -> Engine:
-    """The engine, its image built."""
+def engine() -> Iterator[Engine]:
+    """The engine, its image built; the image goes at the end."""
     found = find_engine()
     if isinstance(found, str):
         pytest.skip(found)
     found.build()
-    return found
+    yield found
+    found("rmi", IMAGE)
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,6 @@ def client(engine: Engine) -> Iterator[httpx.Client]:
             yield client
     finally:
         engine.compose("down", port=port)
-        engine("rmi", IMAGE)
 
 
 def wait_until_ready(client: httpx.Client, engine: Engine) -> None:
@@ -45,5 +45,5 @@ def wait_until_ready(client: httpx.Client, engine: Engine) -> None:
         except httpx.TransportError:
             pass
         if time.monotonic() > deadline:
-            pytest.fail(f"not ready within {START_WITHIN:.0f} s; its log:\n{engine('logs', engine.container())}")
+            pytest.fail(f"not ready within {START_WITHIN:.0f} s; its log:\n{engine.log()}")
         time.sleep(0.5)

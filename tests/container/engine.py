@@ -42,6 +42,10 @@ class Engine(NamedTuple):
         """The id of the composed service's container."""
         return self("ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}").split()[0]
 
+    def log(self) -> str:
+        """What the composed service's container wrote, on both of its streams."""
+        return run([*self.command, "logs", self.container()], stderr=subprocess.STDOUT)
+
     def inspect(self, name: str) -> dict[str, Any]:
         """What `docker inspect` tells of a container or an image."""
         (found,) = json.loads(self("inspect", name))
@@ -61,9 +65,11 @@ class Engine(NamedTuple):
 
 def run(command: list[str], **options: Any) -> str:
     """The standard output of a command; what it said is in the exception if it fails."""
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, **options)
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    done = subprocess.run(command, cwd=ROOT, text=True, **streams)
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} exited with {done.returncode}:\n{(done.stdout + done.stderr)[-4000:]}")
+        said = f"{done.stdout}{done.stderr or ''}"[-4000:]
+        raise RuntimeError(f"{' '.join(command)} exited with {done.returncode}:\n{said}")
     return str(done.stdout)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from service import errors
+from service.app import create_app
 from service.settings import SHIPPED_MODEL, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -105,3 +106,11 @@ def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "settings.md").read_text().splitlines()
     assert rows
     assert [line for line in page if line.startswith(f"| `{prefix}")] == rows
+
+
+def test_the_readme_lists_every_operation() -> None:
+    paths = create_app(Settings()).openapi()["paths"]
+    operations = [f"`{method.upper()} {path}`" for path, methods in paths.items() for method in methods]
+    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `")]
+    assert operations
+    assert not [operation for operation in operations if not any(operation in row for row in rows)]
