@@ -8,11 +8,13 @@ from pathlib import Path
 import cv2
 import torch
 
+from model_build.attention import ATTENTIONS
 from model_build.backbone import WeightsError
 from model_build.build import build_package
 from model_build.data import DataError, carve_validation, load_frames, read_records
-from model_build.evaluate import headline, run_engine
+from model_build.evaluate import headline, run_engine, write_table
 from model_build.evidence import write_evidence
+from model_build.experiments import ablate, across_machines, cross_validate
 from model_build.export import ExportError
 from model_build.recipe import load_recipe
 from model_build.report import write_report
@@ -65,6 +67,30 @@ def _package(options: argparse.Namespace) -> None:
         print(f"{figure.name}: {figure.value:.4f} ({figure.frames} frames)")  # noqa: T201
 
 
+def _transfer(options: argparse.Namespace) -> None:
+    rows = across_machines(load_recipe(options.recipe), options.data, options.out, options.machine, options.device)
+    write_table(options.out / "machines.csv", rows)
+
+
+def _crossvalidate(options: argparse.Namespace) -> None:
+    rows = cross_validate(load_recipe(options.recipe), options.data, options.out, options.folds, options.device)
+    write_table(options.out / "planes.csv", rows)
+
+
+def _ablate(options: argparse.Namespace) -> None:
+    rows = ablate(
+        load_recipe(options.recipe),
+        options.data,
+        options.out,
+        backbones=options.backbones,
+        attentions=options.attentions,
+        depths=options.depths,
+        seeds=options.seeds,
+        device=options.device,
+    )
+    write_table(options.out / "ablation.csv", rows)
+
+
 def _evidence(options: argparse.Namespace) -> None:
     write_evidence(options.run, options.package, options.data, options.out)
 
@@ -115,6 +141,27 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--data", type=Path, required=True)
     command.add_argument("--out", type=Path, required=True, help="folder for the tables")
     command.set_defaults(command=_evidence)
+
+    experiment = argparse.ArgumentParser(add_help=False)
+    experiment.add_argument("out", type=Path, help="folder for the trainings and the table; interrupted, it goes on")
+    experiment.add_argument("--data", type=Path, required=True)
+    experiment.add_argument("--recipe", default="default")
+    experiment.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+
+    command = commands.add_parser("transfer", parents=[experiment], help="train without a machine, score on it")
+    command.add_argument("--machine", nargs="+", default=["Voluson E6", "Aloka", "Other"])
+    command.set_defaults(command=_transfer)
+
+    command = commands.add_parser("crossvalidate", parents=[experiment], help="patient-wise, over all frames")
+    command.add_argument("--folds", type=int, default=5)
+    command.set_defaults(command=_crossvalidate)
+
+    command = commands.add_parser("ablate", parents=[experiment], help="backbone x attention x depth, on equal terms")
+    command.add_argument("--backbones", nargs="+", default=["lite0", "lite1", "lite2"])
+    command.add_argument("--attentions", nargs="+", default=list(ATTENTIONS), choices=ATTENTIONS)
+    command.add_argument("--depths", nargs="+", type=int, default=[3])
+    command.add_argument("--seeds", type=int, default=3)
+    command.set_defaults(command=_ablate)
 
     command = commands.add_parser("evaluate", help="score a model package on labelled frames")
     command.add_argument("package", type=Path)

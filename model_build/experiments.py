@@ -1,0 +1,182 @@
+"""Questions that take several trainings: other machines, cross-validation, ablation.
+
+Each training has its folder and its `result.json`; what is there is not trained again, so that an experiment goes on
+where it was interrupted.
+"""
+
+import itertools
+import json
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
+
+from model_build.classifier import PlaneClassifier, blank_classifier
+from model_build.data import MAIN_PLANES, PLANES, Record, carve_validation, load_frames, patient_folds, read_records
+from model_build.evaluate import Row
+from model_build.metrics import exact_interval, macro_f1, top_k
+from model_build.predict import predict
+from model_build.recipe import Recipe
+from model_build.train import train
+from model_build.views import served_views
+
+Frames = dict[Path, NDArray[np.uint8]]
+
+
+def across_machines(recipe: Recipe, data: Path, out: Path, machines: Sequence[str], device: str) -> list[Row]:
+    """Leave one machine out: train without it, score the four main planes on it; official train split only.
+
+    The estimate of transfer that the data allow. A machine's frames are all its frames: no patient was seen on two.
+    """
+    records = [record for record in read_records(data) if record.split == "train"]
+    frames = _load(records)
+    rows: list[Row] = []
+    for machine in machines:
+        held = [record for record in records if record.machine == machine and record.plane in MAIN_PLANES]
+        patients = {record.patient for record in records if record.machine == machine}
+        rest = [record for record in records if record.machine != machine and record.patient not in patients]
+        folder = out / machine.lower().replace(" ", "-")
+        result = _trained(recipe, frames, rest, held, folder, device)
+        rows.append({"machine": machine, "trained_on": len(rest), **_four_planes(result, held)})
+    return rows
+
+
+def cross_validate(recipe: Recipe, data: Path, out: Path, folds: int, device: str) -> list[Row]:
+    """Patient-wise cross-validation over all frames of all planes, test split included: an estimate, never a choice.
+
+    One row a plane: recall over the held-out frames of all folds, with its exact interval.
+    """
+    records = read_records(data)
+    frames = _load(records)
+    probabilities = np.zeros((len(records), len(PLANES)), np.float32)
+    for number, held in enumerate(patient_folds(records, folds, seed=0)):
+        inside = set(held.tolist())
+        rest = [record for row, record in enumerate(records) if row not in inside]
+        held_records = [records[row] for row in held]
+        probabilities[held] = _trained(recipe, frames, rest, held_records, out / f"fold-{number}", device)
+    planes = np.array([record.plane for record in records])
+    return [_plane_row(number, planes, probabilities) for number in range(len(PLANES))]
+
+
+def ablate(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    backbones: Sequence[str],
+    attentions: Sequence[str],
+    depths: Sequence[int],
+    seeds: int,
+    device: str,
+) -> list[Row]:
+    """Train every combination with every seed, and score it on the validation patients."""
+    records, held = carve_validation(
+        [record for record in read_records(data) if record.split == "train"], recipe.validation_folds
+    )
+    frames = _load([*records, *held])
+    rows: list[Row] = []
+    for backbone, attention, depth in itertools.product(backbones, attentions, depths):
+        network = recipe.network.model_copy(
+            update={"backbone": backbone, "attention": attention, "perceptron_depth": depth}
+        )
+        accuracies, losses = [], []
+        for variant in _seeds(recipe.model_copy(update={"network": network}), seeds):
+            folder = out / f"{backbone}-{attention}-{depth}-{variant.seed}"
+            probabilities = _trained(variant, frames, records, held, folder, device)
+            planes = np.array([record.plane for record in held])
+            accuracies.append(float(top_k(probabilities, planes, 1).mean()))
+            losses.append(float(-np.log(probabilities[np.arange(len(planes)), planes]).mean()))
+        model = blank_classifier(network, len(PLANES))
+        rows.append(
+            {
+                "backbone": backbone,
+                "attention": attention,
+                "perceptron_depth": depth,
+                "seeds": seeds,
+                "validation_top1": statistics.mean(accuracies),
+                "validation_top1_spread": max(accuracies) - min(accuracies),
+                "validation_loss": statistics.mean(losses),
+                "parameters": sum(parameter.numel() for parameter in model.parameters()),
+                "macs": multiply_adds(model, recipe.preprocessing.size),
+                "milliseconds_one_thread": latency(model, recipe.preprocessing.size),
+            }
+        )
+    return rows
+
+
+def multiply_adds(model: PlaneClassifier, size: int) -> int:
+    """Multiply-adds of one frame's forward pass, as PyTorch counts them."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.eval()(torch.zeros(1, 1, size, size))
+    return int(counter.get_total_flops()) // 2
+
+
+def latency(model: PlaneClassifier, size: int, runs: int = 20) -> float:
+    """Median milliseconds of one frame in PyTorch on one thread; compare only figures of the same call."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    frames, times = torch.zeros(1, 1, size, size), []
+    with torch.inference_mode():
+        for _ in range(runs):
+            start = time.perf_counter()
+            model.eval()(frames)
+            times.append(time.perf_counter() - start)
+    torch.set_num_threads(threads)
+    return statistics.median(times) * 1000
+
+
+def _load(records: Sequence[Record]) -> Frames:
+    return {record.path: frame for record, frame in zip(records, load_frames(records), strict=True)}
+
+
+def _seeds(recipe: Recipe, count: int) -> Iterator[Recipe]:
+    return (recipe.model_copy(update={"seed": seed}) for seed in range(count))
+
+
+def _trained(
+    recipe: Recipe, frames: Frames, records: Sequence[Record], held: Sequence[Record], folder: Path, device: str
+) -> NDArray[np.float32]:
+    """Probabilities float32 [N, K] of held-out frames by a network trained on the records; kept in the folder."""
+    result = folder / "result.json"
+    if not result.exists():
+        train_set = [frames[record.path] for record in records], records
+        held_set = [frames[record.path] for record in held], held
+        model = train(recipe, train_set, held_set, folder, resume=True, device=device)
+        logits = predict(model, served_views(held_set[0], recipe.preprocessing))
+        result.write_text(json.dumps(torch.softmax(logits, 1).tolist()), "utf-8")
+        (folder / "checkpoint.pt").unlink()
+    return np.array(json.loads(result.read_text("utf-8")), np.float32)
+
+
+def _four_planes(probabilities: NDArray[np.float32], held: Sequence[Record]) -> Row:
+    planes = np.array([record.plane for record in held])
+    hits = int(top_k(probabilities, planes, 1).sum())
+    interval = exact_interval(hits, len(held))
+    return {
+        "frames": len(held),
+        "top1": hits / len(held),
+        "top1_low": interval.low,
+        "top1_high": interval.high,
+        "macro_f1": macro_f1(probabilities, planes),
+    }
+
+
+def _plane_row(number: int, planes: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Row:
+    own = planes == number
+    hits = int((probabilities[own].argmax(1) == number).sum())
+    interval = exact_interval(hits, int(own.sum()))
+    claimed = int((probabilities.argmax(1) == number).sum())
+    return {
+        "plane": PLANES[number].label,
+        "frames": int(own.sum()),
+        "recall": hits / int(own.sum()),
+        "recall_low": interval.low,
+        "recall_high": interval.high,
+        "precision": hits / max(1, claimed),
+        "top2_recall": float(top_k(probabilities[own], planes[own], 2).mean()),
+    }

@@ -1,0 +1,97 @@
+import csv
+from pathlib import Path
+
+import pytest
+
+from model_build import experiments
+from model_build.classifier import pretrained_classifier
+from model_build.cli import main
+from model_build.recipe import Network, Recipe
+from model_build.train import train
+
+TINY = """
+validation_folds = 4
+[network]
+backbone = "lite0"
+attention = "none"
+perceptron_depth = 1
+dropout = 0.1
+[preprocessing]
+size = 64
+crop = "none"
+[training]
+epochs = 1
+batch = 8
+backbone_rate = 1e-3
+head_rate = 3e-3
+weight_decay = 0.01
+warmup = 0.1
+label_smoothing = 0.0
+ema_decay = 0.2
+balance = 0.5
+frozen_blocks = 3
+[augmentation]
+geometry = 0
+intensity = 0
+texture = 0
+graphics = 0
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    (tmp_path / "tiny.toml").write_text(TINY)
+    return tmp_path / "tiny.toml"
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_a_machine_left_out_is_not_trained_on_and_a_second_call_trains_nothing(
+    phantoms: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[set[str]] = []
+
+    def watched(recipe: Recipe, train_set: object, held_set: object, *rest: object, **options: object) -> object:
+        seen.append({record.machine for record in train_set[1]})  # type: ignore[index]
+        assert {record.machine for record in held_set[1]} == {"Aloka"}  # type: ignore[index]
+        return train(recipe, train_set, held_set, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(experiments, "train", watched)
+    call = ["transfer", str(tmp_path / "out"), "--data", str(phantoms), "--recipe", str(tiny), "--machine", "Aloka"]
+    assert main([*call, "--device", "cpu"]) == 0
+    first = (tmp_path / "out" / "machines.csv").read_text()
+    assert main([*call, "--device", "cpu"]) == 0
+    assert seen == [{"Voluson E6"}]
+    assert (tmp_path / "out" / "machines.csv").read_text() == first
+    (row,) = table(tmp_path / "out" / "machines.csv")
+    assert row["machine"] == "Aloka"
+    assert int(row["frames"]) == 4 * 4  # four of the eight training women were on the Aloka, four main planes each
+
+
+def test_cross_validation_holds_out_every_frame_once(phantoms: Path, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    call = ["crossvalidate", str(out), "--data", str(phantoms), "--recipe", str(tiny), "--folds", "2"]
+    assert main([*call, "--device", "cpu"]) == 0
+    rows = table(out / "planes.csv")
+    assert [int(row["frames"]) for row in rows] == [12] * 6
+    assert all(float(row["recall_low"]) <= float(row["recall"]) <= float(row["recall_high"]) for row in rows)
+
+
+def test_the_ablation_counts_what_it_compares(phantoms: Path, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    call = ["ablate", str(out), "--data", str(phantoms), "--recipe", str(tiny), "--backbones", "lite0"]
+    call += ["--attentions", "none", "eca", "--depths", "1", "--seeds", "1", "--device", "cpu"]
+    assert main(call) == 0
+    none, eca = table(out / "ablation.csv")
+    assert int(eca["parameters"]) == int(none["parameters"]) + 6  # a kernel of five and a bias
+    assert float(none["milliseconds_one_thread"]) > 0
+
+
+def test_multiply_adds_are_the_published_ones() -> None:
+    model = pretrained_classifier(Network(backbone="lite0", attention="none", perceptron_depth=1, dropout=0), 1000)
+    published = 407e6  # of Lite0 at 224, with three input channels
+    stem = 2 * 9 * 32 * 112 * 112  # what one grey channel saves
+    assert experiments.multiply_adds(model, 224) == pytest.approx(published - stem, rel=0.06)
