@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from model_build.augment import augment
+from model_build.augmentation import augment
 from model_build.data import Record
 from model_build.recipe import Recipe
 from service.imaging.preprocess import Preprocessing, choose_crop, prepare

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_build.augment import augment
+from model_build.augmentation import augment
 from model_build.data import load_frames, read_records
 from model_build.recipe import Augmentation, Recipe
 from model_build.views import TrainingViews, balance_weights, served_views

@@ -1,61 +1,18 @@
-"""Variations of a training frame that other machines, hands and hospitals would have made.
-
-Every function takes a generator and a picture and gives a picture, uint8 in and out. Geometry ends in the very `fit`
-that serving uses; the rest works on the network's input [S, S].
-"""
-
-from collections.abc import Callable
+"""Shape as other hands would have framed it: crop, aspect, rotation, flip. It ends in the `fit` that serving uses."""
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from model_build import graphics, intensity, texture
-from model_build.recipe import Augmentation
 from service.imaging.preprocess import fit
 from service.imaging.sector import Box, whole
 
 Picture = NDArray[np.uint8]
 
 
-def augment(
-    pixels: Picture, sector: Box, donor: Picture, size: int, strength: Augmentation, random: Generator
-) -> Picture:
-    """Vary one frame.
-
-    Parameters
-    ----------
-    pixels
-        The frame, uint8 [H, W].
-    sector
-        What serving would cut it to.
-    donor
-        Another training frame, of any size, whose grey levels may be borrowed.
-    size
-        The side S of the network's input.
-    strength
-        How strong each kind of variation is.
-    random
-        The only source of chance: the same state gives the same picture.
-
-    Returns
-    -------
-    uint8 [S, S]
-    """
-    picture = _vary_geometry(pixels, sector, size, strength.geometry, random)
-    vary: list[tuple[Callable[[Picture, float, Generator], Picture], float]] = [
-        (lambda p, s, r: intensity.vary(p, donor, s, r), strength.intensity),
-        (texture.vary, strength.texture),
-        (graphics.vary, strength.graphics),
-    ]
-    for function, amount in vary:
-        if amount > 0:
-            picture = function(picture, amount, random)
-    return picture
-
-
-def _vary_geometry(pixels: Picture, sector: Box, size: int, amount: float, random: Generator) -> Picture:
+def vary(pixels: Picture, sector: Box, size: int, amount: float, random: Generator) -> Picture:
+    """Vary the framing of a frame uint8 [H, W] whose sector is known; gives the network's input uint8 [S, S]."""
     if amount == 0:
         return fit(sector.cut(pixels), size)
     box = whole(pixels) if random.random() < 0.15 * amount else sector
