@@ -19,6 +19,17 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// Run `work` once, a moment later, however often it was asked for until then; also where nothing is drawn.
+export function soon(work) {
+  let timer = 0;
+  return () => {
+    timer ||= setTimeout(() => {
+      timer = 0;
+      work();
+    }, 50);
+  };
+}
+
 // Run `work` once, at the next picture that the browser draws, however often it was asked for until then.
 export function oncePerFrame(work) {
   let asked = false;

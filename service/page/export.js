@@ -24,7 +24,7 @@ export function asCsv(items, model) {
     [...item.readings]
       .sort(([a], [b]) => a - b)
       .flatMap(([index, reading]) => (reading.answer ? [answerLine(item, reading.answer, model)]
-        : reading.refusal ? [refusalLine(item, index, reading.refusal)] : [])));
+        : reading.refusal ? [refusalLine(item, index, reading.refusal, model)] : [])));
   const table = [head, ...lines].map((line) => `${line.map(cell).join(",")}\r\n`);
   return `\uFEFF${table.join("")}`; // the mark tells a spreadsheet that this is UTF-8
 }
@@ -38,8 +38,9 @@ function answerLine(item, { predictions, abstain, abstain_reason: reason, frame,
   ];
 }
 
-function refusalLine(item, index, { code, detail, requestId }) {
-  return [item.name, index, "", "", "", "", "", "", "", code, detail, "", "", "", "", "", requestId];
+function refusalLine(item, index, { code, detail, requestId }, { planes }) {
+  const blank = (count) => Array(count).fill("");
+  return [item.name, index, ...blank(7), code, detail, ...blank(5), requestId, ...blank(planes.length)];
 }
 
 // A cell that no spreadsheet takes for a formula, whatever a file is called.

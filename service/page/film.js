@@ -68,8 +68,12 @@ export class Film {
       this.session.choose(items[Math.min(items.length - 1, Math.max(0, next))]);
     } else return;
     event.preventDefault();
-    if (this.session.chosen) this.#tiles.get(this.session.chosen).focus();
-    else byId("main").focus();
+    this.focus();
+  }
+
+  // Give the keyboard to the chosen tile.
+  focus() {
+    (this.#tiles.get(this.session.chosen) ?? byId("main")).focus();
   }
 }
 

@@ -29,7 +29,7 @@ const AGAIN_MS = 5000; // between two tries to reach a service that does not ans
 function openFrame(item, index) {
   show("frames");
   session.choose(item, index);
-  byId("tiles").querySelector("[aria-current=true]")?.focus();
+  film.focus();
 }
 
 function show(name) {
@@ -75,7 +75,9 @@ session.addEventListener("item", ({ detail }) => {
 
 function take(files) {
   if (!files.length) return say("There was no file among what was added.");
+  const lost = byId("welcome").contains(document.activeElement);
   for (const item of session.add(files)) reader.read(item, 0);
+  if (lost) film.focus(); // what had the keyboard is gone with the welcome
 }
 
 async function start() {
@@ -108,7 +110,7 @@ startTheme();
 startNote();
 startProgress(reader, service);
 startFiles(take);
-new Film(session);
+const film = new Film(session);
 byId("view-frames").addEventListener("click", () => show("frames"));
 byId("view-exam").addEventListener("click", () => show("exam"));
 byId("clear").addEventListener("click", () => {

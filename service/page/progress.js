@@ -1,24 +1,24 @@
 // How far a batch has come: a bar, a line of words, and at its milestones a line for screen readers.
 
-import { byId, oncePerFrame, setText } from "./dom.js";
+import { byId, setText, soon } from "./dom.js";
 import { duration, plural } from "./words.js";
 
 const SHOWN_FROM = 3; // frames; fewer are read before a bar could be looked at
 
 export function startProgress(reader, service) {
-  const refresh = oncePerFrame(() => show(reader, service));
   let wasBusy = false;
-  let spoken = true;
-  reader.addEventListener("progress", () => {
-    refresh();
-    if (reader.left > 0) {
-      if (spoken && reader.total >= SHOWN_FROM) say(`Reading ${plural(reader.total, "frame")}.`);
-      spoken = false;
-    } else if (!spoken) {
-      spoken = true;
-      if (reader.total >= SHOWN_FROM) say(summary(reader));
+  let speaking = false;
+  const refresh = soon(() => {
+    show(reader, service);
+    if (reader.left > 0 && !speaking && reader.total >= SHOWN_FROM) {
+      speaking = true;
+      say(`Reading ${plural(reader.total, "frame")}.`);
+    } else if (reader.left === 0 && speaking) {
+      speaking = false;
+      if (reader.total) say(summary(reader));
     }
   });
+  reader.addEventListener("progress", refresh);
   service.addEventListener("busy", () => {
     if (!wasBusy) say("The service is busy. The page goes on by itself when it is free.");
     wasBusy = true;

@@ -54,7 +54,7 @@ def cine() -> Upload:
 
 def add(page: "Page", *uploads: Upload) -> None:
     """Choose files, and wait until each has its answer."""
-    page.set_input_files("#files", list(uploads))  # type: ignore[arg-type]
+    page.set_input_files("#files", list(uploads))
     settle(page)
 
 
