@@ -24,6 +24,8 @@ from service.inference.package import PackageError, load_package
 from service.observability.logs import log_config
 from service.observability.request_id import new_request_id
 from service.pipeline import Explained, Pipeline
+from service.process.command import UsageError, process
+from service.process.command import add_arguments as add_process_arguments
 from service.schemas import ProblemDetails, classification, explained
 from service.settings import Settings
 
@@ -61,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("-o", "--output", type=_picture_path, metavar="FILE", help="picture to write: .jpg or .png")
     explain.add_argument("--dicom", type=Path, metavar="FOLDER", help="write report.dcm and overlay.dcm into it")
     explain.add_argument("--target", metavar="PLANE", help="plane to explain (default: the first prediction)")
+
+    add_process_arguments(_command(commands, "process", _process, "work through a folder, or a study of an archive"))
     return parser
 
 
@@ -155,11 +159,18 @@ def _explained_files(
         files[options.output] = pipeline.draw(result, _PICTURES[options.output.suffix.lower()])
     if options.dicom is not None:
         require_dicom(upload)
-        from service.dicom_results.write import overlay_bytes, report_bytes  # it takes half a second to load
+        from service.dicom_results.write import write_overlay, write_report  # it takes half a second to load
 
-        files[options.dicom / "report.dcm"] = report_bytes(pipeline, upload, result)
-        files[options.dicom / "overlay.dcm"] = overlay_bytes(pipeline, upload, result)
+        files[options.dicom / "report.dcm"] = write_report(pipeline, upload, result).contents
+        files[options.dicom / "overlay.dcm"] = write_overlay(pipeline, upload, result).contents
     return files
+
+
+def _process(options: argparse.Namespace, settings: Settings) -> int:
+    try:
+        return process(options, settings, _open_pipeline(settings))
+    except UsageError as error:
+        return _fail(str(error))
 
 
 def _open_pipeline(settings: Settings) -> Pipeline:

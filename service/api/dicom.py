@@ -26,17 +26,18 @@ def require_dicom(upload: bytes) -> None:
 
 def reply_report(pipeline: Pipeline, upload: bytes, result: Classified, headers: dict[str, str]) -> Response:
     """The structured report of a classified frame."""
-    from service.dicom_results.write import report_bytes  # it takes half a second to load, and few ask for it
+    from service.dicom_results.write import write_report  # it takes half a second to load, and few ask for it
 
-    return Response(report_bytes(pipeline, upload, result), headers=headers, media_type=DICOM)
+    return Response(write_report(pipeline, upload, result).contents, headers=headers, media_type=DICOM)
 
 
 def reply_report_and_overlay(pipeline: Pipeline, upload: bytes, result: Explained, headers: dict[str, str]) -> Response:
     """The structured report of an explained frame, and its overlay."""
-    from service.dicom_results.write import overlay_bytes, report_bytes
+    from service.dicom_results.write import write_overlay, write_report
 
     boundary = uuid.uuid4().hex
-    body = _related([report_bytes(pipeline, upload, result), overlay_bytes(pipeline, upload, result)], boundary)
+    objects = [write_report(pipeline, upload, result), write_overlay(pipeline, upload, result)]
+    body = _related([each.contents for each in objects], boundary)
     return Response(body, headers=headers, media_type=f'{PARTS}; type="{DICOM}"; boundary={boundary}')
 
 

@@ -28,6 +28,7 @@ from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 from PIL.ImageFile import ImageFile
 
 from service.errors import FrameTooLarge, NoSuchFrame, Problem, UnreadableFrame, UnsupportedFormat, UploadTooLarge
+from service.imaging.dicom.structure import Data
 from service.imaging.grey import Grey, orientation_of, to_grey, turn_upright
 from service.imaging.sector import Box
 from service.imaging.sniff import Format, sniff, tiff_pages, webp_header
@@ -123,13 +124,13 @@ class Frames:
             return self._read(index)
 
 
-def open_frames(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Frames:
+def open_frames(data: Data, limits: Limits = DEFAULT_LIMITS) -> Frames:
     """Open a PNG, JPEG, BMP, TIFF, WebP or DICOM; nothing is decoded yet.
 
     Parameters
     ----------
     data
-        The whole file.
+        The whole file. Of a DICOM a memory map will do, of which no more is read than is needed.
     limits
         Sizes beyond which nothing is decoded.
 
@@ -146,10 +147,10 @@ def open_frames(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Frames:
         raise UploadTooLarge(f"The upload has {len(data)} bytes; the limit is {limits.max_bytes}.")
     format_ = sniff(data)
     with _told(format_):
-        return _open(data, format_, limits)
+        return _open_dicom(data, limits) if format_ == "dicom" else _open(bytes(data), format_, limits)
 
 
-def decode_frame(data: bytes, *, index: int = 0, limits: Limits = DEFAULT_LIMITS) -> Frame:
+def decode_frame(data: Data, *, index: int = 0, limits: Limits = DEFAULT_LIMITS) -> Frame:
     """Decode frame `index` of a file; raises what `open_frames` and `Frames.read` raise."""
     return open_frames(data, limits).read(index)
 
@@ -166,8 +167,6 @@ def _told(format_: Format) -> Iterator[None]:
 
 
 def _open(data: bytes, format_: Format, limits: Limits) -> Frames:
-    if format_ == "dicom":
-        return _open_dicom(data, limits)
     if format_ == "webp":
         width, height, plain = webp_header(data)
         _check_size(width, height, limits)
@@ -188,7 +187,7 @@ def _open(data: bytes, format_: Format, limits: Limits) -> Frames:
     return Frames(format_, count, format_ == "tiff", _PillowReader(image, data, format_, count, limits))
 
 
-def _open_dicom(data: bytes, limits: Limits) -> Frames:
+def _open_dicom(data: Data, limits: Limits) -> Frames:
     if _DICOM_MISSING:
         raise UnsupportedFormat("DICOM is not read here: the service was installed without its extra `dicom`.")
     image = open_dicom(data, max_bytes=limits.max_bytes, max_side=_MAX_SIDE, max_pixels=limits.max_pixels)

@@ -4,16 +4,17 @@ import struct
 from typing import Literal, get_args
 
 from service.errors import EmptyUpload, UnsupportedFormat
-from service.imaging.dicom.structure import is_dicom
+from service.imaging.dicom.structure import Data, is_dicom
 
 Format = Literal["png", "jpeg", "bmp", "tiff", "webp", "dicom"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
+_HEAD = 64  # bytes that tell the other formats apart
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)  # "BM" alone also starts plain text
 
 
-def sniff(data: bytes) -> Format:
+def sniff(upload: Data) -> Format:
     """Tell the format of an upload.
 
     Raises
@@ -23,10 +24,11 @@ def sniff(data: bytes) -> Format:
     UnsupportedFormat
         The bytes start as no format that is read here.
     """
-    if not data:
+    if not len(upload):
         raise EmptyUpload("The upload is empty.")
-    if is_dicom(data):  # first, since its preamble may be the start of a TIFF
+    if is_dicom(upload):  # first, since its preamble may be the start of a TIFF
         return "dicom"
+    data = upload[:_HEAD]
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
     if data.startswith(b"\xff\xd8\xff"):

@@ -1,0 +1,69 @@
+"""One frame of one file becomes one row, whatever happens to it."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from service.dicom_results import DicomObject
+from service.errors import InternalError, Problem
+from service.imaging.dicom.structure import Data
+from service.observability.request_id import new_request_id
+from service.pipeline import Classified, Explained, Pipeline
+from service.process.journal import Row
+from service.process.uploads import Upload
+from service.schemas import ProblemDetails, classification
+
+_LOG = logging.getLogger("fetal_planes.process")
+
+Keep = Callable[[DicomObject], str]
+"""Puts a DICOM object where it belongs, and says what it is called there."""
+
+
+class Wanted(NamedTuple):
+    """Which DICOM objects are wanted about each frame of a DICOM object."""
+
+    reports: bool = False
+    overlays: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Worker:
+    """Reads, classifies and writes; safe to use from several threads at once."""
+
+    pipeline: Pipeline
+    wanted: Wanted
+    keep: Keep
+
+    def work(self, upload: Upload, index: int, frames: int | None) -> Row:
+        """The row of frame `index`; never an exception, since a bad file must not end a run."""
+        request_id = new_request_id()
+        try:
+            return self._answer(upload, index, request_id)
+        except Problem as problem:
+            refusal = problem
+        except Exception as error:  # a bug, or a disk that is full: told without the text, which may quote the file
+            _LOG.error("a frame failed", extra={"request_id": request_id, "exception": type(error).__qualname__})
+            refusal = InternalError("The frame could not be worked on.")
+        details = ProblemDetails.of(refusal, request_id)
+        return Row(file=upload.name, frame=index, frames=frames, answer=None, problem=details, dicom=[])
+
+    def _answer(self, upload: Upload, index: int, request_id: str) -> Row:
+        data, frame = upload.read(index, self.pipeline.limits)
+        dicom = frame.format == "dicom"
+        result: Classified
+        if dicom and self.wanted.overlays:
+            result = self.pipeline.explain_frame(frame)
+        else:
+            result = self.pipeline.classify_frame(frame)
+        objects = [self.keep(each) for each in self._objects(data, result)] if dicom and any(self.wanted) else []
+        answer = classification(result, self.pipeline.engine.package, request_id)
+        return Row(file=upload.name, frame=index, frames=frame.count, answer=answer, problem=None, dicom=objects)
+
+    def _objects(self, data: Data, result: Classified) -> Iterator[DicomObject]:
+        from service.dicom_results.write import write_overlay, write_report  # it takes half a second to load
+
+        if self.wanted.reports:
+            yield write_report(self.pipeline, data, result)
+        if self.wanted.overlays and isinstance(result, Explained):
+            yield write_overlay(self.pipeline, data, result)
