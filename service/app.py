@@ -8,7 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from service import __version__
-from service.api import about, classify, docs, explain, frame, health, page
+from service.api import about, batch, classify, docs, explain, frame, health, page
 from service.api.openapi import describe
 from service.observability.middleware import RequestObserver
 from service.problems import install_handlers
@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.service = service
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     install_handlers(app)
-    for concern in (classify, explain, frame, health, about, docs, page):
+    for concern in (classify, batch, explain, frame, health, about, docs, page):
         app.include_router(concern.router)
     app.add_middleware(RequestObserver, metrics=service.metrics)
     return app

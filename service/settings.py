@@ -33,6 +33,18 @@ class Settings(BaseSettings):
         description="The largest frame that is decoded, in pixels by its header; a larger one gets 413. "
         "Decoding and painting need up to about 20 bytes a pixel.",
     )
+    max_batch_bytes: int = Field(
+        default=256 * 2**20,
+        ge=1024,
+        description="The longest upload of many files, in bytes; a longer one gets 413. Each of its files is held to "
+        "the limit of one upload.",
+    )
+    max_batch_frames: int = Field(
+        default=20_000,
+        ge=1,
+        description="Frames after which the answer to an upload of many files ends, with `complete` false; "
+        "more files than that get 413.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least severe log line that is written."
     )

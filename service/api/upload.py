@@ -11,7 +11,7 @@ from service.errors import EmptyUpload, MalformedRequest, UploadTooLarge
 FIELD = "file"
 
 _MULTIPART = b"multipart/form-data"
-_MULTIPART_OVERHEAD = 16 * 1024  # boundaries and headers of the one part that a form has
+MULTIPART_OVERHEAD = 16 * 1024  # boundaries and headers of the one part that a form has
 
 _BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
 _FORM = {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}, "additionalProperties": False}
@@ -35,19 +35,29 @@ async def read_upload(request: Request, max_bytes: int) -> bytes:
     MalformedRequest, EmptyUpload
         The form is broken, or holds something other than one part `file`; no bytes came.
     """
-    kind, options = parse_options_header(request.headers.get("content-type"))
-    form = kind == _MULTIPART
-    most = max_bytes + _MULTIPART_OVERHEAD if form else max_bytes
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > most:
-        raise _too_large(max_bytes)
-    body = b"".join([chunk async for chunk in _bounded(request, most, max_bytes)])
-    upload = _only_file(body, options.get(b"boundary", b"")) if form else body
+    boundary = form_boundary(request)
+    most = max_bytes if boundary is None else max_bytes + MULTIPART_OVERHEAD
+    body = await read_body(request, most, max_bytes)
+    upload = body if boundary is None else _only_file(body, boundary)
     if not upload:
         raise EmptyUpload("The upload is empty.")
     if len(upload) > max_bytes:
         raise _too_large(max_bytes)
     return upload
+
+
+def form_boundary(request: Request) -> bytes | None:
+    """What separates the parts of the form that the body is; empty where it does not say, None where it is no form."""
+    kind, options = parse_options_header(request.headers.get("content-type"))
+    return options.get(b"boundary", b"") if kind == _MULTIPART else None
+
+
+async def read_body(request: Request, most: int, max_bytes: int) -> bytes:
+    """Read a body of at most `most` bytes; raises `UploadTooLarge`, which names the limit `max_bytes`."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > most:
+        raise _too_large(max_bytes)
+    return b"".join([chunk async for chunk in _bounded(request, most, max_bytes)])
 
 
 async def _bounded(request: Request, most: int, max_bytes: int) -> AsyncIterator[bytes]:
@@ -72,21 +82,22 @@ def _only_file(body: bytes, boundary: bytes) -> bytes:
     opening, closing = b"--" + boundary + b"\r\n", b"\r\n--" + boundary
     if not boundary or not body.startswith(opening):
         raise MalformedRequest("The multipart body does not begin with its boundary.")
-    headers_end = body.find(b"\r\n\r\n", len(opening) - 2, len(opening) + _MULTIPART_OVERHEAD)
+    headers_end = body.find(b"\r\n\r\n", len(opening) - 2, len(opening) + MULTIPART_OVERHEAD)
     start = headers_end + 4
     end = body.find(closing, start)
     if headers_end < 0 or end < 0:
         raise MalformedRequest("The multipart body is cut short.")
-    if _part_name(body[len(opening) : headers_end]) != FIELD.encode():
+    if part_disposition(body[len(opening) : headers_end]).get(b"name") != FIELD.encode():
         raise MalformedRequest(f"The form's part is not named {FIELD!r}.")
     if not body.startswith(b"--", end + len(closing)):
         raise MalformedRequest(f"The form has more than the one part {FIELD!r}.")
     return body[start:end]
 
 
-def _part_name(headers: bytes) -> bytes | None:
+def part_disposition(headers: bytes) -> dict[bytes, bytes]:
+    """The parameters of a part's `Content-Disposition`, such as `name` and `filename`."""
     for header in headers.split(b"\r\n"):
         name, _, value = header.partition(b":")
         if name.strip().lower() == b"content-disposition":
-            return parse_options_header(value.strip())[1].get(b"name")
-    return None
+            return parse_options_header(value.strip())[1]
+    return {}
