@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from service import __version__
 from service.api import about, batch, classify, docs, explain, frame, health, page
+from service.api.gate import Gate
 from service.api.openapi import describe
 from service.observability.middleware import RequestObserver
 from service.problems import install_handlers
@@ -38,6 +39,8 @@ def create_app(settings: Settings) -> FastAPI:
     install_handlers(app)
     for concern in (classify, batch, explain, frame, health, about, docs, page):
         app.include_router(concern.router)
+    # The last that is added is the first that a request meets.
+    app.add_middleware(Gate, settings=settings, admission=service.admission, metrics=service.metrics)
     app.add_middleware(RequestObserver, metrics=service.metrics)
     return app
 

@@ -6,8 +6,10 @@
     ├── MalformedRequest         400  the request itself is wrong
     │   ├── EmptyUpload          400
     │   └── BadParameter         400
+    ├── NoKey                    401
     ├── NotFound                 404
     ├── MethodNotAllowed         405
+    ├── UploadTooSlow            408
     ├── TooLarge                 413
     │   ├── UploadTooLarge       413  in bytes
     │   └── FrameTooLarge        413  in pixels
@@ -18,7 +20,10 @@
     │   ├── NoSuchPlane          422
     │   └── NoDicomSource        422  a DICOM result was asked for of something else
     ├── InternalError            500  a bug; says nothing but that
-    └── NotReady                 503
+    ├── Unavailable              503
+    │   ├── NotReady             503
+    │   └── Overloaded           503
+    └── DeadlinePassed           504
 
 `TABLE` holds the rows that a client can meet: handlers, OpenAPI document, `GET /problems` and tests read it.
 """
@@ -82,6 +87,13 @@ class BadParameter(MalformedRequest):
     meaning = "A query parameter is unknown, or its value is not of the kind that it takes."
 
 
+class NoKey(Problem):
+    """401: no API key, or one that is not known here."""
+
+    status, code = HTTPStatus.UNAUTHORIZED, "no-key"
+    meaning = "This service asks for an API key, in the header `Authorization: Bearer` or `X-API-Key`."
+
+
 class NotFound(Problem):
     """404: no such path."""
 
@@ -94,6 +106,13 @@ class MethodNotAllowed(Problem):
 
     status, code = HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed"
     meaning = "The path does not take this method; the header `Allow` names those it takes."
+
+
+class UploadTooSlow(Problem):
+    """408: the upload did not come in time."""
+
+    status, code = HTTPStatus.REQUEST_TIMEOUT, "upload-too-slow"
+    meaning = "The upload took longer to come than the limit in seconds."
 
 
 class TooLarge(Problem):
@@ -164,19 +183,41 @@ class InternalError(Problem):
     meaning = "A fault of the service itself. The request's id finds it in the log."
 
 
-class NotReady(Problem):
+class Unavailable(Problem):
+    """503: not now; `Retry-After` says when to try again."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class NotReady(Unavailable):
     """503: no model is warmed up, or the service is on its way out."""
 
-    status, code = HTTPStatus.SERVICE_UNAVAILABLE, "not-ready"
+    code = "not-ready"
     meaning = "The model has not passed its warm-up yet, or the service is stopping. Try again after `Retry-After`."
+
+
+class Overloaded(Unavailable):
+    """503: as much is being worked on as the bounds allow."""
+
+    code = "overloaded"
+    meaning = "As many uploads, or bytes of them, are being worked on as is allowed. Try again after `Retry-After`."
+
+
+class DeadlinePassed(Problem):
+    """504: no answer in time; the work was ended."""
+
+    status, code = HTTPStatus.GATEWAY_TIMEOUT, "deadline-passed"
+    meaning = "There was no answer by the deadline: the service's own, or the shorter one of `X-Deadline-Ms`."
 
 
 _ROWS: tuple[type[Problem], ...] = (
     MalformedRequest,
     EmptyUpload,
     BadParameter,
+    NoKey,
     NotFound,
     MethodNotAllowed,
+    UploadTooSlow,
     UploadTooLarge,
     FrameTooLarge,
     UnsupportedFormat,
@@ -186,6 +227,8 @@ _ROWS: tuple[type[Problem], ...] = (
     NoDicomSource,
     InternalError,
     NotReady,
+    Overloaded,
+    DeadlinePassed,
 )
 
 TABLE: dict[str, type[Problem]] = {row.code: row for row in _ROWS}

@@ -13,6 +13,7 @@ from service.imaging.preprocess import prepare
 from service.imaging.sector import Box, whole
 from service.inference.engine import AbstainReason, Engine, HeatMap, Scores
 from service.inference.manifest import Plane
+from service.inference.run import Outcome, current_run, stage
 
 CropSource = Literal["region", "sector", "none"]
 
@@ -64,6 +65,7 @@ class Pipeline:
         wanted = None if target is None else self._plane_number(target)
         return self._explain(self.read(upload, index=index), wanted)
 
+    @stage("decode")
     def read(self, upload: bytes, *, index: int = 0) -> Frame:
         """Frame `index` of an upload, upright and grey, as it would be classified; raises what `decode_frame` does."""
         return decode_frame(upload, index=index, limits=self.limits)
@@ -81,6 +83,7 @@ class Pipeline:
         size = self.engine.manifest.preprocessing.size
         return paint(explained.frame.pixels, explained.heat.values, explained.crop, size)
 
+    @stage("encode")
     def draw(self, explained: Explained, media_type: PictureType) -> bytes:
         """The same, encoded."""
         return encode_picture(self.paint(explained), media_type)
@@ -88,13 +91,20 @@ class Pipeline:
     def _explain(self, frame: Frame, wanted: int | None) -> Explained:
         seen = self._classify(frame, with_features=True)
         number = seen.scores.ranked()[0] if wanted is None else wanted
-        heat = self.engine.explain(seen.scores, number)
+        with stage("explain"):
+            heat = self.engine.explain(seen.scores, number)
         return Explained(frame, seen.crop, seen.scores, seen.abstain_reason, self.engine.manifest.planes[number], heat)
 
     def _classify(self, frame: Frame, *, with_features: bool) -> Classified:
-        prepared, crop = prepare(frame.pixels, self.engine.manifest.preprocessing, frame.region)
-        scores = self.engine.score(prepared, with_features=with_features)
-        return Classified(frame, crop, scores, self.engine.abstains(scores))
+        with stage("preprocess"):
+            prepared, crop = prepare(frame.pixels, self.engine.manifest.preprocessing, frame.region)
+        with stage("infer"):
+            scores = self.engine.score(prepared, with_features=with_features)
+        seen = Classified(frame, crop, scores, self.engine.abstains(scores))
+        best = scores.ranked()[0]
+        plane, probability = self.engine.manifest.planes[best].id, float(scores.probabilities[best])
+        current_run().outcomes.append(Outcome(plane, probability, seen.abstain_reason))
+        return seen
 
     def _plane_number(self, plane_id: str) -> int:
         ids = [plane.id for plane in self.engine.manifest.planes]

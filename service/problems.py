@@ -5,6 +5,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from service.errors import BadParameter, InternalError, MalformedRequest, MethodNotAllowed, NotFound, Problem
 from service.schemas import ProblemDetails
@@ -18,6 +19,13 @@ def problem_response(problem: Problem, request_id: str) -> Response:
     return Response(body, problem.status, problem.headers, MEDIA_TYPE)
 
 
+def tell(problem: Problem, scope: Scope) -> Response:
+    """The reply that tells the client of a request its problem; log and metrics read the code from the scope."""
+    state = scope["state"]
+    state["problem"] = problem.code
+    return problem_response(problem, state["request_id"])
+
+
 def install_handlers(app: FastAPI) -> None:
     """Tell every refusal of `app`, the framework's own among them, as a problem."""
     app.add_exception_handler(Problem, _on_problem)
@@ -27,12 +35,12 @@ def install_handlers(app: FastAPI) -> None:
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return problem_response(error, request.state.request_id)
+    return tell(error, request.scope)
 
 
 async def _on_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem_response(_translate(error), request.state.request_id)
+    return tell(_translate(error), request.scope)
 
 
 def _translate(error: HTTPException) -> Problem:
@@ -50,4 +58,4 @@ async def _on_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     name = str(first["loc"][-1])[:40]
-    return problem_response(BadParameter(f"Parameter {name!r}: {first['msg']}."), request.state.request_id)
+    return tell(BadParameter(f"Parameter {name!r}: {first['msg']}."), request.scope)

@@ -114,6 +114,18 @@ class Workers(_Answer):
     count: int
     source: str = Field(description="What decided the count: a setting, a cgroup's CPU quota, the CPU affinity.")
     threads_per_run: int = 1
+    threads_of_a_lone_run: int = Field(description="Of a run that is alone on the machine: it has every core.")
+
+
+class Load(_Answer):
+    """What is being worked on."""
+
+    busy_workers: int
+    waiting: int = Field(description="Pieces of work that wait for a worker.")
+    requests: int = Field(description="Uploads taken in: coming, waiting or worked on.")
+    max_requests: int = Field(description="Beyond so many, one more is refused.")
+    held_bytes: int = Field(description="Of their uploads.")
+    max_held_bytes: int
 
 
 class HealthDetails(Health):
@@ -122,6 +134,7 @@ class HealthDetails(Health):
     version: str = Field(description="Of the service.")
     model: ModelInfo
     workers: Workers
+    load: Load
     uptime_seconds: float = Field(ge=0)
 
 

@@ -7,8 +7,12 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.imaging.decode import Limits
+from service.inference.admission import Bounds
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "default"
+
+_REQUESTS_A_WORKER = 16  # a wait of some tenths of a second; who waits longer had better ask elsewhere
+_LONGEST_UPLOADS = 8
 
 
 class Settings(BaseSettings):
@@ -33,6 +37,30 @@ class Settings(BaseSettings):
         description="The largest frame that is decoded, in pixels by its header; a larger one gets 413. "
         "Decoding and painting need up to about 20 bytes a pixel.",
     )
+    max_requests: int | None = Field(
+        default=None,
+        ge=1,
+        description="Uploads taken in at once, whether coming in, waiting or worked on; one more gets 503. "
+        "Unset: 16 a worker.",
+    )
+    max_held_bytes: int | None = Field(
+        default=None,
+        ge=1024,
+        description="Bytes of uploads held at once; what does not fit beside the others gets 503. "
+        "Unset: eight of the longest uploads, and one of many files.",
+    )
+    deadline_s: float = Field(
+        default=30,
+        gt=0,
+        description="Seconds from an upload's end to its answer's beginning; after it, 504, and the work is ended. "
+        "The header `X-Deadline-Ms`, counted from the request's head, can only shorten it.",
+    )
+    upload_s: float = Field(
+        default=20,
+        gt=0,
+        description="Seconds that an upload may take to come, for each `FETAL_PLANES_MAX_UPLOAD_BYTES` of a longer "
+        "one; a slower one gets 408.",
+    )
     max_batch_bytes: int = Field(
         default=256 * 2**20,
         ge=1024,
@@ -53,3 +81,10 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """The limits on one upload."""
         return Limits(self.max_upload_bytes, self.max_frame_pixels)
+
+    def bounds(self, workers: int) -> Bounds:
+        """How much is taken in at once by a pool of so many workers."""
+        return Bounds(
+            self.max_requests or _REQUESTS_A_WORKER * workers,
+            self.max_held_bytes or _LONGEST_UPLOADS * self.max_upload_bytes + self.max_batch_bytes,
+        )

@@ -8,9 +8,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from service.errors import NotReady
+from service.inference.admission import Admission
 from service.inference.cpus import pool_width
-from service.inference.engine import Engine
-from service.inference.package import load_package
+from service.inference.engine import AllCores, Engine
+from service.inference.package import ModelPackage, load_package
 from service.inference.pool import WorkerPool
 from service.observability.metrics import Metrics
 from service.pipeline import Pipeline
@@ -37,6 +38,8 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.width = pool_width(settings.workers)
+        self.admission = Admission(settings.bounds(self.width.count))
         self._running: Running | None = None
 
     def start(self) -> None:
@@ -47,14 +50,35 @@ class Service:
         PackageError
             The package must not be served.
         """
-        engine = Engine(load_package(self.settings.model))
-        engine.warm_up()
-        model = ModelInfo.of(engine.package)
-        pool = WorkerPool(pool_width(self.settings.workers))
-        self._running = Running(Pipeline(engine, self.settings.limits), pool, model, monotonic())
+        package = load_package(self.settings.model)
+        pool = WorkerPool(self.width)
+        try:
+            pipeline = self._open(package, pool)
+        except BaseException:
+            pool.close()  # else its threads would keep a process alive that serves nothing
+            raise
+        model = ModelInfo.of(package)
+        self._running = Running(pipeline, pool, model, monotonic())
         self.metrics.serves(model)
-        width = {"workers": pool.width.count, "workers_source": pool.width.source}
-        _LOG.info("ready", extra={"model": model.name, "model_version": model.version} | width)
+        self.metrics.watch(pool, self.admission)
+        _LOG.info("ready", extra={"model": model.name, "model_version": model.version, **self._sizes()})
+
+    def _open(self, package: ModelPackage, pool: WorkerPool) -> Pipeline:
+        """A pipeline that has passed its warm-up."""
+        engine = Engine(package, AllCores(self.width.count, pool.lone))
+        engine.warm_up()
+        return Pipeline(engine, self.settings.limits)
+
+    def _sizes(self) -> dict[str, object]:
+        """What was decided from the machine and the settings, for the log."""
+        bounds = self.admission.bounds
+        return {
+            "workers": self.width.count,
+            "workers_source": self.width.source,
+            "threads_of_a_lone_run": self.width.count,
+            "max_requests": bounds.places,
+            "max_held_bytes": bounds.held_bytes,
+        }
 
     def stop(self) -> None:
         """Be ready no more, then finish what runs."""

@@ -7,8 +7,9 @@ from fastapi import APIRouter
 from service import __version__
 from service.api.openapi import problems
 from service.errors import NotReady
-from service.schemas import Health, HealthDetails, Workers
-from service.state import RunningDep
+from service.inference.pool import WorkerPool
+from service.schemas import Health, HealthDetails, Load, Workers
+from service.state import RunningDep, Service, ServiceDep
 
 router = APIRouter(prefix="/health")
 
@@ -26,13 +27,26 @@ async def ready(running: RunningDep) -> Health:
 
 
 @router.get("", summary="The same verdict with details", responses=problems(NotReady))
-async def health(running: RunningDep) -> HealthDetails:
-    """What is served, by how many threads, and since when."""
-    width = running.pool.width
+async def health(service: ServiceDep, running: RunningDep) -> HealthDetails:
+    """What is served, by how many threads, how much of it, and since when."""
+    width = service.width
     return HealthDetails(
         status="ready",
         version=__version__,
         model=running.model,
-        workers=Workers(count=width.count, source=width.source),
+        workers=Workers(count=width.count, source=width.source, threads_of_a_lone_run=width.count),
+        load=_load(service, running.pool),
         uptime_seconds=round(monotonic() - running.since, 3),
+    )
+
+
+def _load(service: Service, pool: WorkerPool) -> Load:
+    admission = service.admission
+    return Load(
+        busy_workers=pool.busy,
+        waiting=pool.waiting,
+        requests=admission.taken,
+        max_requests=admission.bounds.places,
+        held_bytes=admission.held,
+        max_held_bytes=admission.bounds.held_bytes,
     )

@@ -11,8 +11,12 @@ from prometheus_client import (
 )
 
 from service import __version__
+from service.inference.admission import Admission
+from service.inference.pool import WorkerPool
+from service.inference.run import Run
 from service.schemas import ModelInfo
 
+_CONFIDENCES = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _BUCKETS = (0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -23,6 +27,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._watched: dict[str, Gauge] = {}
         ProcessCollector(registry=self.registry)
         self._requests = Counter(
             "fetal_planes_requests",
@@ -46,6 +51,64 @@ class Metrics:
             ["name", "version", "sha256", "service_version"],
             registry=self.registry,
         )
+
+        self._refused = Counter(
+            "fetal_planes_refused", "Requests refused, by the problem's code.", ["code"], registry=self.registry
+        )
+        self._stages = Histogram(
+            "fetal_planes_stage_seconds",
+            "Time in each stage of the work: queue, decode, preprocess, infer, explain, encode.",
+            ["stage"],
+            buckets=(0.001, 0.002, *_BUCKETS),
+            registry=self.registry,
+        )
+        self._runs = Counter(
+            "fetal_planes_runs", "Runs of the classifier, by the threads of each.", ["threads"], registry=self.registry
+        )
+        self._predictions = Counter(
+            "fetal_planes_predictions",
+            "Frames answered, by the most probable plane.",
+            ["plane"],
+            registry=self.registry,
+        )
+        self._confidence = Histogram(
+            "fetal_planes_confidence",
+            "Calibrated probability of the most probable plane. A drift of it calls for a look at the frames.",
+            buckets=_CONFIDENCES,
+            registry=self.registry,
+        )
+        self._abstentions = Counter(
+            "fetal_planes_abstentions", "Frames about which the model abstained.", ["reason"], registry=self.registry
+        )
+
+    def watch(self, pool: WorkerPool, admission: Admission) -> None:
+        """Show, at each scrape, how full the pool and the admission are then."""
+        for name, text, read in (
+            ("workers", "Frames worked on at once, at most.", lambda: pool.width.count),
+            ("workers_busy", "Workers at work.", lambda: pool.busy),
+            ("queue_depth", "Pieces of work that wait for a worker.", lambda: pool.waiting),
+            ("uploads_in_flight", "Uploads taken in: coming, waiting or worked on.", lambda: admission.taken),
+            ("uploads_held_bytes", "Bytes held of them.", lambda: admission.held),
+        ):
+            if name not in self._watched:
+                self._watched[name] = Gauge(f"fetal_planes_{name}", text, registry=self.registry)
+            self._watched[name].set_function(read)
+
+    def ran(self, run: Run) -> None:
+        """Count what a request has done in the workers."""
+        for stage, seconds in run.stages:
+            self._stages.labels(stage).observe(seconds)
+        for threads in run.threads:
+            self._runs.labels(str(threads)).inc()
+        for outcome in run.outcomes:
+            self._predictions.labels(outcome.plane).inc()
+            self._confidence.observe(outcome.probability)
+            if outcome.abstain_reason is not None:
+                self._abstentions.labels(outcome.abstain_reason).inc()
+
+    def refused(self, code: str) -> None:
+        """Count a request as refused."""
+        self._refused.labels(code).inc()
 
     def begin(self) -> None:
         """Count a request as in flight."""

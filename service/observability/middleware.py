@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import InternalError
 from service.observability.metrics import Metrics
 from service.observability.request_id import HEADER, choose_request_id
-from service.problems import problem_response
+from service.problems import tell
 
 _LOG = logging.getLogger("fetal_planes.requests")
 _METHODS = set(HTTPMethod)  # any other word would let a caller make as many time series as it likes
@@ -51,7 +51,7 @@ class RequestObserver:
         except Exception:
             _LOG.exception("a bug ended the request", extra={"request_id": request_id, "route": _route(scope)})
             if status == 0:  # once a reply has begun there is nothing to do but to break it off
-                await problem_response(InternalError("The service failed."), request_id)(scope, receive, send_with_id)
+                await tell(InternalError("The service failed."), scope)(scope, receive, send_with_id)
         finally:
             self._record(scope, request_id, status, perf_counter() - started)
 
@@ -59,6 +59,9 @@ class RequestObserver:
         method, route = scope["method"] if scope["method"] in _METHODS else "other", _route(scope)
         self.metrics.end(method, route, status, seconds)
         fields = {"request_id": request_id, "method": method, "route": route, "status": status}
+        if (problem := scope["state"].get("problem")) is not None:
+            self.metrics.refused(problem)
+            fields["problem"] = problem
         level = logging.DEBUG if route.startswith(_PROBES) else logging.INFO
         _LOG.log(level, "request", extra=fields | {"milliseconds": round(seconds * 1000, 1)})
 

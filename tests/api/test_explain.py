@@ -100,5 +100,6 @@ def test_the_backbone_runs_once(client: TestClient, monkeypatch: pytest.MonkeyPa
             return classifier.run(*arguments)
 
     monkeypatch.setattr(engine, "_classifier", Counting())
+    monkeypatch.setattr(engine, "_wide", Counting())
     assert client.post("/explain?target=other", content=encode(speckle())).status_code == 200
     assert len(runs) == 1

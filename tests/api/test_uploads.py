@@ -173,4 +173,9 @@ def test_the_pool_is_as_wide_as_asked(serve: Callable[..., TestClient], monkeypa
     with ThreadPoolExecutor(9) as threads:
         list(threads.map(lambda _: client.post("/classify", content=encode(speckle())), range(12)))
     assert most == 3
-    assert client.get("/health").json()["workers"] == {"count": 3, "source": "setting", "threads_per_run": 1}
+    assert client.get("/health").json()["workers"] == {
+        "count": 3,
+        "source": "setting",
+        "threads_per_run": 1,
+        "threads_of_a_lone_run": 3,
+    }
