@@ -17,7 +17,7 @@ export function cineControls(session, reader, place) {
     showPlace(aim);
     const arrive = () => {
       session.choose(item, aim);
-      reader.read(item, aim, { first: true });
+      if (!item.reading || item.reading.state === "waiting") reader.read(item, aim, { first: true });
     };
     if (item.pictures.has(aim)) arrive();
     else timer = setTimeout(arrive, SETTLE_MS);
@@ -35,7 +35,8 @@ export function cineControls(session, reader, place) {
   const names = h("div", { class: "strip-names", "aria-hidden": "true" });
   const rows = h("div", { class: "strip", hidden: true }, names, strip);
   const best = h("p", { class: "best" });
-  const all = h("button", { type: "button", onclick: () => readAll(reader, item) }, "Read every frame");
+  const course = h("p", { class: "muted" });
+  const all = h("button", { type: "button", onclick: () => reader.readAll(item) }, "Read every frame");
   place.append(
     rows,
     h("div", { class: "bar" },
@@ -44,6 +45,7 @@ export function cineControls(session, reader, place) {
       scrubber,
       h("button", { type: "button", "aria-label": "Next frame", onclick: () => go(aim + 1) }, "›"),
       where, all),
+    course,
     best,
   );
 
@@ -55,16 +57,13 @@ export function cineControls(session, reader, place) {
     scrubber.max = item.count - 1;
     aim = item.shown;
     showPlace(aim);
-    all.hidden = item.readings.size >= item.count;
+    all.hidden = item.unread.length === 0;
     const answers = item.answers;
     rows.hidden = answers.length < 2;
     if (!rows.hidden) showStrip({ names, strip, best, go }, item, model, answers);
     else best.replaceChildren();
+    setText(course, segments(item));
   };
-}
-
-function readAll(reader, item) {
-  for (let index = 0; index < item.count; index += 1) reader.read(item, index);
 }
 
 function showStrip({ names, strip, best, go }, item, model, answers) {
@@ -80,14 +79,21 @@ function showStrip({ names, strip, best, go }, item, model, answers) {
       context.fillRect(index * step, row * 8 + 1, Math.max(1, step - (step > 4 ? 1 : 0)), 6);
     }
   }
-  const found = bestOfEach(answers);
-  strip.setAttribute("aria-label", `Probabilities over the ${plural(answers.length, "frame")} read`);
+  const found = item.cine?.best.map(({ frame, ...best }) => ({ index: frame, ...best })) ?? bestOfEach(answers);
+  strip.setAttribute("aria-label", `Probabilities over the ${plural(answers.length, "frame")} read. ${segments(item)}`);
   best.replaceChildren(
     found.length ? "Best: " : "No frame of those read has a sure answer.",
     ...found.map(({ index, label, probability }) =>
       h("button", { type: "button", class: "quiet", onclick: () => go(index) },
         `${label}, frame ${index + 1} (${percent(probability)})`)),
   );
+}
+
+// What the service makes of the loop as a whole, in words.
+function segments({ cine }) {
+  return (cine?.segments ?? [])
+    .map(({ start, end, label }) => `${start === end ? "Frame" : "Frames"} ${start + 1}${start === end ? "" : ` to ${end + 1}`}: ${label ?? "not sure"}.`)
+    .join(" ");
 }
 
 // Of each plane that some frame was answered with, the most probable frame.

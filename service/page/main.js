@@ -60,7 +60,7 @@ const showExam = oncePerFrame(() => view === "exam" && exam.show());
 let lastShown = [];
 function showIfChanged(item) {
   if (item !== session.chosen) return;
-  const now = [item, item.shown, item.reading, item.count, item.readings.size, item.answers.length];
+  const now = [item, item.shown, item.reading, item.count, item.version, item.cine];
   if (now.every((each, place) => each === lastShown[place])) return;
   lastShown = now;
   showChosen();

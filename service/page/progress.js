@@ -12,7 +12,7 @@ export function startProgress(reader, service) {
     show(reader, service);
     if (reader.left > 0 && !speaking && reader.total >= SHOWN_FROM) {
       speaking = true;
-      say(`Reading ${plural(reader.total, "frame")}.`);
+      if (!wasBusy) say(`Reading ${plural(reader.total, "frame")}.`);
     } else if (reader.left === 0 && speaking) {
       speaking = false;
       if (reader.total) say(summary(reader));

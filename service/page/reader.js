@@ -1,12 +1,13 @@
 // Has frames read: a few at once, in order, what is looked at first; keeps count.
 
-import { Refusal, stopped } from "./service.js";
+import { cutShort, Refusal, refusalFrom, stopped } from "./service.js";
 
 // Events: `progress` after each step.
 export class Reader extends EventTarget {
   #waiting = [];
   #running = 0;
   #width = 2;
+  #loops = new AbortController(); // ends the reading of loops, which else would go on for long
 
   constructor(session, service, pictures) {
     super();
@@ -28,10 +29,16 @@ export class Reader extends EventTarget {
       if (first && known.state === "waiting") this.#hurry(item, index);
       return;
     }
-    if (this.#waiting.length + this.#running === 0) this.#reset();
-    this.total += 1;
+    this.#expect(item, [index]);
     this.#waiting[first ? "unshift" : "push"]([item, index]);
-    this.session.note(item, index, { state: "waiting" });
+    this.#pump();
+  }
+
+  // Read all frames of an item that are not known, in one upload.
+  readAll(item) {
+    const unread = item.unread;
+    this.#expect(item, unread);
+    this.#waiting.push([item, unread]);
     this.#pump();
   }
 
@@ -49,9 +56,11 @@ export class Reader extends EventTarget {
 
   // Let what runs finish, and ask no more.
   stop() {
-    for (const [item, index] of this.#waiting.splice(0)) {
-      this.#settle(item, index, { state: "refused", refusal: stopped() });
+    for (const [item, indices] of this.#waiting.splice(0)) {
+      for (const index of [indices].flat()) this.#settle(item, index, { state: "refused", refusal: stopped() });
     }
+    this.#loops.abort();
+    this.#loops = new AbortController();
   }
 
   get left() {
@@ -62,6 +71,12 @@ export class Reader extends EventTarget {
   get secondsLeft() {
     const spent = (performance.now() - this.began) / 1000;
     return this.done < 4 || spent < 2 ? null : (spent / this.done) * this.left + this.service.busyFor;
+  }
+
+  #expect(item, indices) {
+    if (this.#waiting.length + this.#running === 0) this.#reset();
+    this.total += indices.length;
+    for (const index of indices) this.session.note(item, index, { state: "waiting" });
   }
 
   #reset() {
@@ -75,9 +90,9 @@ export class Reader extends EventTarget {
 
   #pump() {
     while (this.planes.length && this.#running < this.#width && this.#waiting.length) {
-      const [item, index] = this.#waiting.shift();
+      const [item, which] = this.#waiting.shift();
       this.#running += 1;
-      this.#readOne(item, index).finally(() => {
+      (Array.isArray(which) ? this.#readLoop(item, which) : this.#readOne(item, which)).finally(() => {
         this.#running -= 1;
         this.#pump();
       });
@@ -100,6 +115,22 @@ export class Reader extends EventTarget {
     }
   }
 
+  async #readLoop(item, indices) {
+    const left = new Set(indices);
+    const signal = AbortSignal.any([item.leaving.signal, this.#loops.signal]);
+    let refusal = cutShort();
+    try {
+      for await (const line of this.service.loop(item.file, { top: this.planes.length }, signal)) {
+        if (line.summary) [item.cine] = line.summary.cines;
+        else if (left.delete(line.source.frame)) this.#settle(item, line.source.frame, readingOf(line));
+      }
+    } catch (error) {
+      refusal = signal.aborted ? stopped() : asRefusal(error);
+    }
+    for (const index of left) this.#settle(item, index, { state: "refused", refusal });
+    this.session.changed(item);
+  }
+
   #settle(item, index, reading) {
     if (item.leaving.signal.aborted) {
       this.total -= 1; // as if it had never been
@@ -111,6 +142,13 @@ export class Reader extends EventTarget {
     this.session.note(item, index, reading);
     this.dispatchEvent(new Event("progress"));
   }
+}
+
+// What a line of a loop's reply says of its frame.
+function readingOf({ source, ...line }) {
+  return line.predictions
+    ? { state: "answered", answer: line, evidence: new Map() }
+    : { state: "refused", refusal: refusalFrom(line) };
 }
 
 function asRefusal(error) {

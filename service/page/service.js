@@ -2,6 +2,8 @@
 
 const TRIES = 30; // of a service that says that it is busy, each after the pause that it asks for
 const LONGEST_PAUSE_S = 60;
+const JSON_TYPE = "application/json";
+const LINES = "application/x-ndjson";
 
 // A request that was not answered as hoped, in words for a person.
 export class Refusal extends Error {
@@ -18,6 +20,9 @@ export class Refusal extends Error {
 export const stopped = () =>
   new Refusal({ code: "stopped", title: "Stopped", detail: "The reading was stopped before this frame’s turn." });
 
+export const cutShort = () =>
+  new Refusal({ code: "cut-short", title: "Not read", detail: "The service’s reply ended before this frame’s turn." });
+
 const unreachable = () =>
   new Refusal({
     code: "unreachable",
@@ -31,16 +36,21 @@ export function pauseFrom(header, now = Date.now()) {
   return Number.isFinite(seconds) ? Math.min(LONGEST_PAUSE_S, Math.max(0, seconds)) : 1;
 }
 
-async function refusalOf(reply) {
-  const problem = await reply.json().catch(() => ({}));
+// What a problem document says, whether it came as a reply or as a line of one.
+export function refusalFrom(problem, status = problem.status) {
   return new Refusal({
-    status: reply.status,
+    status,
     code: problem.code ?? "",
-    title: problem.title ?? `Refused (${reply.status})`,
+    title: problem.title ?? `Refused (${status})`,
     detail: problem.detail ?? "The service gave no reason.",
-    requestId: problem.request_id ?? reply.headers.get("X-Request-ID") ?? "",
-    pause: reply.status === 503 ? pauseFrom(reply.headers.get("Retry-After")) : null,
+    requestId: problem.request_id ?? "",
   });
+}
+
+async function refusalOf(reply) {
+  const refusal = refusalFrom(await reply.json().catch(() => ({})), reply.status);
+  if (reply.status === 503) refusal.pause = pauseFrom(reply.headers.get("Retry-After"));
+  return refusal;
 }
 
 // Sends requests; while the service is busy it holds all of them back, as long as the service asks.
@@ -71,12 +81,23 @@ export class Service extends EventTarget {
     return this.#ask("explain", { query: { ...query, overlay: false }, body: file, signal });
   }
 
+  // All frames of a file in one upload: a line each as they are read, and at last a summary.
+  async *loop(file, query, signal) {
+    const reply = await this.#ask("classify/batch", { query, body: file, signal, accept: LINES });
+    let rest = "";
+    for await (const text of reply.body.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop();
+      for (const line of lines) yield JSON.parse(line);
+    }
+  }
+
   // The frame as a picture, for files that the browser cannot read.
   picture(file, index, signal) {
     return this.#ask("frame", { query: { frame: index }, body: file, signal, accept: "image/jpeg" });
   }
 
-  async #ask(path, { query = {}, body = null, signal, accept = "application/json" }) {
+  async #ask(path, { query = {}, body = null, signal, accept = JSON_TYPE }) {
     for (let attempt = 1; ; attempt += 1) {
       await this.#untilOpen(signal);
       try {
@@ -99,7 +120,8 @@ export class Service extends EventTarget {
       throw await readable(body) ? unreachable() : vanished();
     }
     if (!reply.ok) throw await refusalOf(reply);
-    return accept === "application/json" ? reply.json() : reply.blob();
+    if (accept === LINES) return reply;
+    return accept === JSON_TYPE ? reply.json() : reply.blob();
   }
 
   #hold(seconds) {

@@ -9,6 +9,8 @@ export class Item {
     this.file = file;
     this.name = name;
     this.count = 1;
+    this.version = 0; // grows with each thing learnt of a frame
+    this.cine = null; // of a file whose frames were read in one go: its segments and best frames
     this.shown = 0;
     this.readings = new Map();
     this.pictures = new Map();
@@ -18,6 +20,12 @@ export class Item {
 
   get reading() {
     return this.readings.get(this.shown);
+  }
+
+  // The frames that were not read yet, or could be read on another try.
+  get unread() {
+    const open = (reading) => !reading || (reading.state === "refused" && reading.refusal.worthRetrying);
+    return [...Array(this.count).keys()].filter((index) => open(this.readings.get(index)));
   }
 
   // The answered frames as [index, answer], in order.
@@ -66,6 +74,7 @@ export class Session extends EventTarget {
 
   note(item, index, reading) {
     item.readings.set(index, reading);
+    item.version += 1;
     this.changed(item);
   }
 

@@ -225,6 +225,42 @@ class TestTheExam:
         assert page.text("#exam .card-title") == "Missing: Fetal femur, Fetal thorax, Maternal cervix"
 
 
+class TestALoopReadInOneGo:
+    def line(self, index: int) -> dict[str, object]:
+        frame = {"format": "tiff", "width": 560, "height": 420, "index": index, "count": 3, "crop": [0, 0, 560, 404]}
+        predictions = [{"plane": "fetal_femur", "label": "Fetal femur", "probability": 0.9}]
+        model = {"name": "m", "version": "1", "sha256": "0" * 64}
+        answer = {"predictions": predictions, "abstain": False, "abstain_reason": None, "frame": frame, "model": model}
+        return answer | {"request_id": "r", "source": {"file": 0, "name": None, "frame": index}}
+
+    def read(self, visit: Visits, body: str) -> Visit:
+        page = visit()
+        page.add(upload("loop.tiff", animation("TIFF", [scan("head", seed=seed) for seed in range(3)])))
+        page.page.route("**/classify/batch?*", lambda route: route.fulfill(body=body))
+        page.page.click("text=Read every frame")
+        page.settle()
+        page.slide("#scrubber", 2)
+        page.until("document.querySelector('.tile-name').textContent === 'loop.tiff · 3/3'")
+        page.settle()
+        return page
+
+    def test_a_damaged_frame_costs_itself_alone(self, visit: Visits) -> None:
+        problem = {"title": "Unreadable frame", "detail": "It is damaged.", "code": "unreadable-frame", "status": 422}
+        lines = [self.line(0), self.line(1), problem | {"source": {"file": 0, "name": None, "frame": 2}}]
+        page = self.read(visit, "".join(json.dumps(line) + "\n" for line in lines))
+        assert page.text("#verdict") == "! Unreadable frame It is damaged."
+        page.page.click("[aria-label='Previous frame']")
+        page.until("document.querySelector('.tile-name').textContent === 'loop.tiff · 2/3'")
+        assert "Fetal femur" in page.text("#verdict")
+
+    def test_a_reply_that_breaks_off_is_said_and_can_be_tried_again(self, visit: Visits) -> None:
+        page = self.read(visit, json.dumps(self.line(1)) + "\n" + '{"predictions"')
+        assert page.text("#verdict").startswith("! Not read")
+        page.page.click("text=Try again")
+        page.settle()
+        assert "Fetal brain" in page.text("#verdict")
+
+
 def test_a_dicom_cine_is_read_and_shown(visit: Visits) -> None:
     frames = [scan(kind, height=120, width=160, seed=0) for kind in ("head", "head", "femur")]
     page = visit()

@@ -1,5 +1,6 @@
 """A frame goes in, and the answer, the picture and the evidence are those of the service."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -39,6 +40,13 @@ def labelled(phantom: Phantom, pixels: NDArray[np.uint8]) -> list[tuple[str, flo
     return sorted(((name.replace("_", " ").capitalize(), p) for name, p in named), key=lambda pair: -pair[1])
 
 
+def shown(probability: float) -> str:
+    """As the page writes a probability: never as a certainty."""
+    if probability < 0.001:
+        return "< 0.1 %"
+    return "> 99.9 %" if probability > 0.999 else f"{probability * 100:.1f} %"
+
+
 def test_the_answer_and_every_probability(visit: Visits, artist: Phantom) -> None:
     pixels = scan("head", seed=0)
     page = visit()
@@ -50,8 +58,7 @@ def test_the_answer_and_every_probability(visit: Visits, artist: Phantom) -> Non
     rows = page.page.locator(".row label").all_inner_texts()
     assert len(rows) == len(artist.planes)
     for row, (label, probability) in zip(rows, truth, strict=True):
-        shown = f"{probability * 100:.1f} %" if probability >= 0.001 else "< 0.1 %"
-        assert row.split("\n") == [label, shown]
+        assert row.split("\n") == [label, shown(probability)]
     assert page.tiles() == [f"Fetal brain {truth[0][1] * 100:.1f} % head.png"]
 
 
@@ -177,15 +184,18 @@ class TestCine:
         page.page.click("text=Read every frame")
         page.settle()
         assert page.page.locator(".strip-names span").count() == 6
+        lines = httpx.post(f"{address}/classify/batch", content=content, timeout=30).text.splitlines()
+        (cine,) = json.loads(lines[-1])["summary"]["cines"]
         best = page.page.locator(".best button")
-        assert [text.split(",")[0] for text in best.all_inner_texts()] == ["Fetal brain", "Fetal femur"]
-        found = [
-            httpx.post(f"{address}/classify?frame={index}", content=content).json()["predictions"][0]["probability"]
-            for index in range(6)
+        assert best.all_inner_texts() == [
+            f"{each['label']}, frame {each['frame'] + 1} ({shown(each['probability'])})" for each in cine["best"]
         ]
-        femur = 3 + int(np.argmax(found[3:]))
-        assert f"frame {femur + 1} " in best.all_inner_texts()[1]
+        femur = cine["best"][1]["frame"]
+        assert f"to {cine['segments'][0]['end'] + 1}: Fetal brain." in page.text("#cine .muted")
+        assert [request.url.split("/", 3)[3] for request in page.requests if "classify" in request.url] == [
+            "classify?frame=0&top=6", "classify/batch?top=6"
+        ]  # fmt: skip
         best.nth(1).click()
         page.until(f"document.querySelector('.tile-name').textContent === 'loop · {femur + 1}/6'")
         page.settle()
-        assert "Fetal femur" in page.text("#verdict")
+        assert cine["best"][1]["label"] in page.text("#verdict")
