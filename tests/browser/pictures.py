@@ -1,14 +1,11 @@
 """Takes pictures of the page in its states, with drawn frames only: `python -m tests.browser.pictures FOLDER`."""
 
-import io
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
-
-from PIL import Image
 
 from tests.browser.browser import chromium, why_not
 from tests.browser.drawings import Artist
@@ -141,8 +138,7 @@ def take(browser: "Browser", address: str, folder: Path) -> None:
         page = context.new_page()
         page.goto(address)
         enter(page)
-        picture = Image.open(io.BytesIO(page.screenshot(full_page=phone))).convert("RGB")
-        picture.save(folder / f"{name}.png", optimize=True)  # a third fewer bytes than the browser's own
+        page.screenshot(path=folder / f"{name}.png", full_page=phone)
         context.close()
 
 
