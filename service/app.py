@@ -8,7 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from service import __version__
-from service.api import about, batch, classify, docs, explain, frame, health, page
+from service.api import about, batch, classify, docs, exam, explain, frame, health, page
 from service.api.gate import Gate
 from service.api.openapi import describe
 from service.observability.middleware import RequestObserver
@@ -37,7 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.service = service
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     install_handlers(app)
-    for concern in (classify, batch, explain, frame, health, about, docs, page):
+    for concern in (classify, batch, exam, explain, frame, health, about, docs, page):
         app.include_router(concern.router)
     # The last that is added is the first that a request meets.
     app.add_middleware(Gate, settings=settings, admission=service.admission, metrics=service.metrics)

@@ -1,33 +1,35 @@
 """What a batch does with each frame, and how its lines and its summary come about."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
+from typing import NamedTuple
 
 from service.batch import Batch, File, Met, Runner, Selection
 from service.batch_schemas import BatchEnd, BatchSummary, CineSummary, FrameAnswer, FrameProblem, Source
 from service.cine import CineReader, Floats, glance
 from service.errors import Problem
 from service.imaging.decode import Frame
+from service.imaging.overlay import make_thumbnail
 from service.pipeline import Pipeline
 from service.schemas import Classification, ProblemDetails, classification
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What is kept of a frame: its answer, its probabilities float32 [K] and a glance of it; none of its pixels."""
+    """What is kept of a frame: its answer, its probabilities float32 [K], a glance of it, and a JPEG if asked for."""
 
     answer: Classification
     probabilities: Floats
     glanced: Floats
+    thumbnail: bytes | None
 
 
-def look(pipeline: Pipeline, request_id: str, top: int, frame: Frame) -> Look:
-    """Classify a frame of a batch."""
-    seen = pipeline.classify_frame(frame)
-    answer = classification(seen, pipeline.engine.package, request_id, top)
-    return Look(answer, seen.scores.probabilities, glance(frame.pixels))
+class Line(NamedTuple):
+    """What is said of a frame, or of all of them in the end; and the frame's thumbnail."""
+
+    says: FrameAnswer | FrameProblem | BatchEnd
+    thumbnail: bytes | None = None
 
 
 class Tally:
@@ -41,27 +43,27 @@ class Tally:
         self._cines: list[CineSummary] = []
         self.files = self.frames = self.refused = 0
 
-    def line(self, met: Met[Look]) -> FrameAnswer | FrameProblem:
+    def line(self, met: Met[Look]) -> Line:
         """The line of the next outcome."""
         if met.file is not self._file:
             self._turn_to(met)
         source = Source(file=met.file.number, name=met.file.name, frame=met.index)
         if isinstance(met.outcome, Problem):
             self.refused += 1
-            return FrameProblem(**dict(ProblemDetails.of(met.outcome, self._request_id)), source=source)
+            return Line(FrameProblem(**dict(ProblemDetails.of(met.outcome, self._request_id)), source=source))
         self.frames += 1
         answer = met.outcome.answer
         if self._loop is not None and met.index is not None:
             self._loop[2].add(met.index, met.outcome.probabilities, answer.abstain, met.outcome.glanced)
-        return FrameAnswer(**dict(answer), source=source)
+        return Line(FrameAnswer(**dict(answer), source=source), met.outcome.thumbnail)
 
-    def end(self, *, complete: bool) -> BatchEnd:
+    def end(self, *, complete: bool) -> Line:
         """The summary of all lines."""
         self._close_loop()
         summary = BatchSummary(
             files=self.files, frames=self.frames, refused=self.refused, complete=complete, cines=self._cines
         )
-        return BatchEnd(summary=summary, request_id=self._request_id)
+        return Line(BatchEnd(summary=summary, request_id=self._request_id))
 
     def _turn_to(self, met: Met[Look]) -> None:
         self._close_loop()
@@ -93,6 +95,8 @@ class Sitting:
         Frames, or refusals, after which the batch ends, complete or not.
     window
         As of `Batch`.
+    thumbnails
+        Whether a small picture of each still is made.
     """
 
     pipeline: Pipeline
@@ -102,11 +106,11 @@ class Sitting:
     selection: Selection
     most: int
     window: int
+    thumbnails: bool = False
 
-    async def lines(self, files: list[File]) -> AsyncGenerator[FrameAnswer | FrameProblem | BatchEnd, None]:
+    async def lines(self, files: Iterable[File]) -> AsyncGenerator[Line, None]:
         """A line for each frame, in order, and the end."""
-        judge = partial(look, self.pipeline, self.request_id, self.top)
-        batch = Batch(self.run, judge, self.pipeline.limits, self.selection, self.window)
+        batch = Batch(self.run, self._look, self.pipeline.limits, self.selection, self.window)
         tally = Tally(self.pipeline, self.request_id)
         complete = True
         async with aclosing(batch.work(files)) as outcomes:
@@ -116,3 +120,9 @@ class Sitting:
                     break
                 yield tally.line(met)
         yield tally.end(complete=complete)
+
+    def _look(self, frame: Frame) -> Look:
+        seen = self.pipeline.classify_frame(frame)
+        answer = classification(seen, self.pipeline.engine.package, self.request_id, self.top)
+        thumbnail = make_thumbnail(frame.pixels) if self.thumbnails and frame.count == 1 else None
+        return Look(answer, seen.scores.probabilities, glance(frame.pixels), thumbnail)

@@ -73,6 +73,11 @@ class Settings(BaseSettings):
         description="Frames after which the answer to an upload of many files ends, with `complete` false; "
         "more files than that get 413.",
     )
+    expected_planes: str = Field(
+        default="fetal_abdomen,fetal_brain,fetal_femur,fetal_thorax,maternal_cervix",
+        description="Planes that an exam should hold, with commas between them; those that the model does not know do "
+        "not count.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least severe log line that is written."
     )

@@ -69,14 +69,16 @@ async def classify_batch(
     return StreamingResponse(_encoded(sitting, files), headers=NOT_STORED, media_type=NDJSON)
 
 
-def sit(running: Running, request_id: str, query: SelectionQuery, top: int, most: int) -> Sitting:
+def sit(
+    running: Running, request_id: str, query: SelectionQuery, top: int, most: int, *, thumbnails: bool = False
+) -> Sitting:
     """How a request's files are looked at."""
     window = _AHEAD * running.pool.width.count
     selection = Selection(query.every, query.limit)
-    return Sitting(running.pipeline, running.pool.run, request_id, top, selection, most, window)
+    return Sitting(running.pipeline, running.pool.run, request_id, top, selection, most, window, thumbnails)
 
 
 async def _encoded(sitting: Sitting, files: list[File]) -> AsyncIterator[str]:
     async with aclosing(sitting.lines(files)) as lines:
         async for line in lines:
-            yield line.model_dump_json() + "\n"
+            yield line.says.model_dump_json() + "\n"

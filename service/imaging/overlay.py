@@ -15,6 +15,7 @@ _STRENGTH = 0.65  # of the colour where the evidence is strongest; the tissue be
 _WORKING_SIDE = 256  # a heat map of a few cells is smooth at this size; growing on from it linearly costs a tenth
 _JPEG_QUALITY = 85  # a full-size PNG costs more than the model, this a twentieth of it
 _PNG_COMPRESSION = 1
+_THUMBNAIL_SIDE = 256
 
 
 def _premultiplied_colours() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -94,3 +95,12 @@ def encode_picture(picture: NDArray[np.uint8], media_type: PictureType) -> bytes
     else:
         _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return data.tobytes()
+
+
+def make_thumbnail(picture: NDArray[np.uint8]) -> bytes:
+    """A picture uint8 [H, W] or [H, W, 3] as a JPEG of at most 256 pixels a side."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, _THUMBNAIL_SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return encode_picture(small.astype(np.uint8, copy=False), "image/jpeg")
