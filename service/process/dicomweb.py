@@ -20,7 +20,7 @@ logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)  # it logs addre
 
 _AS_STORED = (("application/dicom", "*"),)  # rather than decompressed by the archive
 _TIMEOUT_S = 60.0
-_SOP_CLASS, _SERIES, _INSTANCE = "00080016", "0020000E", "00080018"
+_SOP_CLASS, _MODALITY, _SERIES, _INSTANCE = "00080016", "00080060", "0020000E", "00080018"
 
 
 class ArchiveError(Exception):
@@ -41,6 +41,7 @@ class Archive:
     def __init__(self, url: str, token: str | None = None) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else None
         self._client = DICOMwebClient(url, headers=headers, timeout=_TIMEOUT_S)
+        self._client.set_http_retry_params(max_attempts=3, wait_exponential_multiplier=200)
 
     def uploads(self, study: str) -> list[Upload]:
         """The ultrasound objects of a study, by their SOP Instance UIDs; their bytes are fetched when they are read.
@@ -51,7 +52,7 @@ class Archive:
             The archive does not answer, or has no such study.
         """
         try:
-            found = self._client.search_for_instances(study, fields=[_SOP_CLASS])
+            found = self._client.search_for_instances(study, fields=[_SOP_CLASS, _MODALITY])
         except (requests.RequestException, ValueError) as error:
             raise ArchiveError(f"the archive cannot be asked: {type(error).__name__}") from error
         if not found:
@@ -77,7 +78,9 @@ class Archive:
     def _of_interest(self, study: str, found: list[dict[str, dict[str, Any]]]) -> Iterator[Upload]:
         for each in found:
             sop_class, series, instance = (_value(each, tag) for tag in (_SOP_CLASS, _SERIES, _INSTANCE))
-            if sop_class in ULTRASOUND or sop_class in SECONDARY_CAPTURE:
+            # A Secondary Capture of another modality may well be an overlay of an earlier run.
+            capture = sop_class in SECONDARY_CAPTURE and _value(each, _MODALITY) == "US"
+            if sop_class in ULTRASOUND or capture:
                 yield Upload(instance, partial(self._fetch, study, series, instance))
 
     def _fetch(self, study: str, series: str, instance: str) -> Data:

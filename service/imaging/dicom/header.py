@@ -1,6 +1,7 @@
 """What a DICOM header says of its frames, checked; what cannot be read is refused here, before any pixel is touched."""
 
 import io
+import logging
 from dataclasses import dataclass
 
 from pydicom import config
@@ -12,8 +13,9 @@ from pydicom.uid import UID
 from service.errors import FrameTooLarge, UnreadableFrame, UnsupportedFormat
 from service.imaging.dicom.structure import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Structure
 
-# Values that break a rule are common in scanners' objects. pydicom's warnings of them quote the value, and a value may
-# be a patient's name: it is told not to look.
+# Values that break a rule are common in scanners' objects. pydicom quotes them in warnings and log lines, and a value
+# may be a patient's name: it is told not to look, and not to speak.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 config.settings.reading_validation_mode = config.IGNORE
 
 ULTRASOUND = {
