@@ -10,6 +10,8 @@ from fastapi import FastAPI
 from service import __version__
 from service.api import about, batch, classify, docs, exam, explain, frame, health, page
 from service.api.gate import Gate
+from service.api.headers import ReplyHeaders
+from service.api.keys import KeyCheck
 from service.api.openapi import describe
 from service.observability.middleware import RequestObserver
 from service.problems import install_handlers
@@ -41,7 +43,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(concern.router)
     # The last that is added is the first that a request meets.
     app.add_middleware(Gate, settings=settings, admission=service.admission, metrics=service.metrics)
+    app.add_middleware(KeyCheck, ring=lambda: service.keys)
     app.add_middleware(RequestObserver, metrics=service.metrics)
+    app.add_middleware(ReplyHeaders, closing=lambda: service.draining)
     return app
 
 

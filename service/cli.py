@@ -1,8 +1,6 @@
 """The command `fetal-planes`: serve over HTTP, or classify and explain frames without a server."""
 
 import argparse
-import logging.config
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,23 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import uvicorn
 from pydantic import ValidationError
 
 from service import __version__
 from service.api.dicom import require_dicom
+from service.api.keys import KeyFileError, new_key
 from service.app import create_app
 from service.errors import NotFound, Problem
 from service.imaging.overlay import PictureType
 from service.inference.cpus import pool_width
 from service.inference.engine import Engine
 from service.inference.package import PackageError, load_package
-from service.observability.logs import log_config
 from service.observability.request_id import new_request_id
 from service.pipeline import Explained, Pipeline
 from service.process.command import UsageError, process
 from service.process.command import add_arguments as add_process_arguments
 from service.schemas import ProblemDetails, classification, explained
+from service.server import Server
 from service.settings import Settings
 
 _PICTURES: dict[str, PictureType] = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
@@ -44,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"the settings are wrong: {error}")
     except PackageError as error:
         return _fail(f"the model package is refused: {error}")
+    except KeyFileError as error:
+        return _fail(f"the API keys are refused: {error}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     serve = _command(commands, "serve", _serve, "answer over HTTP")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+
+    key = _command(commands, "key", _key, "make an API key, and the line that FETAL_PLANES_API_KEYS has to hold for it")
+    key.add_argument("name", help="whose it is; it appears in the log")
 
     classify = _command(commands, "classify", _classify, "name the planes of frames, one line of JSON each")
     classify.add_argument("frames", nargs="+", metavar="FRAME", type=Path)
@@ -89,22 +92,14 @@ def _picture_path(text: str) -> Path:
 
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
     load_package(settings.model)  # a bad package is told in one line, before a server is set up
-    config = log_config(settings.log_level)
-    logging.config.dictConfig(config)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            host=options.host,
-            port=options.port,
-            log_config=config,
-            access_log=False,  # the app writes its own lines, which never hold a query
-            server_header=False,
-        )
-    )
-    # Once it has shut down, Uvicorn sends itself again what asked it to: an orderly end then, not a death by signal.
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda *_: sys.exit(0))
-    server.run()
+    Server(create_app(settings), settings, options.host, options.port).run()
+    return 0
+
+
+def _key(options: argparse.Namespace, _: Settings) -> int:
+    key, line = new_key(options.name)
+    sys.stdout.write(f"{line}\n")
+    sys.stderr.write(f"The key, which is shown this once: {key}\n")
     return 0
 
 

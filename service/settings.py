@@ -61,6 +61,15 @@ class Settings(BaseSettings):
         description="Seconds that an upload may take to come, for each `FETAL_PLANES_MAX_UPLOAD_BYTES` of a longer "
         "one; a slower one gets 408.",
     )
+    drain_s: float = Field(
+        default=5,
+        ge=0,
+        description="Seconds from SIGTERM, when the service ceases to be ready, until it takes in no more.",
+    )
+    api_keys: Path | None = Field(
+        default=None,
+        description="File of hashed API keys, as `fetal-planes key` prints them. Unset: no key is asked for.",
+    )
     max_batch_bytes: int = Field(
         default=256 * 2**20,
         ge=1024,

@@ -1,17 +1,19 @@
 """What lives as long as the app: settings, metrics, and the model once it runs."""
 
 import logging
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from service.api.keys import KeyFileError, load_keys
 from service.errors import NotReady
 from service.inference.admission import Admission
 from service.inference.cpus import pool_width
 from service.inference.engine import AllCores, Engine
-from service.inference.package import ModelPackage, load_package
+from service.inference.package import ModelPackage, PackageError, load_package
 from service.inference.pool import WorkerPool
 from service.observability.metrics import Metrics
 from service.pipeline import Pipeline
@@ -40,7 +42,10 @@ class Service:
         self.metrics = Metrics()
         self.width = pool_width(settings.workers)
         self.admission = Admission(settings.bounds(self.width.count))
+        self.keys = load_keys(settings.api_keys)
+        self.draining = False
         self._running: Running | None = None
+        self._reloading = threading.Lock()
 
     def start(self) -> None:
         """Load the model package, warm it up, and be ready.
@@ -80,11 +85,61 @@ class Service:
             "max_held_bytes": bounds.held_bytes,
         }
 
+    def drain(self) -> None:
+        """Be ready no more, and yet serve on."""
+        if not self.draining:
+            self.draining = True
+            _LOG.info("draining")
+
+    def reload(self) -> None:
+        """Read model package and API keys anew, beside the old ones; those serve on until the new ones are sound.
+
+        Requests under way keep the model that they began with. Whatever is wrong with the new ones is logged.
+        """
+        with self._reloading:
+            try:
+                result = self._reload()
+            except (PackageError, KeyFileError) as error:
+                result = "refused"
+                _LOG.error("the reload is refused; the old model and keys serve on", extra={"reason": str(error)})
+            except Exception:
+                result = "failed"
+                _LOG.exception("the reload failed; the old model and keys serve on")
+            self.metrics.reloaded(result)
+
+    def _reload(self) -> str:
+        running = self.running
+        keys = load_keys(self.settings.api_keys)
+        package = load_package(self.settings.model)
+        switched = package.sha256 != running.model.sha256
+        if switched:
+            pipeline, model = self._open(package, running.pool), ModelInfo.of(package)
+            self._running = replace(running, pipeline=pipeline, model=model)
+            self.metrics.serves(model)
+        self.keys = keys
+        result = "switched" if switched else "unchanged"
+        version = self.running.model.version
+        _LOG.info("reloaded", extra={"model_result": result, "model_version": version})
+        return result
+
     def stop(self) -> None:
         """Be ready no more, then finish what runs."""
         running, self._running = self._running, None
         if running is not None:
             running.pool.close()
+
+    @property
+    def ready(self) -> Running:
+        """What runs now, if further requests are welcome.
+
+        Raises
+        ------
+        NotReady
+            Nothing does, or the service drains.
+        """
+        if self.draining:
+            raise _not_ready()
+        return self.running
 
     @property
     def running(self) -> Running:
@@ -96,8 +151,12 @@ class Service:
             Nothing does.
         """
         if self._running is None:
-            raise NotReady("The service is starting or stopping.", headers={"Retry-After": str(_RETRY_AFTER_S)})
+            raise _not_ready()
         return self._running
+
+
+def _not_ready() -> NotReady:
+    return NotReady("The service is starting or stopping.", headers={"Retry-After": str(_RETRY_AFTER_S)})
 
 
 def _service(request: Request) -> Service:
@@ -109,10 +168,15 @@ def _running(request: Request) -> Running:
     return _service(request).running
 
 
+def _ready(request: Request) -> Running:
+    return _service(request).ready
+
+
 def _request_id(request: Request) -> str:
     return str(request.state.request_id)
 
 
 ServiceDep = Annotated[Service, Depends(_service)]
+ReadyDep = Annotated[Running, Depends(_ready)]
 RunningDep = Annotated[Running, Depends(_running)]
 RequestId = Annotated[str, Depends(_request_id)]

@@ -1,5 +1,7 @@
 """`GET /docs`: the interface on one page, made from the OpenAPI document; no script, and nothing from elsewhere."""
 
+import base64
+import hashlib
 from html import escape
 from typing import Any
 
@@ -18,6 +20,9 @@ pre { padding: .75rem; overflow-x: auto; border: 1px solid #8886; border-radius:
 table { border-collapse: collapse; width: 100% } td, th { padding: .25rem .6rem; text-align: left; vertical-align: top }
 tr { border-bottom: 1px solid #8886 } h2 { margin-top: 2.5rem }
 """
+
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'"
 
 _EXAMPLES = """curl -F file=@frame.png {base}classify
 curl --data-binary @frame.png '{base}explain?target=fetal_brain&amp;overlay=false'
@@ -38,7 +43,8 @@ async def docs(request: Request) -> HTMLResponse:
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
         f"<h1>{title}</h1><p>Research use only. Not a medical device.</p>"
         f"<pre>{_EXAMPLES.format(base=escape(str(request.base_url)))}</pre>"
-        f"<p>The same for machines: <a href=openapi.json>openapi.json</a>.</p>{routes}{_problems()}</html>"
+        f"<p>The same for machines: <a href=openapi.json>openapi.json</a>.</p>{routes}{_problems()}</html>",
+        headers={"Content-Security-Policy": _POLICY},
     )
 
 

@@ -9,7 +9,7 @@ from service.api.openapi import problems
 from service.errors import NotReady
 from service.inference.pool import WorkerPool
 from service.schemas import Health, HealthDetails, Load, Workers
-from service.state import RunningDep, Service, ServiceDep
+from service.state import ReadyDep, Service, ServiceDep
 
 router = APIRouter(prefix="/health")
 
@@ -21,13 +21,13 @@ async def live() -> Health:
 
 
 @router.get("/ready", summary="Will it take a frame now?", responses=problems(NotReady))
-async def ready(running: RunningDep) -> Health:
-    """200 once the model has passed its warm-up and until the service stops, else 503."""
+async def ready(_: ReadyDep) -> Health:
+    """200 once the model has passed its warm-up and until the service drains or stops, else 503."""
     return Health(status="ready")
 
 
 @router.get("", summary="The same verdict with details", responses=problems(NotReady))
-async def health(service: ServiceDep, running: RunningDep) -> HealthDetails:
+async def health(service: ServiceDep, running: ReadyDep) -> HealthDetails:
     """What is served, by how many threads, how much of it, and since when."""
     width = service.width
     return HealthDetails(

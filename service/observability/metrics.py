@@ -81,6 +81,10 @@ class Metrics:
             "fetal_planes_abstentions", "Frames about which the model abstained.", ["reason"], registry=self.registry
         )
 
+        self._reloads = Counter(
+            "fetal_planes_reloads", "Reloads of model and keys, by result.", ["result"], registry=self.registry
+        )
+
     def watch(self, pool: WorkerPool, admission: Admission) -> None:
         """Show, at each scrape, how full the pool and the admission are then."""
         for name, text, read in (
@@ -105,6 +109,10 @@ class Metrics:
             self._confidence.observe(outcome.probability)
             if outcome.abstain_reason is not None:
                 self._abstentions.labels(outcome.abstain_reason).inc()
+
+    def reloaded(self, result: str) -> None:
+        """Count a reload: `switched`, `unchanged`, `refused` or `failed`."""
+        self._reloads.labels(result).inc()
 
     def refused(self, code: str) -> None:
         """Count a request as refused."""

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import InternalError
 from service.observability.metrics import Metrics
 from service.observability.request_id import HEADER, choose_request_id
+from service.observability.trace import TRACEPARENT, read_traceparent
 from service.problems import tell
 
 _LOG = logging.getLogger("fetal_planes.requests")
@@ -31,8 +32,9 @@ class RequestObserver:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = choose_request_id(Headers(scope=scope).get(HEADER))
-        scope.setdefault("state", {})["request_id"] = request_id
+        headers = Headers(scope=scope)
+        request_id = choose_request_id(headers.get(HEADER))
+        scope.setdefault("state", {}).update(read_traceparent(headers.get(TRACEPARENT)), request_id=request_id)
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -59,9 +61,11 @@ class RequestObserver:
         method, route = scope["method"] if scope["method"] in _METHODS else "other", _route(scope)
         self.metrics.end(method, route, status, seconds)
         fields = {"request_id": request_id, "method": method, "route": route, "status": status}
-        if (problem := scope["state"].get("problem")) is not None:
+        state = scope["state"]
+        if (problem := state.get("problem")) is not None:
             self.metrics.refused(problem)
             fields["problem"] = problem
+        fields |= {name: state[name] for name in ("caller", "trace_id", "parent_id") if name in state}
         level = logging.DEBUG if route.startswith(_PROBES) else logging.INFO
         _LOG.log(level, "request", extra=fields | {"milliseconds": round(seconds * 1000, 1)})
 

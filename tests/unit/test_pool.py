@@ -96,12 +96,18 @@ def test_a_stop_drops_what_waits_and_tells_what_works(pool: WorkerPool) -> None:
 
 
 def test_a_caller_that_is_cancelled_leaves_nothing_in_the_queue(pool: WorkerPool) -> None:
-    release = threading.Event()
+    entered, release = threading.Event(), threading.Event()
+
+    def work() -> bool:
+        entered.set()
+        return release.wait(30)
 
     async def ask() -> None:
-        working = asyncio.ensure_future(pool.run(release.wait, 30))
+        working = asyncio.ensure_future(pool.run(work))
+        await asyncio.to_thread(entered.wait)
         waiting = asyncio.ensure_future(pool.run(int))
         await asyncio.sleep(0)
+        assert pool.waiting == 1
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
