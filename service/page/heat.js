@@ -54,9 +54,10 @@ export function spread(heatmap, crop, size, width, height) {
   const rows = heatmap.map((row) => across.map((four) => four.reduce((sum, [cell, w]) => sum + w * row[cell], 0)));
   const grown = new Float32Array(width * height);
   down.forEach((four, y) => {
+    const [a, b, c, d] = four.map(([cell]) => rows[cell]);
+    const [wa, wb, wc, wd] = four.map(([, weight]) => weight);
     for (let x = 0; x < width; x += 1) {
-      let sum = 0;
-      for (const [cell, weight] of four) sum += weight * rows[cell][x];
+      const sum = wa * a[x] + wb * b[x] + wc * c[x] + wd * d[x];
       grown[y * width + x] = Math.min(1, Math.max(0, sum));
     }
   });
@@ -69,10 +70,10 @@ export function layer(heatmap, crop, size, width, height) {
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(width, height);
-  const table = Array.from({ length: 256 }, (_, level) => colour(level / 255));
+  const table = new Uint8ClampedArray(Array.from({ length: 256 }, (_, level) => [...colour(level / 255), level]).flat());
+  const [colours, words] = [new Uint32Array(table.buffer), new Uint32Array(pixels.data.buffer)]; // a pixel at a time
   heat.forEach((value, place) => {
-    const level = Math.round(value * 255);
-    pixels.data.set([...table[level], level], place * 4);
+    words[place] = colours[Math.round(value * 255)];
   });
   context.putImageData(pixels, 0, 0);
   return canvas;

@@ -41,6 +41,13 @@ def test_axe_finds_nothing_in_any_state(visit: Visits, state: str) -> None:
     assert not [each for each in found.items() if each[1]]
 
 
+def test_axe_does_look(visit: Visits) -> None:
+    page = visit()
+    pictures.empty(page.page)
+    page.page.evaluate("document.querySelector('#formats').style.color = '#ccc'")
+    assert [each for each in violations(page.page) if each.startswith("color-contrast: ")]
+
+
 def test_axe_finds_nothing_while_the_service_is_busy(visit: Visits) -> None:
     page = visit()
     page.until("document.querySelector('#formats').textContent")
