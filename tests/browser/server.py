@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -15,9 +16,9 @@ _START_WITHIN = 60.0  # seconds, on a machine that is busy with something else
 
 
 @contextmanager
-def serving(model: Path) -> Iterator[str]:
+def serving(model: Path, **settings: Any) -> Iterator[str]:
     """Serve a model package; yields the address, without a slash at its end."""
-    config = uvicorn.Config(create_app(Settings(model=model)), port=0, log_config=None, access_log=False)
+    config = uvicorn.Config(create_app(Settings(model=model, **settings)), port=0, log_config=None, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.scans import scan
+from tests.browser.server import serving
 from tests.browser.visit import Upload, Visit, upload
 from tests.dicoms import native
+from tests.phantom_package import Phantom
 from tests.pictures import animation, encode
 
 if TYPE_CHECKING:
@@ -137,6 +139,18 @@ def test_a_busy_service_is_given_the_time_it_asks_for(visit: Visits, retry_after
     page.settle()
     assert all(tile.startswith("Fetal brain") for tile in page.tiles())
     assert len(asked) == 7
+
+
+def test_a_service_that_truly_is_overloaded_answers_all_in_the_end(
+    visit: Visits, artist: Phantom, tmp_path: Path
+) -> None:
+    with serving(artist.write(tmp_path), workers=1, max_requests=1) as address:
+        page = visit(address)
+        replies: list[int] = []
+        page.page.on("response", lambda reply: replies.append(reply.status))
+        page.add(*(upload(f"{n}.png", small("head")) for n in range(8)))
+        assert all(tile.startswith("Fetal brain") for tile in page.tiles())
+        assert 503 in replies
 
 
 def test_a_service_that_is_gone_is_said_and_can_be_tried_again(visit: Visits) -> None:
