@@ -14,6 +14,8 @@ from service import __version__
 from service.api.dicom import require_dicom
 from service.api.keys import KeyFileError, new_key
 from service.app import create_app
+from service.bench.command import add_arguments as add_bench_arguments
+from service.bench.command import bench
 from service.errors import NotFound, Problem
 from service.imaging.overlay import PictureType
 from service.inference.cpus import pool_width
@@ -58,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     key = _command(commands, "key", _key, "make an API key, and the line that FETAL_PLANES_API_KEYS has to hold for it")
     key.add_argument("name", help="whose it is; it appears in the log")
 
+    add_bench_arguments(_command(commands, "bench", _bench, "load a running service, and tell what it took"))
+
     classify = _command(commands, "classify", _classify, "name the planes of frames, one line of JSON each")
     classify.add_argument("frames", nargs="+", metavar="FRAME", type=Path)
 
@@ -94,6 +98,13 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
     load_package(settings.model)  # a bad package is told in one line, before a server is set up
     Server(create_app(settings), settings, options.host, options.port).run()
     return 0
+
+
+def _bench(options: argparse.Namespace, _: Settings) -> int:
+    try:
+        return bench(options)
+    except (OSError, ValueError) as error:
+        return _fail(str(error))
 
 
 def _key(options: argparse.Namespace, _: Settings) -> int:

@@ -1,0 +1,1 @@
+"""Load against a running service, and what it took: `fetal-planes bench`."""

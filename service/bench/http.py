@@ -1,0 +1,84 @@
+"""The least HTTP client that can be driven hard from one thread: one connection, one request at a time, kept alive."""
+
+import asyncio
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where requests go, and what each carries beside its frame.
+
+    Attributes
+    ----------
+    host, port, path
+        Of a plain `http` address; the path with its query.
+    headers
+        Further headers, such as the API key's.
+    """
+
+    host: str
+    port: int
+    path: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, url: str, headers: dict[str, str] | None = None) -> "Target":
+        """Read an address; raises `ValueError` where it is not a plain `http` one."""
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname:
+            raise ValueError(f"{url} is not an address that begins with http://")
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return cls(parts.hostname, parts.port or 80, path, headers or {})
+
+    def request(self, frame: bytes) -> bytes:
+        """A POST of one frame, as it goes over the wire."""
+        named = {"Host": f"{self.host}:{self.port}", "Content-Length": str(len(frame))} | self.headers
+        head = "".join(f"{name}: {value}\r\n" for name, value in named.items())
+        return f"POST {self.path} HTTP/1.1\r\n{head}\r\n".encode() + frame
+
+
+class Connection:
+    """One connection; it is opened when it is needed, and again when the other side has closed it."""
+
+    def __init__(self, target: Target, timeout_s: float) -> None:
+        self._target = target
+        self._timeout_s = timeout_s
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def send(self, request: bytes) -> int:
+        """Send a request, read the reply whole, and give its status; 0 where none came."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._send(request)
+        except (OSError, EOFError, ValueError, TimeoutError):
+            self.close()
+            return 0
+
+    def close(self) -> None:
+        """Close it, if it is open."""
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+    async def _send(self, request: bytes) -> int:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(self._target.host, self._target.port)
+        reader, writer = self._streams
+        writer.write(request)
+        await writer.drain()
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+        if headers.get("transfer-encoding", "").lower() == "chunked":
+            await _read_chunks(reader)
+        else:
+            await reader.readexactly(int(headers.get("content-length", "0")))
+        if headers.get("connection", "").lower() == "close":
+            self.close()
+        return int(head[0].split()[1])
+
+
+async def _read_chunks(reader: asyncio.StreamReader) -> None:
+    while length := int((await reader.readline()).split(b";")[0], 16):
+        await reader.readexactly(length + 2)
+    await reader.readline()
