@@ -14,6 +14,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from service.errors import Problem
 from service.imaging.decode import Frame, Frames, Limits, open_frames
+from service.inference.run import stage
 
 T = TypeVar("T")
 Job = Callable[[], Awaitable[T]]
@@ -133,7 +134,8 @@ class Batch(Generic[T]):
 
 def _read(frames: Frames, index: int) -> Frame | Problem:
     try:
-        return frames.read(index)
+        with stage("decode"):
+            return frames.read(index)
     except Problem as problem:
         return problem
 
