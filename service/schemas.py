@@ -135,6 +135,7 @@ class HealthDetails(Health):
     model: ModelInfo
     workers: Workers
     load: Load
+    expected_planes: list[str] = Field(description="What an exam should hold, as set, of what the model knows.")
     uptime_seconds: float = Field(ge=0)
 
 

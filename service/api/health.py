@@ -7,9 +7,10 @@ from fastapi import APIRouter
 from service import __version__
 from service.api.openapi import problems
 from service.errors import NotReady
+from service.exam import choose_expected
 from service.inference.pool import WorkerPool
 from service.schemas import Health, HealthDetails, Load, Workers
-from service.state import ReadyDep, Service, ServiceDep
+from service.state import ReadyDep, Running, Service, ServiceDep
 
 router = APIRouter(prefix="/health")
 
@@ -36,8 +37,15 @@ async def health(service: ServiceDep, running: ReadyDep) -> HealthDetails:
         model=running.model,
         workers=Workers(count=width.count, source=width.source, threads_of_a_lone_run=width.count),
         load=_load(service, running.pool),
+        expected_planes=choose_expected(
+            None, service.settings.expected_planes, running.pipeline.engine.manifest.planes
+        ),
         uptime_seconds=round(monotonic() - running.since, 3),
     )
+
+
+def _expected(service: Service, running: Running) -> list[str]:
+    return choose_expected(None, service.settings.expected_planes, running.pipeline.engine.manifest.planes)
 
 
 def _load(service: Service, pool: WorkerPool) -> Load:

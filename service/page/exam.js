@@ -5,7 +5,6 @@ import { bestOfEach } from "./cine.js";
 import { fillTile, parts } from "./film.js";
 import { plural, roundPercent } from "./words.js";
 
-const CATCH_ALL = "other"; // the one plane that no exam is expected to hold
 const NARROW = 0.2; // between the first two planes; below it a person should look
 
 // The frames of all items: [{item, index, answer}], of a file of many frames the best of each plane.
@@ -39,29 +38,26 @@ export function sortExam(items, planes, expected) {
 }
 
 export class ExamView {
-  #expected = null;
-
   constructor(session, open) {
-    Object.assign(this, { session, open, model: null, place: byId("exam") });
+    Object.assign(this, { session, open, model: null, expected: new Set(), place: byId("exam") });
   }
 
   show() {
     if (!this.model) return;
-    this.#expected ??= new Set(this.model.planes.map(({ id }) => id).filter((id) => id !== CATCH_ALL));
     const focused = document.activeElement?.id;
-    const exam = sortExam(this.session.items, this.model.planes, this.#expected);
+    const exam = sortExam(this.session.items, this.model.planes, this.expected);
     this.place.replaceChildren(
       h("h2", { id: "exam-title" }, "Exam"),
       this.#completeness(exam),
       this.#choice(),
-      ...exam.groups.filter(({ plane, frames }) => frames.length || this.#expected.has(plane.id)).map((group) => this.#group(group)),
+      ...exam.groups.filter(({ plane, frames }) => frames.length || this.expected.has(plane.id)).map((group) => this.#group(group)),
       this.#byHand(exam),
     );
     if (focused?.startsWith("expect-")) byId(focused)?.focus();
   }
 
   #completeness({ missing }) {
-    if (!this.#expected.size) return h("p", { class: "card waiting" }, "No plane is expected. Choose some below.");
+    if (!this.expected.size) return h("p", { class: "card waiting" }, "No plane is expected. Choose some below.");
     if (!missing.length) {
       return h("div", { class: "card answered" }, h("span", { class: "sign", "aria-hidden": "true" }, "✓"),
         h("p", { class: "card-title" }, "Every expected plane is there"),
@@ -75,12 +71,12 @@ export class ExamView {
   #choice() {
     const box = ({ id, label }) => {
       const toggle = ({ target }) => {
-        this.#expected[target.checked ? "add" : "delete"](id);
+        this.expected[target.checked ? "add" : "delete"](id);
         this.show();
       };
       const name = `expect-${id}`;
       return h("label", { class: "check", for: name },
-        h("input", { type: "checkbox", id: name, checked: this.#expected.has(id), onchange: toggle }), label);
+        h("input", { type: "checkbox", id: name, checked: this.expected.has(id), onchange: toggle }), label);
     };
     return h("fieldset", { class: "expected" }, h("legend", {}, "Expected in this exam"), ...this.model.planes.map(box));
   }

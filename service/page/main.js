@@ -83,10 +83,11 @@ function take(files) {
 async function start() {
   try {
     model = await service.model();
-    const { workers } = await service.health();
+    const { workers, expected_planes: expected } = await service.health();
+    byId("key-form").hidden = true;
     Object.assign(stage, { model });
     Object.assign(answer, { model });
-    Object.assign(exam, { model });
+    Object.assign(exam, { model, expected: new Set(expected) });
     byId("model").classList.remove("bad");
     setText(byId("model"), `${model.name} ${model.version} · ${model.planes.length} classes`);
     fillNote(model);
@@ -96,8 +97,18 @@ async function start() {
   } catch (refusal) {
     setText(byId("model"), `No model: ${refusal.detail}`);
     byId("model").classList.add("bad");
-    setTimeout(start, AGAIN_MS);
+    if (refusal.status === 401) askForKey();
+    else setTimeout(start, AGAIN_MS);
   }
+}
+
+let asked = false;
+function askForKey() {
+  setText(byId("model"), "No model: a key is asked for.");
+  setText(byId("key-problem"), asked ? "This key is not known here." : "");
+  byId("key-form").hidden = false;
+  byId("key").focus();
+  asked = true;
 }
 
 function saveAs(kind) {
@@ -106,6 +117,12 @@ function saveAs(kind) {
   save(write(session.items, model), type, `fetal-planes.${kind}`);
 }
 
+byId("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  service.useKey(byId("key").value.trim());
+  byId("key").value = "";
+  start();
+});
 startTheme();
 startNote();
 startProgress(reader, service);

@@ -56,6 +56,11 @@ async function refusalOf(reply) {
 // Sends requests; while the service is busy it holds all of them back, as long as the service asks.
 export class Service extends EventTarget {
   #opensAt = 0;
+  #key = null; // in memory alone
+
+  useKey(key) {
+    this.#key = key;
+  }
 
   get busyFor() {
     return Math.max(0, this.#opensAt - Date.now()) / 1000;
@@ -110,7 +115,11 @@ export class Service extends EventTarget {
   }
 
   async #askOnce(path, { query, body, signal, accept }) {
-    const headers = { Accept: accept, ...(body && { "Content-Type": "application/octet-stream" }) };
+    const headers = {
+      Accept: accept,
+      ...(body && { "Content-Type": "application/octet-stream" }),
+      ...(this.#key && { Authorization: `Bearer ${this.#key}` }),
+    };
     const address = Object.keys(query).length ? `${path}?${new URLSearchParams(query)}` : path;
     let reply;
     try {

@@ -15,7 +15,7 @@ from service.app import create_app
 from service.inference.package import PackageError
 from service.observability.logs import JsonFormatter
 from service.settings import Settings
-from tests.phantom_package import Phantom
+from tests.phantom_package import PLANES, Phantom
 from tests.pictures import encode, speckle
 
 
@@ -28,6 +28,7 @@ def test_probes(client: TestClient) -> None:
     assert health["model"]["name"] == "phantom"
     assert health["workers"]["count"] >= 1
     assert health["uptime_seconds"] >= 0
+    assert health["expected_planes"] == [plane for plane in PLANES if plane != "other"]
 
 
 def test_model_is_the_manifest(client: TestClient, phantom_folder: Path) -> None:

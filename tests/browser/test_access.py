@@ -57,6 +57,14 @@ def test_axe_finds_nothing_while_the_service_is_busy(visit: Visits) -> None:
     assert violations(page.page) == []
 
 
+def test_axe_finds_nothing_where_a_key_is_asked_for(visit: Visits) -> None:
+    page = visit()
+    page.page.route("**/model", lambda route: route.fulfill(status=401, body="{}"))
+    page.page.goto(page.address)
+    page.until("document.activeElement.id === 'key'")
+    assert violations(page.page) == []
+
+
 def test_everything_by_keyboard(visit: Visits) -> None:
     page = visit()
     press = page.page.keyboard.press

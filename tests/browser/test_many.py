@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from service.api.keys import new_key
 from tests.browser.scans import scan
 from tests.browser.server import serving
 from tests.browser.visit import Upload, Visit, upload
@@ -183,7 +184,32 @@ def test_a_page_opened_before_the_service_is_ready_waits_for_it(visit: Visits, a
     assert page.text("#model").startswith("phantom 1.2.3")
 
 
+def test_a_service_that_asks_for_a_key(visit: Visits, artist: Phantom, tmp_path: Path) -> None:
+    key, line = new_key("ward")
+    (tmp_path / "keys").write_text(line + "\n")
+    with serving(artist.write(tmp_path / "model"), api_keys=tmp_path / "keys") as address:
+        page = visit(address)
+        page.page.locator("#key").fill("wrong")
+        page.page.keyboard.press("Enter")
+        page.until("document.querySelector('#key-problem').textContent === 'This key is not known here.'")
+        page.page.locator("#key").fill(key)
+        page.page.keyboard.press("Enter")
+        page.until("document.querySelector('#formats').textContent")
+        assert page.page.locator("#key-form").is_hidden()
+        page.add(upload("head.tif", encode(scan("head"), "TIFF")))
+        assert "Fetal brain" in page.text("#verdict")
+        assert page.page.evaluate("document.querySelector('.thumb').drawn !== undefined")
+
+
 class TestTheExam:
+    def test_it_expects_what_the_service_is_set_to(self, visit: Visits, artist: Phantom, tmp_path: Path) -> None:
+        with serving(artist.write(tmp_path), expected_planes="fetal_femur,no_plane_of_the_model") as address:
+            page = visit(address)
+            page.add(upload("a.png", small("head")))
+            page.page.click("#view-exam")
+            assert page.text("#exam .card-title") == "Missing: Fetal femur"
+            assert page.page.locator(".expected input:checked").count() == 1
+
     def test_it_names_what_is_missing(self, visit: Visits) -> None:
         page = visit()
         names = {"head": 2, "belly": 1, "femur": 1}
