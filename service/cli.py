@@ -16,6 +16,17 @@ from service.api.keys import KeyFileError, new_key
 from service.app import create_app
 from service.bench.command import add_arguments as add_bench_arguments
 from service.bench.command import bench
+from service.cli_many import (
+    RemoteError,
+    add_cine_arguments,
+    add_exam_arguments,
+    add_url,
+    cine,
+    classify_remotely,
+    exam,
+    explain_remotely,
+    tell,
+)
 from service.errors import NotFound, Problem
 from service.imaging.overlay import PictureType
 from service.inference.cpus import pool_width
@@ -44,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"the settings are wrong: {error}")
     except PackageError as error:
         return _fail(f"the model package is refused: {error}")
+    except RemoteError as error:
+        return _fail(str(error))
     except KeyFileError as error:
         return _fail(f"the API keys are refused: {error}")
 
@@ -64,12 +77,19 @@ def _parser() -> argparse.ArgumentParser:
 
     classify = _command(commands, "classify", _classify, "name the planes of frames, one line of JSON each")
     classify.add_argument("frames", nargs="+", metavar="FRAME", type=Path)
+    add_url(classify)
+
+    add_cine_arguments(_command(commands, "cine", _cine, "tell which planes a loop shows, and its best frames"))
+    add_exam_arguments(
+        _command(commands, "exam", _exam, "sort an exam's files: the best of each plane, what is missing")
+    )
 
     explain = _command(commands, "explain", _explain, "paint the evidence for a plane over a frame")
     explain.add_argument("frame", metavar="FRAME", type=Path)
     explain.add_argument("-o", "--output", type=_picture_path, metavar="FILE", help="picture to write: .jpg or .png")
     explain.add_argument("--dicom", type=Path, metavar="FOLDER", help="write report.dcm and overlay.dcm into it")
     explain.add_argument("--target", metavar="PLANE", help="plane to explain (default: the first prediction)")
+    add_url(explain)
 
     add_process_arguments(_command(commands, "process", _process, "work through a folder, or a study of an archive"))
     return parser
@@ -114,7 +134,17 @@ def _key(options: argparse.Namespace, _: Settings) -> int:
     return 0
 
 
+def _cine(options: argparse.Namespace, settings: Settings) -> int:
+    return tell(lambda: cine(options, settings, partial(_open_pipeline, settings)))
+
+
+def _exam(options: argparse.Namespace, settings: Settings) -> int:
+    return tell(lambda: exam(options, settings, partial(_open_pipeline, settings)))
+
+
 def _classify(options: argparse.Namespace, settings: Settings) -> int:
+    if options.url:
+        return tell(lambda: classify_remotely(options))
     pipeline = _open_pipeline(settings)
     refused = False
     with ThreadPoolExecutor(pool_width(settings.workers).count) as threads:
@@ -137,6 +167,10 @@ def _classify_one(pipeline: Pipeline, path: Path) -> tuple[str, bool]:
 def _explain(options: argparse.Namespace, settings: Settings) -> int:
     if options.output is None and options.dicom is None:
         return _fail("explain writes a picture (-o FILE), DICOM objects (--dicom FOLDER), or both")
+    if options.url:
+        if options.output is None or options.dicom is not None:
+            return _fail("with --url, explain writes a picture (-o FILE) and no DICOM objects")
+        return tell(lambda: explain_remotely(options, _PICTURES[options.output.suffix.lower()]))
     pipeline = _open_pipeline(settings)
     request_id = new_request_id()
     try:
