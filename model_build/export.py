@@ -1,5 +1,6 @@
 """PyTorch to ONNX, and proof that the two agree. An export that differs is refused."""
 
+import copy
 import logging
 import warnings
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from captum.attr import LayerGradCam
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model_build.classifier import PlaneClassifier
 from model_build.explain import traced_explainer
@@ -35,7 +37,7 @@ class Served(nn.Module):
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Frames uint8 [N, 1, S, S] to probabilities and logits [N, K], features [N, C, h, w], novelty [N]."""
-        features = self.backbone(frames.float())
+        features = self.backbone(frames.to(self.novelty.centre.dtype))
         embedding = self.head.embed(features)
         logits = self.head.perceptron(embedding)
         return torch.softmax(logits / self.temperature, 1), logits, features, self.novelty(embedding)
@@ -43,7 +45,7 @@ class Served(nn.Module):
 
 def export_graphs(served: Served, size: int, planes: int, folder: Path) -> int:
     """Write `classifier.onnx` and `explainer.onnx` with a free batch size; returns the opset."""
-    served = served.cpu().eval()
+    served = fold_norms(served.cpu().eval())
     frames = torch.zeros(2, 1, size, size, dtype=torch.uint8)
     outputs = ["probabilities", "logits", "features", "novelty"]
     opset = _export(served, (frames,), ["frames"], outputs, folder / "classifier.onnx")
@@ -52,6 +54,22 @@ def export_graphs(served: Served, size: int, planes: int, folder: Path) -> int:
     explainer = traced_explainer(served.head, features, target).eval()
     _export(explainer, (features, target), ["features", "target"], ["heatmaps"], folder / "explainer.onnx")
     return opset
+
+
+def fold_norms(served: Served) -> Served:
+    """A copy whose BatchNorms are folded into their convolutions, in float64: half the rounding of folding later."""
+    folded = copy.deepcopy(served).double()
+    backbone = folded.backbone
+    pairs: list[tuple[nn.Module, str, str]] = [(backbone, "_conv_stem", "_bn0"), (backbone, "_conv_head", "_bn1")]
+    for block in backbone.blocks:
+        pairs += [(block, "_depthwise_conv", "_bn1"), (block, "_project_conv", "_bn2")]
+        if hasattr(block, "_expand_conv"):
+            pairs.append((block, "_expand_conv", "_bn0"))
+    for owner, convolution, norm in pairs:
+        fused = fuse_conv_bn_eval(getattr(owner, convolution), getattr(owner, norm))
+        setattr(owner, convolution, fused)
+        setattr(owner, norm, nn.Identity())
+    return folded.float()
 
 
 def _export(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], path: Path) -> int:
@@ -90,8 +108,8 @@ def check_parity(served: Served, folder: Path, views: NDArray[np.uint8], planes:
         A difference is above tolerance.
     """
     frames = torch.from_numpy(views)
-    with torch.no_grad():
-        expected = served.eval()(frames)
+    with torch.no_grad():  # in float64, so that the rounding is all ONNX Runtime's
+        expected = copy.deepcopy(served).double().eval()(frames)
     classifier = ort.InferenceSession(folder / "classifier.onnx")
     probabilities, _, features, novelty = classifier.run(None, {"frames": views})
     worst = float(np.abs(probabilities - expected[0].numpy()).max())

@@ -25,7 +25,10 @@ class TrainingViews(Dataset[tuple[Tensor, int]]):
     def __init__(self, frames: Sequence[NDArray[np.uint8]], records: Sequence[Record], recipe: Recipe) -> None:
         self.frames = frames
         self.planes = [record.plane for record in records]
-        self.crops = [choose_crop(frame, recipe.preprocessing) for frame in frames]
+        # Without the zoom: random crops show things larger than they are, and the zoom makes up for it when serving
+        # (Touvron et al., Fixing the train-test resolution discrepancy, 2019, arXiv 1906.06423).
+        unzoomed = recipe.preprocessing.model_copy(update={"zoom": 1.0})
+        self.crops = [choose_crop(frame, unzoomed) for frame in frames]
         self.recipe = recipe
         self.epoch = 0
 

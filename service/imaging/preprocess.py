@@ -17,13 +17,27 @@ class Preprocessing(BaseModel):
 
     size: int = Field(ge=32, le=1024, description="Side S of the square network input, in pixels.")
     crop: Literal["sector", "none"] = Field(description="Cut the frame to its insonated sector first, or do not.")
+    zoom: float = Field(
+        default=1.0,
+        ge=1,
+        le=2,
+        description="How much larger the crop's longer side is than the square; what overflows is cut at both ends.",
+    )
 
 
 def choose_crop(pixels: NDArray[np.uint8], preprocessing: Preprocessing, region: Box | None = None) -> Box:
     """The box of `pixels` [H, W] that the network sees; `region` is where the scanner says that the tissue is."""
     if preprocessing.crop == "none":
-        return whole(pixels)
-    return find_sector(pixels) if region is None else region
+        return _zoomed(whole(pixels), preprocessing.zoom)
+    return _zoomed(find_sector(pixels) if region is None else region, preprocessing.zoom)
+
+
+def _zoomed(box: Box, zoom: float) -> Box:
+    """The middle of a box: no side longer than the longer one divided by `zoom`."""
+    longest = max(1, round(max(box.width, box.height) / zoom))
+    width, height = min(box.width, longest), min(box.height, longest)
+    left, top = box.left + (box.width - width) // 2, box.top + (box.height - height) // 2
+    return Box(left, top, left + width, top + height)
 
 
 def fit(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

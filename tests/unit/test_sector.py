@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from service.imaging.preprocess import Preprocessing, fit, placement, prepare
+from service.imaging.preprocess import Preprocessing, choose_crop, fit, placement, prepare
 from service.imaging.sector import Box, find_sector, whole
 from tests.pictures import speckle
 
@@ -26,9 +26,11 @@ def test_any_frame_has_a_sector_inside_it(pixels: np.ndarray[Any, np.dtype[np.ui
 
 
 @settings(max_examples=150, deadline=None)
-@given(GREY, st.sampled_from(["sector", "none"]), st.sampled_from([32, 97, 224]))
-def test_any_frame_can_be_prepared(pixels: np.ndarray[Any, np.dtype[np.uint8]], crop: Any, size: int) -> None:
-    prepared, box = prepare(pixels, Preprocessing(size=size, crop=crop))
+@given(GREY, st.sampled_from(["sector", "none"]), st.sampled_from([32, 97, 224]), st.floats(1, 2))
+def test_any_frame_can_be_prepared(
+    pixels: np.ndarray[Any, np.dtype[np.uint8]], crop: Any, size: int, zoom: float
+) -> None:
+    prepared, box = prepare(pixels, Preprocessing(size=size, crop=crop, zoom=zoom))
     assert prepared.shape == (size, size)
     assert prepared.dtype == np.uint8
     assert_inside(box, pixels)
@@ -65,3 +67,10 @@ def test_fit_keeps_aspect_and_centres() -> None:
     assert (square[16:48] == 255).all()
     assert not square[:16].any()
     assert not square[48:].any()
+
+
+def test_zoom_cuts_the_longer_side_and_leaves_the_shorter_while_it_can() -> None:
+    pixels = np.full((100, 160), 90, np.uint8)
+    assert choose_crop(pixels, Preprocessing(size=64, crop="none", zoom=1.25)) == Box(16, 0, 144, 100)
+    assert choose_crop(pixels, Preprocessing(size=64, crop="none", zoom=2.0)) == Box(40, 10, 120, 90)
+    assert choose_crop(pixels, Preprocessing(size=64, crop="none")) == whole(pixels)
