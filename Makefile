@@ -6,7 +6,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py)
 REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint lock screenshots image up container-test clean
+.PHONY: help serve test lint lock screenshots image up container-test clean cine-memory exam-time
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -53,6 +53,12 @@ up: ## Build the image and serve it on 127.0.0.1:8000
 
 container-test: $(VENV)/.test ## Build the image and drive the composed service
 	$(BIN)/pytest tests/container
+
+cine-memory: $(VENV)/.test ## Memory that a cine of 10,000 frames takes, beside one of 100 (minutes)
+	$(BIN)/python -m tests.proof.cine_memory --frames 100 10000
+
+exam-time: $(VENV)/.test ## What sorting an exam costs beyond its frames; wants an idle machine
+	$(BIN)/python -m tests.proof.exam_time
 
 clean: ## Remove what the targets above made
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis

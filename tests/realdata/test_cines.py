@@ -1,0 +1,52 @@
+"""Loops made of real stills, read by the model that ships; skipped where the data set is not at hand."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from numpy.typing import NDArray
+
+from model_build.data import MAIN_PLANES, load_frames, read_records
+from service.app import create_app
+from service.batch_schemas import BatchEnd
+from service.client import Client
+from service.settings import Settings
+from tests.pictures import animation
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "fetal_planes_db"
+SHOT = 8
+
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="FETAL_PLANES_DB is not beside the repository")
+
+
+def sweep(pixels: NDArray[np.uint8], rng: np.random.Generator) -> list[NDArray[np.uint8]]:
+    """A short shot: the still, moved a little from frame to frame, under new speckle each time."""
+    height, width = pixels.shape
+    shot = []
+    for step in range(SHOT):
+        move = np.array([[1.0, 0, 0.002 * step * width], [0, 1, -0.001 * step * height]])
+        moved = cv2.warpAffine(pixels, move, (width, height)) * rng.normal(1, 0.05, pixels.shape)
+        shot.append(np.clip(moved, 0, 255).astype(np.uint8))
+    return shot
+
+
+def test_shots_of_real_stills_are_told_apart() -> None:
+    """The two stills of each main plane that come first in the test split; a plane follows another each time."""
+    records = [record for record in read_records(DATA) if record.split == "test"]
+    stills = [[record for record in records if record.plane == plane][turn] for turn in (0, 1) for plane in MAIN_PLANES]
+    rng = np.random.default_rng(0)
+    frames = [cv2.resize(pixels, (400, 300)) for pixels in load_frames(stills)]
+    loop = animation("TIFF", [frame for pixels in frames for frame in sweep(pixels.astype(np.uint8), rng)])
+    with TestClient(create_app(Settings())) as served:
+        client = Client("http://testserver", transport=served._transport)
+        (*_, end) = client.classify_batch([loop])
+        planes = client.model().planes
+    assert isinstance(end, BatchEnd)
+    (cine,) = end.summary.cines
+    ids = [plane.id for plane in planes]
+    assert cine.cuts == [SHOT * shot for shot in range(1, 8)]
+    told = {segment.start // SHOT: segment.plane for segment in cine.segments}
+    right = [told[shot] == ids[int(still.plane)] for shot, still in enumerate(stills)]
+    assert sum(right) >= 7
