@@ -82,7 +82,7 @@ class Phantom:
             "name": "phantom",
             "version": "1.2.3",
             "planes": [{"id": name, "label": name.replace("_", " ").capitalize()} for name in self.planes],
-            "preprocessing": {"size": self.size, "crop": self.crop},
+            "preprocessing": {"size": self.size, "crop": self.crop, "zoom": 1.0},
             "temperature": self.temperature,
             "abstention": {"min_probability": self.min_probability, "max_novelty": self.max_novelty},
             "files": {},
