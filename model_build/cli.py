@@ -16,6 +16,7 @@ from model_build.evaluate import headline, run_engine, write_table
 from model_build.evidence import write_evidence
 from model_build.experiments import ablate, across_machines, cross_validate
 from model_build.export import ExportError
+from model_build.figures import draw_curves
 from model_build.recipe import load_recipe
 from model_build.report import write_report
 from model_build.soup import cook
@@ -55,6 +56,7 @@ def _train(options: argparse.Namespace) -> None:
         device=options.device,
     )
     torch.save(model.state_dict(), options.run / "model.pt")
+    draw_curves(options.run / "log.csv", options.run / "curves.png")
 
 
 def _soup(options: argparse.Namespace) -> None:

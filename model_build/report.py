@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from model_build.evaluate import Figure, Outcome, Row, confusion, per_machine, per_plane, write_table
-from model_build.figures import draw_confusion, draw_curves, draw_reliability
+from model_build.figures import draw_confusion, draw_reliability
 from service.inference.manifest import Manifest
 
 
 def write_report(
     folder: Path, outcome: Outcome, manifest: Manifest, figures: Sequence[Figure], parity: dict[str, float]
 ) -> None:
-    """Write `report/` into a folder; the training curves too, where the folder has a training log."""
+    """Write `report/` into a folder."""
     report = folder / "report"
     report.mkdir(parents=True, exist_ok=True)
     labels = [plane.label for plane in manifest.planes]
@@ -35,5 +35,3 @@ def write_report(
     raw /= raw.sum(1, keepdims=True)
     calibrated = outcome.probabilities.astype(np.float64).max(1)
     draw_reliability((raw.max(1), raw.argmax(1) == outcome.planes), (calibrated, hits), report / "reliability.png")
-    if (folder / "log.csv").exists():
-        draw_curves(folder / "log.csv", report / "curves.png")
