@@ -13,7 +13,9 @@ from service.api.files import FILES_IN_OPENAPI, read_files
 from service.api.openapi import problems
 from service.batch import File, Selection
 from service.errors import BadParameter, EmptyUpload, MalformedRequest, NotReady, UploadTooLarge
+from service.inference.run import current_run
 from service.looks import Sitting
+from service.observability.metrics import Metrics
 from service.schemas import BEST
 from service.state import RequestId, Running, RunningDep, ServiceDep
 
@@ -66,7 +68,7 @@ async def classify_batch(
     settings = service.settings
     files = await read_files(request, settings.max_batch_bytes, settings.max_batch_frames)
     sitting = sit(running, request_id, query, query.top, settings.max_batch_frames)
-    return StreamingResponse(_encoded(sitting, files), headers=NOT_STORED, media_type=NDJSON)
+    return StreamingResponse(_encoded(sitting, files, service.metrics), headers=NOT_STORED, media_type=NDJSON)
 
 
 def sit(
@@ -78,7 +80,8 @@ def sit(
     return Sitting(running.pipeline, running.pool.run, request_id, top, selection, most, window, thumbnails)
 
 
-async def _encoded(sitting: Sitting, files: list[File]) -> AsyncIterator[str]:
+async def _encoded(sitting: Sitting, files: list[File], metrics: Metrics) -> AsyncIterator[str]:
     async with aclosing(sitting.lines(files)) as lines:
         async for line in lines:
+            metrics.ran(current_run())
             yield line.says.model_dump_json() + "\n"

@@ -1,5 +1,8 @@
 """What Prometheus scrapes. Each app has a registry of its own, so that two apps in a process do not mix."""
 
+from collections.abc import Iterator
+from typing import TypeVar
+
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -15,6 +18,8 @@ from service.inference.admission import Admission
 from service.inference.pool import WorkerPool
 from service.inference.run import Run
 from service.schemas import ModelInfo
+
+T = TypeVar("T")
 
 _CONFIDENCES = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _BUCKETS = (0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -99,12 +104,12 @@ class Metrics:
             self._watched[name].set_function(read)
 
     def ran(self, run: Run) -> None:
-        """Count what a request has done in the workers."""
-        for stage, seconds in run.stages:
+        """Count what a request has done in the workers, and take it off its notes: a long one is counted as it goes."""
+        for stage, seconds in _taken(run.stages):
             self._stages.labels(stage).observe(seconds)
-        for threads in run.threads:
+        for threads in _taken(run.threads):
             self._runs.labels(str(threads)).inc()
-        for outcome in run.outcomes:
+        for outcome in _taken(run.outcomes):
             self._predictions.labels(outcome.plane).inc()
             self._confidence.observe(outcome.probability)
             if outcome.abstain_reason is not None:
@@ -136,3 +141,8 @@ class Metrics:
     def exposition(self) -> bytes:
         """All values in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _taken(notes: list[T]) -> Iterator[T]:
+    while notes:  # workers may add to them meanwhile
+        yield notes.pop()

@@ -153,6 +153,15 @@ def test_lines_are_sent_as_they_come(client: TestClient) -> None:
     assert all(chunk.count(b"\n") == 1 for chunk in sent if chunk)
 
 
+def test_every_frame_is_counted_once(serve: Callable[..., TestClient]) -> None:
+    client = serve(Phantom())
+    ask(client, LOOPS["png"], GOOD, b"text")
+    counts = [
+        line for line in client.get("/metrics").text.splitlines() if line.startswith("fetal_planes_predictions_t")
+    ]
+    assert sum(float(line.split()[-1]) for line in counts) == 7
+
+
 def test_no_more_frames_are_decoded_than_are_read(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     seen, classify = [], Pipeline.classify_frame
 

@@ -17,7 +17,8 @@ import numpy as np
 from service.batch_schemas import BatchEnd
 from service.client import Client
 from service.settings import SHIPPED_MODEL
-from tests.dicoms import BASELINE, compressed, jpeg
+from tests.dicoms import BASELINE, compressed
+from tests.pictures import encode
 
 _PATIENCE_S = 120
 _LIMITS = {"FETAL_PLANES_MAX_UPLOAD_BYTES": str(2**28), "FETAL_PLANES_LOG_LEVEL": "error"}
@@ -30,7 +31,7 @@ def make_cine(frames: int, side: int) -> bytes:
     for step in range(50):
         inside = (rows - side / 2) ** 2 + (columns - side / 4 - step * side / 100) ** 2 < (side / 8) ** 2
         distinct.append(np.where(inside, 160, 0).astype(np.uint8))
-    encoded = {id(frame): jpeg(frame) for frame in distinct}
+    encoded = {id(frame): encode(frame, "JPEG", quality=30, optimize=True) for frame in distinct}
     return compressed(
         [distinct[number % 50] for number in range(frames)], BASELINE, lambda frame: encoded[id(frame)], "MONOCHROME2"
     )
