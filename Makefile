@@ -6,7 +6,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py)
 REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint lock screenshots image up container-test clean cine-memory exam-time
+.PHONY: help serve test lint lock screenshots image up soak compare container-test clean cine-memory exam-time
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -38,6 +38,14 @@ $(VENV)/.test: requirements/test.txt pyproject.toml
 screenshots: $(VENV)/.test ## Take the pictures of the page in docs/pictures anew (needs chromium)
 	$(BIN)/python -m tests.browser.pictures docs/pictures
 
+$(VENV)/.bench: bench/requirements.txt $(VENV)/.test
+	python3 -m venv $(VENV)/bench
+	$(VENV)/bench/bin/pip install --no-deps -r requirements/test.txt
+	$(VENV)/bench/bin/pip install torch==2.13.0
+	$(VENV)/bench/bin/pip install -r bench/requirements.txt
+	$(VENV)/bench/bin/pip install --no-deps -e .
+	touch $@
+
 lock: ## Resolve the hash-locked requirements anew (needs uv)
 	uv pip compile -q pyproject.toml --extra dicom -o requirements/service.txt
 	uv pip compile -q pyproject.toml --extra dicom --extra build --extra test -c requirements/service.txt -o requirements/test.txt
@@ -50,6 +58,12 @@ image: ## Build the image
 
 up: ## Build the image and serve it on 127.0.0.1:8000
 	docker compose up --build
+
+soak: $(VENV)/.test ## Send 20,000 requests, and look at what they leave behind
+	FETAL_PLANES_SOAK=1 $(BIN)/pytest -s tests/api/test_storm.py
+
+compare: $(VENV)/.bench ## Measure the service beside other servers, on this machine
+	$(VENV)/bench/bin/python -m bench.compare --write docs/benchmarks.md
 
 container-test: $(VENV)/.test ## Build the image and drive the composed service
 	$(BIN)/pytest tests/container

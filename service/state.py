@@ -159,20 +159,23 @@ def _not_ready() -> NotReady:
     return NotReady("The service is starting or stopping.", headers={"Retry-After": str(_RETRY_AFTER_S)})
 
 
-def _service(request: Request) -> Service:
+# Plain functions would each go through a thread of the framework's, at every request.
+
+
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
 
-def _running(request: Request) -> Running:
-    return _service(request).running
+async def _running(request: Request) -> Running:
+    return (await _service(request)).running
 
 
-def _ready(request: Request) -> Running:
-    return _service(request).ready
+async def _ready(request: Request) -> Running:
+    return (await _service(request)).ready
 
 
-def _request_id(request: Request) -> str:
+async def _request_id(request: Request) -> str:
     return str(request.state.request_id)
 
 

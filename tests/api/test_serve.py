@@ -25,10 +25,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(folder: Path, port: int, **settings: str) -> subprocess.Popen[str]:
+def start(folder: Path, port: int, stderr: int = subprocess.PIPE, **settings: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port), "--model", str(folder)]
     named = {f"FETAL_PLANES_{name.upper()}": value for name, value in ({"drain_s": "0"} | settings).items()}
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | named, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | named, stderr=stderr, text=True)
 
 
 def wait_until_ready(url: str) -> None:
