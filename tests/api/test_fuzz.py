@@ -29,8 +29,8 @@ UPLOADS = [(path, method) for path, method in OPERATIONS if method == "post"]
 
 @pytest.fixture(scope="module")
 def app(phantom_folder: Path) -> Iterator[FastAPI]:
+    """Schemathesis starts it, and would never stop it: its threads would keep pytest from ending."""
     app = create_app(Settings(model=phantom_folder))
-    app.state.service.start()
     yield app
     app.state.service.stop()
 
