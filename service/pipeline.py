@@ -1,7 +1,6 @@
 """An upload goes in, an answer comes out: the one path that the API and the command line share."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +8,11 @@ from numpy.typing import NDArray
 from service.errors import NoSuchPlane
 from service.imaging.decode import Frame, Limits, decode_frame
 from service.imaging.overlay import PictureType, encode_picture, paint
-from service.imaging.preprocess import prepare
-from service.imaging.sector import Box, whole
+from service.imaging.preprocess import CropSource, crop_source, prepare
+from service.imaging.sector import Box
 from service.inference.engine import AbstainReason, Engine, HeatMap, Scores
 from service.inference.manifest import Plane
 from service.inference.run import Outcome, current_run, stage
-
-CropSource = Literal["region", "sector", "none"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,15 +21,9 @@ class Classified:
 
     frame: Frame
     crop: Box
+    crop_source: CropSource
     scores: Scores
     abstain_reason: AbstainReason | None
-
-    @property
-    def crop_source(self) -> CropSource:
-        """What gave the crop: a region that the file names, the sector that was found, or nothing, as it is all."""
-        if self.crop is self.frame.region:
-            return "region"
-        return "none" if self.crop == whole(self.frame.pixels) else "sector"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,14 +84,17 @@ class Pipeline:
         number = seen.scores.ranked()[0] if wanted is None else wanted
         with stage("explain"):
             heat = self.engine.explain(seen.scores, number)
-        return Explained(frame, seen.crop, seen.scores, seen.abstain_reason, self.engine.manifest.planes[number], heat)
+        plane = self.engine.manifest.planes[number]
+        return Explained(frame, seen.crop, seen.crop_source, seen.scores, seen.abstain_reason, plane, heat)
 
     def _classify(self, frame: Frame, *, with_features: bool) -> Classified:
+        preprocessing = self.engine.manifest.preprocessing
         with stage("preprocess"):
-            prepared, crop = prepare(frame.pixels, self.engine.manifest.preprocessing, frame.region)
+            prepared, crop = prepare(frame.pixels, preprocessing, frame.region)
+        source = crop_source(crop, frame.pixels, preprocessing, frame.region)
         with stage("infer"):
             scores = self.engine.score(prepared, with_features=with_features)
-        seen = Classified(frame, crop, scores, self.engine.abstains(scores))
+        seen = Classified(frame, crop, source, scores, self.engine.abstains(scores))
         best = scores.ranked()[0]
         plane, probability = self.engine.manifest.planes[best].id, float(scores.probabilities[best])
         current_run().outcomes.append(Outcome(plane, probability, seen.abstain_reason))

@@ -7,10 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.errors import Problem
 from service.imaging.overlay import PictureType
+from service.imaging.preprocess import CropSource
 from service.imaging.sniff import Format
 from service.inference.engine import AbstainReason
 from service.inference.package import ModelPackage
-from service.pipeline import Classified, CropSource, Explained
+from service.pipeline import Classified, Explained
 
 _ProblemClass = type[Problem]  # named here, since two models below have a field called `type`
 

@@ -30,6 +30,7 @@ class Phantom:
     planes: tuple[str, ...] = PLANES
     size: int = 64
     crop: str = "none"
+    zoom: float = 1.0
     temperature: float = 0.5
     min_probability: float = 0.0
     max_novelty: float = 1.0
@@ -82,7 +83,7 @@ class Phantom:
             "name": "phantom",
             "version": "1.2.3",
             "planes": [{"id": name, "label": name.replace("_", " ").capitalize()} for name in self.planes],
-            "preprocessing": {"size": self.size, "crop": self.crop, "zoom": 1.0},
+            "preprocessing": {"size": self.size, "crop": self.crop, "zoom": self.zoom},
             "temperature": self.temperature,
             "abstention": {"min_probability": self.min_probability, "max_novelty": self.max_novelty},
             "files": {},

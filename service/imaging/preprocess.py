@@ -25,11 +25,21 @@ class Preprocessing(BaseModel):
     )
 
 
+CropSource = Literal["region", "sector", "none"]
+
+
 def choose_crop(pixels: NDArray[np.uint8], preprocessing: Preprocessing, region: Box | None = None) -> Box:
     """The box of `pixels` [H, W] that the network sees; `region` is where the scanner says that the tissue is."""
     if preprocessing.crop == "none":
         return _zoomed(whole(pixels), preprocessing.zoom)
     return _zoomed(find_sector(pixels) if region is None else region, preprocessing.zoom)
+
+
+def crop_source(crop: Box, pixels: NDArray[np.uint8], preprocessing: Preprocessing, region: Box | None) -> CropSource:
+    """What gave a crop: the scanner's region, the sector that was found, or nothing, as it is all of the frame."""
+    if crop == _zoomed(whole(pixels), preprocessing.zoom):
+        return "none"
+    return "sector" if region is None else "region"
 
 
 def _zoomed(box: Box, zoom: float) -> Box:

@@ -142,6 +142,15 @@ class TestDicom:
             "crop_source": "region",
         }  # fmt: skip
 
+    def test_a_zoom_cuts_into_the_region_and_the_region_stays_its_source(
+        self, serve: Callable[..., TestClient]
+    ) -> None:
+        regions = Sequence([dicoms.region(10, 20, 309, 219)])
+        zooming = serve(Phantom(crop="sector", zoom=1.25))
+        frame = self.ask(zooming, SequenceOfUltrasoundRegions=regions)
+        assert (frame["crop"], frame["crop_source"]) == ([40, 20, 280, 220], "region")
+        assert self.ask(zooming)["crop_source"] == "none"
+
     def test_without_a_region_the_sector_is_looked_for(self, serve: Callable[..., TestClient]) -> None:
         pixels = np.zeros((300, 400), np.uint8)
         pixels[50:250, 100:300] = 40 + speckle(200, 200) // 2
