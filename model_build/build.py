@@ -13,13 +13,14 @@ from torch import Tensor
 
 from model_build.calibrate import choose_abstention, fit_temperature
 from model_build.card import write_card
-from model_build.classifier import PlaneClassifier, blank_classifier
-from model_build.data import PLANES, Record, carve_validation, load_frames, read_records
-from model_build.evaluate import Outcome, headline, run_engine
+from model_build.classifier import PlaneClassifier
+from model_build.data import PLANES, Record, carve_validation, load_frames, planes_of, read_records
+from model_build.evaluate import Figure, headline, run_engine
 from model_build.export import Served, check_parity, export_graphs
 from model_build.novelty import Novelty
 from model_build.recipe import Recipe
 from model_build.report import write_report
+from model_build.run_folder import read_model, read_recipe
 from model_build.views import served_views
 from service import __version__
 from service.inference.engine import Engine
@@ -33,7 +34,7 @@ _LICENCE = "CC BY 4.0"
 _CITATION = "Burgos-Artizzu et al., Sci Rep 10:10200 (2020), doi 10.1038/s41598-020-67076-5; Zenodo 3904280"
 
 
-def build_package(run: Path, data: Path, package: Path, *, name: str, version: str) -> Outcome:
+def build_package(run: Path, data: Path, package: Path, *, name: str, version: str) -> list[Figure]:
     """Build the package of a training run, and its report.
 
     Parameters
@@ -47,16 +48,14 @@ def build_package(run: Path, data: Path, package: Path, *, name: str, version: s
 
     Returns
     -------
-    What the package says of the official test split.
+    The headline figures of the package on the official test split.
 
     Raises
     ------
     ExportError
         ONNX and PyTorch disagree.
     """
-    recipe = Recipe.model_validate_json((run / "recipe.json").read_text("utf-8"))
-    model = blank_classifier(recipe.network, len(PLANES))
-    model.load_state_dict(torch.load(run / "model.pt", weights_only=True))
+    recipe, model = read_recipe(run), read_model(run)
     records = read_records(data)
     official_train = [record for record in records if record.split == "train"]
     train_records, held_records = carve_validation(official_train, recipe.validation_folds)
@@ -64,9 +63,9 @@ def build_package(run: Path, data: Path, package: Path, *, name: str, version: s
     held_views = served_views(load_frames(held_records), recipe.preprocessing)
 
     _, embeddings = infer(model, train_views)
-    novelty = Novelty.fit(embeddings, _planes(train_records))
+    novelty = Novelty.fit(embeddings, planes_of(train_records))
     logits, held_embeddings = infer(model, held_views)
-    temperature = fit_temperature(logits.numpy(), _planes(held_records))
+    temperature = fit_temperature(logits.numpy(), planes_of(held_records))
     with torch.no_grad():
         held_novelty = novelty(held_embeddings).numpy()
     thresholds = choose_abstention(softmax(logits.numpy() / temperature, axis=1), held_novelty)
@@ -76,7 +75,7 @@ def build_package(run: Path, data: Path, package: Path, *, name: str, version: s
     draft.mkdir(parents=True)
     served = Served(model, novelty, temperature)
     opset = export_graphs(served, recipe.preprocessing.size, len(PLANES), draft)
-    parity = check_parity(served, draft, _spread(held_views.numpy(), _planes(held_records)), len(PLANES))
+    parity = check_parity(served, draft, _spread(held_views.numpy(), planes_of(held_records)), len(PLANES))
     manifest = _manifest(recipe, temperature, thresholds, opset, train_records, name, version)
     _seal(draft, manifest)
 
@@ -91,7 +90,7 @@ def build_package(run: Path, data: Path, package: Path, *, name: str, version: s
     load_package(draft)
     shutil.rmtree(package, ignore_errors=True)
     draft.rename(package)
-    return outcome
+    return figures
 
 
 @torch.inference_mode()
@@ -100,10 +99,6 @@ def infer(model: PlaneClassifier, views: Tensor, batch: int = 32) -> tuple[Tenso
     model.eval()
     embeddings = torch.cat([model.head.embed(model.backbone(part.float())) for part in torch.split(views, batch)])
     return model.head.perceptron(embeddings), embeddings
-
-
-def _planes(records: Sequence[Record]) -> NDArray[np.int64]:
-    return np.array([record.plane for record in records], np.int64)
 
 
 def _spread(views: NDArray[np.uint8], planes: NDArray[np.int64]) -> NDArray[np.uint8]:

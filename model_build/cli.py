@@ -19,6 +19,7 @@ from model_build.export import ExportError
 from model_build.figures import draw_curves
 from model_build.recipe import load_recipe
 from model_build.report import write_report
+from model_build.run_folder import write_model
 from model_build.soup import cook
 from model_build.train import train
 from service.inference.engine import Engine
@@ -55,7 +56,7 @@ def _train(options: argparse.Namespace) -> None:
         workers=options.workers,
         device=options.device,
     )
-    torch.save(model.state_dict(), options.run / "model.pt")
+    write_model(options.run, model)
     draw_curves(options.run / "log.csv", options.run / "curves.png")
 
 
@@ -64,8 +65,8 @@ def _soup(options: argparse.Namespace) -> None:
 
 
 def _package(options: argparse.Namespace) -> None:
-    outcome = build_package(options.run, options.data, options.package, name=options.name, version=options.version)
-    for figure in headline(outcome):
+    figures = build_package(options.run, options.data, options.package, name=options.name, version=options.version)
+    for figure in figures:
         print(f"{figure.name}: {figure.value:.4f} ({figure.frames} frames)")  # noqa: T201
 
 

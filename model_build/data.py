@@ -104,6 +104,11 @@ def patient_folds(records: Sequence[Record], folds: int, seed: int) -> list[NDAr
     return [held for _, held in splitter.split(np.zeros(len(records)), planes, patients)]
 
 
+def planes_of(records: Sequence[Record]) -> NDArray[np.int64]:
+    """The true planes, int64 [N]."""
+    return np.array([record.plane for record in records], np.int64)
+
+
 def carve_validation(records: Sequence[Record], folds: int) -> tuple[list[Record], list[Record]]:
     """Train and validation records, by patient: one of `folds` patient-wise folds validates.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model_build.data import MAIN_PLANES, PLANES, Record
+from model_build.data import MAIN_PLANES, PLANES, Record, planes_of
 from model_build.metrics import (
     Interval,
     brier,
@@ -37,7 +37,7 @@ class Outcome:
     @property
     def planes(self) -> NDArray[np.int64]:
         """The true planes, int64 [N]."""
-        return np.array([record.plane for record in self.records], np.int64)
+        return planes_of(self.records)
 
     def only(self, rows: NDArray[np.bool_]) -> "Outcome":
         """The same for some of the frames."""

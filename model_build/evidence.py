@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from model_build.classifier import blank_classifier
-from model_build.data import PLANES, Record, carve_validation, load_frames, read_records
+from model_build.data import PLANES, Record, carve_validation, load_frames, planes_of, read_records
 from model_build.evaluate import Row, write_table
 from model_build.faithfulness import compare, enlarge, randomisation
-from model_build.recipe import Recipe
+from model_build.run_folder import read_model, read_recipe
 from model_build.unfamiliar import unfamiliar_inputs, with_colour_doppler
+from model_build.views import served_views
 from service.imaging.preprocess import placement, prepare
 from service.inference.engine import Engine, Scores
 from service.inference.package import load_package
@@ -28,17 +28,15 @@ def write_evidence(run: Path, package: Path, data: Path, out: Path, each: int = 
     """
     out.mkdir(parents=True, exist_ok=True)
     engine = Engine(load_package(package))
-    recipe = Recipe.model_validate_json((run / "recipe.json").read_text("utf-8"))
+    recipe = read_recipe(run)
     records = read_records(data)
     _, held = carve_validation([record for record in records if record.split == "train"], recipe.validation_folds)
     write_table(out / "unfamiliar.csv", unfamiliar_rows(engine, load_frames(held)))
     chosen = _some_of_each([record for record in records if record.split == "test"], each)
     frames = load_frames(chosen)
     write_table(out / "faithfulness.csv", faithfulness_rows(engine, frames))
-    model = blank_classifier(recipe.network, len(PLANES))
-    model.load_state_dict(torch.load(run / "model.pt", weights_only=True))
-    views = torch.from_numpy(np.stack([prepare(frame, recipe.preprocessing)[0] for frame in frames]))[:, None]
-    planes = torch.tensor([record.plane for record in chosen])
+    model, views = read_model(run), served_views(frames, recipe.preprocessing)
+    planes = torch.from_numpy(planes_of(chosen))
     write_table(
         out / "randomisation.csv",
         [{"replaced": name, "rank_correlation": value} for name, value in randomisation(model, views, planes).items()],

@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from model_build.classifier import PlaneClassifier, blank_classifier
-from model_build.data import MAIN_PLANES, PLANES, Record, carve_validation, load_frames, patient_folds, read_records
+from model_build.data import (
+    MAIN_PLANES,
+    PLANES,
+    Record,
+    carve_validation,
+    load_frames,
+    patient_folds,
+    planes_of,
+    read_records,
+)
 from model_build.evaluate import Row
 from model_build.metrics import exact_interval, macro_f1, top_k
 from model_build.predict import predict
@@ -59,7 +68,7 @@ def cross_validate(recipe: Recipe, data: Path, out: Path, folds: int, device: st
         rest = [record for row, record in enumerate(records) if row not in inside]
         held_records = [records[row] for row in held]
         probabilities[held] = _trained(recipe, frames, rest, held_records, out / f"fold-{number}", device)
-    planes = np.array([record.plane for record in records])
+    planes = planes_of(records)
     return [_plane_row(number, planes, probabilities) for number in range(len(PLANES))]
 
 
@@ -88,7 +97,7 @@ def ablate(
         for variant in _seeds(recipe.model_copy(update={"network": network}), seeds):
             folder = out / f"{backbone}-{attention}-{depth}-{variant.seed}"
             probabilities = _trained(variant, frames, records, held, folder, device)
-            planes = np.array([record.plane for record in held])
+            planes = planes_of(held)
             accuracies.append(float(top_k(probabilities, planes, 1).mean()))
             losses.append(float(-np.log(probabilities[np.arange(len(planes)), planes]).mean()))
         model = blank_classifier(network, len(PLANES))
@@ -154,7 +163,7 @@ def _trained(
 
 
 def _four_planes(probabilities: NDArray[np.float32], held: Sequence[Record]) -> Row:
-    planes = np.array([record.plane for record in held])
+    planes = planes_of(held)
     hits = int(top_k(probabilities, planes, 1).sum())
     interval = exact_interval(hits, len(held))
     return {

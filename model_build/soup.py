@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from model_build.classifier import PlaneClassifier, blank_classifier
 from model_build.data import PLANES, carve_validation, load_frames, read_records
 from model_build.recipe import Recipe
+from model_build.run_folder import read_model, read_recipe, write_model, write_recipe
 from model_build.train import set_training
 from model_build.views import TrainingViews
 
@@ -26,11 +27,11 @@ def cook(runs: Sequence[Path], data: Path, out: Path) -> None:
     ValueError
         The runs differ in more than their seed.
     """
-    recipes = [Recipe.model_validate_json((run / "recipe.json").read_text("utf-8")) for run in runs]
+    recipes = [read_recipe(run) for run in runs]
     recipe = recipes[0]
     if any(other.model_copy(update={"seed": recipe.seed}) != recipe for other in recipes):
         raise ValueError("only runs whose recipes differ in nothing but the seed can be averaged")
-    states = [torch.load(run / "model.pt", weights_only=True) for run in runs]
+    states = [read_model(run).state_dict() for run in runs]
     mean = {
         name: torch.stack([state[name].float() for state in states]).mean(0).to(value.dtype)
         for name, value in states[0].items()
@@ -41,9 +42,8 @@ def cook(runs: Sequence[Path], data: Path, out: Path) -> None:
     records, _ = carve_validation(records, recipe.validation_folds)
     views = TrainingViews(load_frames(records), records, recipe)
     _estimate_statistics(model, views, recipe)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.json").write_text(recipe.model_dump_json(indent=2) + "\n", "utf-8")
-    torch.save(model.state_dict(), out / "model.pt")
+    write_recipe(out, recipe)
+    write_model(out, model)
 
 
 def _estimate_statistics(model: PlaneClassifier, views: TrainingViews, recipe: Recipe) -> None:

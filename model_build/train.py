@@ -22,6 +22,7 @@ from model_build.classifier import PlaneClassifier, pretrained_classifier
 from model_build.data import PLANES, Record
 from model_build.predict import predict
 from model_build.recipe import Recipe, Training
+from model_build.run_folder import write_recipe
 from model_build.views import TrainingViews, balance_weights, served_views
 
 Frames = Sequence[NDArray[np.uint8]]
@@ -56,8 +57,7 @@ def train(
     -------
     The averaged model, in evaluation mode, on the CPU.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.json").write_text(recipe.model_dump_json(indent=2) + "\n")
+    write_recipe(folder, recipe)
     torch.manual_seed(0)  # runs of any seed start alike, so that their weights can be averaged
     model = pretrained_classifier(recipe.network, len(PLANES), weights).to(device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # depthwise convolutions are about twice as fast so

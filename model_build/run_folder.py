@@ -1,0 +1,32 @@
+"""The folder of a finished training run: its recipe and its model."""
+
+from pathlib import Path
+
+import torch
+
+from model_build.classifier import PlaneClassifier, blank_classifier
+from model_build.data import PLANES
+from model_build.recipe import Recipe
+
+
+def read_recipe(run: Path) -> Recipe:
+    """The recipe that a run was made by."""
+    return Recipe.model_validate_json((run / "recipe.json").read_text("utf-8"))
+
+
+def read_model(run: Path) -> PlaneClassifier:
+    """The averaged model of a run, on the CPU."""
+    model = blank_classifier(read_recipe(run).network, len(PLANES))
+    model.load_state_dict(torch.load(run / "model.pt", weights_only=True))
+    return model
+
+
+def write_recipe(run: Path, recipe: Recipe) -> None:
+    """Make the folder and put the recipe there."""
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "recipe.json").write_text(recipe.model_dump_json(indent=2) + "\n", "utf-8")
+
+
+def write_model(run: Path, model: PlaneClassifier) -> None:
+    """Put the model there."""
+    torch.save(model.state_dict(), run / "model.pt")
