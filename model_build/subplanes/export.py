@@ -1,0 +1,106 @@
+"""The head of a run becomes a graph of the package, and a section of its card."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+
+from model_build.export import PROBABILITY_TOLERANCE, ExportError, export_graph
+from model_build.subplanes.command import HeadFile, read_head
+from model_build.subplanes.frames import PLANE, SUB_PLANES
+from model_build.subplanes.head import MAPS, ServedSubPlanes
+from service.inference.manifest import SubPlanes
+from service.inference.package import CLASSIFIER
+
+GRAPH = "subplanes.onnx"
+
+
+def add_sub_planes(run: Path, package: Path, views: NDArray[np.uint8]) -> SubPlanes | None:
+    """Write the sub-plane graph of a run, if it has a head, beside the classifier of its package.
+
+    Parameters
+    ----------
+    views
+        uint8 [N, 1, S, S], on which the graph has to equal PyTorch.
+
+    Returns
+    -------
+    What the manifest says of it; None where the run has no head.
+
+    Raises
+    ------
+    ExportError
+        The graph differs from PyTorch.
+    """
+    head = read_head(run)
+    if head is None:
+        return None
+    net, described = head
+    served = ServedSubPlanes(net, described.temperature).eval()
+    maps = ort.InferenceSession(package / CLASSIFIER).run(list(MAPS), {"frames": views})
+    inputs = tuple(torch.from_numpy(each) for each in maps)
+    export_graph(served, inputs, list(MAPS), ["probabilities"], package / GRAPH)
+    session = ort.InferenceSession(package / GRAPH)
+    one_by_one = [
+        session.run(None, {name: each[row : row + 1] for name, each in zip(MAPS, maps, strict=True)})[0]
+        for row in range(len(views))
+    ]  # as it is served; traced were all of them together
+    with torch.no_grad():
+        worst = float(np.abs(np.concatenate(one_by_one) - served(*inputs).numpy()).max())
+    if not worst <= PROBABILITY_TOLERANCE:
+        raise ExportError(f"{GRAPH} differs by {worst:.1e} in a probability")
+    _append(package / "MODEL_CARD.md", described)
+    return SubPlanes(
+        plane=PLANE,
+        sub_planes=SUB_PLANES,
+        file=GRAPH,
+        temperature=described.temperature,
+        metrics={
+            f"{name}, three sub-planes; official test patients, {described.test['frames']} frames": float(
+                described.test[key]
+            )
+            for name, key in (("macro-F1", "macro_f1"), ("accuracy", "accuracy"))
+        },
+    )
+
+
+def _append(card: Path, described: HeadFile) -> None:
+    text = card.read_text("utf-8") if card.exists() else ""
+    card.write_text(text + section(described), "utf-8")
+
+
+def section(described: HeadFile) -> str:
+    """What the card says of the sub-planes."""
+    test, held = described.test, described.cross_validated
+    rows = "\n".join(
+        f"| {row['sub_plane']} | {row['frames']} ({row['patients']}) | {row['right']} | {row['recall']:.3f} "
+        f"| {row['recall_low']:.3f} to {row['recall_high']:.3f} | {row['precision']:.3f} | {row['f1']:.3f} "
+        f"| {row['f1_low']:.3f} to {row['f1_high']:.3f} |"
+        for row in described.test_of_each
+    )
+    return _SECTION.format(
+        rows=rows,
+        temperature=described.temperature,
+        **{f"test_{name}": value for name, value in test.items()},
+        **{f"held_{name}": value for name, value in held.items()},
+    )
+
+
+_SECTION = """
+## Brain sub-planes
+Of a frame that is told to show the fetal brain, a second head tells which standard plane of it: trans-thalamic,
+trans-cerebellum or trans-ventricular. It looks at the same backbone, frozen, so that the planes above are told as
+without it. Test frames are those brain frames of the official test patients that have one of the three, whatever the
+first head says of them; brain planes of no name are not counted. Intervals as above.
+
+| sub-plane | frames (women) | right | recall | interval | precision | F1 | interval |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+{rows}
+
+Macro-F1 {test_macro_f1:.3f} ({test_macro_f1_low:.3f} to {test_macro_f1_high:.3f}), accuracy {test_accuracy:.3f}
+({test_accuracy_low:.3f} to {test_accuracy_high:.3f}), calibration error {test_calibration_error:.3f} at temperature
+{temperature:.3f}. Over the {held_frames} training frames, each told by the one net that had not seen its patient:
+macro-F1 {held_macro_f1:.3f} ({held_macro_f1_low:.3f} to {held_macro_f1_high:.3f}).
+"""
