@@ -4,7 +4,8 @@ What every kind of file means:
 
 - **size**: read from the header and checked before a pixel is decoded. Of an animation every frame up to the one asked
   for counts, since they must all be decoded to reach it.
-- **colour**: luma of ITU-R 601 (0.299 R + 0.587 G + 0.114 B), no colour management. CMYK by way of RGB.
+- **colour**: luma of ITU-R 601 (0.299 R + 0.587 G + 0.114 B), no colour management. CMYK by way of RGB. A small copy
+  keeps the colours themselves, for `colour.flow_share` to look at.
 - **16 bits** a pixel: scaled linearly from the full range of the type (0 to 65535) to 0..255; 12-bit TIFF from 4095.
   Never from the frame's own extremes: the same tissue would look different from frame to frame. Pixels of 32 bits and
   floats have no defined range and are refused.
@@ -28,8 +29,9 @@ from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 from PIL.ImageFile import ImageFile
 
 from service.errors import FrameTooLarge, NoSuchFrame, Problem, UnreadableFrame, UnsupportedFormat, UploadTooLarge
+from service.imaging.colour import Colours, reduce_colours
 from service.imaging.dicom.structure import Data
-from service.imaging.grey import Grey, orientation_of, to_grey, turn_upright
+from service.imaging.grey import Grey, orientation_of, to_colours, to_grey, turn_upright
 from service.imaging.sector import Box
 from service.imaging.sniff import Format, sniff, tiff_pages, webp_header
 
@@ -82,6 +84,8 @@ class Frame:
         Which frame of the file this is, from 0, and how many the file has.
     region
         The part of the frame that shows tissue, where the file itself says so, as DICOM may.
+    colours
+        A small copy in colour, as `reduce_colours` makes it; None where the frame is grey.
     """
 
     pixels: Grey
@@ -89,6 +93,7 @@ class Frame:
     index: int = 0
     count: int = 1
     region: Box | None = None
+    colours: Colours | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +176,7 @@ def _open(data: bytes, format_: Format, limits: Limits) -> Frames:
         width, height, plain = webp_header(data)
         _check_size(width, height, limits)
         if plain:
-            return Frames(format_, 1, True, lambda _: Frame(_decode_plain(data, format_), format_))
+            return Frames(format_, 1, True, lambda _: _read_plain(data, format_, coloured=True))
     if format_ == "jpeg" and data.count(b"\xff\xda") > _MAX_SCANS:
         raise UnreadableFrame(f"The JPEG has more than {_MAX_SCANS} scans.")
     image = _PLUGINS[format_](io.BytesIO(data))
@@ -180,9 +185,9 @@ def _open(data: bytes, format_: Format, limits: Limits) -> Frames:
         raise FrameTooLarge(f"The file has more than {_MAX_PAGES} pages.")
     _check_size(image.width, image.height, limits)
     if _is_plain(image, data, format_, count):
-        orientation = orientation_of(image)
+        coloured, orientation = image.mode == "RGB", orientation_of(image)
         return Frames(
-            format_, 1, True, lambda _: Frame(turn_upright(_decode_plain(data, format_), orientation), format_)
+            format_, 1, True, lambda _: _read_plain(data, format_, coloured=coloured, orientation=orientation)
         )
     return Frames(format_, count, format_ == "tiff", _PillowReader(image, data, format_, count, limits))
 
@@ -191,9 +196,12 @@ def _open_dicom(data: Data, limits: Limits) -> Frames:
     if _DICOM_MISSING:
         raise UnsupportedFormat("DICOM is not read here: the service was installed without its extra `dicom`.")
     image = open_dicom(data, max_bytes=limits.max_bytes, max_side=_MAX_SIDE, max_pixels=limits.max_pixels)
-    return Frames(
-        "dicom", image.count, True, lambda index: Frame(image.frame(index), "dicom", index, image.count, image.region)
-    )
+
+    def read(index: int) -> Frame:
+        pixels, colours = image.frame(index)
+        return Frame(pixels, "dicom", index, image.count, image.region, colours)
+
+    return Frames("dicom", image.count, True, read)
 
 
 class _PillowReader:
@@ -211,7 +219,9 @@ class _PillowReader:
         self._image.load()
         # Pillow has turned a TIFF upright by itself.
         orientation = 1 if self._format == "tiff" else orientation_of(self._image)
-        return Frame(turn_upright(to_grey(self._image), orientation), self._format, index, self._count)
+        pixels, colours = to_grey(self._image), to_colours(self._image)
+        upright = None if colours is None else turn_upright(colours, orientation)
+        return Frame(turn_upright(pixels, orientation), self._format, index, self._count, colours=upright)
 
     def _seek(self, index: int) -> None:
         image = self._image
@@ -248,9 +258,22 @@ def _is_plain(image: ImageFile, data: bytes, format_: Format, count: int) -> boo
     return format_ == "jpeg"
 
 
-def _decode_plain(data: bytes, format_: Format) -> Grey:
-    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+def _read_plain(data: bytes, format_: Format, *, coloured: bool, orientation: int = 1) -> Frame:
+    colours = None
+    if not coloured:
+        pixels = _decode_plain(data, format_, cv2.IMREAD_GRAYSCALE)
+    elif format_ == "jpeg":  # its luma is stored apart, and a small copy costs less than all of its colours
+        pixels = _decode_plain(data, format_, cv2.IMREAD_GRAYSCALE)
+        colours = reduce_colours(_decode_plain(data, format_, cv2.IMREAD_REDUCED_COLOR_4))
+    else:
+        full = _decode_plain(data, format_, cv2.IMREAD_COLOR)
+        pixels, colours = np.asarray(cv2.cvtColor(full, cv2.COLOR_BGR2GRAY), np.uint8), reduce_colours(full)
+    upright = None if colours is None else turn_upright(colours, orientation)
+    return Frame(turn_upright(pixels, orientation), format_, colours=upright)
+
+
+def _decode_plain(data: bytes, format_: Format, flags: int) -> Grey:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         raise _unreadable(format_)
     return pixels.astype(np.uint8, copy=False)

@@ -1,4 +1,4 @@
-"""What a picture's pixels mean as grey levels, and which way up they are; the rules stand in `decode`."""
+"""What a picture's pixels mean as grey levels and colours, and which way up they are; the rules stand in `decode`."""
 
 import cv2
 import numpy as np
@@ -7,11 +7,13 @@ from PIL import ExifTags, Image, TiffImagePlugin
 from PIL.ImageFile import ImageFile
 
 from service.errors import UnreadableFrame
+from service.imaging.colour import Colours, reduce_colours
 
 Grey = NDArray[np.uint8]
 
 _TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
 _TIFF_WHITE_IS_ZERO = 0
+_COLOURED = ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr")
 
 
 def orientation_of(image: ImageFile) -> int:
@@ -26,9 +28,12 @@ def orientation_of(image: ImageFile) -> int:
 
 
 def turn_upright(pixels: Grey, orientation: int) -> Grey:
-    """Undo an EXIF orientation: from 5 on the picture is transposed, and each also names two flips."""
+    """Undo an EXIF orientation: from 5 on the picture is transposed, and each also names two flips.
+
+    Takes and gives [H, W], or [H, W, 3].
+    """
     if orientation >= 5:
-        pixels = pixels.T
+        pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     if orientation in (2, 3, 6, 7):
@@ -50,6 +55,17 @@ def to_grey(image: ImageFile) -> Grey:
     if image.mode == "CMYK":
         return np.asarray(image.convert("RGB").convert("L"))
     return np.asarray(image.convert("L"))
+
+
+def to_colours(image: ImageFile) -> Colours | None:
+    """A loaded picture's small copy in colour, as `reduce_colours` makes it; None where it is grey."""
+    if image.mode not in _COLOURED:
+        return None
+    if not image.has_transparency_data:
+        return reduce_colours(np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1]))
+    red, green, blue, alpha = cv2.split(np.asarray(image.convert("RGBA")))
+    over_black = [cv2.multiply(channel, alpha, scale=1 / 255) for channel in (blue, green, red)]
+    return reduce_colours(_uint8(cv2.merge(over_black)))
 
 
 def _from_16_bits(image: ImageFile) -> Grey:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from service.imaging.preprocess import placement
 from service.imaging.sector import Box
+from service.imaging.shrink import shrink
 
 PictureType = Literal["image/jpeg", "image/png"]
 
@@ -97,10 +98,8 @@ def encode_picture(picture: NDArray[np.uint8], media_type: PictureType) -> bytes
     return data.tobytes()
 
 
-def make_thumbnail(picture: NDArray[np.uint8]) -> bytes:
-    """A picture uint8 [H, W] or [H, W, 3] as a JPEG of at most 256 pixels a side."""
+def fit_thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture uint8 [H, W] at 256 pixels a side at most, its aspect kept; never enlarged."""
     height, width = picture.shape[:2]
     scale = min(1.0, _THUMBNAIL_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    return encode_picture(small.astype(np.uint8, copy=False), "image/jpeg")
+    return shrink(picture, max(1, round(width * scale)), max(1, round(height * scale)))

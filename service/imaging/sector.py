@@ -69,14 +69,15 @@ def find_sector(pixels: NDArray[np.uint8]) -> Box:
     if count < 2:
         return whole(pixels)
     largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    rows, columns = np.nonzero((labels == largest) & (tissue > 0))
-    if rows.size < _MIN_SHARE * small.size:
+    found = cv2.bitwise_and(tissue, cv2.inRange(labels, largest, largest))
+    if cv2.countNonZero(found) < _MIN_SHARE * small.size:
         return whole(pixels)
+    left, top, found_width, found_height = cv2.boundingRect(found)
     margin = _MARGIN * max(height, width)
     x_scale, y_scale = width / small.shape[1], height / small.shape[0]
     return Box(
-        max(0, int(columns.min() * x_scale - margin)),
-        max(0, int(rows.min() * y_scale - margin)),
-        min(width, int((columns.max() + 1) * x_scale + margin + 0.5)),
-        min(height, int((rows.max() + 1) * y_scale + margin + 0.5)),
+        max(0, int(left * x_scale - margin)),
+        max(0, int(top * y_scale - margin)),
+        min(width, int((left + found_width) * x_scale + margin + 0.5)),
+        min(height, int((top + found_height) * y_scale + margin + 0.5)),
     )

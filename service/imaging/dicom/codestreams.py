@@ -40,7 +40,8 @@ def decode_samples(data: bytes, header: Header) -> Samples:
     Returns
     -------
     uint8 or uint16 [H, W], or uint8 [H, W, 3]
-        The stored values, or RGB; where a colour frame's luma is to be had without its colours, [H, W] that alone.
+        The stored values; of colour RGB, or YCbCr where the photometric interpretation is YBR_FULL; of a colour JPEG's
+        YCbCr, whose luma is to be had without its colours, [H, W] that alone.
 
     Raises
     ------
@@ -56,27 +57,29 @@ def decode_samples(data: bytes, header: Header) -> Samples:
     if header.transfer_syntax in JPEG:
         return _jpeg(data, header)
     if header.transfer_syntax in JPEG_LS:
-        return _luma(_jpeg_ls(data, header), header)
+        return _jpeg_ls(data, header)
     assert header.transfer_syntax in JPEG_2000
-    return _luma(_jpeg_2000(data, header), header)
+    return _jpeg_2000(data, header)
 
 
-def _luma(samples: Samples, header: Header) -> Samples:
-    return samples[..., 0] if header.photometric.startswith("YBR_FULL") else samples
+def small_jpeg_colours(data: bytes) -> NDArray[np.uint8]:
+    """A JPEG frame at a quarter of its size, uint8 [h, w, 3] in blue, green, red: the decoder leaves out the rest."""
+    return _imdecode(data, cv2.IMREAD_REDUCED_COLOR_4)
 
 
 def _native(data: bytes, header: Header) -> Samples:
     rows, columns = header.rows, header.columns
     if header.photometric == "YBR_FULL_422":  # Y Y Cb Cr for each pair of pixels
         pairs = np.frombuffer(data, np.uint8).reshape(rows * columns // 2, 4)
-        return pairs[:, :2].reshape(rows, columns)
+        chroma = np.repeat(pairs[:, 2:], 2, axis=0)
+        return np.concatenate([pairs[:, :2].reshape(-1, 1), chroma], axis=1).reshape(rows, columns, 3)
     if header.samples == 1:
         stored: Samples = np.frombuffer(data, np.uint8 if header.allocated == 8 else np.uint16)
         return stored.reshape(rows, columns)
     samples: NDArray[np.uint8] = np.frombuffer(data, np.uint8)
     if header.planar:
         samples = samples.reshape(3, rows, columns).transpose(1, 2, 0)
-    return _luma(samples.reshape(rows, columns, 3), header)
+    return samples.reshape(rows, columns, 3)
 
 
 def _rle(data: bytes, header: Header) -> Samples:
@@ -89,8 +92,7 @@ def _rle(data: bytes, header: Header) -> Samples:
     bounds = [*offsets[:count], len(data)]
     if bounds[0] < 64 or any(a >= b for a, b in pairwise(bounds)):
         raise UnreadableFrame("The RLE frame's segments lie outside it.")
-    wanted = [0] if header.photometric.startswith("YBR_FULL") else range(count)
-    planes = [_unpack(data[bounds[each] : bounds[each + 1]], pixels) for each in wanted]
+    planes = [_unpack(data[start:end], pixels) for start, end in pairwise(bounds)]
     if width == 2:
         return np.dstack([planes[1], planes[0]]).view(np.uint16).reshape(header.rows, header.columns)
     shape = (header.rows, header.columns)
@@ -112,7 +114,7 @@ def _jpeg(data: bytes, header: Header) -> Samples:
     if components == 3 and as_they_are:
         # Three components of no said kind are YCbCr to a decoder; and of a lossless frame it converts none.
         bgr = _imdecode(_SOI + _ADOBE_NO_TRANSFORM + data[2:], cv2.IMREAD_COLOR)
-        return bgr[..., 2] if header.photometric.startswith("YBR_FULL") else bgr[..., ::-1]
+        return bgr[..., ::-1]
     return _imdecode(data, cv2.IMREAD_GRAYSCALE)
 
 

@@ -32,15 +32,25 @@ def to_grey(samples: Samples, header: Header) -> Grey:
     -------
     uint8 [H, W], contiguous
     """
+    if samples.ndim == 3 and header.photometric.startswith("YBR_FULL"):
+        return np.ascontiguousarray(samples[..., 0], np.uint8)
     if samples.ndim == 3:
         return np.asarray(cv2.cvtColor(np.ascontiguousarray(samples), cv2.COLOR_RGB2GRAY), np.uint8)
     if header.samples == 3:
         return np.ascontiguousarray(samples, np.uint8)
-    table = _palette(header) if header.photometric == "PALETTE COLOR" else _monochrome(header)
+    if header.photometric == "PALETTE COLOR":
+        table = np.asarray(cv2.cvtColor(palette(header)[None], cv2.COLOR_RGB2GRAY)[0], np.uint8)
+    else:
+        table = _monochrome(header)
     if samples.dtype == np.uint8 and header.stored == 8:
         return np.asarray(cv2.LUT(samples, table), np.uint8)
+    return np.ascontiguousarray(table[stored_bits(samples, header)])
+
+
+def stored_bits(samples: Samples, header: Header) -> Samples:
+    """The bits that are in use of each sample, as an index into a table of all stored values."""
     unused_below = header.high + 1 - header.stored
-    return np.ascontiguousarray(table[samples >> unused_below & (1 << header.stored) - 1])
+    return np.asarray(samples >> unused_below & (1 << header.stored) - 1, samples.dtype)
 
 
 def _stored_values(header: Header) -> NDArray[np.int32]:
@@ -103,10 +113,10 @@ def _first(attributes: Dataset, keyword: str) -> float | None:
     return float(next(iter(numbers)))
 
 
-def _palette(header: Header) -> Grey:
-    """The luma of each palette entry, uint8 [2 ** stored]."""
+def palette(header: Header) -> Grey:
+    """The colours of all stored values: uint8 [2 ** stored, 3] in red, green, blue."""
     colours = apply_color_lut(_stored_values(header)[None], header.attributes)[0]
     # Some scanners write 8-bit values into 16-bit entries, where pydicom and the standard expect them shifted up.
     if colours.dtype != np.uint8:
         colours = colours >> 8 if colours.max() > 255 else colours
-    return np.asarray(cv2.cvtColor(colours[None].astype(np.uint8), cv2.COLOR_RGB2GRAY)[0], np.uint8)
+    return np.ascontiguousarray(colours, np.uint8)

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from service.imaging.colour import Colours
 from service.imaging.dicom.codestreams import decode_samples, frame_bytes
+from service.imaging.dicom.colours import to_colours
 from service.imaging.dicom.fragments import Fragment, encapsulated_frames, join, native_frame
 from service.imaging.dicom.grey import Grey, to_grey
 from service.imaging.dicom.header import NATIVE, Header, read_header
@@ -33,8 +35,12 @@ class DicomImage:
         """How many frames there are."""
         return self.header.frames
 
-    def frame(self, index: int) -> Grey:
-        """Decode frame `index`, from 0 and below `count`, as uint8 [H, W]; the other frames are not read.
+    def frame(self, index: int) -> tuple[Grey, Colours | None]:
+        """Decode frame `index`, from 0 and below `count`; the other frames are not read.
+
+        Returns
+        -------
+        Grey levels uint8 [H, W], and a small copy in colour as `reduce_colours` makes it.
 
         Raises
         ------
@@ -47,7 +53,8 @@ class DicomImage:
             if not self._parts:
                 self._parts.extend(encapsulated_frames(self.structure, self.count))
             data = join(self.structure, self._parts[index])
-        return to_grey(decode_samples(data, self.header), self.header)
+        samples = decode_samples(data, self.header)
+        return to_grey(samples, self.header), to_colours(samples, data, self.header)
 
 
 def open_dicom(data: Data, *, max_bytes: int, max_side: int, max_pixels: int) -> DicomImage:
