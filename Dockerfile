@@ -7,38 +7,45 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-RUN python3 -m venv --without-pip /opt/fetal-planes
+# strip and readelf, whatever their version; this stage is thrown away.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends binutils \
+    && rm -rf /var/lib/apt/lists/* \
+    && python3 -m venv --without-pip /opt/fetal-planes
 
-COPY requirements/service.txt requirements/package.txt requirements/
-# What is deleted is never imported by a server: test suites, converters, and a second copy of ONNX Runtime for C.
-RUN pip install --require-hashes --only-binary :all: -r requirements/package.txt \
+# Which extras: `dicom`, or `none`. Each choice has a lock of its own.
+ARG EXTRAS=dicom
+COPY requirements/service.txt requirements/service-none.txt requirements/package.txt requirements/
+COPY deploy/image deploy/image
+RUN lock=service-${EXTRAS}.txt \
+    && if [ "$EXTRAS" = dicom ]; then lock=service.txt; fi \
+    && pip install --require-hashes --only-binary :all: -r requirements/package.txt \
     && pip --python /opt/fetal-planes/bin/python3 install --no-compile --require-hashes --only-binary :all: \
-        -r requirements/service.txt \
-    && find /opt/fetal-planes/lib -type d \( -name tests -o -name test_files -o -path '*/numpy/f2py' \
-        -o -path '*/numpy/distutils' -o -path '*/onnxruntime/transformers' -o -path '*/onnxruntime/quantization' \
-        -o -path '*/onnxruntime/tools' \) -prune -exec rm -rf {} + \
-    && find /opt/fetal-planes/lib -path '*/onnxruntime/capi/*' -name 'libonnxruntime.so.*' -delete
+        -r "requirements/$lock" \
+    && python3 deploy/image/slim.py /opt/fetal-planes
 
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY model_build model_build
 COPY service service
-# Importing the service once compiles what a server imports, and only that; at run time nothing can be written.
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && pip --python /opt/fetal-planes/bin/python3 install --no-compile --no-deps --no-index /wheels/*.whl \
-    && /opt/fetal-planes/bin/python3 -Ic "import importlib, pkgutil, service; \
-        [importlib.import_module(m.name) for m in pkgutil.walk_packages(service.__path__, 'service.')]"
+    && rm /opt/fetal-planes/bin/fetal-planes-build \
+    && /opt/fetal-planes/bin/python3 -I deploy/image/load.py
 
 
 FROM ${PYTHON_IMAGE}
 ARG PYTHON_IMAGE
 ARG VERSION=0.1.0
 ARG REVISION=unknown
+ARG EXTRAS=dicom
 LABEL org.opencontainers.image.title="fetal-planes" \
       org.opencontainers.image.description="Sorts obstetric ultrasound stills into standard planes. Research use only." \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
+      fetal-planes.extras="${EXTRAS}"
 # XNAT's container service reads its command here.
 LABEL org.nrg.commands='[{"name":"fetal-planes","label":"Fetal planes","description":"Names the standard planes of obstetric ultrasound. Research use only.","version":"0.1.0","schema-version":"1.0","type":"docker","image":"fetal-planes:latest","command-line":"fetal-planes process /input /output --reports --overlays","override-entrypoint":true,"mounts":[{"name":"in","writable":false,"path":"/input"},{"name":"out","writable":true,"path":"/output"}],"inputs":[],"outputs":[{"name":"results","description":"Rows, table, reports and overlays","required":true,"mount":"out"}],"xnat":[{"name":"fetal-planes-scan","label":"Fetal planes","description":"Name the planes of a scan","contexts":["xnat:imageScanData"],"external-inputs":[{"name":"scan","type":"Scan","required":true,"matcher":"\"DICOM\" in @.resources[*].label"}],"derived-inputs":[{"name":"frames","type":"Resource","matcher":"@.label == \"DICOM\"","required":true,"derived-from-wrapper-input":"scan","provides-files-for-command-mount":"in"}],"output-handlers":[{"name":"results","accepts-command-output":"results","as-a-child-of":"scan","type":"Resource","label":"FETAL_PLANES"}]}]}]'
 

@@ -1,0 +1,115 @@
+"""Take out of an environment what a server never loads: `python3 slim.py /opt/fetal-planes`, in the build stage.
+
+Needs binutils, and nothing else. What it breaks, importing the whole service shows, which is the build's next step.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+FOLDERS = re.compile(
+    r"/(tests|test_files|testdata)$|/numpy/(f2py|distutils|_core/include|_core/lib)$"
+    r"|/onnxruntime/(transformers|quantization|tools|datasets|backend)$"
+)
+"""Test suites; what compiles C for NumPy; converters of models."""
+
+FILES = re.compile(
+    r"\.(pyi|pxd|pyx|a|h|hpp)$"
+    r"|/numpy/_core/(_\w+_tests|_simd)\."
+    r"|/onnxruntime/capi/libonnxruntime\.so"  # a second copy, for programs in C
+    r"|/PIL/(_avif|_imagingft|_imagingcms|_imagingtk)\."  # AVIF, fonts, colour profiles, windows
+    r"|^/bin/(?!python|fetal-planes$)"
+)
+"""Types and headers; test helpers; codecs of what the service refuses anyway; commands other than its own."""
+
+WRITTEN = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.88.33")
+"""SOP classes of the objects that the service writes: Secondary Capture, Comprehensive SR."""
+
+
+def main(root: Path) -> None:
+    """Slim the environment at `root` in place."""
+    for path in sorted(root.rglob("*")):
+        name = path.as_posix().removeprefix(root.as_posix())
+        if FOLDERS.search(name) and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif FILES.search(name) and (path.is_symlink() or path.is_file()):
+            path.unlink()
+    for path in orphans(root):
+        path.unlink()
+    for path in list(libraries(root)):
+        strip(path)
+    for folder in root.rglob("highdicom/_standard"):
+        narrow(folder)
+
+
+def libraries(root: Path) -> Iterator[Path]:
+    """Every shared library."""
+    for path in root.rglob("*.so*"):
+        if path.is_file() and not path.is_symlink() and path.open("rb").read(4) == b"\x7fELF":
+            yield path
+
+
+def orphans(root: Path) -> list[Path]:
+    """Libraries that a wheel brought along (in a folder `*.libs`) for an extension that is no longer there."""
+    all_of_them = list(libraries(root))
+    brought = {path.name: path for path in all_of_them if path.parent.name.endswith(".libs")}
+    wanted: set[str] = set()
+    to_see = [path for path in all_of_them if path not in brought.values()]
+    while to_see:
+        fresh = needed(to_see.pop()) - wanted
+        wanted |= fresh
+        to_see += [brought[name] for name in fresh if name in brought]
+    return [path for name, path in brought.items() if name not in wanted]
+
+
+def strip(library: Path) -> None:
+    """Drop the symbols that loading it does not need; leave it as it is where they cannot be dropped.
+
+    Wheels' libraries were edited when they were bundled, and strip misplaces the segments of some of these.
+    """
+    stripped = library.with_name("stripped")
+    run("strip", "--strip-unneeded", "-o", str(stripped), str(library))
+    if is_loadable(stripped):
+        stripped.replace(library)
+    else:
+        stripped.unlink()
+
+
+def is_loadable(library: Path) -> bool:
+    """Whether every segment lies in the file at the place within a page where it is to be in memory."""
+    told = run("readelf", "--wide", "--segments", str(library))
+    segments = re.findall(r"^ +LOAD +(\w+) (\w+) .* (\w+)$", told, re.MULTILINE)
+    return bool(segments) and all((int(at, 16) - int(to, 16)) % int(page, 16) == 0 for at, to, page in segments)
+
+
+def needed(library: Path) -> set[str]:
+    """The names of the libraries that one links to."""
+    return set(re.findall(r"\(NEEDED\).*\[(.+)\]", run("readelf", "--wide", "--dynamic", str(library))))
+
+
+def run(*command: str) -> str:
+    """The output of one of binutils' programs."""
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603
+
+
+def narrow(standard: Path) -> None:
+    """Leave, of highdicom's table of modules and their attributes, those of the objects that the service writes.
+
+    And of any object's patient and study, which are copied from the source. The whole is 22 MB of JSON, read into
+    memory with the first report.
+    """
+    iods = json.loads((standard / "sop_class_iod_map.json").read_text())
+    modules = json.loads((standard / "iod_module_map.json").read_text())
+    kept = {module["key"] for uid in WRITTEN for module in modules[iods[uid]]}
+    kept |= {module["key"] for iod in modules.values() for module in iod if module["ie"] in ("Patient", "Study")}
+    table = standard / "module_attribute_map.json"
+    attributes = json.loads(table.read_text())
+    table.write_text(json.dumps({key: value for key, value in attributes.items() if key in kept}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
