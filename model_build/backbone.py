@@ -10,6 +10,7 @@ import importlib
 import inspect
 import math
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -140,6 +141,8 @@ class Backbone(nn.Module):
         self._conv_stem = SameConv(stem_inputs, _STEM_CHANNELS, 3, 2)
         self._bn0 = _norm(_STEM_CHANNELS)
         self._blocks = nn.ModuleList(_blocks(spec))
+        ends = list(accumulate(_repeats(spec, stage) for stage in range(len(_STAGES))))
+        self._ends = [end - 1 for end in ends[3:6]]  # the last blocks of stages four to six
         self._conv_head = nn.Conv2d(_rounded(320, spec.width), self.channels, 1, bias=False)
         self._bn1 = _norm(self.channels)
 
@@ -150,26 +153,38 @@ class Backbone(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Grey levels [N, 1, S, S] to features [N, 1280, S/32, S/32]."""
+        return self.maps(frames)[3]
+
+    def maps(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Grey levels [N, 1, S, S] to what stages four, five and six of the seven give, and the features.
+
+        Of width 1 they are [N, 80, S/16, S/16], [N, 112, S/16, S/16], [N, 192, S/32, S/32] and [N, 1280, S/32, S/32].
+        """
         x = (frames - self.mean) / self.std
         x = self.activation(self._bn0(self._conv_stem(x)))
-        for block in self._blocks:
+        kept = []
+        for number, block in enumerate(self._blocks):
             x = block(x)
-        features: Tensor = self.activation(self._bn1(self._conv_head(x)))
-        return features
+            if number in self._ends:
+                kept.append(x)
+        return kept[0], kept[1], kept[2], self.activation(self._bn1(self._conv_head(x)))
 
 
 def _blocks(spec: BackboneSpec) -> list[Block]:
     blocks = []
     inputs = _STEM_CHANNELS
-    for index, (kernel, stride, expansion, channels, repeats) in enumerate(_STAGES):
-        # Lite scales neither the stem nor the depth of its first and last stage.
-        fixed = spec.lite and index in (0, len(_STAGES) - 1)
-        count = repeats if fixed else math.ceil(repeats * spec.depth)
+    for index, (kernel, stride, expansion, channels, _) in enumerate(_STAGES):
         outputs = _rounded(channels, spec.width)
-        for repeat in range(count):
+        for repeat in range(_repeats(spec, index)):
             blocks.append(Block(inputs, outputs, kernel, stride if repeat == 0 else 1, expansion, spec.lite))
             inputs = outputs
     return blocks
+
+
+def _repeats(spec: BackboneSpec, stage: int) -> int:
+    """How many blocks a stage has. Lite scales neither the stem nor the depth of its first and last stage."""
+    fixed = spec.lite and stage in (0, len(_STAGES) - 1)
+    return _STAGES[stage][4] if fixed else math.ceil(_STAGES[stage][4] * spec.depth)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

@@ -1,6 +1,5 @@
 """A finished training run becomes a model package: calibrate, export, prove parity, evaluate, write the card."""
 
-import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,27 +13,31 @@ from torch import Tensor
 from model_build.calibrate import choose_abstention, fit_temperature
 from model_build.card import write_card
 from model_build.classifier import PlaneClassifier
-from model_build.data import PLANES, Record, carve_validation, load_frames, planes_of, read_records
+from model_build.data import DataError, DataSet, Record, planes_of
 from model_build.evaluate import Figure, headline, run_engine
 from model_build.export import Served, check_parity, export_graphs
+from model_build.frame_cache import open_frames
+from model_build.layouts import read_data
 from model_build.novelty import Novelty
+from model_build.package_folder import seal
 from model_build.recipe import Recipe
 from model_build.report import write_report
-from model_build.run_folder import read_model, read_recipe
-from model_build.views import served_views
+from model_build.run_folder import read_model, read_planes, read_recipe
+from model_build.splits import Division, divide, limits
+from model_build.subplanes.export import add_sub_planes
+from model_build.views import served_views, varied_views
 from service import __version__
 from service.inference.engine import Engine
-from service.inference.manifest import FORMAT, Abstention, Manifest, TrainingData
+from service.inference.manifest import FORMAT, Abstention, Manifest, Plane, TrainingData
 from service.inference.package import load_package
 
 _PARITY_VIEWS = 12
-
-DATA_SET = "FETAL_PLANES_DB, the subset of 1,707 frames"
-_LICENCE = "CC BY 4.0"
-_CITATION = "Burgos-Artizzu et al., Sci Rep 10:10200 (2020), doi 10.1038/s41598-020-67076-5; Zenodo 3904280"
+_TIMES = 4  # varied views of each frame that novelty is fitted to, and its threshold chosen by
 
 
-def build_package(run: Path, data: Path, package: Path, *, name: str, version: str) -> list[Figure]:
+def build_package(
+    run: Path, data: Path, package: Path, *, name: str, version: str, cache: Path | None = None
+) -> list[Figure]:
     """Build the package of a training run, and its report.
 
     Parameters
@@ -45,48 +48,59 @@ def build_package(run: Path, data: Path, package: Path, *, name: str, version: s
         The data set that it was trained on.
     package
         The folder to write; what it held is replaced only once the new package has passed every check.
+    cache
+        A folder of decoded frames, see `open_frames`.
 
     Returns
     -------
-    The headline figures of the package on the official test split.
+    The headline figures of the package on the test split.
 
     Raises
     ------
     ExportError
         ONNX and PyTorch disagree.
+    DataError
+        The data have other planes than the run, or no test frames.
     """
     recipe, model = read_recipe(run), read_model(run)
-    records = read_records(data)
-    official_train = [record for record in records if record.split == "train"]
-    train_records, held_records = carve_validation(official_train, recipe.validation_folds)
-    train_views = served_views(load_frames(train_records), recipe.preprocessing)
-    held_views = served_views(load_frames(held_records), recipe.preprocessing)
+    data_set = read_data(data)
+    if data_set.planes != read_planes(run):
+        raise DataError(f"{data} has other planes than {run} was trained on")
+    division = divide(data_set, recipe)
+    if not division.test:
+        raise DataError(f"{data} has no test frames, which the card has to be written from")
+    frames = open_frames(data_set.records, cache)
+    held_frames = frames(division.held)
+    held_views = served_views(held_frames, recipe.preprocessing)
+    held_planes = planes_of(division.held)
 
-    _, embeddings = infer(model, train_views)
-    novelty = Novelty.fit(embeddings, planes_of(train_records))
-    logits, held_embeddings = infer(model, held_views)
-    temperature = fit_temperature(logits.numpy(), planes_of(held_records))
-    with torch.no_grad():
-        held_novelty = novelty(held_embeddings).numpy()
-    thresholds = choose_abstention(softmax(logits.numpy() / temperature, axis=1), held_novelty)
+    novelty = _fit_novelty(model, frames(division.train), division.train, recipe)
+    logits, _ = infer(model, held_views)
+    temperature = fit_temperature(logits.numpy(), held_planes)
+    varied_logits, varied = infer(model, varied_views(held_frames, division.held, recipe, _TIMES))
+    oddness = novelty.combine(varied, varied_logits).numpy()
+    thresholds = choose_abstention(softmax(logits.numpy() / temperature, axis=1), oddness)
 
     draft = package.with_name(package.name + ".new")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     served = Served(model, novelty, temperature)
-    opset = export_graphs(served, recipe.preprocessing.size, len(PLANES), draft)
-    parity = check_parity(served, draft, _spread(held_views.numpy(), planes_of(held_records)), len(PLANES))
-    manifest = _manifest(recipe, temperature, thresholds, opset, train_records, name, version)
-    _seal(draft, manifest)
+    opset = export_graphs(served, recipe.preprocessing.size, len(data_set.planes), draft)
+    parity = check_parity(served, draft, _spread(held_views.numpy(), held_planes), len(data_set.planes))
+    manifest = _manifest(
+        recipe, data_set.planes, temperature, thresholds, opset, _training_data(data_set, division), name, version
+    )
+    seal(draft, manifest)
 
     engine = Engine(load_package(draft))
-    test_records = [record for record in records if record.split == "test"]
-    outcome = run_engine(engine, load_frames(test_records), test_records)
+    outcome = run_engine(engine, frames(division.test), division.test)
     figures = headline(outcome)
     write_report(run, outcome, engine.manifest, figures, parity)
-    write_card(draft / "MODEL_CARD.md", engine.manifest, recipe, outcome, figures, parity)
-    metrics = {f"{figure.name}; official test subset, {figure.frames} frames": figure.value for figure in figures}
-    _seal(draft, manifest.model_copy(update={"metrics": metrics}))
+    said = limits(data_set, recipe, division)
+    write_card(draft / "MODEL_CARD.md", engine.manifest, recipe, outcome, figures, parity, said)
+    metrics = {f"{figure.name}; {_side(recipe)}, {figure.frames} frames": figure.value for figure in figures}
+    sub_planes = add_sub_planes(run, draft, held_views.numpy()[:_PARITY_VIEWS])
+    seal(draft, manifest.model_copy(update={"metrics": metrics, "sub_planes": sub_planes}))
     load_package(draft)
     shutil.rmtree(package, ignore_errors=True)
     draft.rename(package)
@@ -95,10 +109,21 @@ def build_package(run: Path, data: Path, package: Path, *, name: str, version: s
 
 @torch.inference_mode()
 def infer(model: PlaneClassifier, views: Tensor, batch: int = 32) -> tuple[Tensor, Tensor]:
-    """Logits [N, K] and embeddings [N, C] of views uint8 [N, 1, S, S]."""
+    """Logits [N, K], and what novelty looks at [N, 2 C], of views uint8 [N, 1, S, S]."""
     model.eval()
-    embeddings = torch.cat([model.head.embed(model.backbone(part.float())) for part in torch.split(views, batch)])
-    return model.head.perceptron(embeddings), embeddings
+    logits, descriptors = [], []
+    for part in torch.split(views, batch):
+        _, stage5, _, features = model.backbone.maps(part.float())
+        logits.append(model.head(features))
+        descriptors.append(Novelty.describe(stage5))
+    return torch.cat(logits), torch.cat(descriptors)
+
+
+def _fit_novelty(
+    model: PlaneClassifier, frames: Sequence[NDArray[np.uint8]], records: Sequence[Record], recipe: Recipe
+) -> Novelty:
+    logits, descriptors = infer(model, varied_views(frames, records, recipe, _TIMES))
+    return Novelty.fit(descriptors, logits, np.tile(planes_of(records), _TIMES))
 
 
 def _spread(views: NDArray[np.uint8], planes: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -107,27 +132,39 @@ def _spread(views: NDArray[np.uint8], planes: NDArray[np.int64]) -> NDArray[np.u
     return views[np.sort(order[:_PARITY_VIEWS])]
 
 
+def _side(recipe: Recipe) -> str:
+    return {
+        "official": "official test subset",
+        "patients": "a fifth of the patients",
+        "frames": "a fifth of the frames",
+    }[recipe.split]
+
+
+def _training_data(data: DataSet, division: Division) -> TrainingData:
+    return TrainingData(
+        name=data.source.name,
+        licence=data.source.licence,
+        citation=data.source.citation,
+        train_frames=len(division.train),
+        train_patients=len({record.patient for record in division.train}),
+    )
+
+
 def _manifest(
     recipe: Recipe,
+    planes: tuple[Plane, ...],
     temperature: float,
     thresholds: Abstention,
     opset: int,
-    train_records: Sequence[Record],
+    training_data: TrainingData,
     name: str,
     version: str,
 ) -> Manifest:
-    training_data = TrainingData(
-        name=DATA_SET,
-        licence=_LICENCE,
-        citation=_CITATION,
-        train_frames=len(train_records),
-        train_patients=len({record.patient for record in train_records}),
-    )
     return Manifest(
         format=FORMAT,
         name=name,
         version=version,
-        planes=PLANES,
+        planes=planes,
         preprocessing=recipe.preprocessing,
         temperature=temperature,
         abstention=thresholds,
@@ -137,14 +174,3 @@ def _manifest(
         metrics={},
         code_version=__version__,
     )
-
-
-def _seal(folder: Path, manifest: Manifest) -> None:
-    """Write `model.json` with the hash of every other file of the folder."""
-    files = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.iterdir())
-        if path.name != "model.json"
-    }
-    sealed = manifest.model_copy(update={"files": files})
-    (folder / "model.json").write_text(sealed.model_dump_json(indent=2) + "\n", "utf-8")

@@ -7,7 +7,8 @@ from scipy.special import log_softmax
 
 from service.inference.manifest import Abstention
 
-_DOUBTFUL = 0.02  # share of validation frames that each threshold may turn away
+_DOUBTFUL = 0.02  # share of validation frames that may be too unsure
+_ODD = 0.03  # share of varied views of validation frames that may be too odd; of the frames as they are it is less
 
 
 def fit_temperature(logits: NDArray[np.floating], planes: NDArray[np.int64]) -> float:
@@ -32,8 +33,16 @@ def fit_temperature(logits: NDArray[np.floating], planes: NDArray[np.int64]) -> 
 
 
 def choose_abstention(probabilities: NDArray[np.floating], novelty: NDArray[np.floating]) -> Abstention:
-    """Thresholds that turn away about one validation frame in fifty each: the oddest, and the least sure."""
+    """Choose when to abstain.
+
+    Parameters
+    ----------
+    probabilities
+        float [N, K], calibrated, of validation frames.
+    novelty
+        float [M], of varied views of validation frames: the machines to come differ as the views do.
+    """
     return Abstention(
         min_probability=float(np.quantile(probabilities.max(1), _DOUBTFUL)),
-        max_novelty=float(np.quantile(novelty, 1 - _DOUBTFUL)),
+        max_novelty=float(np.quantile(novelty, 1 - _ODD)),
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model_build.evaluate import Figure, Outcome, Row, per_machine, per_plane
+from model_build.layouts import NO_PATIENTS
 from model_build.recipe import Recipe
 from service.inference.manifest import Manifest
 
@@ -13,7 +14,7 @@ _TEMPLATE = """\
 Sorts a fetal ultrasound still into one of {count} planes: {planes}.
 **For research use. Not a medical device.** A plane's label is neither a check of image quality nor a diagnosis, and a
 heat map shows where a score came from, not anatomy.
-
+{warnings}
 ## The model
 {backbone} with ImageNet weights, `{attention}` attention on the last map, a {depth}-layer perceptron; input
 {size} x {size} grey pixels, crop `{crop}`. After Sivasubramanian et al., Phys Eng Sci Med 2025
@@ -21,23 +22,23 @@ heat map shows where a score came from, not anatomy.
 
 ## Data
 {data}. {licence}. {citation}.
-Trained on {train_frames} frames of {train_patients} women; temperature and thresholds were chosen on further women of
-the official train split. The figures below are of the official test split of this subset, whose women are in neither.
+Trained on {train_frames} frames of {train_patients} {who}; temperature and thresholds were chosen on further {who} of
+the same data. {split}
 
-## Results on the test split ({test_frames} frames of {test_patients} women)
+## Results on the test split ({test_frames} frames of {test_patients} {who})
 Intervals are 95 %, from drawing whole patients with replacement 1,000 times.
 
 | figure | value | interval | frames |
 | --- | --- | --- | --- |
 {headline}
 
-Per plane; the interval of recall is exact (Clopper-Pearson). **Cervix and Other have too few frames to claim a rate.**
+Per plane; the interval of recall is exact (Clopper-Pearson).{scarce}
 
-| plane | frames (women) | right | recall | interval | precision |
+| plane | frames ({who}) | right | recall | interval | precision |
 | --- | --- | --- | --- | --- | --- |
 {per_plane}
 
-Per machine, the four main planes:
+Per machine{main}:
 
 | machine | frames | right | top-1 | interval |
 | --- | --- | --- | --- | --- |
@@ -45,19 +46,30 @@ Per machine, the four main planes:
 
 ## Calibration and abstention
 Temperature {temperature:.3f}, inside the graph. The model abstains (`uncertain`) below a top-1 probability of
-{min_probability:.3f} and (`unfamiliar`) above a novelty of {max_novelty:.2f}; each threshold turns away one validation
-frame in fifty.
+{min_probability:.3f} and (`unfamiliar`) above a novelty of {max_novelty:.2f}: these turn away one validation frame in
+fifty, and three of a hundred varied views of validation frames.
 
 ## Export
 Largest difference between ONNX Runtime and PyTorch on validation frames: {probability_difference:.1e} in a
 probability; {heat_map_relative_difference:.1e} of the maximum in a heat map, against Captum's LayerGradCam.
 
 ## Known limits
-- One country, two hospitals, four kinds of machine; Voluson S10 hardly occurs in training.
-- `Other` stands for all else a sonographer may save, and was learned from few frames: expect it to be missed.
-- Grey frames only: colour is dropped before the model sees it.
+{limits}- Grey frames only: colour is dropped before the model sees it.
 - A frame of another organ or no ultrasound at all gets a plane too; abstention catches some of these, not all.
 """
+
+
+_SPLITS = {
+    "official": "The figures below are of the test split that comes with the data, whose {who} are in neither.",
+    "patients": "The figures below are of a fifth of the {who}, who are in neither.",
+    "frames": "The figures below are of a fifth of the frames, whatever woman they are of.",
+}
+_PUBLISHED_LIMITS = """\
+- One country, two hospitals, four kinds of machine; Voluson S10 hardly occurs in training.
+- `Other` stands for all else a sonographer may save, and was learned from few frames: expect it to be missed.
+"""
+_OWN_LIMITS = "- On frames of other machines, settings and populations than those of the data nothing was measured.\n"
+_SCARCE = 50  # test frames of a plane; with fewer, the exact interval is some ten points wide at the least
 
 
 def write_card(
@@ -67,9 +79,14 @@ def write_card(
     outcome: Outcome,
     figures: Sequence[Figure],
     parity: dict[str, float],
+    warnings: Sequence[str] = (),
 ) -> None:
-    """Write `MODEL_CARD.md` from what was measured."""
+    """Write `MODEL_CARD.md` from what was measured; `warnings` stand at its head."""
     network, data = recipe.network, manifest.training_data
+    published = data.name.startswith("FETAL_PLANES_DB")
+    who = "frames of unknown patients" if NO_PATIENTS in warnings else "women"
+    rows = per_plane(outcome)
+    scarce = [str(row["plane"]) for row in rows if int(row["frames"]) < _SCARCE]
     text = _TEMPLATE.format(
         name=manifest.name,
         version=manifest.version,
@@ -87,8 +104,14 @@ def write_card(
         train_patients=data.train_patients,
         test_frames=len(outcome.records),
         test_patients=len({record.patient for record in outcome.records}),
+        warnings="".join(f"\n**{warning}**\n" for warning in warnings),
+        who=who,
+        split=_SPLITS[recipe.split].format(who=who),
+        scarce=f" **Too few frames to claim a rate: {', '.join(scarce)}.**" if scarce else "",
+        main=", the four main planes" if outcome.main else "",
+        limits=_PUBLISHED_LIMITS if published else _OWN_LIMITS,
         headline="\n".join(_headline_row(figure) for figure in figures),
-        per_plane="\n".join(_plane_row(row) for row in per_plane(outcome)),
+        per_plane="\n".join(_plane_row(row) for row in rows),
         per_machine="\n".join(_machine_row(row) for row in per_machine(outcome)),
         temperature=manifest.temperature,
         min_probability=manifest.abstention.min_probability,

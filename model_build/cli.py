@@ -11,19 +11,24 @@ import torch
 from model_build.attention import ATTENTIONS
 from model_build.backbone import WeightsError
 from model_build.build import build_package
-from model_build.data import DataError, carve_validation, load_frames, read_records
-from model_build.evaluate import headline, run_engine, write_table
+from model_build.cli_data import add_data_commands, add_device
+from model_build.cli_forms import add_form_commands
+from model_build.data import DataError, load_frames
+from model_build.download import DownloadError
+from model_build.evaluate import headline, match_planes, run_engine, write_table
 from model_build.evidence import write_evidence
 from model_build.experiments import ablate, across_machines, cross_validate
 from model_build.export import ExportError
-from model_build.figures import draw_curves
+from model_build.layouts import read_data
+from model_build.parallel import join_team
 from model_build.recipe import load_recipe
 from model_build.report import write_report
-from model_build.run_folder import write_model
+from model_build.runs import train_run, warn
 from model_build.soup import cook
-from model_build.train import train
 from service.inference.engine import Engine
 from service.inference.package import PackageError, load_package
+
+_DATA = "a data set in a layout that docs/training.md describes: its folder, or its CSV file"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     try:
         options.command(options)
-    except (DataError, WeightsError, ExportError, PackageError, FileNotFoundError, ValueError) as error:
+    except (DataError, DownloadError, WeightsError, ExportError, PackageError, FileNotFoundError, ValueError) as error:
         print(f"fetal-planes-build: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
@@ -44,20 +49,22 @@ def _train(options: argparse.Namespace) -> None:
     recipe = load_recipe(options.recipe)
     if options.seed is not None:
         recipe = recipe.model_copy(update={"seed": options.seed})
-    records = [record for record in read_records(options.data) if record.split == "train"]
-    train_records, held_records = carve_validation(records, recipe.validation_folds)
-    model = train(
-        recipe,
-        (load_frames(train_records), train_records),
-        (load_frames(held_records), held_records),
-        options.run,
-        resume=options.resume,
-        weights=options.weights,
-        workers=options.workers,
-        device=options.device,
-    )
-    write_model(options.run, model)
-    draw_curves(options.run / "log.csv", options.run / "curves.png")
+    if options.accumulate is not None:
+        training = recipe.training.model_copy(update={"accumulate": options.accumulate})
+        recipe = recipe.model_copy(update={"training": training})
+    with join_team(options.device) as team:
+        train_run(
+            recipe,
+            options.data,
+            options.run,
+            team,
+            resume=options.resume,
+            weights=options.weights,
+            workers=options.workers,
+            cache=options.cache,
+            drop_repeats=options.drop_repeats,
+            tensorboard=options.tensorboard,
+        )
 
 
 def _soup(options: argparse.Namespace) -> None:
@@ -65,7 +72,9 @@ def _soup(options: argparse.Namespace) -> None:
 
 
 def _package(options: argparse.Namespace) -> None:
-    figures = build_package(options.run, options.data, options.package, name=options.name, version=options.version)
+    figures = build_package(
+        options.run, options.data, options.package, name=options.name, version=options.version, cache=options.cache
+    )
     for figure in figures:
         print(f"{figure.name}: {figure.value:.4f} ({figure.frames} frames)")  # noqa: T201
 
@@ -100,7 +109,13 @@ def _evidence(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     engine = Engine(load_package(options.package))
-    records = [record for record in read_records(options.data) if record.split == options.split]
+    data = read_data(options.data)
+    warn(data.warnings)
+    records = [
+        record for record in match_planes(data, engine.manifest.planes) if options.split in (record.split, "all")
+    ]
+    if not records:
+        raise DataError(f"{options.data} has no frame in its {options.split} split")
     outcome = run_engine(engine, load_frames(records), records)
     figures = headline(outcome)
     write_report(options.out, outcome, engine.manifest, figures, {})
@@ -112,16 +127,22 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fetal-planes-build", description=__doc__)
     parser.add_argument("--threads", type=int, help="threads that PyTorch computes with (default: all cores)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_data_commands(commands)
+    add_form_commands(commands)
 
     command = commands.add_parser("train", help="train a network; interrupted, it goes on with --resume")
     command.add_argument("run", type=Path, help="folder for the checkpoint, the log and the model")
-    command.add_argument("--data", type=Path, required=True, help="folder in the layout of FETAL_PLANES_DB")
+    command.add_argument("--data", type=Path, required=True, help=_DATA)
     command.add_argument("--recipe", default="default", help="a shipped recipe's name, or a path ending in .toml")
     command.add_argument("--seed", type=int, help="instead of the recipe's")
     command.add_argument("--resume", action="store_true", help="go on from the folder's last checkpoint")
     command.add_argument("--weights", type=Path, help="backbone weights, where they are not in an installed wheel")
     command.add_argument("--workers", type=int, default=0, help="processes that vary the frames (default: none)")
-    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    command.add_argument("--cache", type=Path, help="folder to keep decoded frames in, shared by all processes")
+    command.add_argument("--accumulate", type=int, help="parts to compute a batch in, instead of the recipe's")
+    command.add_argument("--drop-repeats", action="store_true", help="train without frames that are held out as well")
+    command.add_argument("--tensorboard", action="store_true", help="write RUN/tensorboard (pip install tensorboard)")
+    add_device(command)
     command.set_defaults(command=_train)
 
     command = commands.add_parser("soup", help="average the weights of runs that differ in their seed alone")
@@ -136,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--data", type=Path, required=True)
     command.add_argument("--name", default="fetal-planes")
     command.add_argument("--version", required=True, help="of the model")
+    command.add_argument("--cache", type=Path, help="the folder of decoded frames that train wrote")
     command.set_defaults(command=_package)
 
     command = commands.add_parser("evidence", help="what a model refuses, and whether its heat maps mean something")
@@ -149,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     experiment.add_argument("out", type=Path, help="folder for the trainings and the table; interrupted, it goes on")
     experiment.add_argument("--data", type=Path, required=True)
     experiment.add_argument("--recipe", default="default")
-    experiment.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_device(experiment)
 
     command = commands.add_parser("transfer", parents=[experiment], help="train without a machine, score on it")
     command.add_argument("--machine", nargs="+", default=["Voluson E6", "Aloka", "Other"])
@@ -169,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("evaluate", help="score a model package on labelled frames")
     command.add_argument("package", type=Path)
     command.add_argument("--data", type=Path, required=True)
-    command.add_argument("--split", choices=("train", "test"), default="test")
+    command.add_argument("--split", choices=("train", "test", "all"), default="test")
     command.add_argument("--out", type=Path, required=True, help="folder for report/")
     command.set_defaults(command=_evaluate)
     return parser

@@ -1,4 +1,5 @@
-"""FETAL_PLANES_DB as it is published (Burgos-Artizzu et al. 2020, Zenodo 3904280), and patient-wise splits of it."""
+"""Labelled frames: FETAL_PLANES_DB as it is published (Burgos-Artizzu et al. 2020, Zenodo 3904280), and what every
+data set has. Other layouts are read by `model_build.layouts`."""
 
 import csv
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ PLANES = (
 )
 MAIN_PLANES = (0, 1, 2, 3)  # the classes with enough test frames to claim a rate
 
-_TABLE = "FETAL_PLANES_DB_data.csv"
+TABLE = "FETAL_PLANES_DB_data.csv"
 _COLUMNS = ("Image_name", "Patient_num", "Plane", "US_Machine", "Train")
 _PLANE_NUMBERS = {plane.label: number for number, plane in enumerate(PLANES)}
 
@@ -45,6 +46,37 @@ class Record:
     split: Literal["train", "test"]
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where a data set is from, as the model card names it."""
+
+    name: str
+    licence: str = "not stated"
+    citation: str = "not stated"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Labelled frames and the planes that they show.
+
+    Attributes
+    ----------
+    planes
+        In the order of the model's outputs; `Record.plane` counts in it.
+    warnings
+        What limits the trust in figures from these data; said when they are read, and written into the model card.
+    """
+
+    planes: tuple[Plane, ...]
+    records: list[Record]
+    source: Source
+    warnings: tuple[str, ...] = ()
+
+    def side(self, split: Literal["train", "test"]) -> list[Record]:
+        """The records of one side of the split."""
+        return [record for record in self.records if record.split == split]
+
+
 def read_records(folder: Path) -> list[Record]:
     """Read the table of a data set in the layout of FETAL_PLANES_DB.
 
@@ -55,26 +87,35 @@ def read_records(folder: Path) -> list[Record]:
     DataError
         The table or an image file is missing, a column is missing, or a value is not known.
     """
-    table = folder / _TABLE
+    table = folder / TABLE
     if not table.is_file():
-        raise DataError(f"{table} is missing: the folder must hold {_TABLE} and Images/")
+        raise DataError(f"{table} is missing: the folder must hold {TABLE} and Images/")
+    rows = read_rows(table, _COLUMNS, ";")
+    records = [_record(folder, table, number, row) for number, row in enumerate(rows, start=2)]
+    require_files(records)
+    return records
+
+
+def read_rows(table: Path, columns: Sequence[str], delimiter: str) -> list[dict[str, str]]:
+    """The rows of a CSV file, names and values stripped of spaces; raises DataError where a column is missing."""
     with table.open(newline="", encoding="utf-8-sig") as lines:
         rows = [
             {(name or "").strip(): (value or "").strip() for name, value in row.items() if isinstance(value, str)}
-            for row in csv.DictReader(lines, delimiter=";")
+            for row in csv.DictReader(lines, delimiter=delimiter)
         ]
     if not rows:
         raise DataError(f"{table} has no rows")
-    missing_columns = [name for name in _COLUMNS if name not in rows[0]]
-    if missing_columns:
-        raise DataError(f"{table} lacks the columns {', '.join(missing_columns)}; fields are separated by ';'")
-    records = [_record(folder, table, number, row) for number, row in enumerate(rows, start=2)]
-    missing_files = [record.path.name for record in records if not record.path.is_file()]
-    if missing_files:
-        raise DataError(
-            f"{folder / 'Images'} lacks {len(missing_files)} of {len(records)} images, such as {missing_files[0]}"
-        )
-    return records
+    missing = [name for name in columns if name not in rows[0]]
+    if missing:
+        raise DataError(f"{table} lacks the columns {', '.join(missing)}; fields are separated by '{delimiter}'")
+    return rows
+
+
+def require_files(records: Sequence[Record]) -> None:
+    """Raise DataError where a record's file is not there."""
+    missing = [record.path for record in records if not record.path.is_file()]
+    if missing:
+        raise DataError(f"{missing[0].parent} lacks {len(missing)} of {len(records)} images, such as {missing[0].name}")
 
 
 def _record(folder: Path, table: Path, number: int, row: dict[str, str]) -> Record:
@@ -127,10 +168,12 @@ def load_frames(records: Sequence[Record]) -> list[NDArray[np.uint8]]:
     DataError
         A file cannot be decoded; the message names it.
     """
-    frames = []
-    for record in tqdm(records, desc="decoding", unit="frame", disable=None):
-        try:
-            frames.append(decode_frame(record.path.read_bytes()).pixels)
-        except Problem as error:
-            raise DataError(f"{record.path} cannot be read: {error}") from error
-    return frames
+    return [decode_record(record) for record in tqdm(records, desc="decoding", unit="frame", disable=None)]
+
+
+def decode_record(record: Record) -> NDArray[np.uint8]:
+    """Decode one frame with the service's own decoder; raises DataError, which names the file."""
+    try:
+        return decode_frame(record.path.read_bytes()).pixels
+    except Problem as error:
+        raise DataError(f"{record.path} cannot be read: {error}") from error

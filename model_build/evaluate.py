@@ -2,14 +2,14 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model_build.data import MAIN_PLANES, PLANES, Record, planes_of
+from model_build.data import PLANES, DataError, DataSet, Record, planes_of
 from model_build.metrics import (
     Interval,
     brier,
@@ -19,10 +19,14 @@ from model_build.metrics import (
     patient_bootstrap,
     top_k,
 )
+from model_build.splits import main_planes
 from service.imaging.preprocess import prepare
 from service.inference.engine import Engine
+from service.inference.manifest import Plane
 
 Row = dict[str, str | int | float]
+
+_WORDS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +37,13 @@ class Outcome:
     probabilities: NDArray[np.float32]
     novelty: NDArray[np.float32]
     abstained: NDArray[np.bool_]
+    labels: tuple[Plane, ...] = PLANES
+
+    @property
+    def main(self) -> "Outcome | None":
+        """The same for the four main planes of FETAL_PLANES_DB, where they are among others."""
+        numbers = main_planes([plane.id for plane in self.labels])
+        return self.only(np.isin(self.planes, numbers)) if numbers else None
 
     @property
     def planes(self) -> NDArray[np.int64]:
@@ -42,7 +53,7 @@ class Outcome:
     def only(self, rows: NDArray[np.bool_]) -> "Outcome":
         """The same for some of the frames."""
         records = [record for record, kept in zip(self.records, rows, strict=True) if kept]
-        return Outcome(records, self.probabilities[rows], self.novelty[rows], self.abstained[rows])
+        return Outcome(records, self.probabilities[rows], self.novelty[rows], self.abstained[rows], self.labels)
 
 
 @dataclass(frozen=True)
@@ -64,18 +75,28 @@ def run_engine(engine: Engine, frames: Sequence[NDArray[np.uint8]], records: Seq
         np.stack([score.probabilities for score in scores]),
         np.array([score.novelty for score in scores], np.float32),
         np.array([engine.abstains(score) is not None for score in scores]),
+        engine.manifest.planes,
     )
+
+
+def match_planes(data: DataSet, planes: Sequence[Plane]) -> list[Record]:
+    """The records of a data set with their planes numbered as a package does; raises DataError where it lacks one."""
+    known = {plane.id: number for number, plane in enumerate(planes)}
+    foreign = [plane.id for plane in data.planes if plane.id not in known]
+    if foreign:
+        raise DataError(f"the package does not know {', '.join(foreign)}; it knows {', '.join(known)}")
+    return [replace(record, plane=known[data.planes[record.plane].id]) for record in data.records]
 
 
 def headline(outcome: Outcome) -> list[Figure]:
     """The figures that the card leads with; intervals from drawing whole patients 1,000 times."""
-    main = outcome.only(np.isin(outcome.planes, MAIN_PLANES))
+    whole, main = f"{_WORDS.get(len(outcome.labels), len(outcome.labels))} planes", outcome.main
+    parts = [("four main planes", main), (whole, outcome)] if main and main.records else [(whole, outcome)]
+    second = [_rate(f"top-2, {whole}", outcome, 2)] if len(outcome.labels) > 2 else []
     return [
-        _rate("top-1, four main planes", main, 1),
-        _rate("top-1, six planes", outcome, 1),
-        _rate("top-2, six planes", outcome, 2),
-        _figure("macro-F1, four main planes", main, macro_f1),
-        _figure("macro-F1, six planes", outcome, macro_f1),
+        *(_rate(f"top-1, {name}", part, 1) for name, part in parts),
+        *second,
+        *(_figure(f"macro-F1, {name}", part, macro_f1) for name, part in parts),
         _figure("calibration error (15 bins)", outcome, calibration_error),
         _figure("Brier score", outcome, brier),
         Figure("answered (not abstained)", float(1 - outcome.abstained.mean()), None, len(outcome.records)),
@@ -99,7 +120,7 @@ def per_plane(outcome: Outcome) -> list[Row]:
     """One row a plane: recall with its exact interval, precision, top-2 recall, counts of frames and patients."""
     predicted, planes = outcome.probabilities.argmax(1), outcome.planes
     rows: list[Row] = []
-    for number, plane in enumerate(PLANES):
+    for number, plane in enumerate(outcome.labels):
         own = planes == number
         hits, claimed = int((predicted[own] == number).sum()), int((predicted == number).sum())
         interval = exact_interval(hits, int(own.sum()))
@@ -120,8 +141,8 @@ def per_plane(outcome: Outcome) -> list[Row]:
 
 
 def per_machine(outcome: Outcome) -> list[Row]:
-    """One row a machine, the four main planes: top-1 with its exact interval, and counts."""
-    main = outcome.only(np.isin(outcome.planes, MAIN_PLANES))
+    """One row a machine, of the four main planes where there are more: top-1 with its exact interval, and counts."""
+    main = outcome.main or outcome
     rows: list[Row] = []
     for machine in sorted({record.machine for record in main.records}):
         part = main.only(np.array([record.machine == machine for record in main.records]))
@@ -142,7 +163,7 @@ def per_machine(outcome: Outcome) -> list[Row]:
 
 def confusion(outcome: Outcome) -> NDArray[np.int64]:
     """Counts int64 [K, K]: rows are true planes, columns the planes that were predicted."""
-    counts = np.zeros((len(PLANES), len(PLANES)), np.int64)
+    counts = np.zeros((len(outcome.labels), len(outcome.labels)), np.int64)
     np.add.at(counts, (outcome.planes, outcome.probabilities.argmax(1)), 1)
     return counts
 

@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from model_build.coloured import colour_rows, with_flow
 from model_build.data import PLANES, Record, carve_validation, load_frames, planes_of, read_records
 from model_build.evaluate import Row, write_table
 from model_build.faithfulness import compare, enlarge, randomisation
 from model_build.run_folder import read_model, read_recipe
-from model_build.unfamiliar import unfamiliar_inputs, with_colour_doppler
+from model_build.unfamiliar import unfamiliar_inputs
 from model_build.views import served_views
 from service.imaging.preprocess import placement, prepare
 from service.inference.engine import Engine, Scores
@@ -22,7 +24,7 @@ Frame = NDArray[np.uint8]
 
 
 def write_evidence(run: Path, package: Path, data: Path, out: Path, each: int = 10) -> None:
-    """Write `unfamiliar.csv`, `faithfulness.csv` and `randomisation.csv` about a run and the package made of it.
+    """Write `unfamiliar.csv`, `colour.csv`, `faithfulness.csv` and `randomisation.csv` about a run and its package.
 
     Good frames are those of the validation patients; heat maps are of `each` test frames of every main plane.
     """
@@ -31,7 +33,9 @@ def write_evidence(run: Path, package: Path, data: Path, out: Path, each: int = 
     recipe = read_recipe(run)
     records = read_records(data)
     _, held = carve_validation([record for record in records if record.split == "train"], recipe.validation_folds)
-    write_table(out / "unfamiliar.csv", unfamiliar_rows(engine, load_frames(held)))
+    good = load_frames(held)
+    write_table(out / "unfamiliar.csv", unfamiliar_rows(engine, good))
+    write_table(out / "colour.csv", colour_rows(good))
     chosen = _some_of_each([record for record in records if record.split == "test"], each)
     frames = load_frames(chosen)
     write_table(out / "faithfulness.csv", faithfulness_rows(engine, frames))
@@ -46,7 +50,8 @@ def write_evidence(run: Path, package: Path, data: Path, out: Path, each: int = 
 def unfamiliar_rows(engine: Engine, good: Sequence[Frame]) -> list[Row]:
     """How well what is no fetal frame is told from good frames: AUROC of the novelty, and the share refused."""
     random = np.random.default_rng(0)
-    inputs = unfamiliar_inputs() | {"colour Doppler, grey": [with_colour_doppler(frame, random) for frame in good[:40]]}
+    greyed = [np.asarray(cv2.cvtColor(with_flow(frame, random), cv2.COLOR_BGR2GRAY), np.uint8) for frame in good[:40]]
+    inputs = unfamiliar_inputs() | {"colour Doppler, grey": greyed}
     own = [_score(engine, frame) for frame in good]
     rows: list[Row] = [_refusals(engine, "validation frames", own, own)]
     return rows + [

@@ -1,12 +1,15 @@
 """A recipe: everything that decides what a training run gives, in one small TOML file."""
 
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from model_build.attention import ATTENTIONS
+from model_build.backbone import BACKBONES
 from service.imaging.preprocess import Preprocessing
 
 
@@ -14,11 +17,25 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _backbone(name: str) -> str:
+    return _known(name, BACKBONES)
+
+
+def _attention(name: str) -> str:
+    return _known(name, ATTENTIONS)
+
+
+def _known(name: str, table: Mapping[str, object]) -> str:
+    if name not in table:
+        raise ValueError(f"{name!r} is none of {', '.join(table)}")
+    return name
+
+
 class Network(_Section):
     """Which network is built."""
 
-    backbone: Literal["lite0", "lite1", "lite2", "b0"]
-    attention: Literal["none", "se", "eca", "cbam", "self"]
+    backbone: Annotated[str, AfterValidator(_backbone)]
+    attention: Annotated[str, AfterValidator(_attention)]
     perceptron_depth: int = Field(ge=1, le=3, description="Linear layers after pooling; the paper has 3.")
     dropout: float = Field(ge=0, lt=1, description="Before the first layer; half of it between the others.")
 
@@ -38,6 +55,9 @@ class Training(_Section):
         ge=0, le=1, description="A frame is drawn with weight n**-balance, n the frames of its plane on its machine."
     )
     frozen_blocks: int = Field(ge=0, description="Stem and this many first blocks keep their ImageNet weights.")
+    accumulate: int = Field(
+        default=1, ge=1, description="Parts that each process computes its share of a batch in, to save memory."
+    )
 
 
 class Augmentation(_Section):
@@ -57,6 +77,10 @@ class Recipe(_Section):
     training: Training
     augmentation: Augmentation
     seed: int = 0
+    split: Literal["official", "patients", "frames"] = Field(
+        default="official",
+        description="What tests: the split that the data state, a fifth of the patients, or a fifth of the frames.",
+    )
     validation_folds: int = Field(default=7, ge=2, description="One of this many patient-wise folds validates.")
 
     @model_validator(mode="after")

@@ -1,5 +1,7 @@
-"""The folder of a finished training run: its recipe and its model."""
+"""The folder of a finished training run: its recipe, its planes and its model."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -7,6 +9,7 @@ import torch
 from model_build.classifier import PlaneClassifier, blank_classifier
 from model_build.data import PLANES
 from model_build.recipe import Recipe
+from service.inference.manifest import Plane
 
 
 def read_recipe(run: Path) -> Recipe:
@@ -14,9 +17,17 @@ def read_recipe(run: Path) -> Recipe:
     return Recipe.model_validate_json((run / "recipe.json").read_text("utf-8"))
 
 
+def read_planes(run: Path) -> tuple[Plane, ...]:
+    """The planes that a run tells apart; those of FETAL_PLANES_DB where its folder does not say."""
+    file = run / "planes.json"
+    if not file.exists():
+        return PLANES
+    return tuple(Plane.model_validate(plane) for plane in json.loads(file.read_text("utf-8")))
+
+
 def read_model(run: Path) -> PlaneClassifier:
     """The averaged model of a run, on the CPU."""
-    model = blank_classifier(read_recipe(run).network, len(PLANES))
+    model = blank_classifier(read_recipe(run).network, len(read_planes(run)))
     model.load_state_dict(torch.load(run / "model.pt", weights_only=True))
     return model
 
@@ -25,6 +36,12 @@ def write_recipe(run: Path, recipe: Recipe) -> None:
     """Make the folder and put the recipe there."""
     run.mkdir(parents=True, exist_ok=True)
     (run / "recipe.json").write_text(recipe.model_dump_json(indent=2) + "\n", "utf-8")
+
+
+def write_planes(run: Path, planes: Sequence[Plane]) -> None:
+    """Put the planes there, in order."""
+    text = json.dumps([plane.model_dump() for plane in planes], indent=2)
+    (run / "planes.json").write_text(text + "\n", "utf-8")
 
 
 def write_model(run: Path, model: PlaneClassifier) -> None:

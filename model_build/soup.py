@@ -10,9 +10,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from model_build.classifier import PlaneClassifier, blank_classifier
-from model_build.data import PLANES, carve_validation, load_frames, read_records
+from model_build.data import load_frames
+from model_build.layouts import read_data
 from model_build.recipe import Recipe
-from model_build.run_folder import read_model, read_recipe, write_model, write_recipe
+from model_build.run_folder import read_model, read_planes, read_recipe, write_model, write_planes, write_recipe
+from model_build.splits import divide
 from model_build.train import set_training
 from model_build.views import TrainingViews
 
@@ -31,18 +33,21 @@ def cook(runs: Sequence[Path], data: Path, out: Path) -> None:
     recipe = recipes[0]
     if any(other.model_copy(update={"seed": recipe.seed}) != recipe for other in recipes):
         raise ValueError("only runs whose recipes differ in nothing but the seed can be averaged")
+    planes = read_planes(runs[0])
+    if any(read_planes(run) != planes for run in runs):
+        raise ValueError("only runs that tell the same planes apart can be averaged")
     states = [read_model(run).state_dict() for run in runs]
     mean = {
         name: torch.stack([state[name].float() for state in states]).mean(0).to(value.dtype)
         for name, value in states[0].items()
     }
-    model = blank_classifier(recipe.network, len(PLANES))
+    model = blank_classifier(recipe.network, len(planes))
     model.load_state_dict(mean)
-    records = [record for record in read_records(data) if record.split == "train"]
-    records, _ = carve_validation(records, recipe.validation_folds)
+    records = divide(read_data(data), recipe).train
     views = TrainingViews(load_frames(records), records, recipe)
     _estimate_statistics(model, views, recipe)
     write_recipe(out, recipe)
+    write_planes(out, planes)
     write_model(out, model)
 
 

@@ -4,9 +4,10 @@ The run is a function of the recipe, the records and the weights: the same seed 
 interrupted and resumed gives the same weights as one that was not.
 """
 
-import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,19 +15,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, WeightedRandomSampler
 from tqdm import tqdm
 
 from model_build.classifier import PlaneClassifier, pretrained_classifier
 from model_build.data import PLANES, Record
+from model_build.journal import Journal
+from model_build.parallel import NormStatistics, Parts, Team, part_seed
 from model_build.predict import predict
 from model_build.recipe import Recipe, Training
-from model_build.run_folder import write_recipe
+from model_build.run_folder import write_planes, write_recipe
 from model_build.views import TrainingViews, balance_weights, served_views
+from service.inference.manifest import Plane
 
 Frames = Sequence[NDArray[np.uint8]]
-LOG_COLUMNS = ("epoch", "rate", "train_loss", "validation_loss", "validation_top1", "validation_macro_recall")
+Batch = tuple[Tensor, Tensor]  # frames uint8 [N, 1, S, S] and planes int64 [N]
 
 
 def train(
@@ -35,10 +40,13 @@ def train(
     validation_set: tuple[Frames, Sequence[Record]],
     folder: Path,
     *,
+    planes: Sequence[Plane] = PLANES,
     resume: bool = False,
     weights: Path | None = None,
     workers: int = 0,
     device: str = "cpu",
+    team: Team | None = None,
+    tensorboard: bool = False,
 ) -> PlaneClassifier:
     """Train one classifier.
 
@@ -47,43 +55,68 @@ def train(
     train_set, validation_set
         Grey frames uint8 [H, W] and their records. Validation is only logged: nothing is chosen by it here.
     folder
-        Where `log.csv`, the recipe and `checkpoint.pt`, written after each epoch, go.
+        Where `log.csv`, the recipe, the planes and `checkpoint.pt`, written after each epoch, go.
+    planes
+        What the records' numbers mean, in order.
     resume
         Go on from the folder's checkpoint, if it holds one.
     weights, workers, device
         The backbone's weights file; processes that make views; where to compute.
+    team
+        The processes that train together, instead of `device` alone.
+    tensorboard
+        Write for TensorBoard, too.
 
     Returns
     -------
     The averaged model, in evaluation mode, on the CPU.
     """
-    write_recipe(folder, recipe)
+    team = team or Team(device)
+    if team.leads:
+        write_recipe(folder, recipe)
+        write_planes(folder, planes)
     torch.manual_seed(0)  # runs of any seed start alike, so that their weights can be averaged
-    model = pretrained_classifier(recipe.network, len(PLANES), weights).to(device)
+    model = pretrained_classifier(recipe.network, len(planes), weights).to(team.device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # depthwise convolutions are about twice as fast so
     freeze(model, recipe.training.frozen_blocks)
     views = TrainingViews(*train_set, recipe)
-    sampler = WeightedRandomSampler(balance_weights(train_set[1], recipe.training.balance).tolist(), len(views))
-    loader = DataLoader(views, recipe.training.batch, sampler=sampler, drop_last=True, num_workers=workers)
-    run = Run(model, recipe.training, steps=len(loader))
+    loader = make_loader(views, train_set[1], recipe.training, team, workers)
+    run = Run(model, recipe.training, steps=len(loader) // recipe.training.accumulate, team=team)
     first = run.load(folder / "checkpoint.pt") if resume and (folder / "checkpoint.pt").exists() else 0
-    held_views = served_views(validation_set[0], recipe.preprocessing)
+    journal = Journal(folder, recipe.training.epochs, first, tensorboard=tensorboard) if team.leads else None
+    held_views = served_views(validation_set[0], recipe.preprocessing) if team.leads else torch.empty(0)
     held_planes = torch.tensor([record.plane for record in validation_set[1]])
     for epoch in range(first, recipe.training.epochs):
         views.epoch = epoch
         torch.manual_seed(1000 * recipe.seed + epoch)  # order and dropout of this epoch
-        loss = run.epoch(loader, f"epoch {epoch + 1}/{recipe.training.epochs}", device)
-        row = (epoch + 1, run.rate, loss, *_score(predict(run.averaged, held_views, device), held_planes))
-        _log(folder / "log.csv", row)
-        run.save(folder / "checkpoint.pt", epoch + 1)
+        loss = run.epoch(loader, epoch, recipe.seed, journal)
+        if journal:
+            scores = _score(predict(run.averaged, held_views, team.device), held_planes)
+            journal.add((epoch + 1, run.rate, loss, *scores))
+            run.save(folder / "checkpoint.pt", epoch + 1)
     return run.averaged.cpu().eval()
+
+
+def make_loader(
+    views: TrainingViews, records: Sequence[Record], training: Training, team: Team, workers: int
+) -> DataLoader[Any]:
+    """The parts of the batches that a process computes; views are made ahead by `workers` processes."""
+    weights = balance_weights(records, training.balance).tolist()
+    order = WeightedRandomSampler(weights, len(views))
+    parts = Parts(order, len(views), training.batch, team, training.accumulate)
+    ahead = 4 if workers else None
+    pinned = team.device.startswith("cuda")
+    return DataLoader(views, batch_sampler=parts, num_workers=workers, prefetch_factor=ahead, pin_memory=pinned)
 
 
 class Run:
     """The state that training moves: weights, their average, optimiser and schedule."""
 
-    def __init__(self, model: PlaneClassifier, training: Training, steps: int) -> None:
-        self.model, self.training = model, training
+    def __init__(self, model: PlaneClassifier, training: Training, steps: int, team: Team) -> None:
+        self.model, self.training, self.team, self.steps = model, training, team, steps
+        self._network: nn.Module = model
+        if team.size > 1:  # NormStatistics sees to the buffers
+            self._network = DistributedDataParallel(model, broadcast_buffers=False)
         average = get_ema_multi_avg_fn(training.ema_decay)  # type: ignore[no-untyped-call]
         self._average = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
         groups = [
@@ -107,24 +140,50 @@ class Run:
         """The head's learning rate as it stands."""
         return float(self.schedule.get_last_lr()[-1])
 
-    def epoch(self, loader: DataLoader[Any], title: str, device: str) -> float:
+    def epoch(self, loader: DataLoader[Any], number: int, seed: int, journal: Journal | None = None) -> float:
         """One pass over the loader; returns the mean loss."""
         set_training(self.model, self.training.frozen_blocks)
-        losses = []
-        with tqdm(loader, desc=title, unit="batch", disable=None, leave=False) as bar:
-            for frames, planes in bar:
-                with torch.autocast(device, torch.bfloat16, enabled=has_bfloat16(device)):
-                    logits = self.model(frames.to(device, torch.float32, memory_format=torch.channels_last))
-                loss = self.criterion(logits.float(), planes.to(device))
-                self.optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
-                self.optimizer.step()
-                self.schedule.step()
-                self._average.update_parameters(self.model)
-                losses.append(loss.item())
-                bar.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}")
+        losses, parts = [], iter(loader)
+        title = f"epoch {number + 1}/{self.training.epochs}"
+        with tqdm(total=self.steps, desc=title, unit="batch", disable=None if journal else True, leave=False) as bar:
+            for step in range(self.steps):
+                losses.append(self.step(islice(parts, self.training.accumulate), (seed, number, step)))
+                left = journal.left(number + (step + 1) / self.steps) if journal else ""
+                bar.set_postfix_str(f"loss {np.mean(losses[-20:]):.3f}, {left}", refresh=False)
+                bar.update()
         return float(np.mean(losses))
+
+    def step(self, parts: Iterable[Batch], key: tuple[int, int, int]) -> float:
+        """One step of the optimiser by the parts of a batch; returns their mean loss. `key` names the step."""
+        each, size = self.training.accumulate, self.team.size
+        whole = each * size == 1
+        statistics = None if whole else NormStatistics(self.model)
+        losses = []
+        self.optimizer.zero_grad(set_to_none=True)
+        for part, (frames, planes) in enumerate(parts):
+            if statistics:
+                torch.manual_seed(part_seed(*key, self.team.rank * each + part))
+            with nullcontext() if size == 1 or part == each - 1 else self._network.no_sync():  # type: ignore[operator]
+                loss = self._loss(frames, planes)
+                torch.autograd.backward(loss / each)
+            losses.append(loss.detach())
+            if statistics:
+                statistics.end_part()
+        if statistics:
+            statistics.end_batch(self.team, each)
+        nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        self.optimizer.step()
+        self.schedule.step()
+        self._average.update_parameters(self.model)
+        return float(self.team.share(torch.stack(losses).mean()) / size)
+
+    def _loss(self, frames: Tensor, planes: Tensor) -> Tensor:
+        device = self.team.device
+        frames = frames.to(device, non_blocking=True)
+        with torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=has_bfloat16(device)):
+            logits = self._network(frames.to(torch.float32, memory_format=torch.channels_last))
+        loss: Tensor = self.criterion(logits.float(), planes.to(device, non_blocking=True))
+        return loss
 
     def save(self, path: Path, epoch: int) -> None:
         """Write a checkpoint whole or not at all."""
@@ -134,7 +193,7 @@ class Run:
 
     def load(self, path: Path) -> int:
         """Take up a checkpoint; returns how many epochs it has behind it."""
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location="cpu")
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         return int(state["epoch"])
@@ -187,13 +246,3 @@ def _score(logits: Tensor, planes: Tensor) -> tuple[float, float, float]:
     recalls = [hits[planes == plane].mean() for plane in sorted(set(planes.tolist()))]
     loss = nn.functional.cross_entropy(logits, planes)
     return float(loss), float(hits.mean()), float(torch.stack(recalls).mean())
-
-
-def _log(path: Path, row: tuple[float, ...]) -> None:
-    """Append one epoch; a repeated epoch, after a resume, replaces what came after it."""
-    kept: list[list[str]] = []
-    if path.exists():
-        with path.open(newline="") as lines:
-            kept = [old for old in list(csv.reader(lines))[1:] if int(old[0]) < row[0]]
-    with path.open("w", newline="") as lines:
-        csv.writer(lines).writerows([LOG_COLUMNS, *kept, [row[0], *(f"{value:.6g}" for value in row[1:])]])

@@ -39,19 +39,6 @@ def unfamiliar_inputs(each: int = 40, seed: int = 0) -> dict[str, list[Frame]]:
     return inputs
 
 
-def with_colour_doppler(frame: Frame, random: Generator) -> Frame:
-    """A frame with a box of colour flow over it, as its grey copy shows it: flat bright patches in the tissue."""
-    height, width = frame.shape
-    painted = frame.copy()
-    flow = cv2.GaussianBlur(random.normal(0, 1, (height, width)).astype(np.float32), (0, 0), max(height, width) / 25)
-    box = np.zeros_like(frame, bool)
-    top, left = int(random.integers(height // 2)), int(random.integers(width // 2))
-    box[top : top + height // 2, left : left + width // 2] = True
-    strong = box & (np.abs(flow) > flow.std())
-    painted[strong] = np.where(flow[strong] > 0, 76, 60) + (np.abs(flow[strong]) / np.abs(flow).max() * 90).astype(int)
-    return painted
-
-
 def _blank(random: Generator) -> Frame:
     return np.full(
         (int(random.integers(100, 700)), int(random.integers(100, 900))), int(random.integers(256)), np.uint8

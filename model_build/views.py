@@ -54,3 +54,13 @@ def balance_weights(records: Sequence[Record], balance: float) -> Tensor:
 def served_views(frames: Sequence[NDArray[np.uint8]], preprocessing: Preprocessing) -> Tensor:
     """The views that serving would make: uint8 [N, 1, S, S]."""
     return torch.from_numpy(np.stack([prepare(frame, preprocessing)[0] for frame in frames]))[:, None]
+
+
+def varied_views(frames: Sequence[NDArray[np.uint8]], records: Sequence[Record], recipe: Recipe, times: int) -> Tensor:
+    """`times` varied views of every frame, none of which training has seen: uint8 [times * N, 1, S, S]."""
+    views = TrainingViews(frames, records, recipe)
+    made = []
+    for epoch in range(times):
+        views.epoch = recipe.training.epochs + epoch
+        made += [views[row][0] for row in range(len(views))]
+    return torch.stack(made)

@@ -7,11 +7,12 @@ import torch
 from numpy.typing import NDArray
 
 from model_build.classifier import blank_classifier, pretrained_classifier
+from model_build.coloured import KINDS
 from model_build.evidence import write_evidence
 from model_build.faithfulness import compare, curves, randomisation
 from model_build.recipe import Network, Recipe
 from model_build.soup import cook
-from model_build.unfamiliar import unfamiliar_inputs, with_colour_doppler
+from model_build.unfamiliar import unfamiliar_inputs
 from tests.build.phantoms import phantom
 
 SIZE = 64
@@ -57,12 +58,6 @@ def test_unfamiliar_inputs_are_frames_of_every_kind() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(inputs["noise"], again["noise"], strict=True))
 
 
-def test_colour_doppler_covers_part_of_the_frame() -> None:
-    frame = phantom(3, 0)
-    changed = (with_colour_doppler(frame, np.random.default_rng(0)) != frame).mean()
-    assert 0.02 < changed < 0.3
-
-
 def write_run(folder: Path, recipe: Recipe, seed: int) -> Path:
     folder.mkdir()
     (folder / "recipe.json").write_text(recipe.model_copy(update={"seed": seed}).model_dump_json())
@@ -102,6 +97,7 @@ def test_evidence_is_written_of_a_package(phantoms: Path, tiny_recipe: Recipe, t
     write_evidence(run, tmp_path / "package", phantoms, tmp_path / "evidence", each=1)
     tables = {path.name: path.read_text().splitlines() for path in (tmp_path / "evidence").iterdir()}
     assert tables["unfamiliar.csv"][1].startswith("validation frames,")
+    assert [line.split(",")[0] for line in tables["colour.csv"][1:]] == list(KINDS)
     assert [line.split(",")[0] for line in tables["faithfulness.csv"][1:2]] == ["Grad-CAM"]
     assert len(tables["randomisation.csv"]) == 5
     assert json.loads((run / "report" / "summary.json").read_text())["figures"]

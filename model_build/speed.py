@@ -1,0 +1,76 @@
+"""Whether the loader keeps up: frames a second of training as it is, and on batches that are there already."""
+
+import statistics
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from model_build.classifier import pretrained_classifier
+from model_build.frame_cache import open_frames
+from model_build.layouts import read_data
+from model_build.parallel import Team
+from model_build.recipe import Recipe
+from model_build.splits import divide
+from model_build.train import Run, freeze, make_loader, set_training
+from model_build.views import TrainingViews
+
+
+def measure_loader(
+    recipe: Recipe, data: Path, *, device: str, workers: int, cache: Path | None, steps: int, turns: int
+) -> dict[str, float]:
+    """Measure in turns, so that what else the machine does hits all alike; medians of `turns` times `steps` steps.
+
+    Returns
+    -------
+    Frames a second of the loader alone, of training on cached tensors and of training with the loader; and `ratio`, the
+    median over the turns of the last two's ratio.
+    """
+    team, data_set = Team(device), read_data(data)
+    records = divide(data_set, recipe).train
+    views = TrainingViews(open_frames(data_set.records, cache)(records), records, recipe)
+    loader = make_loader(views, records, recipe.training, team, workers)
+    model = pretrained_classifier(recipe.network, len(data_set.planes)).to(device)
+    freeze(model, recipe.training.frozen_blocks)
+    set_training(model, recipe.training.frozen_blocks)
+    run = Run(model, recipe.training, steps=steps, team=team)
+    each = recipe.training.accumulate
+    cached = [next(iter(loader)) for _ in range(each)]
+    cached = [(frames.to(device), planes.to(device)) for frames, planes in cached]
+
+    def train(parts: Iterator[Any] | None) -> None:
+        run.step([next(parts) for _ in range(each)] if parts else cached, (0, 0, 0))
+
+    def load(parts: Iterator[Any]) -> None:
+        for _ in range(each):
+            next(parts)
+
+    ahead = 4 * workers // each + 1  # steps that eat what the workers made before the clock ran
+    rates: dict[str, list[float]] = {"loader": [], "cached tensors": [], "training": []}
+    for _ in range(turns):
+        rates["cached tensors"].append(_rate(lambda: train(None), 1, steps, recipe.training.batch, device))
+        for name, work in (("training", train), ("loader", load)):
+            parts = _endless(loader)
+            rates[name].append(_rate(lambda: work(parts), ahead, steps, recipe.training.batch, device))  # noqa: B023
+            parts.close()
+    ratios = [own / best for own, best in zip(rates["training"], rates["cached tensors"], strict=True)]
+    return {name: statistics.median(values) for name, values in rates.items()} | {"ratio": statistics.median(ratios)}
+
+
+def _rate(work: Callable[[], None], ahead: int, steps: int, batch: int, device: str) -> float:
+    for _ in range(ahead):
+        work()
+    start = time.perf_counter()
+    for _ in range(steps):
+        work()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return steps * batch / (time.perf_counter() - start)
+
+
+def _endless(loader: DataLoader[Any]) -> Generator[Any, None, None]:
+    while True:
+        yield from loader
