@@ -6,7 +6,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py)
 REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint lock screenshots image up soak compare container-test clean cine-memory exam-time
+.PHONY: help tls-certificate sbom serve test lint lock screenshots image up soak compare sizing container-test clean cine-memory archive-rate exam-time lone-time
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -48,7 +48,9 @@ $(VENV)/.bench: bench/requirements.txt $(VENV)/.test
 
 lock: ## Resolve the hash-locked requirements anew (needs uv)
 	uv pip compile -q pyproject.toml --extra dicom -o requirements/service.txt
-	uv pip compile -q pyproject.toml --extra dicom --extra build --extra test -c requirements/service.txt -o requirements/test.txt
+	uv pip compile -q pyproject.toml -c requirements/service.txt -o requirements/service-none.txt
+	uv pip compile -q pyproject.toml --extra dicom --extra build --extra test --extra archive --extra ray -c requirements/service.txt -o requirements/test.txt
+	uv pip compile -q pyproject.toml --extra dicom --extra archive --extra ray --extra kuberay -c requirements/test.txt -o requirements/ray.txt
 	python3 -c "import tomllib; \
 	  print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
 	  | uv pip compile -q - -o requirements/package.txt
@@ -59,20 +61,44 @@ image: ## Build the image
 up: ## Build the image and serve it on 127.0.0.1:8000
 	docker compose up --build
 
+CERTIFICATES ?= deploy/nginx/certs
+tls-certificate: ## Make a certificate for localhost that nobody vouches for, to try the TLS front with
+	mkdir -p $(CERTIFICATES)
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=localhost \
+	  -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
+	  -keyout $(CERTIFICATES)/tls.key -out $(CERTIFICATES)/tls.crt 2>/dev/null
+	chmod 644 $(CERTIFICATES)/tls.key # another user runs nginx; a real key is given to that user alone
+
+CYCLONEDX ?= $(BIN)/cyclonedx-py
+SBOM ?= dist/sbom.cdx.json
+sbom: ## Write the bill of materials of what the image installs, as CycloneDX
+	mkdir -p $(dir $(SBOM))
+	$(CYCLONEDX) requirements --pyproject pyproject.toml --spec-version 1.6 --output-reproducible \
+	  --output-format JSON --output-file $(SBOM) requirements/service.txt
+
 soak: $(VENV)/.test ## Send 20,000 requests, and look at what they leave behind
 	FETAL_PLANES_SOAK=1 $(BIN)/pytest -s tests/api/test_storm.py
 
 compare: $(VENV)/.bench ## Measure the service beside other servers, on this machine
 	$(VENV)/bench/bin/python -m bench.compare --write docs/benchmarks.md
 
+sizing: $(VENV)/.test ## Measure what a core gives, and write it into the operating guide; wants an idle machine
+	$(BIN)/python -m bench.sizing --write docs/operation.md
+
 container-test: $(VENV)/.test ## Build the image and drive the composed service
 	$(BIN)/pytest tests/container
 
 cine-memory: $(VENV)/.test ## Memory that a cine of 10,000 frames takes, beside one of 100 (minutes)
-	$(BIN)/python -m tests.proof.cine_memory --frames 100 10000
+	$(BIN)/python -m tests.proof.cine_memory --frames 100 10000 --write docs/benchmarks.md
+
+archive-rate: $(VENV)/.test ## Rate of an archive job: plain, on one Ray node, on two; wants an idle machine
+	$(BIN)/python -m tests.proof.archive_rate
 
 exam-time: $(VENV)/.test ## What sorting an exam costs beyond its frames; wants an idle machine
-	$(BIN)/python -m tests.proof.exam_time
+	$(BIN)/python -m tests.proof.exam_time --write docs/benchmarks.md
+
+lone-time: $(VENV)/.test ## What a lone request takes beside bare inference on all cores; wants an idle machine
+	$(BIN)/python -m tests.proof.lone_time --write docs/benchmarks.md
 
 clean: ## Remove what the targets above made
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis

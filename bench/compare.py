@@ -8,21 +8,19 @@ generator runs on the same cores as the server, for all alike.
 import argparse
 import asyncio
 import os
-import platform
 import signal
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnxruntime
-
 from bench.frames import scans
+from bench.page import conditions, tell
 from service.bench.http import Connection, Target
 from service.bench.load import closed_loop
 from service.bench.report import Row
@@ -35,7 +33,6 @@ from service.settings import Settings
 ROOT = Path(__file__).parents[1]
 PORT = 8765
 CLIENTS, OVERLOAD = 16, 160
-_BEGIN, _END = "<!-- measured -->", "<!-- end -->"
 _FORM = '--x\r\nContent-Disposition: form-data; name="upload"; filename="a.png"\r\n\r\n'
 
 
@@ -86,13 +83,9 @@ def main() -> int:
     options = parser.parse_args()
     frames = scans()
     rounds = [_round(number, frames, options.seconds) for number in range(options.rounds)]
-    text = _conditions(options.rounds, options.seconds, frames) + _table(rounds)
-    if options.write is None:
-        sys.stdout.write(text)
-        return 0
-    page = options.write.read_text()
-    before, _, rest = page.partition(_BEGIN)
-    options.write.write_text(f"{before}{_BEGIN}\n\n{text}\n{_END}{rest.partition(_END)[2]}")
+    size = sum(map(len, frames)) // len(frames) // 1000
+    told = f"{len(frames)} PNG frames of {size} kB; medians of {options.rounds} rounds of {options.seconds:g} s a loop"
+    tell(f"{conditions(Settings().model)}; {told}.\n\n{_table(rounds)}", "compare", options.write)
     return 0
 
 
@@ -123,7 +116,7 @@ def _ceiling(frames: list[bytes], seconds: float) -> float:
 
 
 def _measure(contestant: Contestant, frames: list[bytes], seconds: float) -> Iterator[Row]:
-    """16 clients, 1 client, and for ours 160."""
+    """16 clients, 1 client, and for ours 160, first patient ones, then impatient ones."""
     headers = {"Content-Type": "application/octet-stream"}
     if contestant.form:
         headers = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -131,12 +124,10 @@ def _measure(contestant: Contestant, frames: list[bytes], seconds: float) -> Ite
     target = Target("127.0.0.1", PORT, contestant.path, headers)
     with _served(contestant, target, frames[0]):
         asyncio.run(closed_loop(target, frames, 4, min(2.0, seconds)))
-        for clients in (
-            CLIENTS,
-            1,
-            *([OVERLOAD] if contestant.path == "/classify" and contestant.command is OURS else []),
-        ):
-            row = Row.of(f"{clients} clients", asyncio.run(closed_loop(target, frames, clients, seconds)))
+        overload = contestant.path == "/classify" and contestant.command is OURS
+        for clients, impatient in [(CLIENTS, False), (1, False), *([(OVERLOAD, False), (OVERLOAD, True)] * overload)]:
+            sample = asyncio.run(closed_loop(target, frames, clients, seconds, impatient=impatient))
+            row = Row.of(f"{clients} clients", sample)
             if row.failed:
                 raise RuntimeError(f"{contestant.name} failed {row.failed} requests")
             yield row
@@ -172,22 +163,6 @@ async def _until_it_answers(target: Target, frame: bytes, name: str) -> None:
     raise RuntimeError(f"{name} does not answer")
 
 
-def _conditions(rounds: int, seconds: float, frames: list[bytes]) -> str:
-    manifest = load_package(Settings().model).manifest
-    load = os.getloadavg()[2]
-    return (
-        f"{time.strftime('%Y-%m-%d')}, {_processor()}, {pool_width().count} cores, Python {platform.python_version()}, "
-        f"ONNX Runtime {onnxruntime.__version__}, model {manifest.name} {manifest.version}; {len(frames)} PNG frames "
-        f"of {sum(map(len, frames)) // len(frames) // 1000} kB; medians of {rounds} rounds of {seconds:g} s a loop; "
-        f"load average over the last quarter of an hour {load:.1f}.\n\n"
-    )
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
 def _table(rounds: list[dict[str, list[Row]]]) -> str:
     ours, lines = "fetal-planes", []
     for name in (CEILING, *(each.name for each in CONTESTANTS)):
@@ -199,12 +174,25 @@ def _table(rounds: list[dict[str, list[Row]]]) -> str:
             busy = [statistics.median(getattr(row[0], field) for row in rows) for field in ("p50_ms", "p99_ms")]
             times = [f"{value:.0f}" for value in (*busy, statistics.median(row[1].p50_ms for row in rows))]
         lines.append(f"| {name} | {rate:.1f} | {ratio:.2f} | {' | '.join(times)} |\n")
-    overload = [each[ours][2].p99_ms / each[ours][0].p99_ms for each in rounds]
+    capacity, _, *storms = zip(*(each[ours] for each in rounds), strict=True)
+    patient, impatient = (_overload(capacity, storm) for storm in storms)
     head = f"| | answers a second, {CLIENTS} clients | of ours | p50, ms | p99, ms | a lone client's p50, ms |\n"
     return (
         f"{head}| --- | --- | --- | --- | --- | --- |\n{''.join(lines)}\n"
-        f"With {OVERLOAD} clients, what ours accepts has a p99 of {statistics.median(overload):.1f} times "
-        f"that with {CLIENTS}.\n"
+        f"With {OVERLOAD} clients, what ours accepts, where a client that is refused waits as `Retry-After` asks: "
+        f"{patient}. Where all ask again at once, from the service's own cores: {impatient}.\n"
+    )
+
+
+def _overload(capacity: Sequence[Row], overload: Sequence[Row]) -> str:
+    """What a storm costs those that are let in, beside the load that fills all places."""
+    pairs = list(zip(capacity, overload, strict=True))
+    slower = statistics.median(storm.p99_ms / calm.p99_ms for calm, storm in pairs)
+    share = statistics.median(storm.a_second / calm.a_second for calm, storm in pairs)
+    refused = statistics.median(storm.refused / storm.answered for _, storm in pairs)
+    return (
+        f"a p99 of {slower:.1f} times that with {CLIENTS}, {share:.0%} of its answers a second, "
+        f"{refused:.1f} refusals an answer"
     )
 
 

@@ -3,8 +3,8 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.cine import Best, Cine, Segment
-from service.inference.manifest import Plane
-from service.schemas import Classification, ProblemDetails
+from service.inference.manifest import Manifest, Plane, SubPlanes
+from service.schemas import Classification, ProblemDetails, SubPlane
 
 
 class _Part(BaseModel):
@@ -65,13 +65,20 @@ class CineBest(_Part):
     frame: int = Field(description="Its index in the file.")
     probability: float = Field(ge=0, le=1, description="The frame's own, calibrated.")
     smoothed: float = Field(ge=0, le=1, description="The average over the frame and its neighbours.")
+    sub_plane: SubPlane | None = Field(default=None, description="As in an answer of `/classify`.")
 
     @classmethod
-    def of(cls, best: Best, planes: tuple[Plane, ...]) -> "CineBest":
+    def of(cls, best: Best, planes: tuple[Plane, ...], sub_planes: SubPlanes | None) -> "CineBest":
         """Tell a best frame."""
         plane = planes[best.plane]
-        values = {"probability": _rounded(best.probability), "smoothed": _rounded(best.smoothed)}
-        return cls(plane=plane.id, label=plane.label, frame=best.index, **values)
+        return cls(
+            plane=plane.id,
+            label=plane.label,
+            frame=best.index,
+            probability=_rounded(best.probability),
+            smoothed=_rounded(best.smoothed),
+            sub_plane=SubPlane.of(best.sub_plane, sub_planes),
+        )
 
 
 class CineSummary(_Part):
@@ -86,7 +93,7 @@ class CineSummary(_Part):
     best: list[CineBest] = Field(description="Of each plane that a segment shows.")
 
     @classmethod
-    def of(cls, source: Source, count: int, cine: Cine, planes: tuple[Plane, ...]) -> "CineSummary":
+    def of(cls, source: Source, count: int, cine: Cine, manifest: Manifest) -> "CineSummary":
         """Tell a loop."""
         return cls(
             file=source.file,
@@ -94,8 +101,8 @@ class CineSummary(_Part):
             count=count,
             frames=cine.frames,
             cuts=list(cine.cuts),
-            segments=[CineSegment.of(segment, planes) for segment in cine.segments],
-            best=[CineBest.of(best, planes) for best in cine.best],
+            segments=[CineSegment.of(segment, manifest.planes) for segment in cine.segments],
+            best=[CineBest.of(best, manifest.planes, manifest.sub_planes) for best in cine.best],
         )
 
 

@@ -8,9 +8,10 @@ which the model abstains have no vote.
 from dataclasses import dataclass
 from itertools import pairwise
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from service.imaging.shrink import shrink
 
 Floats = NDArray[np.float32]
 
@@ -56,12 +57,15 @@ class Best:
         Number of the plane; the frame, by its index in the file.
     probability, smoothed
         The frame's own calibrated probability, and the average over its neighbours.
+    sub_plane
+        Number and probability of the frame's sub-plane; None where none was told.
     """
 
     plane: int
     index: int
     probability: float
     smoothed: float
+    sub_plane: tuple[int, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class Cine:
 
 def glance(pixels: NDArray[np.uint8]) -> Floats:
     """What the eye keeps of a frame uint8 [H, W] for a moment: float32 [64] of length 1, or zeros where it is flat."""
-    small = cv2.resize(pixels, (_GLANCE_SIDE, _GLANCE_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+    small = shrink(pixels, _GLANCE_SIDE, _GLANCE_SIDE).astype(np.float32).ravel()
     small -= small.mean()
     length = float(np.linalg.norm(small))
     return small / length if length > _FLAT * _GLANCE_SIDE else np.zeros_like(small)
@@ -96,10 +100,18 @@ class CineReader:
         self._indices: list[int] = []
         self._probabilities: list[Floats] = []
         self._votes: list[bool] = []
+        self._sub_planes: list[tuple[int, float] | None] = []
         self._starts: list[int] = []  # of shots, as positions in the lists above
         self._last: Floats | None = None
 
-    def add(self, index: int, probabilities: Floats, abstains: bool, glanced: Floats) -> None:
+    def add(
+        self,
+        index: int,
+        probabilities: Floats,
+        abstains: bool,
+        glanced: Floats,
+        sub_plane: tuple[int, float] | None = None,
+    ) -> None:
         """Take the next frame.
 
         Parameters
@@ -112,6 +124,8 @@ class CineReader:
             Whether the model abstains on it.
         glanced
             What `glance` gives of it.
+        sub_plane
+            Number and probability of its sub-plane, where one was told.
         """
         if self._last is None or is_cut(self._last, glanced):
             self._starts.append(len(self._indices))
@@ -119,6 +133,7 @@ class CineReader:
         self._indices.append(index)
         self._probabilities.append(probabilities)
         self._votes.append(not abstains)
+        self._sub_planes.append(sub_plane)
 
     def finish(self) -> Cine:
         """What the frames show together."""
@@ -159,7 +174,8 @@ class CineReader:
             own, around = probabilities[:, plane], smoothed[:, plane]
             candidates = np.flatnonzero(agreed & (planes == plane))
             place = max(candidates.tolist(), key=lambda each: (own[each], around[each], -each))
-            found.append(Best(plane, self._indices[place], float(own[place]), float(around[place])))
+            own_and_smoothed = float(own[place]), float(around[place])
+            found.append(Best(plane, self._indices[place], *own_and_smoothed, self._sub_planes[place]))
         return found
 
 

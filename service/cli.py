@@ -14,6 +14,8 @@ from service import __version__
 from service.api.dicom import require_dicom
 from service.api.keys import KeyFileError, new_key
 from service.app import create_app
+from service.archive.command import add_arguments as add_archive_arguments
+from service.archive.command import archive
 from service.bench.command import add_arguments as add_bench_arguments
 from service.bench.command import bench
 from service.cli_many import (
@@ -92,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     add_url(explain)
 
     add_process_arguments(_command(commands, "process", _process, "work through a folder, or a study of an archive"))
+    add_archive_arguments(
+        _command(commands, "archive", _archive, "classify a tree into a table, on one machine or many")
+    )
     return parser
 
 
@@ -209,6 +214,13 @@ def _explained_files(
 def _process(options: argparse.Namespace, settings: Settings) -> int:
     try:
         return process(options, settings, _open_pipeline(settings))
+    except UsageError as error:
+        return _fail(str(error))
+
+
+def _archive(options: argparse.Namespace, settings: Settings) -> int:
+    try:
+        return archive(options, settings)
     except UsageError as error:
         return _fail(str(error))
 

@@ -120,7 +120,7 @@ async def _exam_here(
     reader = ExamReader(planes, choose_expected(options.expect, settings.expected_planes, planes))
     files = [File(number, path.name, partial(_read, path)) for number, path in enumerate(paths)]
     with _workers(settings) as threads:
-        sitting = _sit(options, settings, pipeline, threads, thumbnails=options.output is not None)
+        sitting = _sit(options, settings, pipeline, threads, sketches=options.output is not None)
         async with aclosing(sitting.lines(files)) as lines:
             async for line in lines:
                 if isinstance(line.says, BatchEnd):
@@ -129,7 +129,8 @@ async def _exam_here(
                     reader.add(line)
         if options.output is None:
             return report, None
-        return report, render(report, reader.thumbnails, await draw_evidence(report, files, pipeline, sitting.run))
+        evidence = await draw_evidence(report, reader, files, pipeline, sitting.run)
+        return report, render(report, reader.thumbnails, evidence)
 
 
 async def _cine_here(options: argparse.Namespace, settings: Settings, pipeline: Pipeline) -> int:
@@ -152,7 +153,7 @@ def _sit(
     pipeline: Pipeline,
     threads: ThreadPoolExecutor,
     *,
-    thumbnails: bool = False,
+    sketches: bool = False,
 ) -> Sitting:
     return Sitting(
         pipeline=pipeline,
@@ -162,7 +163,7 @@ def _sit(
         selection=Selection(options.every, options.limit),
         most=settings.max_batch_frames,
         window=_AHEAD * pool_width(settings.workers).count,
-        thumbnails=thumbnails,
+        sketches=sketches,
     )
 
 

@@ -14,20 +14,23 @@ from service.batch_schemas import BatchEnd, CineSummary, FrameAnswer, FrameProbl
 from service.errors import NoSuchPlane
 from service.exam_schemas import ExamFrame, ExamPlane, ExamReport, ReviewFrame
 from service.imaging.decode import Frame, open_frames
-from service.imaging.overlay import make_thumbnail
 from service.inference.manifest import Plane
 from service.looks import Line
 from service.pipeline import Pipeline
 from service.schemas import ModelInfo
+from service.sketch import Sketch
 
 CLOSE = 0.2
 """Probability between the first two planes; with less a person should look."""
+
+PICTURES = 600
+"""Stills that a report shows, the first ones; the others are told in words, lest thousands of them fill the memory."""
 
 Place = tuple[int, int]
 """Number of a file, index of a frame."""
 
 
-def choose_expected(asked: str | None, default: str, planes: Sequence[Plane]) -> list[str]:
+def choose_expected(asked: str | None, default: str | None, planes: Sequence[Plane]) -> list[str]:
     """The planes that an exam should hold, in the model's order.
 
     Parameters
@@ -35,15 +38,18 @@ def choose_expected(asked: str | None, default: str, planes: Sequence[Plane]) ->
     asked
         Plane ids with commas between them, or None for the default.
     default
-        The same; of it, only what the model knows counts.
+        The same; of it, only what the model knows counts. None for all but `other`.
 
     Raises
     ------
     NoSuchPlane
         One that was asked for is not the model's.
     """
-    wanted = {name.strip() for name in (default if asked is None else asked).split(",") if name.strip()}
     known = [plane.id for plane in planes]
+    chosen = default if asked is None else asked
+    if chosen is None:
+        return [name for name in known if name != "other"]
+    wanted = {name.strip() for name in chosen.split(",") if name.strip()}
     if asked is not None and not wanted <= set(known):
         raise NoSuchPlane(f"The model has no such plane. It knows {', '.join(known)}.")
     return [name for name in known if name in wanted]
@@ -51,11 +57,23 @@ def choose_expected(asked: str | None, default: str, planes: Sequence[Plane]) ->
 
 @dataclass
 class ExamReader:
-    """Takes the lines of a batch and tells the exam in the end; keeps the thumbnails that come with them."""
+    """Takes the lines of a batch and tells the exam in the end.
+
+    Attributes
+    ----------
+    planes, expected
+        Of the model; those that there should be.
+    thumbnails
+        JPEGs of the first stills that came with a sketch.
+    best
+        Of each plane the sketch of the best still so far, with its probability and its place: all that is kept of
+        what the model said, so that the evidence for it costs no second look.
+    """
 
     planes: Sequence[Plane]
     expected: list[str]
     thumbnails: dict[Place, bytes] = field(default_factory=dict)
+    best: dict[str, tuple[float, Place, Sketch]] = field(default_factory=dict)
     _frames: list[ExamFrame] = field(default_factory=list)
     _review: list[ReviewFrame] = field(default_factory=list)
     _refused: list[FrameProblem] = field(default_factory=list)
@@ -66,8 +84,8 @@ class ExamReader:
             self._refused.append(line.says)
         elif isinstance(line.says, FrameAnswer) and line.says.frame.count == 1:
             self._add_still(line.says)
-            if line.thumbnail is not None:
-                self.thumbnails[line.says.source.file, 0] = line.thumbnail
+            if line.sketch is not None:
+                self._keep(line.says, line.sketch)
 
     def finish(self, end: BatchEnd, model: ModelInfo) -> ExamReport:
         """The exam, once all lines were taken."""
@@ -97,6 +115,7 @@ class ExamReader:
             label=first.label,
             probability=first.probability,
             runner_up=others[0] if others else None,
+            sub_plane=answer.sub_plane,
         )
         if answer.abstain_reason is not None:
             self._review.append(ReviewFrame(why=answer.abstain_reason, **dict(frame)))
@@ -105,11 +124,24 @@ class ExamReader:
         if others and first.probability - others[0].probability < CLOSE:
             self._review.append(ReviewFrame(why="close", **dict(frame)))
 
+    def _keep(self, answer: FrameAnswer, sketch: Sketch) -> None:
+        place, first = (answer.source.file, 0), answer.predictions[0]
+        if len(self.thumbnails) < PICTURES:
+            self.thumbnails[place] = sketch.jpeg
+        best = self.best.get(first.plane)
+        if not answer.abstain and (best is None or first.probability > best[0]):
+            self.best[first.plane] = first.probability, place, sketch
+
     def _add_cine(self, cine: CineSummary) -> None:
         for best in cine.best:
             source = Source(file=cine.file, name=cine.name, frame=best.frame)
             frame = ExamFrame(
-                source=source, plane=best.plane, label=best.label, probability=best.probability, runner_up=None
+                source=source,
+                plane=best.plane,
+                label=best.label,
+                probability=best.probability,
+                runner_up=None,
+                sub_plane=best.sub_plane,
             )
             self._frames.append(frame)
         if cine.frames and not cine.best:
@@ -129,18 +161,23 @@ class ExamReader:
 
 
 async def draw_evidence(
-    report: ExamReport, files: Sequence[File], pipeline: Pipeline, run: Runner
+    report: ExamReport, reader: ExamReader, files: Sequence[File], pipeline: Pipeline, run: Runner
 ) -> dict[Place, tuple[bytes, bytes]]:
-    """The best frame of each plane, and the same with its evidence painted over it, as small JPEGs."""
+    """The best frame of each plane, and the same with its evidence painted over it, as small JPEGs.
+
+    Of stills the reader has what it takes. The best frame of a cine is known only in the end; it is looked at again.
+    """
+    kept = {place: sketch for _, place, sketch in reader.best.values()}
     best = [plane.best.source for plane in report.planes if plane.best is not None]
     places = [(source.file, source.frame or 0) for source in best]
-    drawn = [run(partial(_draw, pipeline, files[number], index)) for number, index in places]
+    drawn = [run(partial(_draw, pipeline, kept.get(place), files[place[0]], place[1])) for place in places]
     return dict(zip(places, await asyncio.gather(*drawn), strict=True))
 
 
-def _draw(pipeline: Pipeline, file: File, index: int) -> tuple[bytes, bytes]:
-    explained = pipeline.explain_frame(_read(file, index, pipeline))
-    return make_thumbnail(explained.frame.pixels), make_thumbnail(pipeline.paint(explained))
+def _draw(pipeline: Pipeline, sketch: Sketch | None, file: File, index: int) -> tuple[bytes, bytes]:
+    if sketch is None:
+        sketch = Sketch.of(pipeline.classify_frame(_read(file, index, pipeline), with_features=True))
+    return sketch.jpeg, sketch.draw_evidence(pipeline.engine)
 
 
 def _read(file: File, index: int, pipeline: Pipeline) -> Frame:

@@ -5,9 +5,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.batch_schemas import CineSummary, FrameProblem, Source
-from service.schemas import ModelInfo, Prediction
+from service.schemas import ModelInfo, Prediction, SubPlane
 
-Why = Literal["unfamiliar", "uncertain", "close", "no-plane"]
+Why = Literal["colour-flow", "unfamiliar", "uncertain", "close", "no-plane"]
 
 
 class _Part(BaseModel):
@@ -22,14 +22,15 @@ class ExamFrame(_Part):
     label: str
     probability: float = Field(ge=0, le=1, description="Calibrated.")
     runner_up: Prediction | None = Field(description="The next plane; null for a frame of a cine.")
+    sub_plane: SubPlane | None = Field(default=None, description="As in an answer of `/classify`.")
 
 
 class ReviewFrame(_Part):
     """A frame, or a whole cine, that a person should look at."""
 
     why: Why = Field(
-        description="`unfamiliar`, `uncertain`: the model abstains; `close`: its first two planes are; `no-plane`: no "
-        "frame of a cine was told surely."
+        description="`colour-flow`, `unfamiliar`, `uncertain`: the model abstains; `close`: its first two planes "
+        "are; `no-plane`: no frame of a cine was told surely."
     )
     source: Source
     plane: str | None

@@ -10,33 +10,34 @@ from service.batch_schemas import BatchEnd, BatchSummary, CineSummary, FrameAnsw
 from service.cine import CineReader, Floats, glance
 from service.errors import Problem
 from service.imaging.decode import Frame
-from service.imaging.overlay import make_thumbnail
 from service.pipeline import Pipeline
 from service.schemas import Classification, ProblemDetails, classification
+from service.sketch import Sketch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What is kept of a frame: its answer, its probabilities float32 [K], a glance of it, and a JPEG if asked for."""
+    """What is kept of a frame: its answer, what the model said, of a loop a glance, of a still a sketch if asked."""
 
     answer: Classification
     probabilities: Floats
-    glanced: Floats
-    thumbnail: bytes | None
+    sub_plane: tuple[int, float] | None
+    glanced: Floats | None
+    sketch: Sketch | None
 
 
 class Line(NamedTuple):
-    """What is said of a frame, or of all of them in the end; and the frame's thumbnail."""
+    """What is said of a frame, or of all of them in the end; and the frame's sketch."""
 
     says: FrameAnswer | FrameProblem | BatchEnd
-    thumbnail: bytes | None = None
+    sketch: Sketch | None = None
 
 
 class Tally:
     """Turns the outcomes of a batch into lines, one after the other, and into a summary in the end."""
 
     def __init__(self, pipeline: Pipeline, request_id: str) -> None:
-        self._planes = pipeline.engine.manifest.planes
+        self._manifest = pipeline.engine.manifest
         self._request_id = request_id
         self._file: File | None = None
         self._loop: tuple[Source, int, CineReader] | None = None
@@ -53,9 +54,10 @@ class Tally:
             return Line(FrameProblem(**dict(ProblemDetails.of(met.outcome, self._request_id)), source=source))
         self.frames += 1
         answer = met.outcome.answer
-        if self._loop is not None and met.index is not None:
-            self._loop[2].add(met.index, met.outcome.probabilities, answer.abstain, met.outcome.glanced)
-        return Line(FrameAnswer(**dict(answer), source=source), met.outcome.thumbnail)
+        look = met.outcome
+        if self._loop is not None and met.index is not None and look.glanced is not None:
+            self._loop[2].add(met.index, look.probabilities, answer.abstain, look.glanced, look.sub_plane)
+        return Line(FrameAnswer(**dict(answer), source=source), met.outcome.sketch)
 
     def end(self, *, complete: bool) -> Line:
         """The summary of all lines."""
@@ -75,7 +77,7 @@ class Tally:
     def _close_loop(self) -> None:
         if self._loop is not None:
             source, count, reader = self._loop
-            self._cines.append(CineSummary.of(source, count, reader.finish(), self._planes))
+            self._cines.append(CineSummary.of(source, count, reader.finish(), self._manifest))
         self._loop = None
 
 
@@ -95,8 +97,8 @@ class Sitting:
         Frames, or refusals, after which the batch ends, complete or not.
     window
         As of `Batch`.
-    thumbnails
-        Whether a small picture of each still is made.
+    sketches
+        Whether a sketch of each still is made.
     """
 
     pipeline: Pipeline
@@ -106,7 +108,7 @@ class Sitting:
     selection: Selection
     most: int
     window: int
-    thumbnails: bool = False
+    sketches: bool = False
 
     async def lines(self, files: Iterable[File]) -> AsyncGenerator[Line, None]:
         """A line for each frame, in order, and the end."""
@@ -122,7 +124,9 @@ class Sitting:
         yield tally.end(complete=complete)
 
     def _look(self, frame: Frame) -> Look:
-        seen = self.pipeline.classify_frame(frame)
+        still = frame.count == 1
+        seen = self.pipeline.classify_frame(frame, with_features=still and self.sketches)
         answer = classification(seen, self.pipeline.engine.package, self.request_id, self.top)
-        thumbnail = make_thumbnail(frame.pixels) if self.thumbnails and frame.count == 1 else None
-        return Look(answer, seen.scores.probabilities, glance(frame.pixels), thumbnail)
+        glanced = None if still else glance(frame.pixels)
+        sketch = Sketch.of(seen) if still and self.sketches else None
+        return Look(answer, seen.scores.probabilities, seen.sub_plane(), glanced, sketch)

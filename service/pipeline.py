@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import NoSuchPlane
-from service.imaging.decode import Frame, Limits, decode_frame
+from service.errors import NoSuchPlane, Problem
+from service.imaging.colour import FLOW, flow_share
+from service.imaging.decode import Frame, Limits, decode_frame, open_frames
 from service.imaging.overlay import PictureType, encode_picture, paint
 from service.imaging.preprocess import CropSource, crop_source, prepare
 from service.imaging.sector import Box
@@ -24,6 +25,10 @@ class Classified:
     crop_source: CropSource
     scores: Scores
     abstain_reason: AbstainReason | None
+
+    def sub_plane(self) -> tuple[int, float] | None:
+        """Number and probability of the sub-plane of the first prediction; None where none was told, or it abstains."""
+        return None if self.abstain_reason else self.scores.sub_plane()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,9 +66,28 @@ class Pipeline:
         """Frame `index` of an upload, upright and grey, as it would be classified; raises what `decode_frame` does."""
         return decode_frame(upload, index=index, limits=self.limits)
 
-    def classify_frame(self, frame: Frame) -> Classified:
-        """Classify a frame that has been read."""
-        return self._classify(frame, with_features=False)
+    @stage("decode")
+    def read_run(self, upload: bytes, *, index: int, most: int) -> list[Frame]:
+        """Frames of an upload from `index` on: at most so many, of one size, within the limit on pixels together.
+
+        Raises what `decode_frame` does of the first; the run ends before a frame that cannot be read.
+        """
+        frames = open_frames(upload, self.limits)
+        run = [frames.read(index)]
+        fitting = self.limits.max_pixels // run[0].pixels.size
+        for following in range(index + 1, min(index + most, index + fitting, frames.count)):
+            try:
+                frame = frames.read(following)
+            except Problem:
+                break
+            if frame.pixels.shape != run[0].pixels.shape:
+                break
+            run.append(frame)
+        return run
+
+    def classify_frame(self, frame: Frame, *, with_features: bool = False) -> Classified:
+        """Classify a frame that has been read; `with_features`, its scores can be explained later."""
+        return self._classify(frame, with_features=with_features)
 
     def explain_frame(self, frame: Frame) -> Explained:
         """Classify a frame that has been read, and find the evidence for the most probable plane."""
@@ -94,11 +118,18 @@ class Pipeline:
         source = crop_source(crop, frame.pixels, preprocessing, frame.region)
         with stage("infer"):
             scores = self.engine.score(prepared, with_features=with_features)
-        seen = Classified(frame, crop, source, scores, self.engine.abstains(scores))
+        seen = Classified(frame, crop, source, scores, self._abstains(frame, crop, scores))
         best = scores.ranked()[0]
         plane, probability = self.engine.manifest.planes[best].id, float(scores.probabilities[best])
         current_run().outcomes.append(Outcome(plane, probability, seen.abstain_reason))
         return seen
+
+    def _abstains(self, frame: Frame, crop: Box, scores: Scores) -> AbstainReason | None:
+        """Why no plane should be believed; what Doppler paints over the tissue comes before what the model says."""
+        height, width = frame.pixels.shape
+        if frame.colours is not None and flow_share(frame.colours, crop, height, width) > FLOW:
+            return "colour-flow"
+        return self.engine.abstains(scores)
 
     def _plane_number(self, plane_id: str) -> int:
         ids = [plane.id for plane in self.engine.manifest.planes]

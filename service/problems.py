@@ -5,7 +5,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import Scope
+from starlette.types import Scope, Send
 
 from service.errors import BadParameter, InternalError, MalformedRequest, MethodNotAllowed, NotFound, Problem
 from service.schemas import ProblemDetails
@@ -24,6 +24,29 @@ def tell(problem: Problem, scope: Scope) -> Response:
     state = scope["state"]
     state["problem"] = problem.code
     return problem_response(problem, state["request_id"])
+
+
+class Refusal:
+    """A problem told over and over: written once, since a storm of refusals must cost next to nothing."""
+
+    _ID = "id"
+
+    def __init__(self, problem: Problem) -> None:
+        self._status, self._code = problem.status, problem.code
+        response = problem_response(problem, self._ID)
+        self._before, _, self._after = bytes(response.body).rpartition(self._ID.encode())
+        self._headers = [pair for pair in response.raw_headers if pair[0] != b"content-length"]
+
+    async def __call__(self, scope: Scope, send: Send, *, closes: bool) -> None:
+        """Send it; where it `closes`, the connection serves no further request."""
+        state = scope["state"]
+        state["problem"] = self._code
+        body = self._before + state["request_id"].encode() + self._after
+        headers = [*self._headers, (b"content-length", b"%d" % len(body))]
+        if closes:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": self._status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
 
 def install_handlers(app: FastAPI) -> None:

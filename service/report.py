@@ -28,6 +28,7 @@ section { break-inside: auto } h2, h3 { break-after: avoid }
 """
 
 _WHY = {
+    "colour-flow": "Colour flow over the tissue",
     "unfamiliar": "Unlike the frames of the training",
     "uncertain": "No plane is probable enough",
     "close": "Two planes are close",
@@ -102,6 +103,8 @@ def _figure(frame: ExamFrame | ReviewFrame, thumbnails: Mapping[Place, bytes], n
 
 def _caption(frame: ExamFrame | ReviewFrame) -> str:
     pairs = [(frame.label, frame.probability)]
+    if isinstance(frame, ExamFrame) and frame.sub_plane is not None:
+        pairs.append((frame.sub_plane.label, frame.sub_plane.probability))
     if frame.runner_up is not None:
         pairs.append((frame.runner_up.label, frame.runner_up.probability))
     told = ", ".join(f"{label} {probability:.1%}" for label, probability in pairs if probability is not None)

@@ -10,6 +10,7 @@ from service.imaging.overlay import PictureType
 from service.imaging.preprocess import CropSource
 from service.imaging.sniff import Format
 from service.inference.engine import AbstainReason
+from service.inference.manifest import SubPlanes
 from service.inference.package import ModelPackage
 from service.pipeline import Classified, Explained
 
@@ -28,6 +29,24 @@ class Prediction(_Answer):
     plane: str = Field(examples=["fetal_brain"])
     label: str = Field(examples=["Fetal brain"])
     probability: float = Field(ge=0, le=1, description="Calibrated.", examples=[0.981])
+
+
+class SubPlane(_Answer):
+    """The finer class of a plane."""
+
+    plane: str = Field(examples=["trans_thalamic"])
+    label: str = Field(examples=["Trans-thalamic"])
+    probability: float = Field(
+        ge=0, le=1, description="Calibrated, given that the frame shows the first prediction.", examples=[0.93]
+    )
+
+    @classmethod
+    def of(cls, told: tuple[int, float] | None, described: SubPlanes | None) -> "SubPlane | None":
+        """Tell what `Classified.sub_plane` gives."""
+        if told is None or described is None:
+            return None
+        best = described.sub_planes[told[0]]
+        return cls(plane=best.id, label=best.label, probability=round(told[1], 6))
 
 
 class FrameInfo(_Answer):
@@ -68,7 +87,13 @@ class Classification(_Answer):
     )
     abstain: bool = Field(description="Whether the predictions should not be relied on.")
     abstain_reason: AbstainReason | None = Field(
-        description="`unfamiliar`: unlike the frames of the training; `uncertain`: no plane is probable enough."
+        description="`colour-flow`: Doppler is painted over the tissue, and the model knows grey frames alone; "
+        "`unfamiliar`: unlike the frames of the training; `uncertain`: no plane is probable enough."
+    )
+    sub_plane: SubPlane | None = Field(
+        default=None,
+        description="Which standard plane of the first prediction it is. Null where the model tells none of that "
+        "plane, and where it abstains.",
     )
     frame: FrameInfo
     model: ModelInfo
@@ -215,6 +240,7 @@ def _classified(result: Classified, package: ModelPackage, request_id: str, top:
         ],
         "abstain": result.abstain_reason is not None,
         "abstain_reason": result.abstain_reason,
+        "sub_plane": SubPlane.of(result.sub_plane(), package.manifest.sub_planes),
         "frame": FrameInfo(
             format=frame.format,
             width=width,

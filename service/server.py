@@ -41,6 +41,7 @@ class Server(uvicorn.Server):
                 host=host,
                 port=port,
                 http=_protocol(settings.upload_s),
+                loop="asyncio",  # not whichever is installed: what was tested and measured is what runs
                 ws="none",
                 log_config=log_config(settings.log_level),
                 access_log=False,  # the app writes its own lines, which never hold a query

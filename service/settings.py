@@ -11,7 +11,7 @@ from service.inference.admission import Bounds
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "default"
 
-_REQUESTS_A_WORKER = 16  # a wait of some tenths of a second; who waits longer had better ask elsewhere
+_REQUESTS_A_WORKER = 8  # so nobody waits longer than eight frames take; who would, had better ask elsewhere
 _LONGEST_UPLOADS = 8
 
 
@@ -41,7 +41,7 @@ class Settings(BaseSettings):
         default=None,
         ge=1,
         description="Uploads taken in at once, whether coming in, waiting or worked on; one more gets 503. "
-        "Unset: 16 a worker.",
+        "Unset: 8 a worker, so that nobody waits longer than eight frames take.",
     )
     max_held_bytes: int | None = Field(
         default=None,
@@ -82,10 +82,10 @@ class Settings(BaseSettings):
         description="Frames after which the answer to an upload of many files ends, with `complete` false; "
         "more files than that get 413.",
     )
-    expected_planes: str = Field(
-        default="fetal_abdomen,fetal_brain,fetal_femur,fetal_thorax,maternal_cervix",
+    expected_planes: str | None = Field(
+        default=None,
         description="Planes that an exam should hold, with commas between them; those that the model does not know do "
-        "not count.",
+        "not count. Unset: all that the model knows but `other`.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least severe log line that is written."

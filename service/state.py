@@ -64,8 +64,8 @@ class Service:
             raise
         model = ModelInfo.of(package)
         self._running = Running(pipeline, pool, model, monotonic())
-        self.metrics.serves(model)
-        self.metrics.watch(pool, self.admission)
+        self.metrics.serves(model, _planes(package))
+        self.metrics.watch(pool, self.admission, lambda: self._running is not None and not self.draining)
         _LOG.info("ready", extra={"model": model.name, "model_version": model.version, **self._sizes()})
 
     def _open(self, package: ModelPackage, pool: WorkerPool) -> Pipeline:
@@ -115,7 +115,7 @@ class Service:
         if switched:
             pipeline, model = self._open(package, running.pool), ModelInfo.of(package)
             self._running = replace(running, pipeline=pipeline, model=model)
-            self.metrics.serves(model)
+            self.metrics.serves(model, _planes(package))
         self.keys = keys
         result = "switched" if switched else "unchanged"
         version = self.running.model.version
@@ -153,6 +153,10 @@ class Service:
         if self._running is None:
             raise _not_ready()
         return self._running
+
+
+def _planes(package: ModelPackage) -> list[str]:
+    return [plane.id for plane in package.manifest.planes]
 
 
 def _not_ready() -> NotReady:

@@ -1,3 +1,5 @@
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,18 @@ from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.settings import Settings
 from tests.phantom_package import Phantom
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail where a thread is left that would keep the process from ending, or that belongs to a pool nobody closed."""
+    left = [
+        thread.name
+        for thread in threading.enumerate()
+        if thread is not threading.main_thread() and (not thread.daemon or thread.name.startswith("worker_"))
+    ]
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        sys.stderr.write(f"\nthreads are left at the end of the tests: {', '.join(left)}\n")
 
 
 @pytest.fixture(scope="session")

@@ -34,13 +34,17 @@ class Phantom:
     temperature: float = 0.5
     min_probability: float = 0.0
     max_novelty: float = 1.0
+    sub_planes: tuple[str, ...] = ()
+    sub_planes_of: str = "fetal_brain"
     kernels: Floats = field(init=False)
     head: Floats = field(init=False)
+    finer: Floats = field(init=False)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(7)
         self.kernels = rng.normal(0, 0.25, (CHANNELS, 1, STRIDE, STRIDE)).astype(np.float32)
         self.head = rng.normal(0, 2, (CHANNELS, len(self.planes))).astype(np.float32)
+        self.finer = rng.normal(0, 9, (CHANNELS, len(self.sub_planes))).astype(np.float32)
 
     @property
     def cells(self) -> int:
@@ -56,9 +60,11 @@ class Phantom:
         return np.asarray(self.features(frame).mean((1, 2)) @ self.head)
 
     def probabilities(self, frame: NDArray[np.uint8]) -> Floats:
-        scaled = self.logits(frame) / self.temperature
-        powers = np.exp(scaled - scaled.max())
-        return np.asarray(powers / powers.sum(), np.float32)
+        return _softmax(self.logits(frame) / self.temperature)
+
+    def sub_plane_probabilities(self, frame: NDArray[np.uint8]) -> Floats:
+        """float32 [M], whatever the frame shows."""
+        return _softmax(self.features(frame).mean((1, 2)) @ self.finer)
 
     def heatmap(self, frame: NDArray[np.uint8], plane: int) -> Floats:
         """Grad-CAM of a plane's logit, float32 [h, w], not rescaled."""
@@ -73,16 +79,25 @@ class Phantom:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "classifier.onnx").write_bytes(self._classifier())
         (folder / "explainer.onnx").write_bytes(self._explainer())
+        if self.sub_planes:
+            (folder / "subplanes.onnx").write_bytes(self._sub_planes())
         (folder / "MODEL_CARD.md").write_text("# A phantom\n")
         write_manifest(folder, self.manifest())
         return folder
 
     def manifest(self) -> dict[str, Any]:
-        return {
+        finer = {
+            "plane": self.sub_planes_of,
+            "sub_planes": _described(self.sub_planes),
+            "file": "subplanes.onnx",
+            "temperature": 1.0,
+            "metrics": {},
+        }
+        return ({"sub_planes": finer} if self.sub_planes else {}) | {
             "format": 1,
             "name": "phantom",
             "version": "1.2.3",
-            "planes": [{"id": name, "label": name.replace("_", " ").capitalize()} for name in self.planes],
+            "planes": _described(self.planes),
             "preprocessing": {"size": self.size, "crop": self.crop, "zoom": self.zoom},
             "temperature": self.temperature,
             "abstention": {"min_probability": self.min_probability, "max_novelty": self.max_novelty},
@@ -145,6 +160,27 @@ class Phantom:
         }
         outputs: dict[str, Any] = {"heatmaps": (TensorProto.FLOAT, ["N", self.cells, self.cells])}
         return serialise("explainer", nodes, inputs, outputs, constants)
+
+    def _sub_planes(self) -> bytes:
+        nodes = [
+            helper.make_node("ReduceMean", ["features"], ["pooled"], axes=[2, 3], keepdims=0),
+            helper.make_node("MatMul", ["pooled", "finer"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        ]
+        inputs: dict[str, Any] = {
+            "features": (TensorProto.FLOAT, ["N", len(self.kernels), self.cells, self.cells]),
+        }
+        outputs: dict[str, Any] = {"probabilities": (TensorProto.FLOAT, ["N", len(self.sub_planes)])}
+        return serialise("subplanes", nodes, inputs, outputs, {"finer": self.finer})
+
+
+def _described(names: tuple[str, ...]) -> list[dict[str, str]]:
+    return [{"id": name, "label": name.replace("_", " ").capitalize()} for name in names]
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max())
+    return np.asarray(powers / powers.sum(), np.float32)
 
 
 def serialise(

@@ -19,7 +19,8 @@ class PlaneAPI(ls.LitAPI):
 
     async def decode_request(self, request: Request) -> bytes:
         """The form's file: LitServe reads any other body as JSON."""
-        return await request["upload"].read()
+        upload: bytes = await request["upload"].read()
+        return upload
 
     async def predict(self, x: bytes) -> dict[str, Any]:
         """Classify it."""

@@ -11,7 +11,12 @@ from service.state import RunningDep, ServiceDep
 router = APIRouter()
 
 
-@router.get("/model", summary="The model package's manifest", responses=problems(NotReady))
+@router.get(
+    "/model",
+    summary="The model package's manifest",
+    responses=problems(NotReady),
+    response_model_exclude_unset=True,  # as model.json has it
+)
 async def model(running: RunningDep) -> Manifest:
     """The model's planes, preprocessing, thresholds, training data, metrics, and the sha256 of its files."""
     return running.pipeline.engine.manifest

@@ -72,12 +72,12 @@ async def classify_batch(
 
 
 def sit(
-    running: Running, request_id: str, query: SelectionQuery, top: int, most: int, *, thumbnails: bool = False
+    running: Running, request_id: str, query: SelectionQuery, top: int, most: int, *, sketches: bool = False
 ) -> Sitting:
     """How a request's files are looked at."""
     window = _AHEAD * running.pool.width.count
     selection = Selection(query.every, query.limit)
-    return Sitting(running.pipeline, running.pool.run, request_id, top, selection, most, window, thumbnails)
+    return Sitting(running.pipeline, running.pool.run, request_id, top, selection, most, window, sketches)
 
 
 async def _encoded(sitting: Sitting, files: list[File], metrics: Metrics) -> AsyncIterator[str]:

@@ -59,7 +59,7 @@ async def exam(
     expected = choose_expected(query.expect, settings.expected_planes, planes)
     html = choose(accept, (_JSON, _HTML)) == _HTML
     files = await read_files(request, settings.max_batch_bytes, settings.max_batch_frames)
-    sitting = sit(running, request_id, query, BEST, settings.max_batch_frames, thumbnails=html)
+    sitting = sit(running, request_id, query, BEST, settings.max_batch_frames, sketches=html)
     reader = ExamReader(planes, expected)
     async with aclosing(sitting.lines(files)) as lines:
         async for line in lines:
@@ -70,7 +70,7 @@ async def exam(
     headers = NOT_STORED | {"Vary": "Accept"}
     if not html:
         return Response(report.model_dump_json(), headers=headers, media_type=_JSON)
-    evidence = await draw_evidence(report, files, pipeline, running.pool.run)
+    evidence = await draw_evidence(report, reader, files, pipeline, running.pool.run)
     page = await running.pool.run(render, report, reader.thumbnails, evidence)
     headers |= {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
     return Response(page, headers=headers, media_type=_HTML)

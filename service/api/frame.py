@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
+import numpy as np
 from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import Field
 
 from service.api.accept import choose
 from service.api.classify import NOT_STORED, FrameQuery
@@ -15,7 +17,19 @@ from service.state import RunningDep
 router = APIRouter()
 
 _OFFERS: dict[str, PictureType] = {"image/jpeg": "image/jpeg", "image/png": "image/png"}
+_TALLEST = 16_384  # pixels; JPEG ends at four times as many
 _PICTURE_SCHEMA = {"schema": {"type": "string", "format": "binary"}}
+
+
+class RunQuery(FrameQuery):
+    """Which frame, and how many of those after it."""
+
+    run: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="Frames from there on, one below the other: so many at most, as long as they are of one size.",
+    )
 
 
 @router.post(
@@ -24,22 +38,29 @@ _PICTURE_SCHEMA = {"schema": {"type": "string", "format": "binary"}}
     response_class=Response,
     responses={
         **problems(*UPLOAD_PROBLEMS),
-        200: {"description": "The upright grey frame.", "content": dict.fromkeys(_OFFERS, _PICTURE_SCHEMA)},
+        200: {
+            "description": "The upright grey frame, or several.",
+            "content": dict.fromkeys(_OFFERS, _PICTURE_SCHEMA),
+            "headers": {"X-Frames": {"description": "How many frames it shows.", "schema": {"type": "integer"}}},
+        },
     },
     openapi_extra=BODY_IN_OPENAPI,
 )
 async def frame(
     request: Request,
-    query: Annotated[FrameQuery, Query()],
+    query: Annotated[RunQuery, Query()],
     running: RunningDep,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
-    """Read one frame and send it back upright and grey, at its own size: JPEG, or PNG by `Accept`."""
+    """Read a frame, or a run of them, and send it back upright and grey, at its own size: JPEG, or PNG by `Accept`."""
     picture_type = _OFFERS[choose(accept, tuple(_OFFERS))]
     upload = await read_upload(request, running.pipeline.limits.max_bytes)
-    picture = await running.pool.run(_picture, running.pipeline, upload, query.frame, picture_type)
-    return Response(picture, headers=NOT_STORED | {"Vary": "Accept"}, media_type=picture_type)
+    picture, frames = await running.pool.run(_picture, running.pipeline, upload, query, picture_type)
+    headers = NOT_STORED | {"Vary": "Accept", "X-Frames": str(frames)}
+    return Response(picture, headers=headers, media_type=picture_type)
 
 
-def _picture(pipeline: Pipeline, upload: bytes, index: int, picture_type: PictureType) -> bytes:
-    return encode_picture(pipeline.read(upload, index=index).pixels, picture_type)
+def _picture(pipeline: Pipeline, upload: bytes, query: RunQuery, picture_type: PictureType) -> tuple[bytes, int]:
+    run = pipeline.read_run(upload, index=query.frame, most=query.run)
+    run = run[: max(1, _TALLEST // run[0].pixels.shape[0])]
+    return encode_picture(np.concatenate([frame.pixels for frame in run]), picture_type), len(run)

@@ -9,17 +9,18 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import BadParameter, DeadlinePassed, Problem, UploadTooSlow
-from service.inference.admission import Admission, Place
+from service.errors import BadParameter, DeadlinePassed, Overloaded, UploadTooSlow
+from service.inference.admission import Admission, Place, overloaded
 from service.inference.run import Run, Stopped, Why, carried_out
 from service.observability.metrics import Metrics
-from service.problems import tell
+from service.problems import Refusal, tell
 from service.settings import Settings
 
 DEADLINE_HEADER = "X-Deadline-Ms"
 
 _PATIENCE_S = 0.5  # an upload that takes longer to come waits for itself, and holds up nobody else
 _MAX_DIGITS = 9
+_FULL = Refusal(overloaded())
 
 
 class Gate:
@@ -41,16 +42,27 @@ class Gate:
         try:
             times = self._times(headers.get(DEADLINE_HEADER), declared)
             place = self.admission.enter(declared)
-        except Problem as problem:
-            await self._refuse(problem, declared)(scope, receive, send)
+        except Overloaded:
+            await _FULL(scope, send, closes=not self._is_modest(declared))
+            return
+        except BadParameter as problem:
+            if not self._is_modest(declared):
+                problem.headers["Connection"] = "close"
+            await tell(problem, scope)(scope, receive, send)
             return
         visit = _Visit(receive, place, times)
         begun = False
+        head: list[Message] = []
 
         async def send_noting(message: Message) -> None:
             nonlocal begun
+            if message["type"] == "http.response.start":
+                head.append(message)  # kept back until there is something to say: the deadline may pass before it
+                return
             begun = True
             visit.answered()
+            while head:
+                await send(head.pop())
             await send(message)
 
         try:
@@ -70,19 +82,13 @@ class Gate:
         shares = math.ceil(declared / self.settings.max_upload_bytes) or 1
         return _Times(self.settings.upload_s * shares, self.settings.deadline_s, read_deadline(deadline_header))
 
-    def _refuse(self, problem: Problem, declared: int) -> ASGIApp:
-        """Refuse an upload unread.
+    def _is_modest(self, declared: int) -> bool:
+        """Whether a connection is worth keeping on which an upload of this length is refused unread.
 
         The server reads the rest of a modest upload, and drops it: to hang up on a client that still writes might cost
         it the reply, as the reset that it gets overtakes what it has not read yet. On others we hang up all the same.
         """
-        if not 0 < declared <= self.settings.max_upload_bytes:
-            problem.headers["Connection"] = "close"
-
-        async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
-            await tell(problem, scope)(scope, receive, send)
-
-        return refuse
+        return 0 < declared <= self.settings.max_upload_bytes
 
 
 class _Times(NamedTuple):

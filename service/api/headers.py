@@ -1,8 +1,7 @@
 """Headers that every reply carries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # What a reply says of itself wins: the page, for one, may do more than nothing.
@@ -12,6 +11,8 @@ DEFAULTS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+_RAW = [(name.lower().encode(), value.encode()) for name, value in DEFAULTS.items()]
 
 
 class ReplyHeaders:
@@ -29,11 +30,14 @@ class ReplyHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in DEFAULTS.items():
-                    headers.setdefault(name, value)
-                if self.closing():
-                    headers["Connection"] = "close"
+                message["headers"] = self._completed(message.get("headers", ()))
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+    def _completed(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        said = dict(headers)
+        added = [pair for pair in _RAW if pair[0] not in said]
+        if self.closing() and b"connection" not in said:
+            added.append((b"connection", b"close"))
+        return [*headers, *added]

@@ -16,6 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("frames", nargs="+", metavar="FRAME", type=Path, help="sent in turn, as the raw body")
     parser.add_argument("--url", default="http://127.0.0.1:8000/classify", help="where to (default: %(default)s)")
     parser.add_argument("--clients", type=_counts, default=[1, 2, 4, 8, 16], metavar="N,N…", help="closed loops")
+    parser.add_argument(
+        "--impatient", action="store_true", help="clients of closed loops ask again at once where they are refused"
+    )
     parser.add_argument("--rates", type=_counts, default=[], metavar="N,N…", help="open loops, requests a second")
     parser.add_argument("--seconds", type=float, default=10, help="of each loop (default: %(default)s)")
     parser.add_argument(
@@ -51,7 +54,8 @@ def _rows(target: Target, frames: list[bytes], options: argparse.Namespace) -> I
     if options.warm_up > 0:
         asyncio.run(closed_loop(target, frames, 2, options.warm_up))
     for clients in options.clients:
-        yield Row.of(f"{clients} clients", asyncio.run(closed_loop(target, frames, clients, options.seconds)))
+        loop = closed_loop(target, frames, clients, options.seconds, impatient=options.impatient)
+        yield Row.of(f"{clients} clients", asyncio.run(loop))
     for rate in options.rates:
         yield Row.of(f"{rate} a second", asyncio.run(open_loop(target, frames, rate, options.seconds)))
 

@@ -39,15 +39,23 @@ class Target:
 
 
 class Connection:
-    """One connection; it is opened when it is needed, and again when the other side has closed it."""
+    """One connection; it is opened when it is needed, and again when the other side has closed it.
+
+    Attributes
+    ----------
+    retry_after_s
+        Seconds that the last reply asks to wait before the next request; 0 where it does not.
+    """
 
     def __init__(self, target: Target, timeout_s: float) -> None:
         self._target = target
         self._timeout_s = timeout_s
+        self.retry_after_s = 0.0
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def send(self, request: bytes) -> int:
         """Send a request, read the reply whole, and give its status; 0 where none came."""
+        self.retry_after_s = 0.0
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._send(request)
@@ -73,6 +81,8 @@ class Connection:
             await _read_chunks(reader)
         else:
             await reader.readexactly(int(headers.get("content-length", "0")))
+        asked = headers.get("retry-after", "")
+        self.retry_after_s = float(asked) if asked.isdecimal() else 0.0
         if headers.get("connection", "").lower() == "close":
             self.close()
         return int(head[0].split()[1])

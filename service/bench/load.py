@@ -1,9 +1,10 @@
 """Closed and open loops.
 
-In a closed loop so many clients each wait for their answer before they ask again: it finds the throughput. In an open
-loop requests come at a rate of their own, whether or not the service keeps up, as patients do: it finds what overload
-does. There a request's time runs from when it was due, so that a service that stalls cannot hide it by stalling the
-clients.
+In a closed loop so many clients each wait for their answer before they ask again: it finds the throughput. A client
+that is refused waits as long as `Retry-After` asks, as ours do; or, impatient, asks again at once: with many of these
+on the service's own machine, what is measured is a fight of refusals and clients over its cores. In an open loop
+requests come at a rate of their own, whether or not the service keeps up, as patients do: it finds what overload does.
+There a request's time runs from when it was due, so that a service that stalls cannot hide it by stalling the clients.
 """
 
 import asyncio
@@ -39,8 +40,10 @@ class Sample:
         self.seconds.append(seconds)
 
 
-async def closed_loop(target: Target, frames: Sequence[bytes], clients: int, seconds: float) -> Sample:
-    """Keep `clients` requests under way for so many seconds."""
+async def closed_loop(
+    target: Target, frames: Sequence[bytes], clients: int, seconds: float, *, impatient: bool = False
+) -> Sample:
+    """Keep `clients` asking for so many seconds; one that is refused waits as it is told to, unless it is impatient."""
     requests, sample = _requests(target, frames), Sample()
     started = perf_counter()
 
@@ -48,6 +51,8 @@ async def closed_loop(target: Target, frames: Sequence[bytes], clients: int, sec
         connection = Connection(target, _TIMEOUT_S)
         while (sent := perf_counter()) < started + seconds:
             sample.note(await connection.send(next(requests)), perf_counter() - sent)
+            if connection.retry_after_s and not impatient:
+                await asyncio.sleep(min(connection.retry_after_s, max(0.0, started + seconds - perf_counter())))
         connection.close()
 
     await asyncio.gather(*(client() for _ in range(clients)))

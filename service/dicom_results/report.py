@@ -1,5 +1,6 @@
 """The classification as a structured report of template TID 1500, Measurement Report (PS3.16)."""
 
+import numpy as np
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import (
     AlgorithmIdentification,
@@ -21,6 +22,7 @@ from pydicom.sr.codedict import codes
 from service import __version__
 from service.dicom_results.capture import MANUFACTURER
 from service.dicom_results.source import Source, derive_uid
+from service.inference.manifest import Plane
 from service.inference.package import ModelPackage
 from service.pipeline import Classified
 
@@ -28,10 +30,12 @@ SCHEME = "99FETALPLANES"
 
 _SERIES_NUMBER = 9701
 _PROCEDURE = CodedConcept("11525-3", "LN", "US Pelvis and Fetus for pregnancy")
+_SUB_PLANE = CodedConcept("sub_plane", SCHEME, "Standard plane within the image view")
 _RELIABILITY = CodedConcept("reliability", SCHEME, "Reliability of the classification")
 _RELIABILITIES = {
     None: CodedConcept("answered", SCHEME, "Answered: the model did not abstain"),
     "uncertain": CodedConcept("uncertain", SCHEME, "Abstained: no plane is probable enough"),
+    "colour-flow": CodedConcept("colour-flow", SCHEME, "Abstained: colour flow is painted over the tissue"),
     "unfamiliar": CodedConcept("unfamiliar", SCHEME, "Abstained: unlike the frames of the training"),
 }
 
@@ -40,7 +44,8 @@ def classification_report(source: Source, result: Classified, package: ModelPack
     """Make the structured report of a classified frame.
 
     The first prediction is an evaluation of Image View with its Certainty of Finding; every plane's probability is a
-    measurement in percent; whether the model abstains is an evaluation of its own.
+    measurement in percent; whether the model abstains is an evaluation of its own. So is the sub-plane, where one is
+    told; the probabilities of sub-planes are given that the frame shows the first prediction.
     """
     sha256 = package.sha256
     report = ComprehensiveSR(
@@ -99,13 +104,15 @@ def _findings(source: Source, result: Classified, package: ModelPackage) -> Meas
     first = manifest.planes[result.scores.ranked()[0]]
     certainty = Measurement(codes.DCM.CertaintyOfFinding, _percent(float(probabilities.max())), codes.UCUM.Percent)
     of_each = [
-        Measurement(
-            CodedConcept(f"p_{plane.id}", SCHEME, f"Probability of {plane.label}"),
-            _percent(float(probability)),
-            codes.UCUM.Percent,
-        )
-        for plane, probability in zip(manifest.planes, probabilities, strict=True)
+        _measurement(plane, probability) for plane, probability in zip(manifest.planes, probabilities, strict=True)
     ]
+    view = [QualitativeEvaluation(codes.DCM.ImageView, CodedConcept(first.id, SCHEME, first.label))]
+    best_finer, told = result.sub_plane(), result.scores.sub_planes
+    if manifest.sub_planes is not None and best_finer is not None and told is not None:
+        finer = manifest.sub_planes.sub_planes
+        best = finer[best_finer[0]]
+        view.append(QualitativeEvaluation(_SUB_PLANE, CodedConcept(best.id, SCHEME, best.label)))
+        of_each += [_measurement(plane, value) for plane, value in zip(finer, told, strict=True)]
     a = source.attributes
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=source.derive_uid("tracking"), identifier="Standard plane"),
@@ -115,7 +122,7 @@ def _findings(source: Source, result: Classified, package: ModelPackage) -> Meas
             parameters=[f"model sha256 {package.sha256}", f"fetal-planes {__version__}"],
         ),
         qualitative_evaluations=[
-            QualitativeEvaluation(codes.DCM.ImageView, CodedConcept(first.id, SCHEME, first.label)),
+            *view,
             QualitativeEvaluation(_RELIABILITY, _RELIABILITIES[result.abstain_reason]),
         ],
         measurements=[certainty, *of_each],
@@ -123,6 +130,11 @@ def _findings(source: Source, result: Classified, package: ModelPackage) -> Meas
             SourceImageForMeasurementGroup(a.SOPClassUID, a.SOPInstanceUID, [source.frame] if source.frame else None)
         ],
     )
+
+
+def _measurement(plane: Plane, probability: np.float32) -> Measurement:
+    concept = CodedConcept(f"p_{plane.id}", SCHEME, f"Probability of {plane.label}")
+    return Measurement(concept, _percent(float(probability)), codes.UCUM.Percent)
 
 
 def _percent(probability: float) -> float:

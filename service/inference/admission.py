@@ -47,12 +47,12 @@ class Admission:
     def check_bytes(self, more: int) -> None:
         """Refuse bytes that do not fit beside those held already; raises `Overloaded`."""
         if self.held and self.held + more > self.bounds.held_bytes:
-            raise _overloaded()
+            raise overloaded()
 
     def check_places(self) -> None:
         """Refuse where all places are taken; raises `Overloaded`."""
         if self.taken >= self.bounds.places:
-            raise _overloaded()
+            raise overloaded()
 
 
 class Place:
@@ -90,5 +90,6 @@ class Place:
         self._held = 0
 
 
-def _overloaded() -> Overloaded:
+def overloaded() -> Overloaded:
+    """The refusal of one upload too many."""
     return Overloaded("Too much is being worked on.", headers={"Retry-After": str(_RETRY_AFTER_S)})

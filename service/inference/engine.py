@@ -1,8 +1,8 @@
-"""Runs the two graphs of a model package on ONNX Runtime."""
+"""Runs the graphs of a model package on ONNX Runtime."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import onnxruntime as ort
@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from service.inference.package import CLASSIFIER, EXPLAINER, ModelPackage, PackageError
 from service.inference.run import current_run
+from service.inference.session import open_session, run_session
+from service.inference.subplanes import SubPlaneHead
 
 Grey = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-AbstainReason = Literal["unfamiliar", "uncertain"]
+AbstainReason = Literal["colour-flow", "unfamiliar", "uncertain"]
 
-_CLASSIFIER_OUTPUTS = ("probabilities", "logits", "features", "novelty")
+_ANSWER = ("probabilities", "novelty")
+_CLASSIFIER_OUTPUTS = (*_ANSWER, "logits", "features")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,15 +33,26 @@ class Scores:
         How unlike the training frames it is; compared with the manifest's `max_novelty`.
     features
         float32 [1, C, h, w] for the explainer; None where they were not asked for.
+    sub_planes
+        float32 [M], calibrated, in the order of the manifest's sub-planes; None where the model has none of the plane
+        that it finds most probable, or abstains.
     """
 
     probabilities: Floats
     novelty: float
     features: Floats | None = None
+    sub_planes: Floats | None = None
 
     def ranked(self) -> list[int]:
         """Indices of the planes, the most probable first; of equals the earlier plane first."""
         return [int(index) for index in np.argsort(-self.probabilities, kind="stable")]
+
+    def sub_plane(self) -> tuple[int, float] | None:
+        """Number and probability of the most probable sub-plane; None where none was told."""
+        if self.sub_planes is None:
+            return None
+        best = int(self.sub_planes.argmax())
+        return best, min(1.0, float(self.sub_planes[best]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,18 +108,23 @@ class Engine:
         self.package = package
         self.manifest = package.manifest
         self.all_cores = all_cores if all_cores and all_cores.threads > 1 else None
-        self._classifier = _open_session(package.classifier, CLASSIFIER)
+        self._classifier = open_session(package.classifier, CLASSIFIER)
         self._wide: ort.InferenceSession | None = None
         if self.all_cores is not None:
-            self._wide = _open_session(package.classifier, CLASSIFIER, self.all_cores.threads)
-        self._explainer = _open_session(package.explainer, EXPLAINER)
+            self._wide = open_session(package.classifier, CLASSIFIER, self.all_cores.threads)
+        self._explainer = open_session(package.explainer, EXPLAINER)
         self._check_graphs()
+        self._sub_planes = SubPlaneHead.of(package, self._classifier)
 
     def score(self, frame: Grey, *, with_features: bool = False) -> Scores:
         """Classify one prepared frame, uint8 [S, S]."""
-        names = ["probabilities", "novelty", "features"] if with_features else ["probabilities", "novelty"]
-        outputs = _run(self._choose_session(), names, {"frames": frame[None, None]})
-        return Scores(outputs[0][0], float(outputs[1][0]), outputs[2] if with_features else None)
+        outputs = self._infer(frame, with_features=with_features)
+        scores = Scores(
+            outputs["probabilities"][0], float(outputs["novelty"][0]), outputs["features"] if with_features else None
+        )
+        if self._sub_planes is None or scores.ranked()[0] != self._sub_planes.plane or self.abstains(scores):
+            return scores
+        return replace(scores, sub_planes=self._sub_planes.probabilities(outputs))
 
     def explain(self, scores: Scores, plane: int) -> HeatMap:
         """Find the evidence for plane number `plane` in the features of `scores`; the backbone does not run again."""
@@ -113,7 +132,7 @@ class Engine:
             raise ValueError("the scores were made without features")
         target = np.zeros((1, len(self.manifest.planes)), np.float32)
         target[0, plane] = 1
-        raw: Floats = _run(self._explainer, ["heatmaps"], {"features": scores.features, "target": target})[0][0]
+        raw: Floats = run_session(self._explainer, ["heatmaps"], {"features": scores.features, "target": target})[0][0]
         raw_max = float(raw.max())
         return HeatMap(raw / raw_max if raw_max > 0 else np.zeros_like(raw), max(raw_max, 0.0))
 
@@ -136,12 +155,21 @@ class Engine:
         side, planes = self.manifest.preprocessing.size, len(self.manifest.planes)
         black = np.zeros((side, side), np.uint8)
         if self._wide is not None:
-            _run(self._wide, None, {"frames": black[None, None]})
+            run_session(self._wide, None, {"frames": black[None, None]})
         scores = self.score(black, with_features=True)
         heat = self.explain(scores, 0)
+        if self._sub_planes is not None:
+            self._sub_planes.warm_up(self._infer(black))
         sound = scores.probabilities.shape == (planes,) and abs(float(scores.probabilities.sum()) - 1) < 1e-3
         if not (sound and np.isfinite(scores.novelty) and np.isfinite(heat.values).all()):
             raise PackageError("the model's answer to a black frame is not one of finite probabilities that sum to 1")
+
+    def _infer(self, frame: Grey, *, with_features: bool = False) -> dict[str, Floats]:
+        """The classifier's outputs that are needed, by name."""
+        asked = ["features"] if with_features else []
+        names = list(dict.fromkeys((*_ANSWER, *asked, *(self._sub_planes.needs if self._sub_planes else ()))))
+        outputs = run_session(self._choose_session(), names, {"frames": frame[None, None]})
+        return dict(zip(names, outputs, strict=True))
 
     def _choose_session(self) -> ort.InferenceSession:
         if self._wide is not None and self.all_cores is not None and self.all_cores.free():
@@ -165,30 +193,3 @@ class Engine:
             raise PackageError(f"{EXPLAINER} must take `features` and `target` and nothing else")
         if "heatmaps" not in {node.name for node in self._explainer.get_outputs()}:
             raise PackageError(f"{EXPLAINER} must give `heatmaps`")
-
-
-def _run(session: ort.InferenceSession, outputs: list[str] | None, inputs: dict[str, Any]) -> list[Any]:
-    """Run a session as part of the current run, which may be stopped meanwhile; raises `Stopped` then."""
-    run = current_run()
-    try:
-        results: list[Any] = session.run(outputs, inputs, run.options)
-    except Exception:
-        run.check()  # ended midway, ONNX Runtime raises an error of its own
-        raise
-    return results
-
-
-def _open_session(graph: bytes, name: str, threads: int = 1) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Threads that spin while they wait are quick to start, and steal the cores from whatever else would run. With one
-    # thread there is nothing to wait for; with more, they spin within a run and stop at its end.
-    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 1)))
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises its own kinds, which share no base
-        raise PackageError(f"ONNX Runtime cannot load {name}: {error}") from error

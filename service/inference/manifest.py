@@ -1,6 +1,8 @@
 """`model.json`, the manifest of a model package: what `model_build` writes and the service checks."""
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from service.imaging.preprocess import Preprocessing
 
@@ -29,6 +31,21 @@ class Abstention(_Strict):
     )
 
 
+class SubPlanes(_Strict):
+    """The finer classes of one plane, which a head of their own tells apart on what the classifier has computed."""
+
+    plane: str = Field(description="Id of the plane that they are the finer classes of.")
+    sub_planes: tuple[Plane, ...] = Field(min_length=2, description="In the order of the graph's M outputs.")
+    file: str = Field(description="The graph; it takes outputs of the classifier, by their names.")
+    temperature: float = Field(gt=0, description="Divides the logits; already inside the graph.")
+    metrics: dict[str, float] = Field(description="Headline figures of the card, each named with its data and split.")
+
+    @field_validator("sub_planes")
+    @classmethod
+    def _sub_planes_are_distinct(cls, sub_planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
+        return _distinct(sub_planes)
+
+
 class TrainingData(_Strict):
     """What the model was trained on, and under which licence that may be used."""
 
@@ -54,10 +71,21 @@ class Manifest(_Strict):
     training_data: TrainingData
     metrics: dict[str, float] = Field(description="Headline figures of the card, each named with its data and split.")
     code_version: str = Field(description="Version of fetal-planes that built the package.")
+    sub_planes: SubPlanes | None = Field(default=None, description="Null where the package tells no sub-planes.")
 
     @field_validator("planes")
     @classmethod
     def _planes_are_distinct(cls, planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
-        if len({plane.id for plane in planes}) != len(planes):
-            raise ValueError("two planes have the same id")
-        return planes
+        return _distinct(planes)
+
+    @model_validator(mode="after")
+    def _sub_planes_are_of_a_plane(self) -> Self:
+        if self.sub_planes is not None and self.sub_planes.plane not in {plane.id for plane in self.planes}:
+            raise ValueError(f"sub_planes: the model has no plane {self.sub_planes.plane!r}")
+        return self
+
+
+def _distinct(planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
+    if len({plane.id for plane in planes}) != len(planes):
+        raise ValueError("two planes have the same id")
+    return planes

@@ -27,12 +27,15 @@ class ModelPackage:
         Of `model.json` itself. As that holds the hash of every other file, it names the package as a whole.
     classifier, explainer
         The two graphs, in ONNX's serialised form.
+    sub_planes
+        The graph that tells sub-planes apart; None where the package has none.
     """
 
     manifest: Manifest
     sha256: str
     classifier: bytes
     explainer: bytes
+    sub_planes: bytes | None = None
 
 
 def load_package(folder: Path) -> ModelPackage:
@@ -51,10 +54,17 @@ def load_package(folder: Path) -> ModelPackage:
     if manifest.format != FORMAT:
         raise PackageError(f"{folder} has format {manifest.format}; this service reads {FORMAT}")
     contents = {name: _read_verified(folder, name, sha256) for name, sha256 in manifest.files.items()}
-    for needed in (CLASSIFIER, EXPLAINER):
+    finer = manifest.sub_planes
+    for needed in (CLASSIFIER, EXPLAINER, *([finer.file] if finer else [])):
         if needed not in contents:
             raise PackageError(f"{folder / MANIFEST} does not list {needed}")
-    return ModelPackage(manifest, hashlib.sha256(written).hexdigest(), contents[CLASSIFIER], contents[EXPLAINER])
+    return ModelPackage(
+        manifest,
+        hashlib.sha256(written).hexdigest(),
+        contents[CLASSIFIER],
+        contents[EXPLAINER],
+        contents[finer.file] if finer else None,
+    )
 
 
 def _read_verified(folder: Path, name: str, sha256: str) -> bytes:

@@ -68,7 +68,10 @@ class WorkerPool:
         self._busy = 0
         self._closing = False
         self._changed = threading.Condition()
-        self._threads = [threading.Thread(target=self._serve, name=f"worker_{each}") for each in range(width.count)]
+        # Daemons, so that a process that is told to end twice ends, whatever a worker is still at.
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"worker_{each}", daemon=True) for each in range(width.count)
+        ]
         for thread in self._threads:
             thread.start()
 

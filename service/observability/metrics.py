@@ -1,7 +1,7 @@
 """What Prometheus scrapes. Each app has a registry of its own, so that two apps in a process do not mix."""
 
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar, get_args
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -14,13 +14,16 @@ from prometheus_client import (
 )
 
 from service import __version__
+from service.errors import TABLE
 from service.inference.admission import Admission
+from service.inference.engine import AbstainReason
 from service.inference.pool import WorkerPool
 from service.inference.run import Run
 from service.schemas import ModelInfo
 
 T = TypeVar("T")
 
+_RELOADS = ("switched", "unchanged", "refused", "failed")
 _CONFIDENCES = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _BUCKETS = (0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -89,15 +92,28 @@ class Metrics:
         self._reloads = Counter(
             "fetal_planes_reloads", "Reloads of model and keys, by result.", ["result"], registry=self.registry
         )
+        self._reloaded = Gauge(
+            "fetal_planes_last_reload_successful",
+            "0 where the last reload of model and keys was refused or failed: what serves is not what is on disk.",
+            registry=self.registry,
+        )
+        self._reloaded.set(1)
+        # A counter that is first seen at 1 does not seem to have grown, and the first fault would go unnoticed.
+        _begin_at_zero(self._refused, TABLE)
+        _begin_at_zero(self._abstentions, get_args(AbstainReason))
+        _begin_at_zero(self._reloads, _RELOADS)
 
-    def watch(self, pool: WorkerPool, admission: Admission) -> None:
-        """Show, at each scrape, how full the pool and the admission are then."""
+    def watch(self, pool: WorkerPool, admission: Admission, ready: Callable[[], bool]) -> None:
+        """Show, at each scrape, how full the pool and the admission are then, and whether more is welcome."""
         for name, text, read in (
+            ("ready", "1 while further requests are welcome, 0 while the service drains or stops.", ready),
             ("workers", "Frames worked on at once, at most.", lambda: pool.width.count),
             ("workers_busy", "Workers at work.", lambda: pool.busy),
             ("queue_depth", "Pieces of work that wait for a worker.", lambda: pool.waiting),
             ("uploads_in_flight", "Uploads taken in: coming, waiting or worked on.", lambda: admission.taken),
+            ("uploads_allowed", "Uploads taken in at once, at most.", lambda: admission.bounds.places),
             ("uploads_held_bytes", "Bytes held of them.", lambda: admission.held),
+            ("uploads_allowed_bytes", "Bytes held at once, at most.", lambda: admission.bounds.held_bytes),
         ):
             if name not in self._watched:
                 self._watched[name] = Gauge(f"fetal_planes_{name}", text, registry=self.registry)
@@ -118,6 +134,7 @@ class Metrics:
     def reloaded(self, result: str) -> None:
         """Count a reload: `switched`, `unchanged`, `refused` or `failed`."""
         self._reloads.labels(result).inc()
+        self._reloaded.set(result in ("switched", "unchanged"))
 
     def refused(self, code: str) -> None:
         """Count a request as refused."""
@@ -133,14 +150,20 @@ class Metrics:
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def serves(self, model: ModelInfo) -> None:
-        """Name the model that answers from now on."""
+    def serves(self, model: ModelInfo, planes: Iterable[str]) -> None:
+        """Name the model that answers from now on, and the planes that it tells apart."""
         self._model.clear()
+        _begin_at_zero(self._predictions, planes)
         self._model.labels(model.name, model.version, model.sha256, __version__).set(1)
 
     def exposition(self) -> bytes:
         """All values in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _begin_at_zero(counter: Counter, values: Iterable[str]) -> None:
+    for value in values:
+        counter.labels(value)
 
 
 def _taken(notes: list[T]) -> Iterator[T]:

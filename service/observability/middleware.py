@@ -4,7 +4,7 @@ import logging
 from http import HTTPMethod
 from time import perf_counter
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +17,7 @@ from service.problems import tell
 _LOG = logging.getLogger("fetal_planes.requests")
 _METHODS = set(HTTPMethod)  # any other word would let a caller make as many time series as it likes
 _CLIENT_LEFT = 499  # never sent: nobody is there to read it
+_RAW_HEADER = HEADER.lower().encode()
 _PROBES = ("/health", "/metrics")
 
 
@@ -41,7 +42,7 @@ class RequestObserver:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = request_id
+                message["headers"] = [*message.get("headers", ()), (_RAW_HEADER, request_id.encode())]
             await send(message)
 
         started = perf_counter()

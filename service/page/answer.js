@@ -58,7 +58,7 @@ export class Answer {
       const [best] = answer.predictions;
       return answer.abstain
         ? card("abstained", "?", "Not sure", "", abstention(answer, this.model.abstention))
-        : card("answered", "✓", best.label, percent(best.probability), runnerUp(answer));
+        : card("answered", "✓", best.label, percent(best.probability), notes(answer));
     }
     if (reading?.state === "refused") {
       const again = h("button", { type: "button", onclick: () => this.reader.read(item, item.shown, { first: true }) }, "Try again");
@@ -82,9 +82,10 @@ function card(kind, sign, title, figure, text, action = null) {
     action);
 }
 
-function runnerUp(answer) {
-  const second = answer.predictions[1];
-  return second ? `Next: ${second.label}, ${percent(second.probability)}.` : "";
+function notes({ predictions: [, second], sub_plane: finer }) {
+  const told = finer ? [`Standard plane: ${finer.label}, ${percent(finer.probability)}.`] : [];
+  if (second) told.push(`Next: ${second.label}, ${percent(second.probability)}.`);
+  return told.join(" ");
 }
 
 function row({ plane, label, probability }, checked) {

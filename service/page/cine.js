@@ -15,12 +15,12 @@ export function cineControls(session, reader, place) {
     clearTimeout(timer);
     aim = Math.min(item.count - 1, Math.max(0, index));
     showPlace(aim);
-    const arrive = () => {
-      session.choose(item, aim);
+    const look = () => session.choose(item, aim);
+    if (item.pictures.has(aim)) look();
+    timer = setTimeout(() => {
+      look();
       if (!item.reading || item.reading.state === "waiting") reader.read(item, aim, { first: true });
-    };
-    if (item.pictures.has(aim)) arrive();
-    else timer = setTimeout(arrive, SETTLE_MS);
+    }, SETTLE_MS);
   };
   const showPlace = (index) => {
     scrubber.value = index;

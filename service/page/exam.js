@@ -1,7 +1,8 @@
 // The exam: its frames by plane, the best of each, what is missing, and what a person should look at.
 
-import { byId, h } from "./dom.js";
+import { byId, h, setText } from "./dom.js";
 import { bestOfEach } from "./cine.js";
+import { save } from "./export.js";
 import { fillTile, parts } from "./film.js";
 import { plural, roundPercent } from "./words.js";
 
@@ -38,8 +39,10 @@ export function sortExam(items, planes, expected) {
 }
 
 export class ExamView {
-  constructor(session, open) {
-    Object.assign(this, { session, open, model: null, expected: new Set(), place: byId("exam") });
+  constructor(session, open, service) {
+    Object.assign(this, { session, open, service, model: null, expected: new Set(), place: byId("exam") });
+    this.told = h("p", { class: "muted", role: "status" });
+    this.asking = h("button", { type: "button", id: "report", onclick: () => this.#report() }, "Save as a page to print");
   }
 
   show() {
@@ -52,8 +55,25 @@ export class ExamView {
       this.#choice(),
       ...exam.groups.filter(({ plane, frames }) => frames.length || this.expected.has(plane.id)).map((group) => this.#group(group)),
       this.#byHand(exam),
+      h("div", { class: "bar" }, this.asking, this.told),
     );
-    if (focused?.startsWith("expect-")) byId(focused)?.focus();
+    if (focused === "report" || focused?.startsWith("expect-")) byId(focused)?.focus();
+  }
+
+  // Files go under numbers; their names are put into the page here.
+  async #report() {
+    const items = [...this.session.items];
+    this.asking.disabled = true;
+    setText(this.told, "The service sorts the files anew; this takes as long as reading them did.");
+    try {
+      const files = items.map(({ file }, number) => ({ file, name: standIn(number) }));
+      const text = await this.service.report(files, { expect: [...this.expected].join(",") });
+      save(named(text, items), "text/html", "exam.html");
+      setText(this.told, "Saved.");
+    } catch (refusal) {
+      setText(this.told, refusal.detail ?? "The page could not be made.");
+    }
+    this.asking.disabled = false;
   }
 
   #completeness({ missing }) {
@@ -107,4 +127,13 @@ export class ExamView {
       return h("li", {}, tile);
     }));
   }
+}
+
+const standIn = (number) => `file-${number}-of-this-exam`;
+
+// The report with the files' names, as text, in place of the numbers that they were sent under.
+function named(report, items) {
+  const signs = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+  const asText = (name) => name.replace(/[&<>"']/g, (sign) => signs[sign]);
+  return report.replace(/file-(\d+)-of-this-exam/g, (number, place) => asText(items[place]?.name ?? number));
 }

@@ -16,7 +16,8 @@ const problemOf = ({ status, code, title, detail, requestId }) => ({ status, cod
 
 export function asCsv(items, model) {
   const head = [
-    "file", "frame", "plane", "label", "probability", "second_plane", "second_probability", "abstain", "abstain_reason",
+    "file", "frame", "plane", "label", "probability", "second_plane", "second_probability", "sub_plane",
+    "sub_plane_probability", "abstain", "abstain_reason",
     "problem", "detail", "width", "height", "model", "model_version", "model_sha256", "request_id",
     ...model.planes.map(({ id }) => `p_${id}`),
   ];
@@ -29,18 +30,19 @@ export function asCsv(items, model) {
   return `\uFEFF${table.join("")}`; // the mark tells a spreadsheet that this is UTF-8
 }
 
-function answerLine(item, { predictions, abstain, abstain_reason: reason, frame, model, request_id: id }, { planes }) {
+function answerLine(item, answer, { planes }) {
+  const { predictions, sub_plane: finer, abstain, abstain_reason: reason, frame, model, request_id: id } = answer;
   const [first, second] = predictions;
   return [
     item.name, frame.index, first.plane, first.label, first.probability, second?.plane, second?.probability,
-    abstain, reason, "", "", frame.width, frame.height, model.name, model.version, model.sha256, id,
+    finer?.plane, finer?.probability, abstain, reason, "", "", frame.width, frame.height, model.name, model.version, model.sha256, id,
     ...planes.map((plane) => predictions.find((each) => each.plane === plane.id)?.probability),
   ];
 }
 
 function refusalLine(item, index, { code, detail, requestId }, { planes }) {
   const blank = (count) => Array(count).fill("");
-  return [item.name, index, ...blank(7), code, detail, ...blank(5), requestId, ...blank(planes.length)];
+  return [item.name, index, ...blank(9), code, detail, ...blank(5), requestId, ...blank(planes.length)];
 }
 
 // A cell that no spreadsheet takes for a formula, whatever a file is called.

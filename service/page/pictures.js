@@ -1,6 +1,7 @@
 // Pictures of frames: read by the browser where it can, else asked of the service. Thumbnails from the same.
 
 const KEPT = 24; // large pictures in memory, over all items
+const RUN = 8; // frames of a loop that come with one upload: those after the one that is looked at are looked at next
 const THUMBNAIL = [176, 132]; // twice the pixels that it is shown with, for fine screens
 
 export class Pictures {
@@ -23,11 +24,13 @@ export class Pictures {
   async sketch(item, index) {
     if (item.thumbnails.has(index)) return;
     const answered = item.readings.get(index)?.state === "answered";
-    const bitmap = (await this.#local(item, index)) ?? (answered ? await this.#remote(item, index) : null);
-    if (!bitmap || item.thumbnails.has(index)) return;
-    item.thumbnails.set(index, reduce(bitmap));
-    bitmap.close();
-    this.session.changed(item);
+    const own = await this.#local(item, index);
+    const bitmap = own ?? (answered ? await this.picture(item, index) : null);
+    if (bitmap && !item.thumbnails.has(index)) {
+      item.thumbnails.set(index, reduce(bitmap));
+      this.session.changed(item);
+    }
+    own?.close();
   }
 
   async #load(item, index) {
@@ -44,9 +47,31 @@ export class Pictures {
     return createImageBitmap(item.file).catch(() => null);
   }
 
+  // What the service makes of it; of a loop the frames that follow come along, unless they are here already.
   async #remote(item, index) {
-    const asked = this.service.picture(item.file, index, item.leaving.signal);
-    return asked.then((blob) => createImageBitmap(blob)).catch(() => null);
+    let most = 1;
+    while (most < RUN && index + most < item.count && !item.pictures.has(index + most)) most += 1;
+    const run = this.#cut(this.service.pictures(item.file, index, most, item.leaving.signal));
+    for (let place = 1; place < most; place += 1) {
+      const followed = run.then((frames) => frames[place] ?? null);
+      item.pictures.set(index + place, followed);
+      this.#keep(item, index + place);
+      followed.then((bitmap) => bitmap ?? item.pictures.delete(index + place));
+    }
+    return run.then(([first]) => first ?? null);
+  }
+
+  // The frames of a picture that shows them one below the other; none where it does not come.
+  async #cut(asked) {
+    try {
+      const { blob, frames } = await asked;
+      const all = await createImageBitmap(blob);
+      const height = all.height / frames;
+      const cuts = Array.from({ length: frames }, (_, place) => createImageBitmap(all, 0, place * height, all.width, height));
+      return await Promise.all(cuts).finally(() => all.close());
+    } catch {
+      return [];
+    }
   }
 
   #keep(item, index) {

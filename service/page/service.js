@@ -1,9 +1,11 @@
-// Asks the service. Frames are sent as bare bytes: no name, no form.
+// Asks the service. Frames are sent as bare bytes, or as a form for a report; never with a file's own name.
 
 const TRIES = 30; // of a service that says that it is busy, each after the pause that it asks for
 const LONGEST_PAUSE_S = 60;
 const JSON_TYPE = "application/json";
 const LINES = "application/x-ndjson";
+const PICTURE = "image/jpeg";
+const PAGE = "text/html";
 
 // A request that was not answered as hoped, in words for a person.
 export class Refusal extends Error {
@@ -97,9 +99,18 @@ export class Service extends EventTarget {
     }
   }
 
-  // The frame as a picture, for files that the browser cannot read.
-  picture(file, index, signal) {
-    return this.#ask("frame", { query: { frame: index }, body: file, signal, accept: "image/jpeg" });
+  // A frame and some of those after it, for files that the browser cannot read: one picture, and how many it shows.
+  async pictures(file, index, most, signal) {
+    const reply = await this.#ask("frame", { query: { frame: index, run: most }, body: file, signal, accept: PICTURE });
+    return { blob: await reply.blob(), frames: Number(reply.headers.get("X-Frames")) };
+  }
+
+  // The exam that these files make, sorted by the service: a page of its own, as text.
+  async report(files, query) {
+    const body = new FormData();
+    for (const { file, name } of files) body.append("files", file, name);
+    const reply = await this.#ask("exam", { query, body, accept: PAGE });
+    return reply.text();
   }
 
   async #ask(path, { query = {}, body = null, signal, accept = JSON_TYPE }) {
@@ -117,7 +128,7 @@ export class Service extends EventTarget {
   async #askOnce(path, { query, body, signal, accept }) {
     const headers = {
       Accept: accept,
-      ...(body && { "Content-Type": "application/octet-stream" }),
+      ...(body instanceof Blob && { "Content-Type": "application/octet-stream" }),
       ...(this.#key && { Authorization: `Bearer ${this.#key}` }),
     };
     const address = Object.keys(query).length ? `${path}?${new URLSearchParams(query)}` : path;
@@ -129,8 +140,7 @@ export class Service extends EventTarget {
       throw await readable(body) ? unreachable() : vanished();
     }
     if (!reply.ok) throw await refusalOf(reply);
-    if (accept === LINES) return reply;
-    return accept === JSON_TYPE ? reply.json() : reply.blob();
+    return accept === JSON_TYPE ? reply.json() : reply;
   }
 
   #hold(seconds) {
@@ -152,7 +162,7 @@ export class Service extends EventTarget {
 
 // A file that was moved or changed since it was chosen fails like a lost connection; this tells the two apart.
 async function readable(file) {
-  if (!file) return true;
+  if (!(file instanceof Blob)) return true;
   return file.slice(0, 1).arrayBuffer().then(() => true, () => false);
 }
 

@@ -29,6 +29,9 @@ export function abstention(answer, thresholds) {
   if (answer.abstain_reason === "unfamiliar") {
     return `The frame is unlike those that the model was trained on, so its probabilities mean little. ${guess}.`;
   }
+  if (answer.abstain_reason === "colour-flow") {
+    return `Colour flow is painted over the tissue, and the model was trained on grey frames without it. ${guess}.`;
+  }
   return `No plane is probable enough. ${guess}; it answers from ${roundPercent(thresholds.min_probability)}.`;
 }
 

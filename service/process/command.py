@@ -147,7 +147,7 @@ class Lines:
         sys.stdout.flush()
 
 
-def _run(uploads: list[Upload], worker: Worker, log: Log, threads: int) -> None:
+def _run(uploads: list[Upload], worker: Worker, log: Log[Row], threads: int) -> None:
     with Progress(len(uploads)) as progress:
         for row in run(uploads, worker, log, threads):
             progress.add(row.file)

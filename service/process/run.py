@@ -3,23 +3,39 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from service.process.journal import Row
 from service.process.uploads import Upload
-from service.process.worker import Worker
 
 _AHEAD = 2  # frames given out for each thread: one at work, one that waits for it
 
 
-class Log(Protocol):
+class Done(Protocol):
+    """What has become of a frame."""
+
+    @property
+    def frames(self) -> int | None: ...  # noqa: D102
+
+
+R = TypeVar("R", bound=Done)
+W = TypeVar("W", bound=Done, contravariant=True)
+M = TypeVar("M", bound=Done, covariant=True)
+
+
+class Works(Protocol[M]):
+    """Works on a frame; never raises."""
+
+    def work(self, upload: Upload, index: int, frames: int | None) -> M: ...  # noqa: D102
+
+
+class Log(Protocol[W]):
     """What has been done, and takes what is done now."""
 
     def frames_of(self, file: str) -> int | None: ...  # noqa: D102
 
     def has(self, file: str, frame: int) -> bool: ...  # noqa: D102
 
-    def write(self, row: Row) -> None: ...  # noqa: D102
+    def write(self, row: W) -> None: ...  # noqa: D102
 
 
 class _Task(NamedTuple):
@@ -28,15 +44,15 @@ class _Task(NamedTuple):
     frames: int | None
 
 
-def run(uploads: Iterable[Upload], worker: Worker, log: Log, threads: int) -> Iterator[Row]:
+def run(uploads: Iterable[Upload], worker: Works[R], log: Log[R], threads: int) -> Iterator[R]:
     """Work through every frame that the log does not have, `threads` at a time, and yield each row once it is written.
 
     How many frames a file has is known once the first is done; the others follow before the next file is opened, so
     that only a few files are open at any time.
     """
-    tasks = _Tasks(uploads, log)
+    tasks: _Tasks[R] = _Tasks(uploads, log)
     with ThreadPoolExecutor(threads, thread_name_prefix="process") as pool:
-        running: dict[Future[Row], _Task] = {}
+        running: dict[Future[R], _Task] = {}
         try:
             while True:
                 while len(running) < _AHEAD * threads and (task := tasks.next()) is not None:
@@ -52,8 +68,8 @@ def run(uploads: Iterable[Upload], worker: Worker, log: Log, threads: int) -> It
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-class _Tasks:
-    def __init__(self, uploads: Iterable[Upload], log: Log) -> None:
+class _Tasks(Generic[R]):
+    def __init__(self, uploads: Iterable[Upload], log: Log[R]) -> None:
         self._uploads = iter(uploads)
         self._log = log
         self._ready: deque[_Task] = deque()
@@ -69,7 +85,7 @@ class _Tasks:
                 self._add_rest(upload, self._log.frames_of(upload.name))
         return self._ready.popleft()
 
-    def learn(self, task: _Task, row: Row) -> None:
+    def learn(self, task: _Task, row: R) -> None:
         if task.frame == 0:
             self._add_rest(task.upload, row.frames)
 

@@ -14,7 +14,8 @@ from service.process.journal import Row
 DISCLAIMER = "Research use only. Not a medical device."
 
 _COLUMNS = (
-    "file", "frame", "plane", "probability", "second_plane", "second_probability", "abstain_reason", "problem", "detail"
+    "file", "frame", "plane", "probability", "second_plane", "second_probability", "sub_plane", "sub_plane_probability",
+    "abstain_reason", "problem", "detail",
 )  # fmt: skip
 
 
@@ -58,9 +59,11 @@ def _line(row: Row) -> tuple[Any, ...]:
     best: list[Any] = [None] * 4
     if row.answer is not None:
         best = [value for each in row.answer.predictions for value in (each.plane, each.probability)]
+    finer = row.answer.sub_plane if row.answer else None
+    sub_plane = (finer.plane, finer.probability) if finer else (None, None)
     reason = row.answer.abstain_reason if row.answer else None
     problem = (row.problem.code, row.problem.detail) if row.problem else (None, None)
-    return (_plain(row.file), row.frame, *best, reason, *problem)
+    return (_plain(row.file), row.frame, *best, *sub_plane, reason, *problem)
 
 
 def _plain(name: str) -> str:

@@ -48,7 +48,7 @@ def walk(folder: Path, skip: Callable[[Path], bool]) -> Iterator[Upload]:
     for path in sorted(folder.rglob("*")):
         below = path.relative_to(folder)
         if path.is_file() and not skip(path) and not any(part.startswith(".") for part in below.parts):
-            yield Upload(below.as_posix(), _reader(path))
+            yield Upload(below.as_posix(), file_reader(path))
 
 
 def _stretched(limits: Limits, data: Data) -> Limits:
@@ -56,7 +56,9 @@ def _stretched(limits: Limits, data: Data) -> Limits:
     return limits if isinstance(data, bytes) else replace(limits, max_bytes=max(limits.max_bytes, len(data)))
 
 
-def _reader(path: Path) -> Callable[[], Data]:
+def file_reader(path: Path) -> Callable[[], Data]:
+    """What reads a file on disk: a map of a DICOM, the bytes of any other."""
+
     def read() -> Data:
         try:
             with path.open("rb") as file:

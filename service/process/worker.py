@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from service.dicom_results import DicomObject
 from service.errors import InternalError, Problem
@@ -16,8 +17,23 @@ from service.schemas import ProblemDetails, classification
 
 _LOG = logging.getLogger("fetal_planes.process")
 
+T = TypeVar("T")
+
 Keep = Callable[[DicomObject], str]
 """Puts a DICOM object where it belongs, and says what it is called there."""
+
+
+def attempt(answer: Callable[[str], T]) -> T | ProblemDetails:
+    """What `answer` gives for a new request id, or why there is nothing; never an exception."""
+    request_id = new_request_id()
+    try:
+        return answer(request_id)
+    except Problem as problem:
+        refusal = problem
+    except Exception as error:  # a bug, or a disk that is full: told without the text, which may quote the file
+        _LOG.error("a frame failed", extra={"request_id": request_id, "exception": type(error).__qualname__})
+        refusal = InternalError("The frame could not be worked on.")
+    return ProblemDetails.of(refusal, request_id)
 
 
 class Wanted(NamedTuple):
@@ -37,16 +53,10 @@ class Worker:
 
     def work(self, upload: Upload, index: int, frames: int | None) -> Row:
         """The row of frame `index`; never an exception, since a bad file must not end a run."""
-        request_id = new_request_id()
-        try:
-            return self._answer(upload, index, request_id)
-        except Problem as problem:
-            refusal = problem
-        except Exception as error:  # a bug, or a disk that is full: told without the text, which may quote the file
-            _LOG.error("a frame failed", extra={"request_id": request_id, "exception": type(error).__qualname__})
-            refusal = InternalError("The frame could not be worked on.")
-        details = ProblemDetails.of(refusal, request_id)
-        return Row(file=upload.name, frame=index, frames=frames, answer=None, problem=details, dicom=[])
+        row = attempt(partial(self._answer, upload, index))
+        if isinstance(row, ProblemDetails):
+            return Row(file=upload.name, frame=index, frames=frames, answer=None, problem=row, dicom=[])
+        return row
 
     def _answer(self, upload: Upload, index: int, request_id: str) -> Row:
         data, frame = upload.read(index, self.pipeline.limits)

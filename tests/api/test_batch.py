@@ -165,9 +165,9 @@ def test_every_frame_is_counted_once(serve: Callable[..., TestClient]) -> None:
 def test_no_more_frames_are_decoded_than_are_read(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     seen, classify = [], Pipeline.classify_frame
 
-    def counted(self: Pipeline, frame: Frame) -> Any:
+    def counted(self: Pipeline, frame: Frame, **options: bool) -> Any:
         seen.append(frame.index)
-        return classify(self, frame)
+        return classify(self, frame, **options)
 
     monkeypatch.setattr(Pipeline, "classify_frame", counted)
     assert len(ask(client, animation("PNG", STILLS * 10), query="?limit=5")) == 6

@@ -9,7 +9,7 @@ from pydicom.sequence import Sequence
 from service.imaging.preprocess import Preprocessing, prepare
 from tests import dicoms
 from tests.phantom_package import Phantom
-from tests.pictures import animation, coloured, encode, speckle, with_orientation
+from tests.pictures import animation, encode, speckle, with_orientation
 
 KINDS = [("PNG", {}), ("JPEG", {"quality": 95}), ("BMP", {}), ("TIFF", {}), ("WEBP", {"lossless": True})]
 
@@ -49,7 +49,7 @@ def test_the_answer_is_the_model_s(
 
 def test_the_shape_is_the_contract_s(client: TestClient, phantom_folder: Any) -> None:
     answer = client.post("/classify", content=encode(speckle())).json()
-    assert list(answer) == ["predictions", "abstain", "abstain_reason", "frame", "model", "request_id"]
+    assert list(answer) == ["predictions", "abstain", "abstain_reason", "sub_plane", "frame", "model", "request_id"]
     assert set(answer["predictions"][0]) == {"plane", "label", "probability"}
     assert set(answer["model"]) == {"name", "version", "sha256"}
 
@@ -111,7 +111,7 @@ def test_any_number_of_planes(serve: Callable[..., TestClient], planes: tuple[st
 
 class TestAbstention:
     def ask(self, serve: Callable[..., TestClient], phantom: Phantom) -> tuple[bool, str | None]:
-        answer = serve(phantom).post("/classify", content=encode(coloured(speckle()))).json()
+        answer = serve(phantom).post("/classify", content=encode(speckle())).json()
         return answer["abstain"], answer["abstain_reason"]
 
     def test_uncertain(self, serve: Callable[..., TestClient]) -> None:
@@ -119,6 +119,12 @@ class TestAbstention:
 
     def test_unfamiliar(self, serve: Callable[..., TestClient]) -> None:
         assert self.ask(serve, Phantom(max_novelty=0.0)) == (True, "unfamiliar")
+
+    def test_colour_flow(self, serve: Callable[..., TestClient]) -> None:
+        pixels = np.dstack([speckle()] * 3)
+        pixels[:, :20] = (200, 60, 40)
+        answer = serve(Phantom(max_novelty=0.0)).post("/classify", content=encode(pixels)).json()
+        assert (answer["abstain"], answer["abstain_reason"]) == (True, "colour-flow")
 
     def test_unfamiliar_takes_precedence(self, serve: Callable[..., TestClient]) -> None:
         assert self.ask(serve, Phantom(min_probability=1.0, max_novelty=0.0)) == (True, "unfamiliar")

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from fastapi.testclient import TestClient
 
+from service.errors import TABLE
+from tests.api.test_gate import service_of
 from tests.phantom_package import Phantom
 from tests.pictures import encode, speckle
 
@@ -15,6 +17,48 @@ def values(client: TestClient, metric: str) -> dict[str, float]:
     """The values of a metric, by its labels."""
     found = re.findall(rf"^{metric}(?:\{{(.*)\}})? (\S+)$", client.get("/metrics").text, re.MULTILINE)
     return {labels: float(value) for labels, value in found}
+
+
+def counted(client: TestClient, metric: str) -> dict[str, float]:
+    """The values of a counter that have left 0."""
+    return {labels: value for labels, value in values(client, metric).items() if value}
+
+
+def test_what_an_alert_counts_is_there_before_it_happens(serve: Callable[..., TestClient]) -> None:
+    phantom = Phantom()
+    client = serve(phantom)
+    expected = {
+        "fetal_planes_refused_total": [f'code="{code}"' for code in TABLE],
+        "fetal_planes_abstentions_total": ['reason="colour-flow"', 'reason="unfamiliar"', 'reason="uncertain"'],
+        "fetal_planes_predictions_total": [f'plane="{plane}"' for plane in phantom.planes],
+        "fetal_planes_reloads_total": [f'result="{each}"' for each in ("switched", "unchanged", "refused", "failed")],
+    }
+    assert {metric: values(client, metric) for metric in expected} == {
+        metric: dict.fromkeys(labels, 0.0) for metric, labels in expected.items()
+    }
+
+
+def test_a_scrape_tells_whether_more_is_welcome_and_how_much(serve: Callable[..., TestClient]) -> None:
+    client = serve(Phantom(), workers=1, max_requests=3, max_held_bytes=4096)
+    told = {name: values(client, f"fetal_planes_{name}") for name in ("uploads_allowed", "uploads_allowed_bytes")}
+    assert told == {"uploads_allowed": {"": 3.0}, "uploads_allowed_bytes": {"": 4096.0}}
+    assert values(client, "fetal_planes_ready") == {"": 1.0}
+    service_of(client).drain()
+    assert values(client, "fetal_planes_ready") == {"": 0.0}
+
+
+def test_a_reload_that_is_refused_is_told_until_one_succeeds(serve: Callable[..., TestClient]) -> None:
+    client = serve(Phantom())
+    service = service_of(client)
+    manifest = service.settings.model / "model.json"
+    sound = manifest.read_text()
+    told = [values(client, "fetal_planes_last_reload_successful")[""]]
+    for text in ("{", sound):
+        manifest.write_text(text)
+        service.reload()
+        told.append(values(client, "fetal_planes_last_reload_successful")[""])
+    assert told == [1.0, 0.0, 1.0]
+    assert counted(client, "fetal_planes_reloads_total") == {'result="refused"': 1.0, 'result="unchanged"': 1.0}
 
 
 def test_each_stage_is_timed_once_a_frame(serve: Callable[..., TestClient]) -> None:
@@ -36,14 +80,14 @@ def test_each_stage_is_timed_once_a_frame(serve: Callable[..., TestClient]) -> N
 def test_answers_are_counted_by_plane_confidence_and_abstention(serve: Callable[..., TestClient]) -> None:
     client = serve(Phantom(max_novelty=0.6))
     best = [client.post("/classify", content=GOOD).json()["predictions"][0] for _ in range(2)]
-    assert values(client, "fetal_planes_predictions_total") == {f'plane="{best[0]["plane"]}"': 2.0}
+    assert counted(client, "fetal_planes_predictions_total") == {f'plane="{best[0]["plane"]}"': 2.0}
     assert values(client, "fetal_planes_confidence_count") == {"": 2.0}
     assert abs(values(client, "fetal_planes_confidence_sum")[""] - 2 * best[0]["probability"]) < 1e-5
-    assert values(client, "fetal_planes_abstentions_total") == {}
+    assert counted(client, "fetal_planes_abstentions_total") == {}
     white = encode(speckle() // 255 + 254)
     assert client.post("/classify", content=white).json()["abstain_reason"] == "unfamiliar"
-    assert values(client, "fetal_planes_abstentions_total") == {'reason="unfamiliar"': 1.0}
+    assert counted(client, "fetal_planes_abstentions_total") == {'reason="unfamiliar"': 1.0}
     client.post("/classify", content=b"nonsense")
     assert values(client, "fetal_planes_confidence_count") == {"": 3.0}
-    assert values(client, "fetal_planes_refused_total") == {'code="unsupported-format"': 1.0}
+    assert counted(client, "fetal_planes_refused_total") == {'code="unsupported-format"': 1.0}
     assert values(client, "fetal_planes_queue_depth") == values(client, "fetal_planes_uploads_held_bytes") == {"": 0.0}

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from service.imaging.decode import Frame
+from service.pipeline import Pipeline
 from service.report import POLICY
 from tests.phantom_package import Phantom
 from tests.phantom_stills import still
@@ -195,6 +198,40 @@ def test_the_best_frame_shown_is_the_frame(client: TestClient, phantom: Phantom)
     femur, _, thorax, _ = [np.asarray(each.convert("L")).astype(int) for each in pictures]
     assert np.abs(femur - frames[3]).mean() < 8 < np.abs(femur - frames[0]).mean()
     assert np.abs(thorax - frames[0]).mean() < 8
+
+
+def test_stills_are_looked_at_once_and_of_a_loop_the_best_frames_again(
+    client: TestClient, exam: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, classify = list[int](), Pipeline.classify_frame
+
+    def counted(self: Pipeline, frame: Frame, **options: bool) -> Any:
+        seen.append(frame.count)
+        return classify(self, frame, **options)
+
+    monkeypatch.setattr(Pipeline, "classify_frame", counted)
+    page_of(client, exam)
+    assert sorted(seen) == [1] * 3 + [12] * (12 + 2)
+
+
+def test_the_evidence_is_that_of_explain(client: TestClient, phantom: Phantom) -> None:
+    large = cv2.resize(still(phantom, "fetal_brain"), (1024, 1024), interpolation=cv2.INTER_NEAREST)
+    _, painted, *_ = page_of(client, {"a.png": encode(large)}).pictures()
+    whole = client.post("/explain", content=encode(large), headers={"Accept": "image/png"}).content
+    expected = Image.open(io.BytesIO(whole)).convert("RGB").resize(painted.size, Image.Resampling.BOX)
+    assert np.abs(np.asarray(expected).astype(int) - np.asarray(painted.convert("RGB"))).mean() < 4
+
+
+def test_a_long_exam_shows_the_first_stills_alone(
+    client: TestClient, phantom: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.exam.PICTURES", 2)
+    frames = {f"{number}.png": encode(still(phantom, "fetal_femur", number)) for number in range(5)}
+    page = page_of(client, frames)
+    best, evidence, *others = page.pictures()
+    assert best.size == evidence.size
+    assert 1 <= len(others) <= 2
+    assert all(name in page.text for name in frames)
 
 
 def test_a_name_cannot_break_out_of_the_page(client: TestClient, phantom: Phantom) -> None:

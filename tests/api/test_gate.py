@@ -16,18 +16,18 @@ from service.pipeline import Pipeline
 from service.state import Service
 from tests.api.test_problems import assert_problem
 from tests.phantom_package import Phantom
-from tests.pictures import encode, speckle
+from tests.pictures import animation, encode, speckle
 
 GOOD = encode(speckle())
 PATIENCE_S = 30
 
 
 class Held:
-    """Workers that wait, in `Pipeline.classify`, until they are released; a run that is stopped ends its wait."""
+    """Workers that wait, in `Pipeline.classify_frame`, until they are released; a run that is stopped ends its wait."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.release, self.stopped, self.begun = threading.Event(), list[Why](), 0
-        classify = Pipeline.classify
+        classify = Pipeline.classify_frame
 
         def wait(pipeline: Pipeline, *arguments: Any, **options: Any) -> Any:
             self.begun += 1
@@ -38,7 +38,7 @@ class Held:
                     raise Stopped(run.stopped)
             return classify(pipeline, *arguments, **options)
 
-        monkeypatch.setattr(Pipeline, "classify", wait)
+        monkeypatch.setattr(Pipeline, "classify_frame", wait)
 
 
 @pytest.fixture
@@ -154,6 +154,21 @@ def test_a_deadline_ends_the_work(serve: Callable[..., TestClient], held: Held, 
             eventually(lambda: held.stopped == [Why.DEADLINE])
         held.release.set()
     eventually(lambda: idle(client))
+
+
+@pytest.mark.parametrize("path", ["/classify/batch", "/exam"])
+@pytest.mark.parametrize("accept", ["application/json", "text/html"])
+def test_many_frames_have_the_same_deadline(
+    serve: Callable[..., TestClient], held: Held, path: str, accept: str
+) -> None:
+    client = serve(Phantom(), workers=2)
+    headers = {"X-Deadline-Ms": "150", "Accept": accept}
+    files = [("files", ("a.png", GOOD)), ("files", ("b.tiff", animation("TIFF", [speckle()] * 20)))]
+    assert_problem(client.post(path, files=files, headers=headers), "deadline-passed")
+    eventually(lambda: idle(client))
+    assert set(held.stopped) == {Why.DEADLINE}
+    held.release.set()
+    assert client.post(path, files=files, headers={"X-Deadline-Ms": "60000"}).status_code == 200
 
 
 def test_the_service_has_a_deadline_that_a_header_only_shortens(serve: Callable[..., TestClient], held: Held) -> None:

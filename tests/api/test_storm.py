@@ -136,7 +136,7 @@ def test_nothing_piles_up(phantom_folder: Path, requests: int, first: int, growt
 
 def test_refusals_are_quick_while_all_workers_are_busy(phantom_folder: Path) -> None:
     with running(phantom_folder, workers="1", max_requests="2") as (_, url):
-        sample = asyncio.run(closed_loop(Target.parse(f"{url}/classify"), UPLOADS[3:], 12, 2))
+        sample = asyncio.run(closed_loop(Target.parse(f"{url}/classify"), UPLOADS[3:], 12, 2, impatient=True))
         times: dict[int, list[float]] = {200: [], 503: []}
         for status, seconds in zip(sample.statuses, sample.seconds, strict=True):
             times[status].append(seconds)  # a KeyError is a reply that was neither

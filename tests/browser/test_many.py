@@ -3,10 +3,14 @@
 import csv
 import io
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 
@@ -147,11 +151,16 @@ def test_a_service_that_truly_is_overloaded_answers_all_in_the_end(
 ) -> None:
     with serving(artist.write(tmp_path), workers=1, max_requests=1) as address:
         page = visit(address)
-        replies: list[int] = []
-        page.page.on("response", lambda reply: replies.append(reply.status))
-        page.add(*(upload(f"{n}.png", small("head")) for n in range(8)))
+        url = urlsplit(address)
+        with socket.create_connection((url.hostname, url.port)) as slow:  # has the one place for as long as it is open
+            slow.sendall(b"POST /classify HTTP/1.1\r\nHost: slow\r\nContent-Length: 1000\r\n\r\n.")
+            while '"requests":1' not in urlopen(f"{address}/health").read().decode().replace(" ", ""):
+                time.sleep(0.05)
+            with page.page.expect_response(lambda reply: reply.status == 503):
+                page.add(*(upload(f"{n}.png", small("head")) for n in range(8)), settle=False)
+        page.settle()
+        assert len(page.tiles()) == 8
         assert all(tile.startswith("Fetal brain") for tile in page.tiles())
-        assert 503 in replies
 
 
 def test_a_service_that_is_gone_is_said_and_can_be_tried_again(visit: Visits) -> None:
@@ -254,6 +263,33 @@ class TestTheExam:
         assert "Not read · 1 frame" in by_hand
         assert "a.png" not in by_hand
 
+    def test_it_is_saved_as_a_page_with_names_that_never_left(self, visit: Visits) -> None:
+        names = ["Jane <Doe> & co.png", "second.png"]
+        page = visit()
+        page.add(upload(names[0], small("head")), upload(names[1], small("belly")))
+        page.page.click("#view-exam")
+        page.page.uncheck("#expect-fetal_thorax")
+        with page.page.expect_download() as download:
+            page.page.click("#report")
+        assert download.value.suggested_filename == "exam.html"
+        saved = Path(download.value.path()).read_text("utf-8")
+        assert "Jane &lt;Doe&gt; &amp; co.png" in saved
+        assert names[1] in saved
+        assert "Missing: Fetal femur, Maternal cervix" in saved
+        assert saved.count("Its evidence") == 2
+        (asked,) = [request for request in page.requests if "/exam?" in request.url]
+        assert b"Doe" not in (asked.post_data_buffer or b"")
+        assert page.text("#exam [role=status]") == "Saved."
+
+    def test_a_report_that_is_refused_says_why(self, visit: Visits, artist: Phantom, tmp_path: Path) -> None:
+        with serving(artist.write(tmp_path), max_batch_bytes=2048) as address:
+            page = visit(address)
+            page.add(upload("a.png", small("head")))
+            page.page.click("#view-exam")
+            page.page.click("#report")
+            page.until("document.querySelector('#exam [role=status]').textContent.includes('limit of 2048 bytes')")
+            assert page.page.is_enabled("#report")
+
     def test_a_loop_gives_the_best_frame_of_each_plane(self, visit: Visits) -> None:
         frames = [scan(kind, seed=seed) for kind in ("head", "belly") for seed in range(2)]
         page = visit()
@@ -299,6 +335,19 @@ class TestALoopReadInOneGo:
         page.page.click("text=Try again")
         page.settle()
         assert "Fetal brain" in page.text("#verdict")
+
+
+def test_the_pictures_of_a_loop_come_several_to_an_upload(visit: Visits) -> None:
+    frames = [scan("head", height=120, width=160, seed=seed) for seed in range(12)]
+    page = visit()
+    page.add(upload("loop.tiff", animation("TIFF", frames)))
+    for index in range(1, 12):
+        page.slide("#scrubber", index)
+        page.until(f"document.querySelector('.tile-name').textContent === 'loop.tiff · {index + 1}/12'")
+        page.settle()
+        shown = page.picture().max(2)
+        assert shown.shape == (120, 160)
+    assert sum("/frame?" in request.url for request in page.requests) <= 3
 
 
 def test_a_dicom_cine_is_read_and_shown(visit: Visits) -> None:

@@ -9,11 +9,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 import numpy as np
 
+from bench.page import conditions, tell
 from service.batch_schemas import BatchEnd
 from service.client import Client
 from service.settings import SHIPPED_MODEL
@@ -21,7 +24,11 @@ from tests.dicoms import BASELINE, compressed
 from tests.pictures import encode
 
 _PATIENCE_S = 120
-_LIMITS = {"FETAL_PLANES_MAX_UPLOAD_BYTES": str(2**28), "FETAL_PLANES_LOG_LEVEL": "error"}
+_LIMITS = {
+    "FETAL_PLANES_MAX_UPLOAD_BYTES": str(2**28),
+    "FETAL_PLANES_LOG_LEVEL": "error",
+    "FETAL_PLANES_DRAIN_S": "0",
+}
 
 
 def make_cine(frames: int, side: int) -> bytes:
@@ -39,20 +46,26 @@ def make_cine(frames: int, side: int) -> bytes:
 
 def measure(cine: bytes, frames: int, model: Path) -> float:
     """The peak of a service's resident memory over its life, in MB, with one cine of `frames` classified in it."""
+    with serving(model) as (url, server):
+        with Client(url) as client:
+            for line in client.classify_batch([cine]):
+                last = line
+        assert isinstance(last, BatchEnd)
+        assert last.summary.cines[0].frames == frames
+        return _peak_mb(server.pid)
+
+
+@contextmanager
+def serving(model: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A service of a model, ready, in a process of its own: its address, and the process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "service.cli", "serve", "--model", str(model), "--port", str(port)]
     with subprocess.Popen(command, env=os.environ | _LIMITS) as server:
         try:
-            url = f"http://127.0.0.1:{port}"
-            _await(url, server)
-            with Client(url) as client:
-                for line in client.classify_batch([cine]):
-                    last = line
-            assert isinstance(last, BatchEnd)
-            assert last.summary.cines[0].frames == frames
-            return _peak_mb(server.pid)
+            _await(url := f"http://127.0.0.1:{port}", server)
+            yield url, server
         finally:
             server.terminate()
 
@@ -82,14 +95,16 @@ def main() -> None:
     parser.add_argument("--frames", nargs="+", type=int, default=[100, 10_000])
     parser.add_argument("--side", type=int, default=480, help="of the square frames, in pixels")
     parser.add_argument("--model", type=Path, default=SHIPPED_MODEL)
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the figures between the page's marks")
     options = parser.parse_args()
+    lines = [f"{conditions(options.model)}.\n\n"]
     for frames in options.frames:
         cine = make_cine(frames, options.side)
         started = time.perf_counter()
         peak = measure(cine, frames, options.model)
         seconds = time.perf_counter() - started
-        sys.stdout.write(f"{frames} frames, {len(cine) / 2**20:.1f} MB: peak {peak:.0f} MB, {seconds:.0f} s\n")
-        sys.stdout.flush()
+        lines.append(f"- {frames} frames, a file of {len(cine) / 2**20:.1f} MB: peak {peak:.0f} MB, {seconds:.0f} s\n")
+    tell("".join(lines), "cine-memory", options.write)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from service.cli import main
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 FULL = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+BUSY = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n"
 NONE = b""
 
 
@@ -73,6 +74,15 @@ def test_refusals_and_lost_replies_are_told_apart() -> None:
     row = Row.of("x", server.meet(lambda target: closed_loop(target, [b"frame"], 1, 0.4)))
     assert row.answered >= row.refused >= row.failed >= 1
     assert row.answered + row.refused + row.failed == len(server.bodies)
+
+
+@pytest.mark.parametrize(("impatient", "most"), [(False, 4), (True, 10**6)])
+def test_a_refused_client_waits_as_it_is_asked_unless_it_is_impatient(impatient: bool, most: int) -> None:
+    server = Script(BUSY, delay_s=0.002)
+    sample = server.meet(lambda target: closed_loop(target, [b"frame"], 2, 1.1, impatient=impatient))
+    assert set(sample.statuses) == {503}
+    assert (2 < len(server.bodies) <= most) if not impatient else len(server.bodies) > 20
+    assert sample.wall_s < 1.9
 
 
 def test_an_open_loop_does_not_wait_and_times_from_when_a_request_was_due() -> None:

@@ -16,7 +16,7 @@ from service.settings import SHIPPED_MODEL, Settings
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-ELSEWHERE = {"curl", "docker", "python3"}  # what the pages take as present
+ELSEWHERE = {"curl", "docker", "kubectl", "python3"}  # what the pages take as present
 
 
 def shell_commands(page: Path) -> list[list[str]]:

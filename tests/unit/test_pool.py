@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -131,6 +133,20 @@ def test_closing_finishes_what_was_taken_on() -> None:
 
     asyncio.run(ask())
     assert done == list(range(5))
+
+
+def test_a_pool_that_nobody_closes_keeps_no_process_alive() -> None:
+    program = """
+import asyncio, threading
+from service.inference.cpus import Width
+from service.inference.pool import WorkerPool
+pool, entered = WorkerPool(Width(2, "test")), threading.Event()
+async def ask():
+    asyncio.ensure_future(pool.run(lambda: entered.set() or threading.Event().wait(3600)))
+    await asyncio.to_thread(entered.wait)
+asyncio.run(ask())
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_stages_are_noted_and_a_stopped_run_begins_none() -> None:

