@@ -151,6 +151,11 @@ class Backbone(nn.Module):
         """The inverted residual blocks, in order."""
         return list(self._blocks)
 
+    @property
+    def map_channels(self) -> list[int]:
+        """How many channels stages four, five and six give."""
+        return [self.blocks[end].get_submodule("_bn2").num_features for end in self._ends]  # type: ignore[misc]
+
     def forward(self, frames: Tensor) -> Tensor:
         """Grey levels [N, 1, S, S] to features [N, 1280, S/32, S/32]."""
         return self.maps(frames)[3]

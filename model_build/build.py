@@ -13,22 +13,24 @@ from torch import Tensor
 from model_build.calibrate import choose_abstention, fit_temperature
 from model_build.card import write_card
 from model_build.classifier import PlaneClassifier
-from model_build.data import DataError, DataSet, Record, planes_of
+from model_build.data import DataError, DataSet, Record, planes_of, read_records
 from model_build.evaluate import Figure, headline, run_engine
 from model_build.export import Served, check_parity, export_graphs
 from model_build.frame_cache import open_frames
+from model_build.joint import JointNetwork
 from model_build.layouts import read_data
 from model_build.novelty import Novelty
 from model_build.package_folder import seal
 from model_build.recipe import Recipe
 from model_build.report import write_report
-from model_build.run_folder import read_model, read_planes, read_recipe
-from model_build.splits import Division, divide, limits
+from model_build.run_folder import read_network, read_planes, read_recipe
+from model_build.splits import Division, divide, divide_stretched, limits
+from model_build.subplanes.described import Described, Sides
 from model_build.subplanes.export import add_sub_planes
 from model_build.views import served_views, varied_views
 from service import __version__
 from service.inference.engine import Engine
-from service.inference.manifest import FORMAT, Abstention, Manifest, Plane, TrainingData
+from service.inference.manifest import FORMAT, Abstention, Manifest, Plane, SubPlanes, TrainingData
 from service.inference.package import load_package
 
 _PARITY_VIEWS = 12
@@ -36,7 +38,14 @@ _TIMES = 4  # varied views of each frame that novelty is fitted to, and its thre
 
 
 def build_package(
-    run: Path, data: Path, package: Path, *, name: str, version: str, cache: Path | None = None
+    run: Path,
+    data: Path,
+    package: Path,
+    *,
+    name: str,
+    version: str,
+    stretched: Path | None = None,
+    cache: Path | None = None,
 ) -> list[Figure]:
     """Build the package of a training run, and its report.
 
@@ -48,6 +57,8 @@ def build_package(
         The data set that it was trained on.
     package
         The folder to write; what it held is replaced only once the new package has passed every check.
+    stretched
+        The frames that taught sub-planes alone, as `train_run` was given them; its test patients are scored, too.
     cache
         A folder of decoded frames, see `open_frames`.
 
@@ -62,7 +73,8 @@ def build_package(
     DataError
         The data have other planes than the run, or no test frames.
     """
-    recipe, model = read_recipe(run), read_model(run)
+    recipe, network = read_recipe(run), read_network(run)
+    model = network.classifier
     data_set = read_data(data)
     if data_set.planes != read_planes(run):
         raise DataError(f"{data} has other planes than {run} was trained on")
@@ -99,7 +111,7 @@ def build_package(
     said = limits(data_set, recipe, division)
     write_card(draft / "MODEL_CARD.md", engine.manifest, recipe, outcome, figures, parity, said)
     metrics = {f"{figure.name}; {_side(recipe)}, {figure.frames} frames": figure.value for figure in figures}
-    sub_planes = add_sub_planes(run, draft, held_views.numpy()[:_PARITY_VIEWS])
+    sub_planes = _add_sub_planes(network, run, draft, recipe, division, stretched, cache)
     seal(draft, manifest.model_copy(update={"metrics": metrics, "sub_planes": sub_planes}))
     load_package(draft)
     shutil.rmtree(package, ignore_errors=True)
@@ -117,6 +129,28 @@ def infer(model: PlaneClassifier, views: Tensor, batch: int = 32) -> tuple[Tenso
         logits.append(model.head(features))
         descriptors.append(Novelty.describe(stage5))
     return torch.cat(logits), torch.cat(descriptors)
+
+
+def _add_sub_planes(
+    network: JointNetwork,
+    run: Path,
+    draft: Path,
+    recipe: Recipe,
+    division: Division,
+    stretched: Path | None,
+    cache: Path | None,
+) -> SubPlanes | None:
+    if network.sub_planes is None:
+        return None
+    more = divide_stretched(read_records(stretched, stretched=True), division) if stretched else Division([], [], [])
+
+    def side(own: list[Record], others: list[Record]) -> Sides:
+        records = [record for record in own if record.sub_plane is not None] + others
+        return served_views(open_frames(records, cache)(records), recipe.preprocessing), records
+
+    held, test = side(division.held, more.held), side(division.test, more.test)
+    described = Described.of(network, held, test, run)
+    return add_sub_planes(network.sub_planes, described, draft, held[0].numpy()[:_PARITY_VIEWS])
 
 
 def _fit_novelty(

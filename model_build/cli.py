@@ -29,6 +29,7 @@ from service.inference.engine import Engine
 from service.inference.package import PackageError, load_package
 
 _DATA = "a data set in a layout that docs/training.md describes: its folder, or its CSV file"
+_STRETCHED = "more brain frames, in the layout of FETAL_PLANES_DB but of one shape: they teach sub-planes alone"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,6 +60,7 @@ def _train(options: argparse.Namespace) -> None:
             options.run,
             team,
             resume=options.resume,
+            stretched=options.stretched,
             weights=options.weights,
             workers=options.workers,
             cache=options.cache,
@@ -73,7 +75,13 @@ def _soup(options: argparse.Namespace) -> None:
 
 def _package(options: argparse.Namespace) -> None:
     figures = build_package(
-        options.run, options.data, options.package, name=options.name, version=options.version, cache=options.cache
+        options.run,
+        options.data,
+        options.package,
+        name=options.name,
+        version=options.version,
+        stretched=options.stretched,
+        cache=options.cache,
     )
     for figure in figures:
         print(f"{figure.name}: {figure.value:.4f} ({figure.frames} frames)")  # noqa: T201
@@ -133,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("train", help="train a network; interrupted, it goes on with --resume")
     command.add_argument("run", type=Path, help="folder for the checkpoint, the log and the model")
     command.add_argument("--data", type=Path, required=True, help=_DATA)
+    command.add_argument("--stretched", type=Path, help=_STRETCHED)
     command.add_argument("--recipe", default="default", help="a shipped recipe's name, or a path ending in .toml")
     command.add_argument("--seed", type=int, help="instead of the recipe's")
     command.add_argument("--resume", action="store_true", help="go on from the folder's last checkpoint")
@@ -155,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("run", type=Path)
     command.add_argument("package", type=Path, help="the folder to write")
     command.add_argument("--data", type=Path, required=True)
+    command.add_argument("--stretched", type=Path, help=_STRETCHED)
     command.add_argument("--name", default="fetal-planes")
     command.add_argument("--version", required=True, help="of the model")
     command.add_argument("--cache", type=Path, help="the folder of decoded frames that train wrote")

@@ -26,9 +26,21 @@ PLANES = (
 )
 MAIN_PLANES = (0, 1, 2, 3)  # the classes with enough test frames to claim a rate
 
+SUB_PLANES_OF = "fetal_brain"
+SUB_PLANES = (
+    Plane(id="trans_thalamic", label="Trans-thalamic"),
+    Plane(id="trans_cerebellum", label="Trans-cerebellum"),
+    Plane(id="trans_ventricular", label="Trans-ventricular"),
+)
+
 TABLE = "FETAL_PLANES_DB_data.csv"
 _COLUMNS = ("Image_name", "Patient_num", "Plane", "US_Machine", "Train")
 _PLANE_NUMBERS = {plane.label: number for number, plane in enumerate(PLANES)}
+_SUB_PLANE_NUMBERS: dict[str, int | None] = {
+    **{plane.label: number for number, plane in enumerate(SUB_PLANES)},
+    "Other": None,  # brain planes of no name
+    "Not A Brain": None,
+}
 
 
 class DataError(Exception):
@@ -37,13 +49,24 @@ class DataError(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """One labelled frame on disk. The label comes from the table: the file name, which gives it away, is not read."""
+    """One labelled frame on disk. The label comes from the table: the file name, which gives it away, is not read.
+
+    Attributes
+    ----------
+    sub_plane
+        Its number among `SUB_PLANES`; None where it is of none, or nobody said.
+    stretched
+        Somebody gave every frame of its set one shape, so that its aspect is not the scanner's. Such a frame teaches
+        sub-planes alone: of the planes it would teach that "stretched" means one of them.
+    """
 
     path: Path
     patient: str
     plane: int
     machine: str
     split: Literal["train", "test"]
+    sub_plane: int | None = None
+    stretched: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,10 +100,10 @@ class DataSet:
         return [record for record in self.records if record.split == split]
 
 
-def read_records(folder: Path) -> list[Record]:
-    """Read the table of a data set in the layout of FETAL_PLANES_DB.
+def read_records(folder: Path, *, stretched: bool = False) -> list[Record]:
+    """Read the table of a data set in the layout of FETAL_PLANES_DB; `stretched` is said of all its frames.
 
-    Fields are separated by semicolons; the last column's name and values end in a space.
+    Fields are separated by semicolons; the last column's name and values end in a space. `Brain_plane` may be missing.
 
     Raises
     ------
@@ -91,7 +114,7 @@ def read_records(folder: Path) -> list[Record]:
     if not table.is_file():
         raise DataError(f"{table} is missing: the folder must hold {TABLE} and Images/")
     rows = read_rows(table, _COLUMNS, ";")
-    records = [_record(folder, table, number, row) for number, row in enumerate(rows, start=2)]
+    records = [_record(folder, table, number, row, stretched) for number, row in enumerate(rows, start=2)]
     require_files(records)
     return records
 
@@ -118,17 +141,22 @@ def require_files(records: Sequence[Record]) -> None:
         raise DataError(f"{missing[0].parent} lacks {len(missing)} of {len(records)} images, such as {missing[0].name}")
 
 
-def _record(folder: Path, table: Path, number: int, row: dict[str, str]) -> Record:
+def _record(folder: Path, table: Path, number: int, row: dict[str, str], stretched: bool) -> Record:
     if row["Plane"] not in _PLANE_NUMBERS:
         raise DataError(f"{table}, line {number}: plane {row['Plane']!r} is none of {', '.join(_PLANE_NUMBERS)}")
     if row["Train"] not in ("0", "1"):
         raise DataError(f"{table}, line {number}: Train is {row['Train']!r}; 1 is train, 0 is test")
+    finer = row.get("Brain_plane", "Not A Brain")
+    if finer not in _SUB_PLANE_NUMBERS:
+        raise DataError(f"{table}, line {number}: Brain_plane {finer!r} is none of {', '.join(_SUB_PLANE_NUMBERS)}")
     return Record(
         path=folder / "Images" / f"{row['Image_name']}.png",
         patient=row["Patient_num"],
         plane=_PLANE_NUMBERS[row["Plane"]],
         machine=row["US_Machine"],
         split="train" if row["Train"] == "1" else "test",
+        sub_plane=_SUB_PLANE_NUMBERS[finer],
+        stretched=stretched,
     )
 
 

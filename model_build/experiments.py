@@ -155,8 +155,8 @@ def _trained(
     if not result.exists():
         train_set = [frames[record.path] for record in records], records
         held_set = [frames[record.path] for record in held], held
-        model = train(recipe, train_set, held_set, folder, resume=True, device=device)
-        logits = predict(model, served_views(held_set[0], recipe.preprocessing))
+        network = train(recipe, train_set, held_set, folder, resume=True, device=device)
+        logits = predict(network.classifier, served_views(held_set[0], recipe.preprocessing))
         result.write_text(json.dumps(torch.softmax(logits, 1).tolist()), "utf-8")
         (folder / "checkpoint.pt").unlink()
     return np.array(json.loads(result.read_text("utf-8")), np.float32)

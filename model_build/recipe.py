@@ -44,7 +44,7 @@ class Training(_Section):
     """How the network is trained."""
 
     epochs: int = Field(ge=1)
-    batch: int = Field(ge=2, description="Frames an optimiser step.")
+    batch: int = Field(ge=2, description="Frames an optimiser step that teach planes.")
     backbone_rate: float = Field(gt=0, description="Peak learning rate of the pretrained part.")
     head_rate: float = Field(gt=0, description="Peak learning rate of the fresh part.")
     weight_decay: float = Field(ge=0)
@@ -58,6 +58,13 @@ class Training(_Section):
     accumulate: int = Field(
         default=1, ge=1, description="Parts that each process computes its share of a batch in, to save memory."
     )
+
+
+class SubPlanes(_Section):
+    """How the sub-planes of one plane are trained with the planes; where data tell none, nothing is."""
+
+    weight: float = Field(gt=0, description="Of the sub-planes' loss beside that of the planes.")
+    stretched: int = Field(ge=0, description="Frames an optimiser step, beside `batch`, that teach sub-planes alone.")
 
 
 class Augmentation(_Section):
@@ -76,6 +83,7 @@ class Recipe(_Section):
     preprocessing: Preprocessing
     training: Training
     augmentation: Augmentation
+    sub_planes: SubPlanes | None = Field(default=None, description="Null for a network without a second head.")
     seed: int = 0
     split: Literal["official", "patients", "frames"] = Field(
         default="official",

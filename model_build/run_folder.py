@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
-from model_build.classifier import PlaneClassifier, blank_classifier
+from model_build.classifier import PlaneClassifier
 from model_build.data import PLANES
+from model_build.joint import JointNetwork, blank_network
 from model_build.recipe import Recipe
 from service.inference.manifest import Plane
 
@@ -25,11 +26,19 @@ def read_planes(run: Path) -> tuple[Plane, ...]:
     return tuple(Plane.model_validate(plane) for plane in json.loads(file.read_text("utf-8")))
 
 
+def read_network(run: Path) -> JointNetwork:
+    """The averaged network of a run, on the CPU, with the head for sub-planes if the run has one."""
+    head = run / "sub_planes.pt"
+    network = blank_network(read_recipe(run).network, len(read_planes(run)), sub_planes=head.exists())
+    network.classifier.load_state_dict(torch.load(run / "model.pt", weights_only=True))
+    if network.sub_planes is not None:
+        network.sub_planes.load_state_dict(torch.load(head, weights_only=True))
+    return network.eval()
+
+
 def read_model(run: Path) -> PlaneClassifier:
-    """The averaged model of a run, on the CPU."""
-    model = blank_classifier(read_recipe(run).network, len(read_planes(run)))
-    model.load_state_dict(torch.load(run / "model.pt", weights_only=True))
-    return model
+    """The averaged classifier of a run, on the CPU."""
+    return read_network(run).classifier
 
 
 def write_recipe(run: Path, recipe: Recipe) -> None:
@@ -44,6 +53,8 @@ def write_planes(run: Path, planes: Sequence[Plane]) -> None:
     (run / "planes.json").write_text(text + "\n", "utf-8")
 
 
-def write_model(run: Path, model: PlaneClassifier) -> None:
-    """Put the model there."""
-    torch.save(model.state_dict(), run / "model.pt")
+def write_network(run: Path, network: JointNetwork) -> None:
+    """Put the network there; the classifier last, as its file tells that a run has ended."""
+    if network.sub_planes is not None:
+        torch.save(network.sub_planes.state_dict(), run / "sub_planes.pt")
+    torch.save(network.classifier.state_dict(), run / "model.pt")

@@ -4,15 +4,15 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from model_build.data import DataSet
+from model_build.data import DataSet, read_records
 from model_build.figures import draw_curves
 from model_build.frame_cache import Opener, open_frames
 from model_build.layouts import read_data
 from model_build.leaks import without_repeats
 from model_build.parallel import Team
 from model_build.recipe import Recipe
-from model_build.run_folder import write_model
-from model_build.splits import Division, divide, limits
+from model_build.run_folder import write_network
+from model_build.splits import Division, divide, divide_stretched, limits
 from model_build.train import train
 
 
@@ -22,6 +22,7 @@ def train_run(
     run: Path,
     team: Team,
     *,
+    stretched: Path | None = None,
     resume: bool = False,
     weights: Path | None = None,
     workers: int = 0,
@@ -33,6 +34,8 @@ def train_run(
 
     Parameters
     ----------
+    stretched
+        More frames in the layout of FETAL_PLANES_DB, all of one shape: they teach sub-planes alone.
     cache, drop_repeats
         See `open_frames` and `without_repeats`; the others are those of `train`.
 
@@ -49,9 +52,10 @@ def train_run(
     team.wait()
     frames = open_frames(data_set.records, cache)
     division = apart(division, recipe, frames, drop=drop_repeats)
-    model = train(
+    more = divide_stretched(read_records(stretched, stretched=True), division).train if stretched else []
+    network = train(
         recipe,
-        (frames(division.train), division.train),
+        ([*frames(division.train), *open_frames(more, cache)(more)], [*division.train, *more]),
         (frames(division.held), division.held),
         run,
         planes=data_set.planes,
@@ -62,7 +66,7 @@ def train_run(
         tensorboard=tensorboard,
     )
     if team.leads:
-        write_model(run, model)
+        write_network(run, network)
         draw_curves(run / "log.csv", run / "curves.png")
 
 

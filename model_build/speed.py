@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from model_build.classifier import pretrained_classifier
 from model_build.frame_cache import open_frames
+from model_build.joint import pretrained_network
 from model_build.layouts import read_data
 from model_build.parallel import Team
 from model_build.recipe import Recipe
@@ -32,14 +32,14 @@ def measure_loader(
     team, data_set = Team(device), read_data(data)
     records = divide(data_set, recipe).train
     views = TrainingViews(open_frames(data_set.records, cache)(records), records, recipe)
-    loader = make_loader(views, records, recipe.training, team, workers)
-    model = pretrained_classifier(recipe.network, len(data_set.planes)).to(device)
-    freeze(model, recipe.training.frozen_blocks)
-    set_training(model, recipe.training.frozen_blocks)
-    run = Run(model, recipe.training, steps=steps, team=team)
+    loader = make_loader(views, records, recipe, team, workers)
+    network = pretrained_network(recipe.network, len(data_set.planes)).to(device)
+    freeze(network, recipe.training.frozen_blocks)
+    set_training(network, recipe.training.frozen_blocks)
+    run = Run(network, recipe, steps=steps, team=team)
     each = recipe.training.accumulate
     cached = [next(iter(loader)) for _ in range(each)]
-    cached = [(frames.to(device), planes.to(device)) for frames, planes in cached]
+    cached = [[each_of.to(device) for each_of in batch] for batch in cached]
 
     def train(parts: Iterator[Any] | None) -> None:
         run.step([next(parts) for _ in range(each)] if parts else cached, (0, 0, 0))

@@ -44,6 +44,27 @@ def divide(data: DataSet, recipe: Recipe) -> Division:
     return Division(train, held, test)
 
 
+def divide_stretched(records: Sequence[Record], division: Division) -> Division:
+    """Where frames that teach sub-planes alone go: each to the side of its patient, and else as their own table says.
+
+    Frames without a sub-plane go nowhere.
+    """
+    held = {record.patient for record in division.held}
+    trained = {record.patient for record in division.train}
+    tested = {record.patient for record in division.test}
+    sides = Division([], [], [])
+    for record in records:
+        if record.sub_plane is None:
+            continue
+        if record.patient in tested or (record.split == "test" and record.patient not in held | trained):
+            sides.test.append(record)
+        elif record.patient in held:
+            sides.held.append(record)
+        else:
+            sides.train.append(record)
+    return sides
+
+
 def _sides(data: DataSet, recipe: Recipe) -> tuple[list[Record], list[Record]]:
     if recipe.split == "official":
         return data.side("train"), data.side("test")

@@ -17,21 +17,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, WeightedRandomSampler
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from model_build.classifier import PlaneClassifier, pretrained_classifier
-from model_build.data import PLANES, Record
+from model_build.data import PLANES, Record, planes_of
+from model_build.joint import JointNetwork, mean_loss, pretrained_network
 from model_build.journal import Journal
+from model_build.order import Order
 from model_build.parallel import NormStatistics, Parts, Team, part_seed
 from model_build.predict import predict
-from model_build.recipe import Recipe, Training
+from model_build.recipe import Recipe
 from model_build.run_folder import write_planes, write_recipe
-from model_build.views import TrainingViews, balance_weights, served_views
+from model_build.views import TrainingViews, served_views
 from service.inference.manifest import Plane
 
 Frames = Sequence[NDArray[np.uint8]]
-Batch = tuple[Tensor, Tensor]  # frames uint8 [N, 1, S, S] and planes int64 [N]
+Batch = tuple[Tensor, Tensor, Tensor]  # frames uint8 [N, 1, S, S], planes and sub-planes int64 [N]
 
 
 def train(
@@ -47,13 +48,14 @@ def train(
     device: str = "cpu",
     team: Team | None = None,
     tensorboard: bool = False,
-) -> PlaneClassifier:
-    """Train one classifier.
+) -> JointNetwork:
+    """Train one network; where the recipe wants sub-planes and records tell some, with a head for them.
 
     Parameters
     ----------
     train_set, validation_set
-        Grey frames uint8 [H, W] and their records. Validation is only logged: nothing is chosen by it here.
+        Grey frames uint8 [H, W] and their records. Validation is only logged, and only of the planes: nothing is chosen
+        by it here.
     folder
         Where `log.csv`, the recipe, the planes and `checkpoint.pt`, written after each epoch, go.
     planes
@@ -69,41 +71,42 @@ def train(
 
     Returns
     -------
-    The averaged model, in evaluation mode, on the CPU.
+    The averaged network, in evaluation mode, on the CPU.
     """
     team = team or Team(device)
     if team.leads:
         write_recipe(folder, recipe)
         write_planes(folder, planes)
     torch.manual_seed(0)  # runs of any seed start alike, so that their weights can be averaged
-    model = pretrained_classifier(recipe.network, len(planes), weights).to(team.device)
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # depthwise convolutions are about twice as fast so
-    freeze(model, recipe.training.frozen_blocks)
+    finer = recipe.sub_planes is not None and any(record.sub_plane is not None for record in train_set[1])
+    network = pretrained_network(recipe.network, len(planes), weights, sub_planes=finer).to(team.device)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # depthwise convolutions are about twice as fast so
+    freeze(network, recipe.training.frozen_blocks)
     views = TrainingViews(*train_set, recipe)
-    loader = make_loader(views, train_set[1], recipe.training, team, workers)
-    run = Run(model, recipe.training, steps=len(loader) // recipe.training.accumulate, team=team)
+    loader = make_loader(views, train_set[1], recipe, team, workers)
+    run = Run(network, recipe, steps=len(loader) // recipe.training.accumulate, team=team)
     first = run.load(folder / "checkpoint.pt") if resume and (folder / "checkpoint.pt").exists() else 0
     journal = Journal(folder, recipe.training.epochs, first, tensorboard=tensorboard) if team.leads else None
     held_views = served_views(validation_set[0], recipe.preprocessing) if team.leads else torch.empty(0)
-    held_planes = torch.tensor([record.plane for record in validation_set[1]])
+    held_planes = torch.from_numpy(planes_of(validation_set[1]))
     for epoch in range(first, recipe.training.epochs):
         views.epoch = epoch
         torch.manual_seed(1000 * recipe.seed + epoch)  # order and dropout of this epoch
         loss = run.epoch(loader, epoch, recipe.seed, journal)
         if journal:
-            scores = _score(predict(run.averaged, held_views, team.device), held_planes)
+            scores = _score(predict(run.averaged.classifier, held_views, team.device), held_planes)
             journal.add((epoch + 1, run.rate, loss, *scores))
             run.save(folder / "checkpoint.pt", epoch + 1)
     return run.averaged.cpu().eval()
 
 
 def make_loader(
-    views: TrainingViews, records: Sequence[Record], training: Training, team: Team, workers: int
+    views: TrainingViews, records: Sequence[Record], recipe: Recipe, team: Team, workers: int
 ) -> DataLoader[Any]:
     """The parts of the batches that a process computes; views are made ahead by `workers` processes."""
-    weights = balance_weights(records, training.balance).tolist()
-    order = WeightedRandomSampler(weights, len(views))
-    parts = Parts(order, len(views), training.batch, team, training.accumulate)
+    training, finer = recipe.training, recipe.sub_planes
+    order = Order(records, training.balance, training.batch, finer.stretched if finer else 0)
+    parts = Parts(order, len(order), order.batch, team, training.accumulate)
     ahead = 4 if workers else None
     pinned = team.device.startswith("cuda")
     return DataLoader(views, batch_sampler=parts, num_workers=workers, prefetch_factor=ahead, pin_memory=pinned)
@@ -112,28 +115,30 @@ def make_loader(
 class Run:
     """The state that training moves: weights, their average, optimiser and schedule."""
 
-    def __init__(self, model: PlaneClassifier, training: Training, steps: int, team: Team) -> None:
-        self.model, self.training, self.team, self.steps = model, training, team, steps
-        self._network: nn.Module = model
+    def __init__(self, network: JointNetwork, recipe: Recipe, steps: int, team: Team) -> None:
+        training = recipe.training
+        self.network, self.recipe, self.training, self.team, self.steps = network, recipe, training, team, steps
+        self._parallel: nn.Module = network
         if team.size > 1:  # NormStatistics sees to the buffers
-            self._network = DistributedDataParallel(model, broadcast_buffers=False)
+            self._parallel = DistributedDataParallel(network, broadcast_buffers=False)
         average = get_ema_multi_avg_fn(training.ema_decay)  # type: ignore[no-untyped-call]
-        self._average = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+        self._average = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+        backbone = network.classifier.backbone
+        heads = [p for name, p in network.named_parameters() if not name.startswith("classifier.backbone.")]
         groups = [
-            {"params": [p for p in model.backbone.parameters() if p.requires_grad], "lr": training.backbone_rate},
-            {"params": list(model.head.parameters()), "lr": training.head_rate},
+            {"params": [p for p in backbone.parameters() if p.requires_grad], "lr": training.backbone_rate},
+            {"params": heads, "lr": training.head_rate},
         ]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=training.weight_decay)
         total = steps * training.epochs
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: cosine(step, total, training.warmup)
         )
-        self.criterion = nn.CrossEntropyLoss(label_smoothing=training.label_smoothing)
 
     @property
-    def averaged(self) -> PlaneClassifier:
-        """The averaged model: the one that is kept."""
-        return cast(PlaneClassifier, self._average.module)
+    def averaged(self) -> JointNetwork:
+        """The averaged network: the one that is kept."""
+        return cast(JointNetwork, self._average.module)
 
     @property
     def rate(self) -> float:
@@ -142,7 +147,7 @@ class Run:
 
     def epoch(self, loader: DataLoader[Any], number: int, seed: int, journal: Journal | None = None) -> float:
         """One pass over the loader; returns the mean loss."""
-        set_training(self.model, self.training.frozen_blocks)
+        set_training(self.network, self.training.frozen_blocks)
         losses, parts = [], iter(loader)
         title = f"epoch {number + 1}/{self.training.epochs}"
         with tqdm(total=self.steps, desc=title, unit="batch", disable=None if journal else True, leave=False) as bar:
@@ -157,32 +162,33 @@ class Run:
         """One step of the optimiser by the parts of a batch; returns their mean loss. `key` names the step."""
         each, size = self.training.accumulate, self.team.size
         whole = each * size == 1
-        statistics = None if whole else NormStatistics(self.model)
+        statistics = None if whole else NormStatistics(self.network)
         losses = []
         self.optimizer.zero_grad(set_to_none=True)
-        for part, (frames, planes) in enumerate(parts):
+        for part, batch in enumerate(parts):
             if statistics:
                 torch.manual_seed(part_seed(*key, self.team.rank * each + part))
-            with nullcontext() if size == 1 or part == each - 1 else self._network.no_sync():  # type: ignore[operator]
-                loss = self._loss(frames, planes)
+            with nullcontext() if size == 1 or part == each - 1 else self._parallel.no_sync():  # type: ignore[operator]
+                loss = self._loss(*(each_of.to(self.team.device, non_blocking=True) for each_of in batch))
                 torch.autograd.backward(loss / each)
             losses.append(loss.detach())
             if statistics:
                 statistics.end_part()
         if statistics:
             statistics.end_batch(self.team, each)
-        nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.schedule.step()
-        self._average.update_parameters(self.model)
+        self._average.update_parameters(self.network)
         return float(self.team.share(torch.stack(losses).mean()) / size)
 
-    def _loss(self, frames: Tensor, planes: Tensor) -> Tensor:
-        device = self.team.device
-        frames = frames.to(device, non_blocking=True)
+    def _loss(self, frames: Tensor, planes: Tensor, sub_planes: Tensor) -> Tensor:
+        device, smoothing = self.team.device, self.training.label_smoothing
         with torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=has_bfloat16(device)):
-            logits = self._network(frames.to(torch.float32, memory_format=torch.channels_last))
-        loss: Tensor = self.criterion(logits.float(), planes.to(device, non_blocking=True))
+            logits, finer = self._parallel(frames.to(torch.float32, memory_format=torch.channels_last))
+        loss = mean_loss(logits, planes, smoothing)
+        if finer is not None and self.recipe.sub_planes is not None:
+            loss = loss + self.recipe.sub_planes.weight * mean_loss(finer, sub_planes, smoothing)
         return loss
 
     def save(self, path: Path, epoch: int) -> None:
@@ -200,30 +206,30 @@ class Run:
 
     def _parts(self) -> dict[str, Any]:
         return {
-            "model": self.model,
+            "network": self.network,
             "average": self._average,
             "optimizer": self.optimizer,
             "schedule": self.schedule,
         }
 
 
-def freeze(model: PlaneClassifier, blocks: int) -> None:
+def freeze(network: JointNetwork, blocks: int) -> None:
     """Fix the stem and the first `blocks` blocks at their ImageNet weights; 0 leaves everything trainable."""
-    for part in _frozen(model, blocks):
+    for part in _frozen(network, blocks):
         part.requires_grad_(False)
 
 
-def set_training(model: PlaneClassifier, frozen_blocks: int) -> None:
+def set_training(network: JointNetwork, frozen_blocks: int) -> None:
     """Training mode, but for the frozen part, whose BatchNorm statistics stay as well."""
-    model.train()
-    for part in _frozen(model, frozen_blocks):
+    network.train()
+    for part in _frozen(network, frozen_blocks):
         part.eval()
 
 
-def _frozen(model: PlaneClassifier, blocks: int) -> list[nn.Module]:
+def _frozen(network: JointNetwork, blocks: int) -> list[nn.Module]:
     if blocks == 0:
         return []
-    backbone = model.backbone
+    backbone = network.classifier.backbone
     return [backbone.get_submodule("_conv_stem"), backbone.get_submodule("_bn0"), *backbone.blocks[:blocks]]
 
 

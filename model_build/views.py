@@ -1,10 +1,11 @@
 """What the network sees of a set of frames: varied views in training, the served view in evaluation."""
 
-from collections import Counter
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
+from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -14,9 +15,11 @@ from model_build.data import Record
 from model_build.recipe import Recipe
 from service.imaging.preprocess import Preprocessing, choose_crop, prepare
 
+UNTOLD = -1  # in the place of a plane's or a sub-plane's number: nothing is to be learnt there
 
-class TrainingViews(Dataset[tuple[Tensor, int]]):
-    """Augmented views of training frames: uint8 [1, S, S] and the plane's number.
+
+class TrainingViews(Dataset[tuple[Tensor, int, int]]):
+    """Augmented views of training frames: uint8 [1, S, S] and the numbers of plane and sub-plane, or `UNTOLD`.
 
     The view of frame `i` in epoch `e` depends on the seed, `e` and `i` alone: not on the order in which frames are
     drawn, nor on how many workers draw them.
@@ -24,31 +27,43 @@ class TrainingViews(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, frames: Sequence[NDArray[np.uint8]], records: Sequence[Record], recipe: Recipe) -> None:
         self.frames = frames
-        self.planes = [record.plane for record in records]
+        self.planes = [UNTOLD if record.stretched else record.plane for record in records]
+        self.sub_planes = [UNTOLD if record.sub_plane is None else record.sub_plane for record in records]
         # Without the zoom: random crops show things larger than they are, and the zoom makes up for it when serving
         # (Touvron et al., Fixing the train-test resolution discrepancy, 2019, arXiv 1906.06423).
-        unzoomed = recipe.preprocessing.model_copy(update={"zoom": 1.0})
-        self.crops = [choose_crop(frame, unzoomed) for frame in frames]
+        self._unzoomed = recipe.preprocessing.model_copy(update={"zoom": 1.0})
+        self._crops = [
+            None if record.stretched else choose_crop(frame, self._unzoomed)
+            for frame, record in zip(frames, records, strict=True)
+        ]
         self.recipe = recipe
         self.epoch = 0
 
     def __len__(self) -> int:
         return len(self.frames)
 
-    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+    def __getitem__(self, row: int) -> tuple[Tensor, int, int]:
         random = np.random.default_rng((self.recipe.seed, self.epoch, row))
+        frame, crop = self.frames[row], self._crops[row]
+        if crop is None:
+            frame = reshaped(frame, random)
+            crop = choose_crop(frame, self._unzoomed)
         donor = self.frames[int(random.integers(len(self.frames)))]
         size, strength = self.recipe.preprocessing.size, self.recipe.augmentation
-        view = augment(self.frames[row], self.crops[row], donor, size, strength, random)
-        return torch.from_numpy(view)[None], self.planes[row]
+        view = augment(frame, crop, donor, size, strength, random)
+        return torch.from_numpy(view)[None], self.planes[row], self.sub_planes[row]
 
 
-def balance_weights(records: Sequence[Record], balance: float) -> Tensor:
-    """How often each frame is drawn: n**-balance, n the frames of its plane on its machine. float64 [N], sum 1."""
-    cells = [(record.plane, record.machine) for record in records]
-    counts = Counter(cells)
-    weights = torch.tensor([counts[cell] ** -balance for cell in cells], dtype=torch.float64)
-    return weights / weights.sum()
+def reshaped(pixels: NDArray[np.uint8], random: Generator) -> NDArray[np.uint8]:
+    """Undo a stretch as far as can be guessed: most scanners' frames are 0.6 to 0.75 times as high as wide."""
+    height, width = pixels.shape
+    if height == width:
+        if random.random() >= 0.6:
+            return pixels
+        height = round(0.69 * width)
+    if random.random() < 0.3:
+        height = int(width * random.uniform(0.6, 0.75))
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def served_views(frames: Sequence[NDArray[np.uint8]], preprocessing: Preprocessing) -> Tensor:

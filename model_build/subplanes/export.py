@@ -1,4 +1,4 @@
-"""The head of a run becomes a graph of the package, and a section of its card."""
+"""The head for sub-planes becomes a graph of the package, and a section of its card."""
 
 from pathlib import Path
 
@@ -7,18 +7,18 @@ import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
+from model_build.data import SUB_PLANES, SUB_PLANES_OF
 from model_build.export import PROBABILITY_TOLERANCE, ExportError, export_graph
-from model_build.subplanes.command import HeadFile, read_head
-from model_build.subplanes.frames import PLANE, SUB_PLANES
-from model_build.subplanes.head import MAPS, ServedSubPlanes
+from model_build.subplanes.described import Described
+from model_build.subplanes.head import MAPS, ServedSubPlanes, SubPlaneNet
 from service.inference.manifest import SubPlanes
 from service.inference.package import CLASSIFIER
 
 GRAPH = "subplanes.onnx"
 
 
-def add_sub_planes(run: Path, package: Path, views: NDArray[np.uint8]) -> SubPlanes | None:
-    """Write the sub-plane graph of a run, if it has a head, beside the classifier of its package.
+def add_sub_planes(net: SubPlaneNet, described: Described, package: Path, views: NDArray[np.uint8]) -> SubPlanes:
+    """Write the sub-plane graph beside the classifier of its package.
 
     Parameters
     ----------
@@ -27,17 +27,13 @@ def add_sub_planes(run: Path, package: Path, views: NDArray[np.uint8]) -> SubPla
 
     Returns
     -------
-    What the manifest says of it; None where the run has no head.
+    What the manifest says of it.
 
     Raises
     ------
     ExportError
         The graph differs from PyTorch.
     """
-    head = read_head(run)
-    if head is None:
-        return None
-    net, described = head
     served = ServedSubPlanes(net, described.temperature).eval()
     maps = ort.InferenceSession(package / CLASSIFIER).run(list(MAPS), {"frames": views})
     inputs = tuple(torch.from_numpy(each) for each in maps)
@@ -53,7 +49,7 @@ def add_sub_planes(run: Path, package: Path, views: NDArray[np.uint8]) -> SubPla
         raise ExportError(f"{GRAPH} differs by {worst:.1e} in a probability")
     _append(package / "MODEL_CARD.md", described)
     return SubPlanes(
-        plane=PLANE,
+        plane=SUB_PLANES_OF,
         sub_planes=SUB_PLANES,
         file=GRAPH,
         temperature=described.temperature,
@@ -66,14 +62,14 @@ def add_sub_planes(run: Path, package: Path, views: NDArray[np.uint8]) -> SubPla
     )
 
 
-def _append(card: Path, described: HeadFile) -> None:
+def _append(card: Path, described: Described) -> None:
     text = card.read_text("utf-8") if card.exists() else ""
     card.write_text(text + section(described), "utf-8")
 
 
-def section(described: HeadFile) -> str:
+def section(described: Described) -> str:
     """What the card says of the sub-planes."""
-    test, held = described.test, described.cross_validated
+    test, held = described.test, described.held
     rows = "\n".join(
         f"| {row['sub_plane']} | {row['frames']} ({row['patients']}) | {row['right']} | {row['recall']:.3f} "
         f"| {row['recall_low']:.3f} to {row['recall_high']:.3f} | {row['precision']:.3f} | {row['f1']:.3f} "
@@ -91,8 +87,8 @@ def section(described: HeadFile) -> str:
 _SECTION = """
 ## Brain sub-planes
 Of a frame that is told to show the fetal brain, a second head tells which standard plane of it: trans-thalamic,
-trans-cerebellum or trans-ventricular. It looks at the same backbone, frozen, so that the planes above are told as
-without it. Test frames are those brain frames of the official test patients that have one of the three, whatever the
+trans-cerebellum or trans-ventricular. It was trained together with the first, and looks at the same backbone. Test
+frames are those brain frames of the official test patients that have one of the three, whatever the
 first head says of them; brain planes of no name are not counted. Intervals as above.
 
 | sub-plane | frames (women) | right | recall | interval | precision | F1 | interval |
@@ -101,6 +97,6 @@ first head says of them; brain planes of no name are not counted. Intervals as a
 
 Macro-F1 {test_macro_f1:.3f} ({test_macro_f1_low:.3f} to {test_macro_f1_high:.3f}), accuracy {test_accuracy:.3f}
 ({test_accuracy_low:.3f} to {test_accuracy_high:.3f}), calibration error {test_calibration_error:.3f} at temperature
-{temperature:.3f}. Over the {held_frames} training frames, each told by the one net that had not seen its patient:
-macro-F1 {held_macro_f1:.3f} ({held_macro_f1_low:.3f} to {held_macro_f1_high:.3f}).
+{temperature:.3f}. On the {held_frames} frames of validation patients, who gave the temperature: macro-F1
+{held_macro_f1:.3f} ({held_macro_f1_low:.3f} to {held_macro_f1_high:.3f}).
 """

@@ -6,9 +6,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from model_build.data import SUB_PLANES, Record
 from model_build.evaluate import Row
 from model_build.metrics import calibration_error, exact_interval, macro_f1, patient_bootstrap
-from model_build.subplanes.frames import SUB_PLANES, BrainFrame
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
@@ -59,18 +59,18 @@ def of_all(probabilities: Floats, labels: Ints, patients: Sequence[str]) -> Row:
     }
 
 
-def of_parts(probabilities: Floats, labels: Ints, frames: Sequence[BrainFrame]) -> list[Row]:
+def of_parts(probabilities: Floats, labels: Ints, records: Sequence[Record]) -> list[Row]:
     """The same for the frames that kept their shape and those that were stretched, and for each machine."""
     parts = {
-        "own shape": [not frame.stretched for frame in frames],
-        "stretched": [frame.stretched for frame in frames],
-        **{name: [frame.record.machine == name for frame in frames] for name in {f.record.machine for f in frames}},
+        "own shape": [not record.stretched for record in records],
+        "stretched": [record.stretched for record in records],
+        **{name: [record.machine == name for record in records] for name in {record.machine for record in records}},
     }
     rows: list[Row] = []
     for name, wanted in sorted(parts.items()):
         mine = np.flatnonzero(wanted)
         if mine.size:
-            patients = [frames[int(row)].record.patient for row in mine]
+            patients = [records[int(row)].patient for row in mine]
             rows.append({"part": name, **of_all(probabilities[mine], labels[mine], patients)})
     return rows
 

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +17,10 @@ from model_build.explain import traced_explainer
 from model_build.export import ExportError, Served, check_parity, export_graphs
 from model_build.novelty import Novelty
 from model_build.recipe import Network
-from model_build.subplanes.command import HeadFile
-from model_build.subplanes.frames import SUB_PLANES
-from model_build.subplanes.head import SubPlaneNet
-from model_build.subplanes.score import of_all, of_each
 from model_build.views import served_views
-from service.imaging.preprocess import Preprocessing, prepare
+from service.imaging.preprocess import Preprocessing
 from service.inference.engine import Engine
 from service.inference.package import load_package
-from tests.build.phantoms import phantom
 
 
 def shaken(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
@@ -138,16 +132,14 @@ def test_from_frames_to_a_package_that_the_service_opens(phantoms: Path, tmp_pat
     )
     run, package = tmp_path / "run", tmp_path / "package"
     assert main(["train", str(run), "--data", str(phantoms), "--recipe", str(recipe), "--device", "cpu"]) == 0
-    write_random_head(run)
     assert main(["package", str(run), str(package), "--data", str(phantoms), "--version", "9.9"]) == 0
     engine = Engine(load_package(package))
     engine.warm_up()
-    check_the_head_changes_nothing(engine)
-    assert "## Brain sub-planes" in (package / "MODEL_CARD.md").read_text()
     assert engine.manifest.version == "9.9"
     assert engine.manifest.training_data.train_patients == 6
     card = (package / "MODEL_CARD.md").read_text()
     assert "Maternal cervix | 4 (4)" in card
+    assert engine.manifest.sub_planes is None  # the recipe wants none
     assert {"planes.csv", "machines.csv", "confusion.csv", "confusion.png", "reliability.png"} <= {
         path.name for path in (run / "report").iterdir()
     }
@@ -156,35 +148,6 @@ def test_from_frames_to_a_package_that_the_service_opens(phantoms: Path, tmp_pat
     assert summary["figures"][0]["frames"] == 16
     assert main(["evaluate", str(package), "--data", str(phantoms), "--out", str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / "report" / "planes.csv").read_text() == (run / "report" / "planes.csv").read_text()
-
-
-def write_random_head(run: Path) -> None:
-    """A head for sub-planes that knows nothing, in the folder of a run."""
-    net = SubPlaneNet((80, 112, 192), len(SUB_PLANES), nets=2)
-    told = of_all(np.eye(3), np.arange(3), list("abc"))
-    each = of_each(np.eye(3), np.arange(3), list("abc"))
-    head = {"channels": net.channels, "nets": 2, "temperature": 1.3, "cross_validated": told, "test": told}
-    (run / "subplanes").mkdir()
-    torch.save(net.state_dict(), run / "subplanes" / "head.pt")
-    text = HeadFile.model_validate(head | {"test_of_each": each}).model_dump_json()
-    (run / "subplanes" / "head.json").write_text(text)
-
-
-def check_the_head_changes_nothing(engine: Engine) -> None:
-    """The planes are told to the last bit as without it."""
-    package = engine.package
-    assert package.manifest.sub_planes is not None
-    assert package.manifest.sub_planes.sub_planes == SUB_PLANES
-    plain = replace(package, manifest=package.manifest.model_copy(update={"sub_planes": None}), sub_planes=None)
-    without = Engine(plain)
-    for seed in range(6):
-        view = prepare(phantom(1, seed), package.manifest.preprocessing)[0]
-        told = [each.score(view, with_features=True) for each in (engine, without)]
-        assert told[0].probabilities.tobytes() == told[1].probabilities.tobytes()
-        assert told[0].novelty == told[1].novelty
-        assert told[0].features is not None
-        assert told[1].features is not None
-        assert told[0].features.tobytes() == told[1].features.tobytes()
 
 
 def test_a_missing_data_set_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,72 +11,72 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from model_build.classifier import pretrained_classifier
 from model_build.cli import main
-from model_build.data import DataError
+from model_build.data import SUB_PLANES, DataError, Record, read_records
 from model_build.export import export_graph
-from model_build.recipe import Recipe
-from model_build.run_folder import write_model, write_recipe
-from model_build.subplanes.fit import Fitting, fit
-from model_build.subplanes.frames import SUB_PLANES, Maps, read_brain_frames
-from model_build.subplanes.head import EYES, MAPS, ServedSubPlanes, Standard, SubPlaneNet, side_by_side
+from model_build.joint import blank_network, mean_loss
+from model_build.recipe import Network
+from model_build.run_folder import read_network
+from model_build.splits import Division, divide_stretched
+from model_build.subplanes.head import MAPS, ServedSubPlanes, SubPlaneNet
 from model_build.subplanes.score import of_all, of_each
+from model_build.views import UNTOLD
+from service.imaging.preprocess import prepare
+from service.inference.engine import Engine
+from service.inference.package import load_package
 from tests.build.phantoms import phantom, write_table
 
 CHANNELS = (5, 7)
+RECIPE = """
+validation_folds = 4
+[network]
+backbone = 'lite0'
+attention = 'se'
+perceptron_depth = 3
+dropout = 0.2
+[preprocessing]
+size = 64
+crop = 'sector'
+[training]
+epochs = 3
+batch = 8
+backbone_rate = 1e-3
+head_rate = 3e-3
+weight_decay = 0.01
+warmup = 0.1
+label_smoothing = 0.0
+ema_decay = 0.5
+balance = 0.5
+frozen_blocks = 2
+[augmentation]
+geometry = 0.3
+intensity = 0.3
+texture = 0.3
+graphics = 0.0
+[sub_planes]
+weight = 0.5
+stretched = 4
+"""
 
 
-def random_maps(count: int, seed: int = 0) -> list[torch.Tensor]:
-    torch.manual_seed(seed)
+def random_maps(count: int) -> list[torch.Tensor]:
+    torch.manual_seed(0)
     return [torch.randn(count, channels, side, side) for channels, side in zip(CHANNELS, (6, 3), strict=True)]
 
 
-def test_nets_side_by_side_give_their_mean() -> None:
-    torch.manual_seed(1)
-    nets = [SubPlaneNet(CHANNELS, 3).eval() for _ in range(4)]
-    maps = random_maps(5)
-    expected = torch.stack([net(*maps) for net in nets]).mean(0)
-    assert torch.allclose(side_by_side(nets)(*maps), expected, atol=1e-5)
-
-
-def test_folded_standards_change_nothing() -> None:
-    maps = [3 * each + 2 for each in random_maps(9)]
-    net = Standard(SubPlaneNet(CHANNELS, 3), maps).eval()
-    expected = net(*maps)
-    assert torch.allclose(net.folded()(*maps), expected, atol=1e-4)
-
-
 def test_where_a_structure_lies_does_not_matter() -> None:
-    """Attention weighs places by what they hold: maps that are mirrored or shuffled tell the same."""
+    """Attention weighs places by what they hold: maps that are mirrored or turned tell the same."""
     net = SubPlaneNet(CHANNELS, 3).eval()
     maps = random_maps(2)
-    assert torch.allclose(net(*maps), net(*(each.flip(3).transpose(2, 3) for each in maps)), atol=1e-5)
-    assert net.last.in_features % EYES == 0
-
-
-def test_fitting_learns_what_can_be_learnt() -> None:
-    labels = np.arange(60) % 3
-    maps = random_maps(60)
-    for row, label in enumerate(labels):
-        maps[1][row, label, row % 3, row % 2] += 6  # a structure somewhere in the map
-    patients = [str(row // 2) for row in range(60)]
-    fitted = fit(maps, [], labels, np.arange(60), patients, Fitting(folds=3, epochs=20, batch=16))
-    assert (fitted.held.argmax(1) == labels).mean() > 0.8  # by nets that had not seen the patient
-    assert 0.2 <= fitted.temperature <= 5
-    assert (fitted.net(*maps).argmax(1).numpy() == labels).mean() > 0.9
-
-
-def test_views_are_taken_by_their_rows() -> None:
-    arrays = tuple(np.arange(24, dtype=np.float16).reshape(6, 1, 2, 2) for _ in CHANNELS)
-    (first, _) = Maps(arrays).of(np.array([4, 1]))
-    assert first[:, 0, 0, 0].tolist() == [16, 4]
+    told = net(*maps)
+    assert torch.allclose(told, net(*(each.flip(3).transpose(2, 3) for each in maps)), atol=1e-5)
+    assert not torch.allclose(told, net(*(each.roll(1, 1) for each in maps)), atol=1e-3)
 
 
 def test_the_graph_equals_the_net_for_any_number_of_frames(tmp_path: Path) -> None:
     torch.manual_seed(0)
     channels = (4, 6, 8)
-    net = side_by_side([SubPlaneNet(channels, 3) for _ in range(2)])
-    served = ServedSubPlanes(net, 1.7).eval()
+    served = ServedSubPlanes(SubPlaneNet(channels, 3), 1.7).eval()
 
     def maps(count: int) -> tuple[torch.Tensor, ...]:
         return tuple(torch.randn(count, each, side, side) for each, side in zip(channels, (6, 6, 3), strict=True))
@@ -86,6 +87,40 @@ def test_the_graph_equals_the_net_for_any_number_of_frames(tmp_path: Path) -> No
         given = maps(count)
         (found,) = session.run(None, {name: each.numpy() for name, each in zip(MAPS, given, strict=True)})
         np.testing.assert_allclose(found, served(*given).detach().numpy(), atol=1e-5)
+
+
+def test_what_is_untold_teaches_nothing() -> None:
+    logits = torch.randn(4, 3, requires_grad=True)
+    numbers = torch.tensor([1, UNTOLD, 2, UNTOLD])
+    loss = mean_loss(logits, numbers, 0.1)
+    told = torch.nn.functional.cross_entropy(logits[[0, 2]], numbers[[0, 2]], label_smoothing=0.1)
+    assert torch.allclose(loss, told)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert gradient[[1, 3]].abs().max() == 0
+    assert mean_loss(logits, torch.full((4,), UNTOLD), 0.1).item() == 0  # and not "not a number"
+
+
+@pytest.mark.parametrize("backbone", ["lite0", "lite2"])
+def test_the_planes_are_told_alike_with_the_head_and_without(backbone: str) -> None:
+    network = blank_network(
+        Network(backbone=backbone, attention="se", perceptron_depth=2, dropout=0), 6, sub_planes=True
+    )
+    frames = torch.rand(2, 1, 64, 64) * 255
+    with torch.inference_mode():
+        planes, sub_planes = network.eval()(frames)
+        assert torch.equal(planes, network.classifier(frames))
+    assert sub_planes is not None
+    assert sub_planes.shape == (2, 3)
+
+
+def test_stretched_frames_go_where_their_patients_are() -> None:
+    def record(patient: str, split: str, sub_plane: int | None = 0) -> Record:
+        return Record(Path(patient), patient, 1, "Aloka", "test" if split == "test" else "train", sub_plane)
+
+    division = Division([record("a", "train")], [record("b", "train")], [record("c", "test")])
+    more = [record(patient, "train") for patient in "abcx"] + [record("y", "test"), record("a", "train", None)]
+    sides = divide_stretched(more, division)
+    assert [[each.patient for each in side] for side in sides] == [["a", "x"], ["b"], ["c", "y"]]
 
 
 def test_figures_of_merit() -> None:
@@ -122,28 +157,57 @@ SIX = ("Fetal abdomen", "Fetal brain", "Fetal femur", "Fetal thorax", "Maternal 
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Recipe) -> tuple[Path, Path, Path]:
-    """A run with a head, made by the command; and its two data sets."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run and its package, made by the commands."""
     place = tmp_path_factory.mktemp("subplanes")
+    (place / "tiny.toml").write_text(RECIPE)
     data = draw(place / "data", 12, (*NAMES, "Other"), SIX)
-    extra = draw(place / "extra", 9, NAMES, ("Fetal brain",))
-    torch.manual_seed(0)
-    write_recipe(place / "run", tiny_recipe)
-    write_model(place / "run", pretrained_classifier(tiny_recipe.network, 6).eval())
-    assert main(["subplanes", str(place / "run"), "--data", str(data), "--extra", str(extra)]) == 0
-    return place / "run", data, extra
+    stretched = draw(place / "stretched", 9, NAMES, ("Fetal brain",))
+    sets = ["--data", str(data), "--stretched", str(stretched)]
+    run, package = place / "run", place / "package"
+    recipe = ["--recipe", str(place / "tiny.toml"), "--device", "cpu"]
+    assert main(["train", str(run), *sets, *recipe]) == 0
+    assert main(["package", str(run), str(package), *sets, "--version", "9.9"]) == 0
+    return run, package
 
 
-def test_the_command_scores_the_test_patients_alone(run: tuple[Path, Path, Path]) -> None:
-    head = json.loads((run[0] / "subplanes" / "head.json").read_text())
-    assert head["test"]["frames"] == 3 * (4 + 3)  # a third of the patients; brain planes of no name do not count
-    assert head["cross_validated"]["frames"] == 3 * (8 + 6)
-    with (run[0] / "subplanes" / "of_parts.csv").open() as lines:
+def test_the_test_patients_alone_are_scored(made: tuple[Path, Path]) -> None:
+    figures = json.loads((made[0] / "subplanes" / "figures.json").read_text())
+    assert figures["test"]["frames"] == 3 * (4 + 3)  # a third of the patients; brain planes of no name do not count
+    assert figures["held"]["patients"] == 2  # a fourth of the other eight
+    with (made[0] / "subplanes" / "of_parts.csv").open() as lines:
         parts = {row["part"]: int(row["frames"]) for row in csv.DictReader(lines)}
     assert (parts["own shape"], parts["stretched"]) == (12, 9)
+
+
+def test_the_head_learns(made: tuple[Path, Path]) -> None:
+    """Its loss moves it, and the average keeps it: what a run keeps is not what it began with."""
+    torch.manual_seed(0)
+    network = read_network(made[0])
+    assert network.sub_planes is not None
+    glance = network.sub_planes.get_submodule("glances.0.standard")
+    assert glance.get_buffer("running_mean").abs().max() > 0
+    assert network.sub_planes.last.bias.abs().max() > 0
+
+
+def test_a_package_tells_sub_planes_and_the_planes_to_the_last_bit_as_without(made: tuple[Path, Path]) -> None:
+    package = load_package(made[1])
+    assert package.manifest.sub_planes is not None
+    assert package.manifest.sub_planes.sub_planes == SUB_PLANES
+    assert "## Brain sub-planes" in (made[1] / "MODEL_CARD.md").read_text()
+    plain = replace(package, manifest=package.manifest.model_copy(update={"sub_planes": None}), sub_planes=None)
+    engine, without = Engine(package), Engine(plain)
+    for seed in range(6):
+        view = prepare(phantom(1, seed), package.manifest.preprocessing)[0]
+        told = [each.score(view, with_features=True) for each in (engine, without)]
+        assert told[0].probabilities.tobytes() == told[1].probabilities.tobytes()
+        assert told[0].novelty == told[1].novelty
+        assert told[0].features is not None
+        assert told[1].features is not None
+        assert told[0].features.tobytes() == told[1].features.tobytes()
 
 
 def test_an_unknown_brain_plane_is_told(tmp_path: Path) -> None:
     data = draw(tmp_path / "data", 3, ("Trans-atlantic",), ("Fetal brain",))
     with pytest.raises(DataError, match="Trans-atlantic"):
-        read_brain_frames(data)
+        read_records(data)

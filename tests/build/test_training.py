@@ -56,7 +56,7 @@ def test_frozen_blocks_keep_their_weights_and_statistics(
 ) -> None:
     from model_build.backbone import pretrained_backbone
 
-    trained = training.train(tiny_recipe, *sets, tmp_path).backbone.state_dict()
+    trained = training.train(tiny_recipe, *sets, tmp_path).classifier.backbone.state_dict()
     original = pretrained_backbone(tiny_recipe.network.backbone).state_dict()
     frozen = [name for name in original if name.startswith(("_conv_stem", "_bn0", "_blocks.0.", "_blocks.1."))]
     assert len(frozen) > 20

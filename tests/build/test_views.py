@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ from hypothesis import strategies as st
 
 from model_build.augmentation import augment
 from model_build.data import load_frames, read_records
+from model_build.order import Order, balance_weights
 from model_build.recipe import Augmentation, Recipe
-from model_build.views import TrainingViews, balance_weights, served_views
+from model_build.views import UNTOLD, TrainingViews, served_views
 from service.imaging.preprocess import Preprocessing, prepare
 from service.imaging.sector import find_sector
 from tests.build.phantoms import phantom
@@ -46,7 +48,25 @@ def test_a_view_depends_on_seed_epoch_and_row_alone(phantoms: Path, tiny_recipe:
     assert all(np.array_equal(a, b) for a, b in zip(forwards, backwards, strict=True))
     again.epoch = 1
     assert not np.array_equal(again[0][0].numpy(), forwards[0])
-    assert views[3][1] == records[3].plane
+    assert views[3][1:] == (records[3].plane, UNTOLD)
+
+
+def test_a_stretched_frame_teaches_its_sub_plane_alone(phantoms: Path, tiny_recipe: Recipe) -> None:
+    records = [replace(record, sub_plane=2, stretched=True) for record in read_records(phantoms)[:4]]
+    views = TrainingViews(load_frames(records), records, tiny_recipe)
+    assert [views[row][1:] for row in range(4)] == [(UNTOLD, 2)] * 4
+
+
+def test_the_stretched_stand_evenly_in_every_batch(phantoms: Path) -> None:
+    records = read_records(phantoms)
+    records = [replace(record, stretched=row >= 40) for row, record in enumerate(records)]
+    order = Order(records, 0.5, batch=8, stretched=4)
+    rows = np.array(list(order)).reshape(order.batches, order.batch)
+    assert (order.batches, order.batch, len(order)) == (5, 12, rows.size)
+    assert ((rows >= 40) == (np.arange(12) % 3 == 2)).all()
+    drawn = np.bincount(rows[rows >= 40] - 40)
+    assert drawn.max() == 1  # 20 of 32: none twice before all have been once
+    assert Order(records[:40], 0.5, batch=8, stretched=4).batch == 8
 
 
 def test_served_views_are_those_of_the_service(phantoms: Path, tiny_recipe: Recipe) -> None:
