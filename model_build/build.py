@@ -125,7 +125,8 @@ def infer(model: PlaneClassifier, views: Tensor, batch: int = 32) -> tuple[Tenso
     model.eval()
     logits, descriptors = [], []
     for part in torch.split(views, batch):
-        _, stage5, _, features = model.backbone.maps(part.float())
+        frames = part.to(torch.float32, memory_format=torch.channels_last)  # depthwise convolutions are faster so
+        _, stage5, _, features = model.backbone.maps(frames)
         logits.append(model.head(features))
         descriptors.append(Novelty.describe(stage5))
     return torch.cat(logits), torch.cat(descriptors)
