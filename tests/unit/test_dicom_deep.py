@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 from pathlib import Path
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import numpy as np
@@ -211,9 +211,9 @@ class TestRefused:
     @pytest.mark.parametrize("flood", [b"\xff\xd0", b"\xff", b"\xff\x00"])
     def test_a_flood_of_markers(self, flood: bytes) -> None:
         data = self.changed(lambda d: d[: d.index(b"\xff\xda") + 10] + flood * 2_000_000)
-        started = perf_counter()
+        started = thread_time()
         refusal(data, UnreadableFrame)
-        assert perf_counter() - started < SLOWEST_S
+        assert thread_time() - started < SLOWEST_S
 
     def test_a_flood_of_segments(self) -> None:
         assert "segments" in refusal(
