@@ -3,6 +3,7 @@
 import io
 import struct
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -10,6 +11,8 @@ import jpeg_ls
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.filewriter import dcmwrite
@@ -152,38 +155,61 @@ def jpeg_2000(frame: Pixels, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def lossless_jpeg(frame: Pixels, precision: int = 8) -> bytes:
-    """Lossless JPEG (ITU-T T.81, annex H) of [H, W] or [H, W, 3], predictor 1, all categories of 5 bits' code."""
+def lossless_jpeg(frame: Pixels, precision: int = 8, predictor: int = 1, restart_rows: int = 0) -> bytes:
+    """Lossless JPEG (ITU-T T.81, annex H) of [H, W] or [H, W, 3], all categories of 5 bits' code."""
     planes = frame[..., None] if frame.ndim == 2 else frame
     rows, columns, samples = planes.shape
-    values = planes.astype(np.int64)
-    predicted = np.empty_like(values)
-    predicted[:, 1:] = values[:, :-1]
-    predicted[1:, 0] = values[:-1, 0]
-    predicted[0, 0] = 1 << precision - 1
-    differences = (values - predicted + 32768) % 65536 - 32768
-    bits = []
-    for difference in differences.ravel().tolist():
-        category = abs(difference).bit_length()
-        bits.append(f"{category:05b}")
-        if category:
-            bits.append(f"{difference if difference > 0 else difference + (1 << category) - 1:0{category}b}")
-    text = "".join(bits)
-    text += "1" * (-len(text) % 8)
-    coded = int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\x00")
+    bands = [planes[first : first + (restart_rows or rows)] for first in range(0, rows, restart_rows or rows)]
+    coded = [_coded(_differences(band.astype(np.int64), precision, predictor)) for band in bands]
     components = b"".join(bytes([number + 1, 0x11, 0]) for number in range(samples))
     scanned = b"".join(bytes([number + 1, 0]) for number in range(samples))
     counts = bytes([0, 0, 0, 0, 17, *[0] * 11])
+    restart = b"\xff\xdd" + struct.pack(">HH", 4, restart_rows * columns) if restart_rows else b""
     return b"".join(
         [
             b"\xff\xd8",
             b"\xff\xc3" + struct.pack(">HBHHB", 8 + 3 * samples, precision, rows, columns, samples) + components,
             b"\xff\xc4" + struct.pack(">HB", 19 + 17, 0) + counts + bytes(range(17)),
-            b"\xff\xda" + struct.pack(">HB", 6 + 2 * samples, samples) + scanned + b"\x01\x00\x00",
-            coded,
+            restart,
+            b"\xff\xda" + struct.pack(">HB", 6 + 2 * samples, samples) + scanned + bytes([predictor, 0, 0]),
+            coded[0],
+            *(bytes([0xFF, 0xD0 + number % 8]) + part for number, part in enumerate(coded[1:])),
             b"\xff\xd9",
         ]
     )
+
+
+def _differences(values: NDArray[np.int64], precision: int, predictor: int) -> list[int]:
+    a, b, c = values[1:, :-1], values[:-1, 1:], values[:-1, :-1]
+    predicted = np.empty_like(values)
+    predicted[0, 0] = 1 << precision - 1
+    predicted[0, 1:], predicted[1:, 0] = values[0, :-1], values[:-1, 0]
+    predicted[1:, 1:] = [a, b, c, a + b - c, a + (b - c >> 1), b + (a - c >> 1), a + b >> 1][predictor - 1]
+    differences: list[int] = ((values - predicted + 32767) % 65536 - 32767).ravel().tolist()
+    return differences
+
+
+def _coded(differences: list[int]) -> bytes:
+    bits = []
+    for difference in differences:
+        category = abs(difference).bit_length()
+        bits.append(f"{category:05b}")
+        if 0 < category < 16:
+            bits.append(f"{difference if difference > 0 else difference + (1 << category) - 1:0{category}b}")
+    text = "".join(bits)
+    text += "1" * (-len(text) % 8)
+    return int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\x00")
+
+
+def example(name: str) -> Path:
+    """One of the objects that come with pydicom."""
+    return Path(str(get_testdata_file(name, download=False)))
+
+
+def extended(name: str = "JPGExtended.dcm") -> bytes:
+    """An example of JPEG extended, 12 bits, as if it were an ultrasound."""
+    ds = dcmread(example(name))
+    return write(ds, ds.PixelData, EXTENDED, SOPClassUID=US)
 
 
 def region(left: int, top: int, right: int, bottom: int, *, spatial: int = 1, data: int = 1) -> Dataset:

@@ -23,8 +23,15 @@ LIMITS = Limits(max_bytes=2**22, max_pixels=2**20)
 
 GREY = speckle(24, 32, seed=1)
 COLOUR = np.dstack([GREY, 255 - GREY, GREY])
+DEEP = GREY.astype(np.uint16) * 257
 LUT: dict[str, Any] = {f"{name}PaletteColorLookupTable{part}": value for name in ("Red", "Green", "Blue")
        for part, value in (("Descriptor", [256, 0, 16]), ("Data", bytes(512)))}  # fmt: skip
+
+
+def lossless_16(predictor: int, restart_rows: int = 0) -> bytes:
+    return dicoms.compressed(
+        [DEEP], dicoms.LOSSLESS, lambda f: dicoms.lossless_jpeg(f, 16, predictor, restart_rows), "MONOCHROME2"
+    )
 
 
 def jpeg_cine(**changes: Any) -> bytes:
@@ -43,6 +50,9 @@ OBJECTS: dict[str, Callable[[], bytes]] = {
     "jpeg fragments": lambda: jpeg_cine(fragments=2),
     "jpeg colour": lambda: dicoms.compressed([COLOUR], dicoms.BASELINE, dicoms.jpeg, "YBR_FULL_422"),
     "lossless": lambda: dicoms.compressed([COLOUR], dicoms.LOSSLESS, dicoms.lossless_jpeg, "RGB"),
+    "lossless 16": lambda: lossless_16(1),
+    "lossless 16, in intervals": lambda: lossless_16(6, restart_rows=5),
+    "extended 12": dicoms.extended,
     "rle": lambda: dicoms.compressed([COLOUR], dicoms.RLE, dicoms.rle, "RGB"),
     "jpeg-ls": lambda: dicoms.compressed([GREY], dicoms.LS_LOSSLESS, dicoms.jpeg_ls_lossless, "MONOCHROME2"),
     "jpeg 2000": lambda: dicoms.compressed([GREY], dicoms.J2K, dicoms.jpeg_2000, "MONOCHROME2"),

@@ -267,11 +267,6 @@ class TestKinds:
         changes: dict[str, Any] = {"BitsAllocated": bits, "BitsStored": bits, "HighBit": bits - 1, "pixels_vr": "OB"}
         assert f"{bits} bits" in refusal(native([GREY], **changes), UnsupportedFormat)
 
-    def test_jpeg_of_more_than_8_bits(self) -> None:
-        twelve = (GREY.astype(np.uint16) << 4).astype(np.uint16)
-        data = compressed([twelve], dicoms.LOSSLESS, lambda f: dicoms.lossless_jpeg(f, 12), "MONOCHROME2", bits=12)
-        assert "12 bits" in refusal(data, UnsupportedFormat)
-
     def test_no_pixels(self) -> None:
         refusal(write(describe([GREY]), None, dicoms.EXPLICIT), UnreadableFrame)
 

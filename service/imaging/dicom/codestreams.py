@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image, Jpeg2KImagePlugin
 
 from service.errors import UnreadableFrame, UnsupportedFormat
+from service.imaging.dicom.extended import decode_extended
 from service.imaging.dicom.header import JPEG, JPEG_2000, JPEG_LS, NATIVE, RLE, Header
+from service.imaging.dicom.lossless import decode_lossless
+from service.imaging.dicom.segments import EXTENDED, JPEG_LS_SOF, LOSSLESS, SOI, segments
 
 Samples = NDArray[np.uint8 | np.uint16]
 
-_SOI, _SOF_SKIP = b"\xff\xd8", {0xC4, 0xC8, 0xCC}  # markers in SOF's range that are no SOF
-_LOSSLESS, _JPEG_LS_SOF = 0xC3, 0xF7
 _ADOBE_NO_TRANSFORM = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 _MAX_SCANS = 100
 _MAX_TILES = 4096
@@ -106,16 +107,30 @@ def _unpack(segment: bytes, pixels: int) -> NDArray[np.uint8]:
 
 def _jpeg(data: bytes, header: Header) -> Samples:
     kind, precision, components = _jpeg_frame(data, header)
-    if precision != 8 or header.allocated != 8:
-        raise UnsupportedFormat(f"JPEG of {precision} bits a sample is not read; 8 bits are.")
     if data.count(b"\xff\xda") > _MAX_SCANS:
         raise UnreadableFrame(f"The JPEG has more than {_MAX_SCANS} scans.")
-    as_they_are = kind == _LOSSLESS or (header.photometric == "RGB" and not _says_its_colours(data))
+    if (precision, header.allocated) != (8, 8):
+        return _jpeg_of_other_depth(data, header, kind, precision)
+    as_they_are = kind == LOSSLESS or (header.photometric == "RGB" and not _says_its_colours(data))
     if components == 3 and as_they_are:
         # Three components of no said kind are YCbCr to a decoder; and of a lossless frame it converts none.
-        bgr = _imdecode(_SOI + _ADOBE_NO_TRANSFORM + data[2:], cv2.IMREAD_COLOR)
+        bgr = _imdecode(SOI + _ADOBE_NO_TRANSFORM + data[2:], cv2.IMREAD_COLOR)
         return bgr[..., ::-1]
     return _imdecode(data, cv2.IMREAD_GRAYSCALE)
+
+
+def _jpeg_of_other_depth(data: bytes, header: Header, kind: int, precision: int) -> Samples:
+    if precision > header.allocated:
+        raise UnreadableFrame("The JPEG has more bits a sample than the header.")
+    if kind == LOSSLESS and header.samples == 1:
+        samples = decode_lossless(data, header.rows, header.columns, precision)
+        return samples if header.allocated == 16 else samples.astype(np.uint8)
+    if kind == EXTENDED and precision == 12:
+        return decode_extended(data, header.rows, header.columns)
+    raise UnsupportedFormat(
+        f"JPEG of {precision} bits a sample, for pixels of {header.allocated}, is read where it is lossless and grey, "
+        "or extended of 12 bits; this is neither."
+    )
 
 
 def _says_its_colours(data: bytes) -> bool:
@@ -132,17 +147,11 @@ def _imdecode(data: bytes, flags: int) -> NDArray[np.uint8]:
 
 def _jpeg_frame(data: bytes, header: Header) -> tuple[int, int, int]:
     """The SOF marker, precision and components of a JPEG or JPEG-LS, its size checked against the header."""
-    at = 2
-    while data[:2] == _SOI and at + 4 <= len(data) and data[at] == 0xFF:
-        marker, (length,) = data[at + 1], struct.unpack_from(">H", data, at + 2)
-        if marker == 0xFF:  # a fill byte
-            at += 1
-        elif marker == _JPEG_LS_SOF or (0xC0 <= marker <= 0xCF and marker not in _SOF_SKIP):
-            precision, height, width, components = struct.unpack_from(">BHHB", data, at + 4)
+    for segment in segments(data):
+        if segment.is_frame:
+            precision, height, width, components = struct.unpack_from(">BHHB", segment.body)
             _check_same(header, width, height, components)
-            return marker, precision, components
-        else:
-            at += 2 + length
+            return segment.marker, precision, components
     raise UnreadableFrame("The frame is not the JPEG that the transfer syntax says, or it is damaged.")
 
 
@@ -157,7 +166,7 @@ def _check_same(header: Header, width: int, height: int, components: int) -> Non
 
 def _jpeg_ls(data: bytes, header: Header) -> Samples:
     kind, precision, _ = _jpeg_frame(data, header)
-    if kind != _JPEG_LS_SOF or precision > header.allocated:
+    if kind != JPEG_LS_SOF or precision > header.allocated:
         raise UnreadableFrame("The frame is not the JPEG-LS that the header describes.")
     raw, found = jpeg_ls.decode_buffer(data)  # in little-endian words
     samples: Samples = np.frombuffer(raw, np.uint8 if precision <= 8 else np.uint16)
