@@ -56,6 +56,9 @@ class Cluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(16),
             "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "service.on_ray.refusals:middlewares",
+            # Workers run at niceness 15 otherwise: beside other work on the machine they hardly come up, and are no
+            # match for what a process without Ray is measured at.
+            "RAY_worker_niceness": "0",
             # A node that is lost is missed within seconds; one on a busy machine is not missed at once.
             "RAY_health_check_period_ms": "1000",
             "RAY_health_check_timeout_ms": "3000",
