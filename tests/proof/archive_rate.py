@@ -25,7 +25,6 @@ from tests.pictures import encode, speckle
 from tests.ray.cluster import ROOT, Cluster
 
 CORES = 2
-SHARD_FILES = 100
 SIDES = ("plain", "one Ray node", "two Ray nodes")
 SHARES = ("read", "decode", "infer", "write")
 
@@ -63,7 +62,7 @@ def plant(folder: Path, frames: int) -> int:
 
 def measure(source: Path, out: Path, python: str, cluster: Cluster | None) -> Measured:
     """Do a job, on a cluster or without one."""
-    command = ["-m", "service.cli", "archive", str(source), str(out), "--shard-files", str(SHARD_FILES)]
+    command = ["-m", "service.cli", "archive", str(source), str(out)]
     begun = time.time()
     if cluster is None:
         subprocess.run([python, *command], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
@@ -92,7 +91,7 @@ def timed(
 def main() -> None:
     """Measure, and print a table, or write it into a page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=5000)
+    parser.add_argument("--frames", type=int, default=5120)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--python", default=sys.executable, help="what the jobs run on; that of `requirements/ray.txt`")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the figures between the page's marks")
@@ -106,8 +105,8 @@ def main() -> None:
                 out = Path(folder) / f"{side}-{turn}"
                 found[side].append(_measure_side(side, source, out, options.python))
     lines = [
-        f"{conditions(SHIPPED_MODEL)}; niceness {os.nice(0)}. {options.frames} PNGs of 800 x 600 in shards of "
-        f"{SHARD_FILES}, {CORES} cores; medians of {options.rounds} rounds, with the lowest and the highest.\n\n",
+        f"{conditions(SHIPPED_MODEL)}; niceness {os.nice(0)}. {options.frames} PNGs of 800 x 600 on {CORES} cores, in "
+        f"shards of the default size; medians of {options.rounds} rounds, with the lowest and the highest.\n\n",
         table(found),
         ten_million(statistics.median(each.running for each in found["one Ray node"]) / CORES, size),
     ]
@@ -118,10 +117,7 @@ def _measure_side(side: str, source: Path, out: Path, python: str) -> Measured:
     if side == "plain":
         return measure(source, out, python, None)
     two = side == "two Ray nodes"
-    cluster = Cluster(cpus=CORES // 2 if two else CORES, second=two, python=python)
-    # Ray's workers give way to whatever else a machine does, at niceness 15; a plain process does not.
-    cluster.environment["RAY_worker_niceness"] = "0"
-    with cluster:
+    with Cluster(cpus=CORES // 2 if two else CORES, second=two, python=python) as cluster:
         return measure(source, out, python, cluster)
 
 
