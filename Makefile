@@ -46,6 +46,12 @@ $(VENV)/.bench: bench/requirements.txt $(VENV)/.test
 	$(VENV)/bench/bin/pip install --no-deps -e .
 	touch $@
 
+# What the nodes of a cluster have, and no more: each process that Ray starts would load some of the tests' packages.
+$(VENV)/.ray: requirements/ray.txt
+	python3 -m venv $(VENV)/ray
+	$(VENV)/ray/bin/pip install --no-deps -r requirements/ray.txt
+	touch $@
+
 lock: ## Resolve the hash-locked requirements anew (needs uv)
 	uv pip compile -q pyproject.toml --extra dicom -o requirements/service.txt
 	uv pip compile -q pyproject.toml -c requirements/service.txt -o requirements/service-none.txt
@@ -91,8 +97,8 @@ container-test: $(VENV)/.test ## Build the image and drive the composed service
 cine-memory: $(VENV)/.test ## Memory that a cine of 10,000 frames takes, beside one of 100 (minutes)
 	$(BIN)/python -m tests.proof.cine_memory --frames 100 10000 --write docs/benchmarks.md
 
-archive-rate: $(VENV)/.test ## Rate of an archive job: plain, on one Ray node, on two; wants an idle machine
-	$(BIN)/python -m tests.proof.archive_rate
+archive-rate: $(VENV)/.test $(VENV)/.ray ## Rate of an archive job: plain, on one Ray node, on two; wants an idle machine
+	$(BIN)/python -m tests.proof.archive_rate --python $(VENV)/ray/bin/python --write docs/scaling.md
 
 exam-time: $(VENV)/.test ## What sorting an exam costs beyond its frames; wants an idle machine
 	$(BIN)/python -m tests.proof.exam_time --write docs/benchmarks.md

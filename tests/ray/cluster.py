@@ -41,10 +41,12 @@ class Cluster:
         How many cores each node is told that it has.
     second
         Whether there is a second node.
+    python
+        What every process of it runs on.
     """
 
-    def __init__(self, cpus: int = 2, *, second: bool = True) -> None:
-        self.cpus, self.second = cpus, second
+    def __init__(self, cpus: int = 2, *, second: bool = True, python: str = sys.executable) -> None:
+        self.cpus, self.second, self._python = cpus, second, python
         self.folder = Path(tempfile.mkdtemp(prefix="fp"))  # short: the names of sockets in it are bounded
         self.address = f"{HEAD}:{free_port()}"
         self.environment = os.environ | {
@@ -54,6 +56,9 @@ class Cluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(16),
             "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "service.on_ray.refusals:middlewares",
+            # Workers run at niceness 15 otherwise: beside other work on the machine they hardly come up, and are no
+            # match for what a process without Ray is measured at.
+            "RAY_worker_niceness": "0",
             # A node that is lost is missed within seconds; one on a busy machine is not missed at once.
             "RAY_health_check_period_ms": "1000",
             "RAY_health_check_timeout_ms": "3000",
@@ -85,7 +90,7 @@ class Cluster:
     def python(self, *arguments: str) -> subprocess.Popen[str]:
         """Run Python with the cluster's environment, in a group of its own."""
         process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [self._python, *arguments],
             cwd=ROOT,
             env=self.environment,
             stdout=subprocess.DEVNULL,
@@ -129,7 +134,7 @@ class Cluster:
     def _came_up(self, node_address: str, *arguments: str) -> bool:
         log_path = self.folder / f"{node_address}.log"
         with log_path.open("wb") as log:
-            command = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--node-ip-address={node_address}"]
+            command = [self._python, "-m", "ray.scripts.scripts", "start", f"--node-ip-address={node_address}"]
             self._nodes[node_address] = node = subprocess.Popen(
                 [*command, f"--num-cpus={self.cpus}", *_COMMON, *arguments],
                 env=self.environment,
