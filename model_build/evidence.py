@@ -1,6 +1,8 @@
 """Evidence about a finished model beyond its accuracy: what it refuses, and whether its heat maps mean something."""
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -8,43 +10,80 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
+from torch import Tensor
 
+from model_build.attribution import gradient_shap, smoothed
+from model_build.classifier import PlaneClassifier
 from model_build.coloured import colour_rows, with_flow
-from model_build.data import PLANES, Record, carve_validation, load_frames, planes_of, read_records
-from model_build.evaluate import Row, write_table
-from model_build.faithfulness import compare, enlarge, randomisation
+from model_build.data import DataError, Record, load_frames, planes_of
+from model_build.evaluate import Row, match_planes, run_engine, write_table
+from model_build.faithfulness import CENTRE, MEASURES, compare, enlarge, randomisation
+from model_build.layouts import read_data
+from model_build.metrics import Interval, patient_bootstrap
+from model_build.predict import predict
 from model_build.run_folder import read_model, read_recipe
+from model_build.runs import warn
+from model_build.sheet import write_sheets
+from model_build.splits import divide, limits
 from model_build.unfamiliar import unfamiliar_inputs
 from model_build.views import served_views
 from service.imaging.preprocess import placement, prepare
+from service.imaging.sector import Box
 from service.inference.engine import Engine, Scores
 from service.inference.package import load_package
 
 Frame = NDArray[np.uint8]
+Areas = dict[str, list[dict[str, float]]]  # by map, of every frame, by measure
+
+_SAME = 1e-3  # of a probability: ONNX Runtime and PyTorch differ by less than a hundredth of it
 
 
 def write_evidence(run: Path, package: Path, data: Path, out: Path, each: int = 10) -> None:
-    """Write `unfamiliar.csv`, `colour.csv`, `faithfulness.csv` and `randomisation.csv` about a run and its package.
+    """Write tables about a run and its package, and contact sheets of its heat maps.
 
-    Good frames are those of the validation patients; heat maps are of `each` test frames of every main plane.
+    `unfamiliar.csv` and `colour.csv` are of the frames of the validation patients; `faithfulness.csv`,
+    `against_centre.csv` and `randomisation.csv` of at most `each` test frames of every plane, one a patient; the sheets
+    choose from all test frames.
+
+    Raises
+    ------
+    ValueError
+        The package was not made of this run.
+    DataError
+        The data have a plane that the package does not know, or no test frames.
     """
+    engine, model, recipe = Engine(load_package(package)), read_model(run), read_recipe(run)
+    data_set = read_data(data)
+    data_set = replace(data_set, planes=engine.manifest.planes, records=match_planes(data_set, engine.manifest.planes))
+    division = divide(data_set, recipe)
+    warn(limits(data_set, recipe, division))
+    if not division.test:
+        raise DataError(f"{data} has no test frames to explain")
+    chosen = _some_of_each(division.test, each)
+    frames = load_frames(chosen)
+    views, planes = served_views(frames, engine.manifest.preprocessing), torch.from_numpy(planes_of(chosen))
+    require_same(engine, model, views)
     out.mkdir(parents=True, exist_ok=True)
-    engine = Engine(load_package(package))
-    recipe = read_recipe(run)
-    records = read_records(data)
-    _, held = carve_validation([record for record in records if record.split == "train"], recipe.validation_folds)
-    good = load_frames(held)
+    good = load_frames(division.held)
     write_table(out / "unfamiliar.csv", unfamiliar_rows(engine, good))
     write_table(out / "colour.csv", colour_rows(good))
-    chosen = _some_of_each([record for record in records if record.split == "test"], each)
-    frames = load_frames(chosen)
-    write_table(out / "faithfulness.csv", faithfulness_rows(engine, frames))
-    model, views = read_model(run), served_views(frames, recipe.preprocessing)
-    planes = torch.from_numpy(planes_of(chosen))
-    write_table(
+    areas, inside = measure_maps(engine, model, frames)
+    write_table(out / "faithfulness.csv", faithfulness_rows(areas, inside))
+    write_table(out / "against_centre.csv", against_centre_rows(areas))
+    tested = load_frames(division.test)
+    write_sheets(engine, model, tested, run_engine(engine, tested, division.test), data_set.source, out)
+    write_table(  # last: it spoils the model
         out / "randomisation.csv",
         [{"replaced": name, "rank_correlation": value} for name, value in randomisation(model, views, planes).items()],
     )
+
+
+def require_same(engine: Engine, model: PlaneClassifier, views: Tensor) -> None:
+    """Raise ValueError where a network says another thing of views uint8 [N, 1, S, S] than a package."""
+    ours = torch.softmax(predict(model, views) / engine.manifest.temperature, 1).numpy()
+    theirs = np.stack([engine.score(view[0]).probabilities for view in views.numpy()])
+    if ours.shape != theirs.shape or np.abs(ours - theirs).max() > _SAME:
+        raise ValueError("the package was not made of this run: they differ in what they say of test frames")
 
 
 def unfamiliar_rows(engine: Engine, good: Sequence[Frame]) -> list[Row]:
@@ -73,33 +112,65 @@ def _refusals(engine: Engine, kind: str, scores: Sequence[Scores], own: Sequence
     }
 
 
-def faithfulness_rows(engine: Engine, frames: Sequence[Frame]) -> list[Row]:
-    """Deletion and insertion of Grad-CAM and of two baselines, and the share of heat that lies on the frame."""
-    preprocessing = engine.manifest.preprocessing
-    prepared = [prepare(frame, preprocessing) for frame in frames]
+def measure_maps(engine: Engine, model: PlaneClassifier, frames: Sequence[Frame]) -> tuple[Areas, dict[str, float]]:
+    """What deletion and insertion give for Grad-CAM, GradientSHAP and two baselines; the share of heat on the frame.
+
+    GradientSHAP counts where it speaks for the plane, as Grad-CAM does.
+    """
+    size = engine.manifest.preprocessing.size
+    prepared = [prepare(frame, engine.manifest.preprocessing) for frame in frames]
     views = [view for view, _ in prepared]
     scores = [engine.score(view, with_features=True) for view in views]
     planes = [score.ranked()[0] for score in scores]
-    raw = [engine.explain(score, plane).values for score, plane in zip(scores, planes, strict=True)]
-    heats = [enlarge(heat, preprocessing.size) for heat in raw]
+    cams = [engine.explain(score, plane).values for score, plane in zip(scores, planes, strict=True)]
+    shaps = [gradient_shap(model, view, plane) for view, plane in zip(views, planes, strict=True)]
+    maps = {
+        "Grad-CAM": [enlarge(cam, size) for cam in cams],
+        "GradientSHAP": [np.maximum(smoothed(shap), 0) for shap in shaps],
+    }
 
     def probability(batch: NDArray[np.uint8], plane: int) -> NDArray[np.float32]:
         return np.array([engine.score(view[0]).probabilities[plane] for view in batch], np.float32)
 
-    inside = []
-    for heat, (_, crop) in zip(heats, prepared, strict=True):
-        box = placement(crop.height, crop.width, preprocessing.size)
-        inside.append(float(heat[box.top : box.bottom, box.left : box.right].sum() / max(heat.sum(), 1e-9)))
+    boxes = [placement(crop.height, crop.width, size) for _, crop in prepared]
+    inside = {name: float(np.mean([*map(_share_inside, heats, boxes)])) for name, heats in maps.items()}
+    return compare(views, maps, planes, probability), inside
+
+
+def faithfulness_rows(areas: Areas, inside: dict[str, float]) -> list[Row]:
+    """One row a map: the mean of each measure, and the share of its heat on the frame."""
     return [
         {
             "map": name,
-            "frames": len(frames),
-            "deletion": result.deletion,
-            "insertion": result.insertion,
-            "inside_the_sector_box": float(np.mean(inside)) if name == "Grad-CAM" else "",
+            "frames": len(found),
+            **{measure: float(np.mean([each[measure] for each in found])) for measure in MEASURES},
+            "inside_the_sector_box": inside.get(name, ""),
         }
-        for name, result in compare(views, heats, planes, probability).items()
+        for name, found in areas.items()
     ]
+
+
+def against_centre_rows(areas: Areas) -> list[Row]:
+    """How much better than a spot in the centre a map is by each measure: mean over frames, 95 % interval.
+
+    The frames are one a patient, so that drawing frames is drawing patients.
+    """
+    rows: list[Row] = []
+    for name, measure in itertools.product([name for name in areas if name != CENTRE], MEASURES):
+        sign = 1 if measure == "insertion" else -1
+        pairs = zip(areas[name], areas[CENTRE], strict=True)
+        gains = np.array([sign * (own[measure] - spot[measure]) for own, spot in pairs])
+        low, high = _mean_interval(gains)
+        rows.append({"map": name, "measure": measure, "better_by": float(gains.mean()), "low": low, "high": high})
+    return rows
+
+
+def _mean_interval(values: NDArray[np.float64]) -> Interval:
+    return patient_bootstrap(lambda drawn: float(values[drawn].mean()), [str(row) for row in range(len(values))])
+
+
+def _share_inside(heat: NDArray[np.float32], box: Box) -> float:
+    return float(heat[box.top : box.bottom, box.left : box.right].sum() / max(heat.sum(), 1e-9))
 
 
 def _score(engine: Engine, frame: Frame) -> Scores:
@@ -109,7 +180,7 @@ def _score(engine: Engine, frame: Frame) -> Scores:
 def _some_of_each(records: Sequence[Record], each: int) -> list[Record]:
     """The first `each` records of every plane, one a patient."""
     chosen: list[Record] = []
-    for plane in range(len(PLANES)):
+    for plane in sorted({record.plane for record in records}):
         first_of_each = {record.patient: record for record in reversed(records) if record.plane == plane}
         chosen += list(first_of_each.values())[:each]
     return chosen

@@ -17,41 +17,49 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from model_build.classifier import PlaneClassifier, blank_classifier
-from model_build.data import (
-    MAIN_PLANES,
-    PLANES,
-    Record,
-    carve_validation,
-    load_frames,
-    patient_folds,
-    planes_of,
-    read_records,
-)
-from model_build.evaluate import Row
+from model_build.data import DataError, Record, load_frames, patient_folds, planes_of
+from model_build.evaluate import Outcome, Row, per_plane
+from model_build.layouts import read_data
 from model_build.metrics import exact_interval, macro_f1, top_k
 from model_build.predict import predict
 from model_build.recipe import Recipe
+from model_build.runs import warn
+from model_build.splits import divide, main_planes
 from model_build.train import train
 from model_build.views import served_views
+from service.inference.manifest import Plane
 
 Frames = dict[Path, NDArray[np.uint8]]
 
 
 def across_machines(recipe: Recipe, data: Path, out: Path, machines: Sequence[str], device: str) -> list[Row]:
-    """Leave one machine out: train without it, score the four main planes on it; official train split only.
+    """Leave one machine out: train without it, score it; official train split only.
 
     The estimate of transfer that the data allow. A machine's frames are all its frames: no patient was seen on two.
+    Where the four main planes of FETAL_PLANES_DB are among others, they alone are scored.
+
+    Raises
+    ------
+    DataError
+        A machine has no frame to score.
     """
-    records = [record for record in read_records(data) if record.split == "train"]
+    data_set = read_data(data)
+    warn(data_set.warnings)
+    records = data_set.side("train")
+    scored = main_planes([plane.id for plane in data_set.planes]) or range(len(data_set.planes))
+    foreign = sorted(set(machines) - {record.machine for record in records if record.plane in scored})
+    if foreign:
+        known = ", ".join(sorted({record.machine for record in records}))
+        raise DataError(f"no frame to train on is of machine {', '.join(foreign)}; the data have: {known}")
     frames = _load(records)
     rows: list[Row] = []
     for machine in machines:
-        held = [record for record in records if record.machine == machine and record.plane in MAIN_PLANES]
+        held = [record for record in records if record.machine == machine and record.plane in scored]
         patients = {record.patient for record in records if record.machine == machine}
         rest = [record for record in records if record.machine != machine and record.patient not in patients]
         folder = out / machine.lower().replace(" ", "-")
-        result = _trained(recipe, frames, rest, held, folder, device)
-        rows.append({"machine": machine, "trained_on": len(rest), **_four_planes(result, held)})
+        result = _trained(recipe, data_set.planes, frames, rest, held, folder, device)
+        rows.append({"machine": machine, "trained_on": len(rest), **_scores(result, held)})
     return rows
 
 
@@ -60,16 +68,18 @@ def cross_validate(recipe: Recipe, data: Path, out: Path, folds: int, device: st
 
     One row a plane: recall over the held-out frames of all folds, with its exact interval.
     """
-    records = read_records(data)
+    data_set = read_data(data)
+    warn(data_set.warnings)
+    planes, records = data_set.planes, data_set.records
     frames = _load(records)
-    probabilities = np.zeros((len(records), len(PLANES)), np.float32)
+    probabilities = np.zeros((len(records), len(planes)), np.float32)
     for number, held in enumerate(patient_folds(records, folds, seed=0)):
         inside = set(held.tolist())
         rest = [record for row, record in enumerate(records) if row not in inside]
         held_records = [records[row] for row in held]
-        probabilities[held] = _trained(recipe, frames, rest, held_records, out / f"fold-{number}", device)
-    planes = planes_of(records)
-    return [_plane_row(number, planes, probabilities) for number in range(len(PLANES))]
+        probabilities[held] = _trained(recipe, planes, frames, rest, held_records, out / f"fold-{number}", device)
+    unasked = np.zeros(len(records), np.float32)  # nothing abstains here
+    return per_plane(Outcome(records, probabilities, unasked, unasked > 0, planes))
 
 
 def ablate(
@@ -84,9 +94,9 @@ def ablate(
     device: str,
 ) -> list[Row]:
     """Train every combination with every seed, and score it on the validation patients."""
-    records, held = carve_validation(
-        [record for record in read_records(data) if record.split == "train"], recipe.validation_folds
-    )
+    data_set = read_data(data)
+    warn(data_set.warnings)
+    records, held, _ = divide(data_set, recipe)
     frames = _load([*records, *held])
     rows: list[Row] = []
     for backbone, attention, depth in itertools.product(backbones, attentions, depths):
@@ -96,11 +106,11 @@ def ablate(
         accuracies, losses = [], []
         for variant in _seeds(recipe.model_copy(update={"network": network}), seeds):
             folder = out / f"{backbone}-{attention}-{depth}-{variant.seed}"
-            probabilities = _trained(variant, frames, records, held, folder, device)
+            probabilities = _trained(variant, data_set.planes, frames, records, held, folder, device)
             planes = planes_of(held)
             accuracies.append(float(top_k(probabilities, planes, 1).mean()))
             losses.append(float(-np.log(probabilities[np.arange(len(planes)), planes]).mean()))
-        model = blank_classifier(network, len(PLANES))
+        model = blank_classifier(network, len(data_set.planes))
         rows.append(
             {
                 "backbone": backbone,
@@ -148,21 +158,27 @@ def _seeds(recipe: Recipe, count: int) -> Iterator[Recipe]:
 
 
 def _trained(
-    recipe: Recipe, frames: Frames, records: Sequence[Record], held: Sequence[Record], folder: Path, device: str
+    recipe: Recipe,
+    planes: Sequence[Plane],
+    frames: Frames,
+    records: Sequence[Record],
+    held: Sequence[Record],
+    folder: Path,
+    device: str,
 ) -> NDArray[np.float32]:
     """Probabilities float32 [N, K] of held-out frames by a network trained on the records; kept in the folder."""
     result = folder / "result.json"
     if not result.exists():
         train_set = [frames[record.path] for record in records], records
         held_set = [frames[record.path] for record in held], held
-        network = train(recipe, train_set, held_set, folder, resume=True, device=device)
+        network = train(recipe, train_set, held_set, folder, planes=planes, resume=True, device=device)
         logits = predict(network.classifier, served_views(held_set[0], recipe.preprocessing))
         result.write_text(json.dumps(torch.softmax(logits, 1).tolist()), "utf-8")
         (folder / "checkpoint.pt").unlink()
     return np.array(json.loads(result.read_text("utf-8")), np.float32)
 
 
-def _four_planes(probabilities: NDArray[np.float32], held: Sequence[Record]) -> Row:
+def _scores(probabilities: NDArray[np.float32], held: Sequence[Record]) -> Row:
     planes = planes_of(held)
     hits = int(top_k(probabilities, planes, 1).sum())
     interval = exact_interval(hits, len(held))
@@ -172,20 +188,4 @@ def _four_planes(probabilities: NDArray[np.float32], held: Sequence[Record]) -> 
         "top1_low": interval.low,
         "top1_high": interval.high,
         "macro_f1": macro_f1(probabilities, planes),
-    }
-
-
-def _plane_row(number: int, planes: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Row:
-    own = planes == number
-    hits = int((probabilities[own].argmax(1) == number).sum())
-    interval = exact_interval(hits, int(own.sum()))
-    claimed = int((probabilities.argmax(1) == number).sum())
-    return {
-        "plane": PLANES[number].label,
-        "frames": int(own.sum()),
-        "recall": hits / int(own.sum()),
-        "recall_low": interval.low,
-        "recall_high": interval.high,
-        "precision": hits / max(1, claimed),
-        "top2_recall": float(top_k(probabilities[own], planes[own], 2).mean()),
     }

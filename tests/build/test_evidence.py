@@ -6,10 +6,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from model_build import attribution, faithfulness
+from model_build.build import build_package
 from model_build.classifier import blank_classifier, pretrained_classifier
 from model_build.coloured import KINDS
-from model_build.evidence import write_evidence
-from model_build.faithfulness import compare, curves, randomisation
+from model_build.evidence import against_centre_rows, write_evidence
+from model_build.faithfulness import areas, compare, randomisation
 from model_build.recipe import Network, Recipe
 from model_build.soup import cook
 from model_build.unfamiliar import unfamiliar_inputs
@@ -32,11 +34,33 @@ def heat_at(rows: slice, columns: slice) -> NDArray[np.float32]:
 def test_a_map_of_the_true_evidence_beats_one_of_a_wrong_place() -> None:
     view = np.full((SIZE, SIZE), 255, np.uint8)
     view[32:] = 0
-    right = curves(view, heat_at(slice(0, 16), slice(0, 16)), 0, brightness_of_a_corner)
-    wrong = curves(view, heat_at(slice(48, 64), slice(48, 64)), 0, brightness_of_a_corner)
-    assert right[0] < wrong[0] / 3
-    results = compare([view], [heat_at(slice(0, 16), slice(0, 16))], [0], brightness_of_a_corner)
-    assert results["Grad-CAM"].deletion < results["centre Gaussian"].deletion / 3
+    right = areas(view, heat_at(slice(0, 16), slice(0, 16)), 0, brightness_of_a_corner)
+    wrong = areas(view, heat_at(slice(48, 64), slice(48, 64)), 0, brightness_of_a_corner)
+    assert right["deletion"] < wrong["deletion"] / 3
+    found = compare([view], {"mine": [heat_at(slice(0, 16), slice(0, 16))]}, [0], brightness_of_a_corner)
+    assert list(found) == ["mine", "random, as coarse", "centre Gaussian"]
+    assert found["mine"][0]["deletion"] < found["centre Gaussian"][0]["deletion"] / 3
+    better = {(row["map"], row["measure"]): row for row in against_centre_rows(found)}
+    assert float(better["mine", "deletion"]["better_by"]) > 0.5
+    assert not [row for row in better.values() if not row["low"] <= row["better_by"] <= row["high"]]  # type: ignore[operator]
+
+
+def test_each_deletion_takes_away_what_it_says() -> None:
+    view = np.zeros((SIZE, SIZE), np.uint8)
+    view[::2] = 200
+    heat = heat_at(slice(0, SIZE), slice(0, SIZE))
+
+    def light(views: NDArray[np.uint8], plane: int) -> NDArray[np.float32]:
+        return np.asarray(views[:, 0].mean((1, 2)) / 100, np.float32)
+
+    def texture(views: NDArray[np.uint8], plane: int) -> NDArray[np.float32]:
+        return np.asarray(views[:, 0].std((1, 2)) / 100, np.float32)
+
+    lights, textures = areas(view, heat, 0, light), areas(view, heat, 0, texture)
+    assert lights["deletion"] == pytest.approx(0.5, abs=0.02)
+    assert lights["deletion_blurred"] == pytest.approx(1, abs=0.02)
+    assert lights["deletion_mean"] == pytest.approx(1.5, abs=0.02)  # the mean of what is not black is twice that of all
+    assert max(textures["deletion_blurred"], textures["deletion_mean"]) < 0.8
 
 
 def test_maps_change_when_the_head_forgets() -> None:
@@ -89,15 +113,25 @@ def test_runs_of_different_recipes_are_not_averaged(phantoms: Path, tiny_recipe:
         cook(runs, phantoms, tmp_path / "soup")
 
 
-def test_evidence_is_written_of_a_package(phantoms: Path, tiny_recipe: Recipe, tmp_path: Path) -> None:
-    from model_build.build import build_package
-
+def test_evidence_is_written_of_a_package(
+    phantoms: Path, tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attribution, "_SAMPLES", 2)
+    monkeypatch.setattr(faithfulness, "_STEPS", 4)
+    out = tmp_path / "evidence"
     run = write_run(tmp_path / "run", tiny_recipe, 0)
     build_package(run, phantoms, tmp_path / "package", name="phantom", version="1")
-    write_evidence(run, tmp_path / "package", phantoms, tmp_path / "evidence", each=1)
-    tables = {path.name: path.read_text().splitlines() for path in (tmp_path / "evidence").iterdir()}
+    write_evidence(run, tmp_path / "package", phantoms, out, each=1)
+    tables = {path.name: path.read_text().splitlines() for path in out.glob("*.csv")}
     assert tables["unfamiliar.csv"][1].startswith("validation frames,")
     assert [line.split(",")[0] for line in tables["colour.csv"][1:]] == list(KINDS)
-    assert [line.split(",")[0] for line in tables["faithfulness.csv"][1:2]] == ["Grad-CAM"]
+    assert [line.split(",")[0] for line in tables["faithfulness.csv"][1:3]] == ["Grad-CAM", "GradientSHAP"]
+    assert len(tables["against_centre.csv"]) == 1 + 3 * 4
     assert len(tables["randomisation.csv"]) == 5
+    assert {path.name for path in out.glob("*.jpg")} & {"heat-right.jpg", "heat-wrong.jpg"}
     assert json.loads((run / "report" / "summary.json").read_text())["figures"]
+    state = torch.load(run / "model.pt", weights_only=True)
+    state["head.perceptron.7.bias"][0] += 1
+    torch.save(state, run / "model.pt")
+    with pytest.raises(ValueError, match="was not made of this run"):
+        write_evidence(run, tmp_path / "package", phantoms, out, each=1)

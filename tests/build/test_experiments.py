@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 
 from model_build import experiments
-from model_build.classifier import pretrained_classifier
+from model_build.classifier import blank_classifier, pretrained_classifier
 from model_build.cli import main
 from model_build.recipe import Network, Recipe
 from model_build.train import train
+from tests.build.test_layouts import draw, write_tree
 
 TINY = """
 validation_folds = 4
@@ -95,3 +96,35 @@ def test_multiply_adds_are_the_published_ones() -> None:
     published = 407e6  # of Lite0 at 224, with three input channels
     stem = 2 * 9 * 32 * 112 * 112  # what one grey channel saves
     assert experiments.multiply_adds(model, 224) == pytest.approx(published - stem, rel=0.06)
+
+
+def test_a_folder_of_ones_own_classes_is_cross_validated(tiny: Path, tmp_path: Path) -> None:
+    data = write_tree(tmp_path / "data", ("heart", "other", "spine"))
+    call = [str(tmp_path / "out"), "--data", str(data), "--recipe", str(tiny), "--device", "cpu"]
+    assert main(["crossvalidate", *call, "--folds", "2"]) == 0
+    rows = table(tmp_path / "out" / "planes.csv")
+    assert [(row["plane"], int(row["frames"])) for row in rows] == [("Heart", 6), ("Spine", 6), ("Other", 6)]
+
+
+def test_an_ablation_has_as_many_outputs_as_the_data_have_classes(tiny: Path, tmp_path: Path) -> None:
+    data = write_tree(tmp_path / "data", ("heart", "spine"), women=10)
+    call = [str(tmp_path / "out"), "--data", str(data), "--recipe", str(tiny), "--backbones", "lite0"]
+    assert main(["ablate", *call, "--attentions", "none", "--depths", "1", "--seeds", "1", "--device", "cpu"]) == 0
+    (row,) = table(tmp_path / "out" / "ablation.csv")
+    two = blank_classifier(Network(backbone="lite0", attention="none", perceptron_depth=1, dropout=0), 2)
+    assert int(row["parameters"]) == sum(each.numel() for each in two.parameters())
+
+
+def test_transfer_reads_machines_out_of_a_table(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["path,label,patient,machine,split"]
+    for woman in range(10):
+        for plane, label in enumerate(("Heart", "Spine")):
+            draw(tmp_path / "data" / f"{woman}-{plane}.png", plane, woman * 2 + plane)
+            lines.append(f"{woman}-{plane}.png,{label},w{woman},{'AB'[woman % 2]},train")
+    (tmp_path / "data" / "labels.csv").write_text("\n".join(lines) + "\n")
+    call = ["transfer", str(tmp_path / "out"), "--data", str(tmp_path / "data"), "--recipe", str(tiny)]
+    assert main([*call, "--device", "cpu", "--machine", "A"]) == 0
+    (row,) = table(tmp_path / "out" / "machines.csv")
+    assert (row["machine"], row["trained_on"], row["frames"]) == ("A", "10", "10")
+    assert main([*call, "--device", "cpu", "--machine", "A", "C"]) == 1
+    assert "of machine C; the data have: A, B" in capsys.readouterr().err

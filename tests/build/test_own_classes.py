@@ -9,6 +9,7 @@ import torch
 from fastapi.testclient import TestClient
 from torch import Tensor, nn
 
+from model_build import attribution, evidence, faithfulness
 from model_build.attention import ATTENTIONS
 from model_build.classifier import Head, blank_classifier
 from model_build.cli import main
@@ -16,6 +17,7 @@ from model_build.experiments import multiply_adds
 from model_build.explain import traced_explainer
 from model_build.recipe import Network, load_recipe
 from model_build.reproduce import PAPER
+from model_build.unfamiliar import unfamiliar_inputs
 from service.app import create_app
 from service.exam import choose_expected
 from service.inference.manifest import Plane
@@ -65,6 +67,11 @@ def test_the_tutorial_gives_a_package_of_two_classes_that_is_served(
         assert client.get("/health").json()["expected_planes"] == ["heart", "spine"]
         assert client.post("/exam", files={"files": ("a.png", frame)}).json()["expected"] == ["heart", "spine"]
     assert main(["evaluate", "my-model", "--data", str(tmp_path / "data"), "--split", "all", "--out", "all"]) == 0
+    monkeypatch.setattr(evidence, "unfamiliar_inputs", lambda: unfamiliar_inputs(each=1))
+    monkeypatch.setattr(attribution, "_SAMPLES", 2)
+    monkeypatch.setattr(faithfulness, "_STEPS", 2)
+    assert main(["evidence", "runs/mine", "my-model", "--data", "data", "--out", "evidence"]) == 0
+    assert (tmp_path / "evidence" / "faithfulness.csv").read_text().splitlines()[1].startswith("Grad-CAM,4,")
     write_tree(tmp_path / "others", ("heart", "kidney"))
     assert main(["evaluate", "my-model", "--data", "others", "--split", "all", "--out", "no"]) == 1
     assert "does not know kidney" in capsys.readouterr().err
