@@ -6,7 +6,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py)
 REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help tls-certificate sbom serve test lint lock screenshots image up soak compare sizing container-test clean cine-memory archive-rate exam-time lone-time
+.PHONY: help tls-certificate sbom serve test lint lock screenshots image up soak compare sizing container-test clean cine-memory archive-rate exam-time lone-time head-cost
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -105,6 +105,9 @@ exam-time: $(VENV)/.test ## What sorting an exam costs beyond its frames; wants 
 
 lone-time: $(VENV)/.test ## What a lone request takes beside bare inference on all cores; wants an idle machine
 	$(BIN)/python -m tests.proof.lone_time --write docs/benchmarks.md
+
+head-cost: $(VENV)/.test ## What the head for sub-planes adds to a classify; wants an idle machine
+	$(BIN)/python -m tests.proof.head_cost --write docs/subplanes.md
 
 clean: ## Remove what the targets above made
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
