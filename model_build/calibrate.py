@@ -7,7 +7,7 @@ from scipy.special import log_softmax
 
 from service.inference.manifest import Abstention
 
-_DOUBTFUL = 0.02  # share of validation frames that may be too unsure
+_DOUBTFUL = 0.04  # share of validation frames that may be too unsure: most are of planes with few training frames
 _ODD = 0.03  # share of varied views of validation frames that may be too odd; of the frames as they are it is less
 
 

@@ -47,7 +47,7 @@ Per machine{main}:
 ## Calibration and abstention
 Temperature {temperature:.3f}, inside the graph. The model abstains (`uncertain`) below a top-1 probability of
 {min_probability:.3f} and (`unfamiliar`) above a novelty of {max_novelty:.2f}: these turn away one validation frame in
-fifty, and three of a hundred varied views of validation frames.
+twenty-five, and three of a hundred varied views of validation frames.
 
 ## Export
 Largest difference between ONNX Runtime and PyTorch on validation frames: {probability_difference:.1e} in a

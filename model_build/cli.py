@@ -22,6 +22,7 @@ from model_build.export import ExportError
 from model_build.layouts import read_data
 from model_build.parallel import join_team
 from model_build.recipe import load_recipe
+from model_build.reopen import reopen
 from model_build.report import write_report
 from model_build.runs import train_run, warn
 from model_build.soup import cook
@@ -70,7 +71,11 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _soup(options: argparse.Namespace) -> None:
-    cook(options.runs, options.data, options.out)
+    cook(options.runs, options.out, options.data, options.stretched)
+
+
+def _reopen(options: argparse.Namespace) -> None:
+    reopen(options.package, load_recipe(options.recipe), options.run)
 
 
 def _package(options: argparse.Namespace) -> None:
@@ -154,11 +159,18 @@ def _parser() -> argparse.ArgumentParser:
     add_device(command)
     command.set_defaults(command=_train)
 
-    command = commands.add_parser("soup", help="average the weights of runs that differ in their seed alone")
+    command = commands.add_parser("soup", help="average the weights of runs that started alike")
     command.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     command.add_argument("--out", type=Path, required=True, help="folder of the averaged run")
-    command.add_argument("--data", type=Path, required=True)
+    command.add_argument("--data", type=Path, required=True, help="what the runs were trained on")
+    command.add_argument("--stretched", type=Path, help=_STRETCHED)
     command.set_defaults(command=_soup)
+
+    command = commands.add_parser("reopen", help="make a run of a model package, to average or explain its network")
+    command.add_argument("package", type=Path)
+    command.add_argument("run", type=Path, help="the folder to write; a head for sub-planes is not taken over")
+    command.add_argument("--recipe", default="default", help="the one that the package was trained by")
+    command.set_defaults(command=_reopen)
 
     command = commands.add_parser("package", help="calibrate, export, check, evaluate: a run becomes a model package")
     command.add_argument("run", type=Path)

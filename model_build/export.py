@@ -16,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model_build.classifier import PlaneClassifier
 from model_build.explain import traced_explainer
+from model_build.norms import norm_pairs
 from model_build.novelty import Novelty
 
 PROBABILITY_TOLERANCE = 1e-5  # absolute
@@ -63,13 +64,7 @@ def export_graphs(served: Served, size: int, planes: int, folder: Path) -> int:
 def fold_norms(served: Served) -> Served:
     """A copy whose BatchNorms are folded into their convolutions, in float64: half the rounding of folding later."""
     folded = copy.deepcopy(served).double()
-    backbone = folded.backbone
-    pairs: list[tuple[nn.Module, str, str]] = [(backbone, "_conv_stem", "_bn0"), (backbone, "_conv_head", "_bn1")]
-    for block in backbone.blocks:
-        pairs += [(block, "_depthwise_conv", "_bn1"), (block, "_project_conv", "_bn2")]
-        if hasattr(block, "_expand_conv"):
-            pairs.append((block, "_expand_conv", "_bn0"))
-    for owner, convolution, norm in pairs:
+    for owner, convolution, norm in norm_pairs(folded.backbone):
         fused = fuse_conv_bn_eval(getattr(owner, convolution), getattr(owner, norm))
         setattr(owner, convolution, fused)
         setattr(owner, norm, nn.Identity())

@@ -52,7 +52,7 @@ def open_frames(records: Sequence[Record], cache: Path | None) -> Opener:
     DataError
         A file cannot be decoded; the message names it.
     """
-    if cache is None:
+    if cache is None or not records:
         return load_frames
     file = cache / f"{_key(records)}.frames"
     if not file.exists():

@@ -46,13 +46,14 @@ def train_run(
     """
     data_set = read_data(data)
     division = divide(data_set, recipe)
+    more = divide_stretched(read_records(stretched, stretched=True), division).train if stretched else []
     if team.leads:
         warn(limits(data_set, recipe, division))
-        frames = open_frames(data_set.records, cache)  # the leader makes the cache, then all share it
+        frames = open_frames(data_set.records, cache)  # the leader makes the caches, then all share them
+        open_frames(more, cache)
     team.wait()
     frames = open_frames(data_set.records, cache)
     division = apart(division, recipe, frames, drop=drop_repeats)
-    more = divide_stretched(read_records(stretched, stretched=True), division).train if stretched else []
     network = train(
         recipe,
         ([*frames(division.train), *open_frames(more, cache)(more)], [*division.train, *more]),

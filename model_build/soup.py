@@ -1,69 +1,62 @@
-"""A soup: the mean of the weights of runs that differ in their seed alone (Wortsman et al. 2022, arXiv 2203.05482).
+"""A soup: the mean of the weights of runs that started alike (Wortsman et al. 2022, arXiv 2203.05482).
 
-It costs nothing at inference, and on frames from elsewhere it is usually better than each of its runs.
+It costs nothing at inference, and on frames from elsewhere it is usually better than each of its runs. BatchNorms are
+folded into their convolutions first and so averaged with them. To estimate their statistics anew on training frames,
+as is often done for means of weights, was measured here and made a network worse.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
+from torch import Tensor
 
-from model_build.data import load_frames
-from model_build.joint import JointNetwork, blank_network
+from model_build.data import load_frames, read_records
+from model_build.joint import blank_network
 from model_build.layouts import read_data
-from model_build.recipe import Recipe
+from model_build.norms import settle_norms
 from model_build.run_folder import read_network, read_planes, read_recipe, write_network, write_planes, write_recipe
-from model_build.splits import divide
-from model_build.train import set_training
-from model_build.views import TrainingViews
+from model_build.splits import divide, divide_stretched
+from model_build.subplanes.refit import refit
 
-_PASSES = 2  # over the training frames, to estimate the BatchNorm statistics of the mean
+_SAME = ("network", "preprocessing", "split", "validation_folds")  # of the recipes: else held-out women are trained on
 
 
-def cook(runs: Sequence[Path], data: Path, out: Path) -> None:
-    """Average the models of `runs` into `out`, a run's folder itself; needs the data for the BatchNorm statistics.
+def cook(runs: Sequence[Path], out: Path, data: Path, stretched: Path | None = None) -> None:
+    """Average the networks of `runs` into `out`, a run's folder itself, with the first one's recipe.
+
+    Where a run has a head for sub-planes, one is taught anew on the mean, by the frames that runs are trained with: see
+    `train_run`. A head follows its own network's maps, and those of the mean are others.
 
     Raises
     ------
     ValueError
-        The runs differ in more than their seed.
+        The runs are of different networks, planes, preprocessings or divisions of the data.
     """
     recipes = [read_recipe(run) for run in runs]
-    recipe = recipes[0]
-    if any(other.model_copy(update={"seed": recipe.seed}) != recipe for other in recipes):
-        raise ValueError("only runs whose recipes differ in nothing but the seed can be averaged")
+    for name in _SAME:
+        if any(getattr(recipe, name) != getattr(recipes[0], name) for recipe in recipes):
+            raise ValueError(f"the recipes of the runs differ in {name}; such runs cannot be averaged")
     planes = read_planes(runs[0])
     if any(read_planes(run) != planes for run in runs):
         raise ValueError("only runs that tell the same planes apart can be averaged")
     networks = [read_network(run) for run in runs]
-    if len({network.sub_planes is None for network in networks}) > 1:
-        raise ValueError("only runs that all have a head for sub-planes, or all have none, can be averaged")
-    states = [network.state_dict() for network in networks]
-    mean = {
-        name: torch.stack([state[name].float() for state in states]).mean(0).to(value.dtype)
+    for network in networks:
+        settle_norms(network.classifier.backbone)
+    mean = blank_network(recipes[0].network, len(planes), sub_planes=False)
+    mean.classifier.load_state_dict(_mean([network.classifier.state_dict() for network in networks]))
+    if any(network.sub_planes is not None for network in networks):
+        division = divide(read_data(data), recipes[0])
+        more = divide_stretched(read_records(stretched, stretched=True), division).train if stretched else []
+        records = [record for record in division.train if record.sub_plane is not None] + more
+        refit(mean, load_frames(records), records, recipes[0])
+    write_recipe(out, recipes[0])
+    write_planes(out, planes)
+    write_network(out, mean)
+
+
+def _mean(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {
+        name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
         for name, value in states[0].items()
     }
-    network = blank_network(recipe.network, len(planes), sub_planes=networks[0].sub_planes is not None)
-    network.load_state_dict(mean)
-    records = divide(read_data(data), recipe).train
-    views = TrainingViews(load_frames(records), records, recipe)
-    _estimate_statistics(network, views, recipe)
-    write_recipe(out, recipe)
-    write_planes(out, planes)
-    write_network(out, network)
-
-
-def _estimate_statistics(network: JointNetwork, views: TrainingViews, recipe: Recipe) -> None:
-    """Plain means over all batches, of the part that is not frozen."""
-    set_training(network, recipe.training.frozen_blocks)
-    norms = [part for part in network.modules() if isinstance(part, torch.nn.BatchNorm2d) and part.training]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # PyTorch's way to ask for the plain mean
-    with torch.no_grad():
-        for epoch in range(_PASSES):
-            views.epoch = recipe.training.epochs + epoch
-            for frames, *_ in DataLoader(views, batch_size=32, shuffle=False):
-                network(frames.float())
-    network.eval()

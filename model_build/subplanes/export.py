@@ -87,9 +87,9 @@ def section(described: Described) -> str:
 _SECTION = """
 ## Brain sub-planes
 Of a frame that is told to show the fetal brain, a second head tells which standard plane of it: trans-thalamic,
-trans-cerebellum or trans-ventricular. It was trained together with the first, and looks at the same backbone. Test
-frames are those brain frames of the official test patients that have one of the three, whatever the
-first head says of them; brain planes of no name are not counted. Intervals as above.
+trans-cerebellum or trans-ventricular. It looks at the same backbone, which learned sub-planes as well. Test
+frames are those brain frames of the official test patients that have one of the three, whatever the first head says of
+them; brain planes of no name are not counted. Intervals as above.
 
 | sub-plane | frames (women) | right | recall | interval | precision | F1 | interval |
 | --- | --- | --- | --- | --- | --- | --- | --- |

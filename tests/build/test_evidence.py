@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from model_build import attribution, faithfulness
 from model_build.build import build_package
-from model_build.classifier import blank_classifier, pretrained_classifier
+from model_build.classifier import pretrained_classifier
 from model_build.coloured import KINDS
 from model_build.evidence import against_centre_rows, write_evidence
 from model_build.faithfulness import areas, compare, randomisation
 from model_build.recipe import Network, Recipe
-from model_build.soup import cook
 from model_build.unfamiliar import unfamiliar_inputs
 from tests.build.phantoms import phantom
 
@@ -91,26 +90,6 @@ def write_run(folder: Path, recipe: Recipe, seed: int) -> Path:
     state["head.perceptron.7.bias"] += seed
     torch.save(state, folder / "model.pt")
     return folder
-
-
-def test_a_soup_is_the_mean_of_its_runs(phantoms: Path, tiny_recipe: Recipe, tmp_path: Path) -> None:
-    runs = [write_run(tmp_path / str(seed), tiny_recipe, seed) for seed in (1, 3)]
-    cook(runs, phantoms, tmp_path / "soup")
-    states = [torch.load(run / "model.pt", weights_only=True) for run in runs]
-    soup = torch.load(tmp_path / "soup" / "model.pt", weights_only=True)
-    assert torch.allclose(soup["head.perceptron.7.bias"], (states[0]["head.perceptron.7.bias"] + 1))
-    assert torch.equal(soup["backbone._conv_head.weight"], states[0]["backbone._conv_head.weight"])
-    frozen, free = "backbone._bn0.running_mean", "backbone._bn1.running_mean"
-    assert torch.equal(soup[frozen], states[0][frozen])
-    assert not torch.allclose(soup[free], states[0][free])
-    blank_classifier(tiny_recipe.network, 6).load_state_dict(soup)
-
-
-def test_runs_of_different_recipes_are_not_averaged(phantoms: Path, tiny_recipe: Recipe, tmp_path: Path) -> None:
-    other = tiny_recipe.model_copy(update={"validation_folds": 5})
-    runs = [write_run(tmp_path / "a", tiny_recipe, 1), write_run(tmp_path / "b", other, 1)]
-    with pytest.raises(ValueError, match="nothing but the seed"):
-        cook(runs, phantoms, tmp_path / "soup")
 
 
 def test_evidence_is_written_of_a_package(
