@@ -40,12 +40,12 @@ def refit(
     steps = _EPOCHS * (len(labels) // _BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=max(2, steps), pct_start=0.1)
     for _ in tqdm(range(_EPOCHS), desc="head for sub-planes", unit="epoch", disable=None, leave=False):
-        for rows in torch.randperm(len(labels)).split(_BATCH):
+        for rows in torch.split(torch.randperm(len(labels)), _BATCH):
             if len(rows) < _BATCH:
                 continue
             loss = mean_loss(net(*(each[rows].float() for each in maps)), labels[rows], _SMOOTHING)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
     network.sub_planes = net.eval()
