@@ -58,10 +58,9 @@ def _maps(network: JointNetwork, views: TrainingViews, batch: int = 16) -> list[
     parts: list[list[Tensor]] = []
     for epoch in range(_VIEWS):
         views.epoch = epoch
-        for rows in tqdm(
-            torch.arange(len(views)).split(batch), desc=f"views {epoch + 1}/{_VIEWS}", disable=None, leave=False
-        ):
-            frames = torch.stack([views[row][0] for row in rows.tolist()])
+        title = f"views {epoch + 1}/{_VIEWS}"
+        for first in tqdm(range(0, len(views), batch), desc=title, disable=None, leave=False):
+            frames = torch.stack([views[row][0] for row in range(first, min(first + batch, len(views)))])
             *maps, _ = network.classifier.backbone.maps(frames.to(torch.float32, memory_format=torch.channels_last))
             parts.append([each.half() for each in maps])
     return [torch.cat(column).clone() for column in zip(*parts, strict=True)]
