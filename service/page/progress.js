@@ -8,13 +8,17 @@ const SHOWN_FROM = 3; // frames; fewer are read before a bar could be looked at
 export function startProgress(reader, service) {
   let wasBusy = false;
   let speaking = false;
+  let told = 0; // frames, when the end of a batch was last told: a quick one is over before its beginning could be
   const refresh = soon(() => {
     show(reader, service);
-    if (reader.left > 0 && !speaking && reader.total >= SHOWN_FROM) {
+    told = Math.min(told, reader.total);
+    const long = reader.total >= SHOWN_FROM;
+    if (reader.left > 0 && !speaking && long) {
       speaking = true;
       if (!wasBusy) say(`Reading ${plural(reader.total, "frame")}.`);
-    } else if (reader.left === 0 && speaking) {
+    } else if (reader.left === 0 && (speaking || (long && reader.total !== told))) {
       speaking = false;
+      told = reader.total;
       if (reader.total) say(summary(reader));
     }
   });
