@@ -13,7 +13,7 @@ from torch import Tensor
 from model_build.calibrate import choose_abstention, fit_temperature
 from model_build.card import write_card
 from model_build.classifier import PlaneClassifier
-from model_build.data import DataError, DataSet, Record, planes_of, read_records
+from model_build.data import DataError, DataSet, Record, planes_of
 from model_build.evaluate import Figure, headline, run_engine
 from model_build.export import Served, check_parity, export_graphs
 from model_build.frame_cache import open_frames
@@ -24,7 +24,7 @@ from model_build.package_folder import seal
 from model_build.recipe import Recipe
 from model_build.report import write_report
 from model_build.run_folder import read_network, read_planes, read_recipe
-from model_build.splits import Division, divide, divide_stretched, limits
+from model_build.splits import Division, divide, limits, read_stretched
 from model_build.subplanes.described import Described, Sides
 from model_build.subplanes.export import add_sub_planes
 from model_build.views import served_views, varied_views
@@ -143,7 +143,7 @@ def _add_sub_planes(
 ) -> SubPlanes | None:
     if network.sub_planes is None:
         return None
-    more = divide_stretched(read_records(stretched, stretched=True), division) if stretched else Division([], [], [])
+    more = read_stretched(stretched, division)
 
     def side(own: list[Record], others: list[Record]) -> Sides:
         records = [record for record in own if record.sub_plane is not None] + others

@@ -48,7 +48,9 @@ def reopen(package: Path, recipe: Recipe, run: Path) -> None:
 
 def read_weights(graph: Path, network: Network, planes: int) -> JointNetwork:
     """The network of a `classifier.onnx`; raises ValueError where a weight is missing or of another shape."""
-    found = {each.name: torch.from_numpy(numpy_helper.to_array(each).copy()) for each in _initializers(graph)}
+    found = {
+        each.name: torch.from_numpy(numpy_helper.to_array(each).copy()) for each in onnx.load(graph).graph.initializer
+    }
     read = blank_network(network, planes, sub_planes=False).eval()
     try:
         with torch.no_grad():
@@ -63,10 +65,6 @@ def read_weights(graph: Path, network: Network, planes: int) -> JointNetwork:
     except (KeyError, RuntimeError) as error:
         raise ValueError(f"{graph} is of another network than the recipe's: {error}") from error
     return read
-
-
-def _initializers(graph: Path) -> "list[onnx.TensorProto]":
-    return list(onnx.load(graph).graph.initializer)
 
 
 def _require_same(network: JointNetwork, graph: Path, size: int) -> None:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from model_build.data import DataSet, read_records
+from model_build.data import DataSet
 from model_build.figures import draw_curves
 from model_build.frame_cache import Opener, open_frames
 from model_build.layouts import read_data
@@ -12,7 +12,7 @@ from model_build.leaks import without_repeats
 from model_build.parallel import Team
 from model_build.recipe import Recipe
 from model_build.run_folder import write_network
-from model_build.splits import Division, divide, divide_stretched, limits
+from model_build.splits import Division, divide, limits, read_stretched
 from model_build.train import train
 
 
@@ -46,7 +46,7 @@ def train_run(
     """
     data_set = read_data(data)
     division = divide(data_set, recipe)
-    more = divide_stretched(read_records(stretched, stretched=True), division).train if stretched else []
+    more = read_stretched(stretched, division).train
     if team.leads:
         warn(limits(data_set, recipe, division))
         frames = open_frames(data_set.records, cache)  # the leader makes the caches, then all share them

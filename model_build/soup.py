@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model_build.data import load_frames, read_records
+from model_build.data import load_frames
 from model_build.joint import blank_network
 from model_build.layouts import read_data
 from model_build.norms import settle_norms
 from model_build.run_folder import read_network, read_planes, read_recipe, write_network, write_planes, write_recipe
-from model_build.splits import divide, divide_stretched
+from model_build.splits import divide, read_stretched
 from model_build.subplanes.refit import refit
 
 _SAME = ("network", "preprocessing", "split", "validation_folds")  # of the recipes: else held-out women are trained on
@@ -47,8 +47,8 @@ def cook(runs: Sequence[Path], out: Path, data: Path, stretched: Path | None = N
     mean.classifier.load_state_dict(_mean([network.classifier.state_dict() for network in networks]))
     if any(network.sub_planes is not None for network in networks):
         division = divide(read_data(data), recipes[0])
-        more = divide_stretched(read_records(stretched, stretched=True), division).train if stretched else []
-        records = [record for record in division.train if record.sub_plane is not None] + more
+        records = [record for record in division.train if record.sub_plane is not None]
+        records += read_stretched(stretched, division).train
         refit(mean, load_frames(records), records, recipes[0])
     write_recipe(out, recipes[0])
     write_planes(out, planes)

@@ -1,12 +1,13 @@
 """Which frames train, which validate, which test."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from model_build.data import DataError, DataSet, Record, carve_validation, patient_folds
+from model_build.data import DataError, DataSet, Record, carve_validation, patient_folds, read_records
 from model_build.leaks import require_apart
 from model_build.recipe import Recipe
 
@@ -42,6 +43,11 @@ def divide(data: DataSet, recipe: Recipe) -> Division:
     if recipe.split != "frames":
         require_apart(training, test, ("train", "test"))
     return Division(train, held, test)
+
+
+def read_stretched(folder: Path | None, division: Division) -> Division:
+    """The frames of a folder that teach sub-planes alone, each on its side; none where there is no folder."""
+    return divide_stretched(read_records(folder, stretched=True) if folder else [], division)
 
 
 def divide_stretched(records: Sequence[Record], division: Division) -> Division:
