@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor
@@ -21,6 +20,7 @@ from model_build.joint import JointNetwork
 from model_build.layouts import read_data
 from model_build.novelty import Novelty
 from model_build.package_folder import seal
+from model_build.predict import in_batches
 from model_build.recipe import Recipe
 from model_build.report import write_report
 from model_build.run_folder import read_network, read_planes, read_recipe
@@ -119,17 +119,15 @@ def build_package(
     return figures
 
 
-@torch.inference_mode()
-def infer(model: PlaneClassifier, views: Tensor, batch: int = 32) -> tuple[Tensor, Tensor]:
+def infer(model: PlaneClassifier, views: Tensor) -> tuple[Tensor, Tensor]:
     """Logits [N, K], and what novelty looks at [N, 2 C], of views uint8 [N, 1, S, S]."""
-    model.eval()
-    logits, descriptors = [], []
-    for part in torch.split(views, batch):
-        frames = part.to(torch.float32, memory_format=torch.channels_last)  # depthwise convolutions are faster so
+
+    def compute(frames: Tensor) -> tuple[Tensor, Tensor]:
         _, stage5, _, features = model.backbone.maps(frames)
-        logits.append(model.head(features))
-        descriptors.append(Novelty.describe(stage5))
-    return torch.cat(logits), torch.cat(descriptors)
+        return model.head(features), Novelty.describe(stage5)
+
+    logits, descriptors = in_batches(model, compute, views)
+    return logits, descriptors
 
 
 def _add_sub_planes(

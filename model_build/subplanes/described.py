@@ -14,6 +14,7 @@ from model_build.calibrate import fit_temperature
 from model_build.data import Record
 from model_build.evaluate import write_table
 from model_build.joint import JointNetwork
+from model_build.predict import in_batches
 from model_build.subplanes.score import of_all, of_each, of_parts
 
 Sides = tuple[torch.Tensor, Sequence[Record]]  # views as served, uint8 [N, 1, S, S], and their records
@@ -61,17 +62,13 @@ class Described(BaseModel):
         return described
 
 
-@torch.inference_mode()
-def predict_sub_planes(network: JointNetwork, views: torch.Tensor, batch: int = 32) -> NDArray[np.float32]:
+def predict_sub_planes(network: JointNetwork, views: torch.Tensor) -> NDArray[np.float32]:
     """Logits float32 [N, M] of views uint8 [N, 1, S, S], by a network that has the head."""
-    network.eval()
-    assert network.sub_planes is not None
-    parts = []
-    for part in torch.split(views, batch):
-        frames = part.to(torch.float32, memory_format=torch.channels_last)
-        *maps, _ = network.classifier.backbone.maps(frames)
-        parts.append(network.sub_planes(*maps).numpy())
-    return np.concatenate(parts)
+    head = network.sub_planes
+    assert head is not None
+    maps = network.classifier.backbone.maps
+    (logits,) = in_batches(network, lambda frames: (head(*maps(frames)[:-1]),), views)
+    return logits.numpy()
 
 
 def _numbers(records: Sequence[Record]) -> NDArray[np.int64]:
