@@ -20,12 +20,14 @@ from model_build.evidence import write_evidence
 from model_build.experiments import ablate, across_machines, cross_validate
 from model_build.export import ExportError
 from model_build.layouts import read_data
+from model_build.memory import keep_freed_memory
 from model_build.parallel import join_team
 from model_build.recipe import load_recipe
 from model_build.reopen import reopen
 from model_build.report import write_report
 from model_build.runs import train_run, warn
 from model_build.soup import cook
+from model_build.validate import validate
 from service.inference.engine import Engine
 from service.inference.package import PackageError, load_package
 
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, or 1 with a line on standard error that says what is wrong."""
     options = _parser().parse_args(arguments)
     cv2.setNumThreads(1)
+    keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
@@ -72,6 +75,14 @@ def _train(options: argparse.Namespace) -> None:
 
 def _soup(options: argparse.Namespace) -> None:
     cook(options.runs, options.out, options.data, options.stretched)
+
+
+def _validate(options: argparse.Namespace) -> None:
+    rows = validate(options.runs, options.data)
+    write_table(options.out, rows)
+    for row in rows:
+        each = ", ".join(f"{row[f'top1_at_{strength}']:.4f} at {strength}" for strength in ("0", "1", "1.5"))
+        print(f"{row['run']}: top-1 {each}")  # noqa: T201
 
 
 def _reopen(options: argparse.Namespace) -> None:
@@ -165,6 +176,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--data", type=Path, required=True, help="what the runs were trained on")
     command.add_argument("--stretched", type=Path, help=_STRETCHED)
     command.set_defaults(command=_soup)
+
+    command = commands.add_parser("validate", help="score runs on validation patients: what to choose by")
+    command.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    command.add_argument("--data", type=Path, required=True, help="what the runs were trained on")
+    command.add_argument("--out", type=Path, required=True, help="the table to write, a CSV file")
+    command.set_defaults(command=_validate)
 
     command = commands.add_parser("reopen", help="make a run of a model package, to average or explain its network")
     command.add_argument("package", type=Path)
