@@ -67,7 +67,8 @@ def test_frozen_blocks_keep_their_weights_and_statistics(
 
 def test_the_network_learns_the_phantoms(sets: tuple[Set, Set], tiny_recipe: Recipe, tmp_path: Path) -> None:
     recipe = tiny_recipe.model_dump()
-    recipe["training"] |= {"epochs": 8, "backbone_rate": 1e-3, "head_rate": 3e-3}
+    # In 16 epochs each of four seeds learned every phantom; after 8 one plane is still missed now and then.
+    recipe["training"] |= {"epochs": 16, "backbone_rate": 1e-3, "head_rate": 3e-3}
     recipe["augmentation"] = dict.fromkeys(recipe["augmentation"], 0.3)
     training.train(Recipe.model_validate(recipe), *sets, tmp_path)
     last = logged(tmp_path)[-1]
