@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -10,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from model_build.edge import Form, heat_map_agreement, keeps, time_in_turns
+from model_build.data import Record
+from model_build.edge import Form, compare, heat_map_agreement, keeps, time_in_turns
 from model_build.quantize import to_float16, to_int8
 from service.inference.engine import Engine, Scores
 from service.inference.package import ModelPackage, load_package
@@ -97,3 +99,15 @@ def test_times_are_taken_in_turns(package: ModelPackage, monkeypatch: pytest.Mon
 )
 def test_a_form_is_kept_where_it_is_faster_and_as_right(ratio: float, lost: float, kept: bool) -> None:
     assert keeps(ratio, lost) == kept
+
+
+@pytest.mark.parametrize(("missed", "kept"), [(1, "yes"), (3, "yes"), (4, "no")])
+def test_views_of_all_kinds_decide_and_no_single_frame(package: ModelPackage, missed: int, kept: str) -> None:
+    forms = [Form(name, Engine(package)) for name in ("float32", "int8")]
+    right = [np.ones((7, 100), bool), np.ones((7, 100), bool)]
+    right[1][0, :missed] = False
+    test = [Record(Path("none.png"), "1", 0, "none", "test")]
+    rows = compare(forms, np.array([[1.0, 0.5]]), right, ([speckle(64, 64)], test))
+    assert [row["validation_top1"] for row in rows] == [1, 1 - missed / 100]
+    assert [row["varied_top1"] for row in rows] == [1, 1]
+    assert [row["kept"] for row in rows] == ["yes", kept]

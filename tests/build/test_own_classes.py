@@ -10,7 +10,7 @@ import torch
 from fastapi.testclient import TestClient
 from torch import Tensor, nn
 
-from model_build import attribution, evidence, faithfulness
+from model_build import attribution, edge, evidence, faithfulness
 from model_build.attention import ATTENTIONS
 from model_build.classifier import Head, blank_classifier
 from model_build.cli import main
@@ -24,6 +24,7 @@ from model_build.unfamiliar import unfamiliar_inputs
 from service.app import create_app
 from service.exam import choose_expected
 from service.inference.manifest import Plane
+from service.inference.package import load_package
 from service.settings import Settings
 from tests.build.test_experiments import TINY
 from tests.build.test_layouts import write_tree
@@ -75,6 +76,12 @@ def test_the_tutorial_gives_a_package_of_two_classes_that_is_served(
     monkeypatch.setattr(faithfulness, "_STEPS", 2)
     assert main(["evidence", "runs/mine", "my-model", "--data", "data", "--out", "evidence"]) == 0
     assert (tmp_path / "evidence" / "faithfulness.csv").read_text().splitlines()[1].startswith("Grad-CAM,4,")
+    monkeypatch.setattr(edge, "keeps", lambda _ratio, _lost: True)
+    assert main(["edge", "runs/mine", "my-model", "--data", "data", "--out", "edge"]) == 0
+    forms = [line.split(",")[0] for line in (tmp_path / "edge" / "edge.csv").read_text().splitlines()]
+    assert forms == ["form", "float32", "int8", "float16"]
+    assert load_package(tmp_path / "edge" / "int8").manifest.version.endswith("-int8")
+    assert load_package(tmp_path / "edge" / "float16").manifest.version.endswith("-float16")
     write_tree(tmp_path / "others", ("heart", "kidney"))
     assert main(["evaluate", "my-model", "--data", "others", "--split", "all", "--out", "no"]) == 1
     assert "does not know kidney" in capsys.readouterr().err
