@@ -9,7 +9,6 @@ from time import perf_counter
 
 import numpy as np
 import onnxruntime as ort
-import torch
 from numpy.typing import NDArray
 
 from model_build.data import Record, load_frames, planes_of
@@ -20,7 +19,8 @@ from model_build.package_folder import seal
 from model_build.quantize import to_float16, to_int8
 from model_build.run_folder import read_recipe
 from model_build.splits import divide
-from model_build.views import served_views, varied_views
+from model_build.validate import TIMES
+from model_build.views import served_and_varied_views
 from service.imaging.preprocess import prepare
 from service.inference.engine import Engine
 from service.inference.package import CLASSIFIER, load_package
@@ -31,8 +31,7 @@ _CALIBRATION = 100  # training frames
 _TIMED = 200  # runs of each form, in turns
 _MAPPED = 60  # test frames whose heat maps are compared
 _SLOWEST = 0.95  # of the float32 graph's time: what is no faster than this is not worth another file
-_VARIED = 6  # views of each validation frame besides the served one, lest a single frame decide
-_MOST_LOST = 0.005  # of top-1 over all these views
+_MOST_LOST = 0.005  # of top-1 over all views of validation frames: served alone, a single frame would decide
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +68,8 @@ def write_edge(run: Path, package: Path, data: Path, out: Path) -> list[Row]:
     forms = make_forms(Engine(load_package(package)), load_frames(_spread(division.train, _CALIBRATION)))
     held, test = division.held, division.test
     held_frames, test_frames = load_frames(held), load_frames(test)
-    views = served_views(held_frames, recipe.preprocessing), varied_views(held_frames, held, recipe, _VARIED)
-    right = [_right(form.engine, torch.cat(views).numpy()[:, 0], planes_of(held)) for form in forms]
+    views = served_and_varied_views(held_frames, held, recipe, TIMES).numpy()[:, 0]
+    right = [_right(form.engine, views, planes_of(held)) for form in forms]
     rows = compare(forms, time_in_turns(forms, test_frames), right, (test_frames, test))
     write_table(out / "edge.csv", rows)
     (out / "edge.md").write_text(_page(rows), "utf-8")

@@ -25,13 +25,11 @@ from model_build.recipe import Recipe
 from model_build.runs import warn
 from model_build.splits import divide, main_planes
 from model_build.train import train
-from model_build.validate import mean_log_loss, softmax
-from model_build.views import served_views, varied_views
+from model_build.validate import TIMES, mean_log_loss, softmax
+from model_build.views import served_and_varied_views
 from service.inference.manifest import Plane
 
 Frames = dict[Path, NDArray[np.uint8]]
-
-_TIMES = 6  # varied views of each validation frame, which still tell networks apart where all are told right as served
 
 
 def across_machines(recipe: Recipe, data: Path, out: Path, machines: Sequence[str], device: str) -> list[Row]:
@@ -108,11 +106,11 @@ def ablate(
         served, varied, losses = [], [], []
         for variant in _seeds(recipe.model_copy(update={"network": network}), seeds):
             folder = out / f"{backbone}-{attention}-{depth}-{variant.seed}"
-            each = _trained(variant, data_set.planes, frames, records, held, folder, device, times=_TIMES)
-            right = top_k(each, np.tile(planes, 1 + _TIMES), 1)
+            each = _trained(variant, data_set.planes, frames, records, held, folder, device, times=TIMES)
+            right = top_k(each, np.tile(planes, 1 + TIMES), 1)
             served.append(float(right[: len(held)].mean()))
             varied.append(float(right[len(held) :].mean()))
-            losses.append(mean_log_loss(each[len(held) :], np.tile(planes, _TIMES)))
+            losses.append(mean_log_loss(each[len(held) :], np.tile(planes, TIMES)))
         model = blank_classifier(network, len(data_set.planes))
         rows.append(
             {
@@ -181,10 +179,8 @@ def _trained(
         train_set = [frames[record.path] for record in records], records
         held_set = [frames[record.path] for record in held], held
         network = train(recipe, train_set, held_set, folder, planes=planes, resume=True, device=device)
-        views = [served_views(held_set[0], recipe.preprocessing)]
-        if times:
-            views.append(varied_views(*held_set, recipe, times))
-        result.write_text(json.dumps(softmax(network.classifier, torch.cat(views)).tolist()), "utf-8")
+        views = served_and_varied_views(*held_set, recipe, times)
+        result.write_text(json.dumps(softmax(network.classifier, views).tolist()), "utf-8")
         (folder / "checkpoint.pt").unlink()
     return np.array(json.loads(result.read_text("utf-8")), np.float32)
 

@@ -23,7 +23,7 @@ from model_build.run_folder import read_model, read_planes, read_recipe
 from model_build.splits import divide, main_planes
 from model_build.views import served_views, varied_views
 
-_TIMES = 6  # varied views of each frame
+TIMES = 6  # varied views of each validation frame
 _STRENGTHS = (1.0, 1.5)
 
 
@@ -75,7 +75,7 @@ def _views(
         return served_views(frames, own.preprocessing)
     everything = Augmentation(geometry=strength, intensity=strength, texture=strength, graphics=strength)
     variation = first.model_copy(update={"preprocessing": own.preprocessing, "augmentation": everything, "seed": 0})
-    return varied_views(frames, held, variation, _TIMES)
+    return varied_views(frames, held, variation, TIMES)
 
 
 def _top1(probabilities: NDArray[np.float32], planes: NDArray[np.int64]) -> float:

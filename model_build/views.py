@@ -71,6 +71,16 @@ def served_views(frames: Sequence[NDArray[np.uint8]], preprocessing: Preprocessi
     return torch.from_numpy(np.stack([prepare(frame, preprocessing)[0] for frame in frames]))[:, None]
 
 
+def served_and_varied_views(
+    frames: Sequence[NDArray[np.uint8]], records: Sequence[Record], recipe: Recipe, times: int
+) -> Tensor:
+    """Every frame as served, and after them `times` varied views of each: uint8 [(1 + times) * N, 1, S, S]."""
+    views = [served_views(frames, recipe.preprocessing)]
+    if times:
+        views.append(varied_views(frames, records, recipe, times))
+    return torch.cat(views)
+
+
 def varied_views(frames: Sequence[NDArray[np.uint8]], records: Sequence[Record], recipe: Recipe, times: int) -> Tensor:
     """`times` varied views of every frame, none of which training has seen: uint8 [times * N, 1, S, S]."""
     views = TrainingViews(frames, records, recipe)
