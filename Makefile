@@ -36,7 +36,7 @@ $(VENV)/.test: requirements/test.txt pyproject.toml
 	touch $@
 
 screenshots: $(VENV)/.test ## Take the pictures of the page in docs/pictures anew (needs chromium)
-	$(BIN)/python -m tests.browser.pictures docs/pictures
+	$(BIN)/python -m tests.system.browser.screenshots docs/pictures
 
 $(VENV)/.bench: bench/requirements.txt $(VENV)/.test
 	python3 -m venv $(VENV)/bench
@@ -83,7 +83,7 @@ sbom: ## Write the bill of materials of what the image installs, as CycloneDX
 	  --output-format JSON --output-file $(SBOM) requirements/service.txt
 
 soak: $(VENV)/.test ## Send 20,000 requests, and look at what they leave behind
-	FETAL_PLANES_SOAK=1 $(BIN)/pytest -s tests/api/test_storm.py
+	FETAL_PLANES_SOAK=1 $(BIN)/pytest -s tests/integration/test_overload.py
 
 compare: $(VENV)/.bench ## Measure the service beside other servers, on this machine
 	$(VENV)/bench/bin/python -m bench.compare --write docs/benchmarks.md
@@ -92,22 +92,22 @@ sizing: $(VENV)/.test ## Measure what a core gives, and write it into the operat
 	$(BIN)/python -m bench.sizing --write docs/operation.md
 
 container-test: $(VENV)/.test ## Build the image and drive the composed service
-	$(BIN)/pytest tests/container
+	$(BIN)/pytest tests/system/container
 
 cine-memory: $(VENV)/.test ## Memory that a cine of 10,000 frames takes, beside one of 100 (minutes)
-	$(BIN)/python -m tests.proof.cine_memory --frames 100 10000 --write docs/benchmarks.md
+	$(BIN)/python -m bench.cine_memory --frames 100 10000 --write docs/benchmarks.md
 
 archive-rate: $(VENV)/.test $(VENV)/.ray ## Rate of an archive job: plain, on one Ray node, on two; wants an idle machine
-	$(BIN)/python -m tests.proof.archive_rate --python $(VENV)/ray/bin/python --write docs/scaling.md
+	$(BIN)/python -m bench.table_throughput --python $(VENV)/ray/bin/python --write docs/scaling.md
 
 exam-time: $(VENV)/.test ## What sorting an exam costs beyond its frames; wants an idle machine
-	$(BIN)/python -m tests.proof.exam_time --write docs/benchmarks.md
+	$(BIN)/python -m bench.exam_overhead --write docs/benchmarks.md
 
 lone-time: $(VENV)/.test ## What a lone request takes beside bare inference on all cores; wants an idle machine
-	$(BIN)/python -m tests.proof.lone_time --write docs/benchmarks.md
+	$(BIN)/python -m bench.single_request_latency --write docs/benchmarks.md
 
 head-cost: $(VENV)/.test ## What the head for sub-planes adds to a classify; wants an idle machine
-	$(BIN)/python -m tests.proof.head_cost --write docs/subplanes.md
+	$(BIN)/python -m bench.sub_plane_head_cost --write docs/subplanes.md
 
 clean: ## Remove what the targets above made
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis

@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.frames import scans
-from bench.page import conditions, tell
-from service.bench.http import Connection, Target
-from service.bench.load import closed_loop
-from service.bench.report import Row
-from service.inference.cpus import pool_width
+from bench.publish import conditions, publish
+from service.analysis.pipeline import Pipeline
+from service.execution.cpu_budget import cpu_budget
 from service.inference.engine import Engine
 from service.inference.package import load_package
-from service.pipeline import Pipeline
+from service.load_test.connection import Connection, Target
+from service.load_test.load_table import Row
+from service.load_test.loops import closed_loop
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +57,7 @@ class Contestant:
 
 
 def _peer(name: str, module: str, path: str, *, form: bool = False) -> Contestant:
-    return Contestant(name, ("-m", f"bench.peers.{module}", str(PORT)), path, form)
+    return Contestant(name, ("-m", f"bench.baselines.{module}", str(PORT)), path, form)
 
 
 OURS = ("-m", "service.cli", "serve", "--port", str(PORT))
@@ -66,7 +66,10 @@ CONTESTANTS = (
     _peer("FastAPI + onnxruntime", "plain", "/classify"),
     _peer("LitServe", "lit", "/classify", form=True),
     Contestant(
-        "BentoML", ("-m", "bentoml", "serve", "bench.peers.bento:Planes", "--port", str(PORT)), "/classify", form=True
+        "BentoML",
+        ("-m", "bentoml", "serve", "bench.baselines.bento:Planes", "--port", str(PORT)),
+        "/classify",
+        form=True,
     ),
     Contestant("fetal-planes /explain", OURS, "/explain?overlay=false"),
     _peer("PyTorch + Captum /explain", "torch_captum", "/explain"),
@@ -85,7 +88,7 @@ def main() -> int:
     rounds = [_round(number, frames, options.seconds) for number in range(options.rounds)]
     size = sum(map(len, frames)) // len(frames) // 1000
     told = f"{len(frames)} PNG frames of {size} kB; medians of {options.rounds} rounds of {options.seconds:g} s a loop"
-    tell(f"{conditions(Settings().model)}; {told}.\n\n{_table(rounds)}", "compare", options.write)
+    publish(f"{conditions(Settings().model)}; {told}.\n\n{_table(rounds)}", "compare", options.write)
     return 0
 
 
@@ -110,7 +113,7 @@ def _ceiling(frames: list[bytes], seconds: float) -> float:
             done += 1
         return done
 
-    width = pool_width().count
+    width = cpu_budget().count
     with ThreadPoolExecutor(width) as threads:
         return sum(threads.map(work, range(width))) / seconds
 
@@ -125,8 +128,12 @@ def _measure(contestant: Contestant, frames: list[bytes], seconds: float) -> Ite
     with _served(contestant, target, frames[0]):
         asyncio.run(closed_loop(target, frames, 4, min(2.0, seconds)))
         overload = contestant.path == "/classify" and contestant.command is OURS
-        for clients, impatient in [(CLIENTS, False), (1, False), *([(OVERLOAD, False), (OVERLOAD, True)] * overload)]:
-            sample = asyncio.run(closed_loop(target, frames, clients, seconds, impatient=impatient))
+        for clients, without_back_off in [
+            (CLIENTS, False),
+            (1, False),
+            *([(OVERLOAD, False), (OVERLOAD, True)] * overload),
+        ]:
+            sample = asyncio.run(closed_loop(target, frames, clients, seconds, without_back_off=without_back_off))
             row = Row.of(f"{clients} clients", sample)
             if row.failed:
                 raise RuntimeError(f"{contestant.name} failed {row.failed} requests")
@@ -175,12 +182,12 @@ def _table(rounds: list[dict[str, list[Row]]]) -> str:
             times = [f"{value:.0f}" for value in (*busy, statistics.median(row[1].p50_ms for row in rows))]
         lines.append(f"| {name} | {rate:.1f} | {ratio:.2f} | {' | '.join(times)} |\n")
     capacity, _, *storms = zip(*(each[ours] for each in rounds), strict=True)
-    patient, impatient = (_overload(capacity, storm) for storm in storms)
+    patient, without_back_off = (_overload(capacity, storm) for storm in storms)
     head = f"| | answers a second, {CLIENTS} clients | of ours | p50, ms | p99, ms | a lone client's p50, ms |\n"
     return (
         f"{head}| --- | --- | --- | --- | --- | --- |\n{''.join(lines)}\n"
         f"With {OVERLOAD} clients, what ours accepts, where a client that is refused waits as `Retry-After` asks: "
-        f"{patient}. Where all ask again at once, from the service's own cores: {impatient}.\n"
+        f"{patient}. Where all ask again at once, from the service's own cores: {without_back_off}.\n"
     )
 
 

@@ -62,8 +62,8 @@ def _measure(cores: list[int], count: int, frames: list[Path], seconds: float) -
     """A row for each endpoint, of a service on the first `count` cores."""
     for endpoint in ENDPOINTS:
         with _served(set(cores[:count])) as pid:
-            lone, busy = _bench(endpoint, set(cores[count:] or cores), [1, CLIENTS * count], frames, seconds)
-            times = f"{lone['p50_ms']} | {busy['a_second']} | {busy['p50_ms']} | {busy['p99_ms']}"
+            is_alone, busy = _bench(endpoint, set(cores[count:] or cores), [1, CLIENTS * count], frames, seconds)
+            times = f"{is_alone['p50_ms']} | {busy['a_second']} | {busy['p50_ms']} | {busy['p99_ms']}"
             yield f"| {count} | {endpoint.partition('?')[0]} | {times} | {_most_memory(pid):.0f} |\n"
         sys.stderr.write(f"{count} cores, {endpoint}: {busy['a_second']} answers a second\n")
 

@@ -8,9 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from model_build.attention import ATTENTIONS
-from model_build.backbone import BACKBONES
-from service.imaging.preprocess import Preprocessing
+from model_build.models.attention import ATTENTIONS
+from model_build.models.efficientnet import BACKBONES
+from service.imaging.letterbox import Preprocessing
 
 
 class _Section(BaseModel):
@@ -36,7 +36,7 @@ class Network(_Section):
 
     backbone: Annotated[str, AfterValidator(_backbone)]
     attention: Annotated[str, AfterValidator(_attention)]
-    perceptron_depth: int = Field(ge=1, le=3, description="Linear layers after pooling; the paper has 3.")
+    mlp_layers: int = Field(ge=1, le=3, description="Linear layers after pooling; the paper has 3.")
     dropout: float = Field(ge=0, lt=1, description="Before the first layer; half of it between the others.")
 
 
@@ -44,18 +44,18 @@ class Training(_Section):
     """How the network is trained."""
 
     epochs: int = Field(ge=1)
-    batch: int = Field(ge=2, description="Frames an optimiser step that teach planes.")
-    backbone_rate: float = Field(gt=0, description="Peak learning rate of the pretrained part.")
-    head_rate: float = Field(gt=0, description="Peak learning rate of the fresh part.")
+    batch_size: int = Field(ge=2, description="Frames an optimizer step that teach planes.")
+    backbone_lr: float = Field(gt=0, description="Peak learning rate of the pretrained part.")
+    head_lr: float = Field(gt=0, description="Peak learning rate of the fresh part.")
     weight_decay: float = Field(ge=0)
-    warmup: float = Field(ge=0, lt=1, description="Share of all steps in which the rate rises to its peak.")
+    warmup_fraction: float = Field(ge=0, lt=1, description="Share of all steps in which the rate rises to its peak.")
     label_smoothing: float = Field(ge=0, lt=1)
     ema_decay: float = Field(ge=0, lt=1, description="Decay a step of the averaged weights that are kept.")
     balance: float = Field(
         ge=0, le=1, description="A frame is drawn with weight n**-balance, n the frames of its plane on its machine."
     )
     frozen_blocks: int = Field(ge=0, description="Stem and this many first blocks keep their ImageNet weights.")
-    accumulate: int = Field(
+    grad_accum_steps: int = Field(
         default=1, ge=1, description="Parts that each process computes its share of a batch in, to save memory."
     )
 
@@ -64,7 +64,7 @@ class SubPlanes(_Section):
     """How the sub-planes of one plane are trained with the planes; where data tell none, nothing is."""
 
     weight: float = Field(gt=0, description="Of the sub-planes' loss beside that of the planes.")
-    stretched: int = Field(ge=0, description="Frames an optimiser step, beside `batch`, that teach sub-planes alone.")
+    stretched: int = Field(ge=0, description="Frames an optimizer step, beside `batch`, that teach sub-planes alone.")
 
 
 class Augmentation(_Section):

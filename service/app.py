@@ -8,15 +8,15 @@ from functools import partial
 from fastapi import FastAPI
 
 from service import __version__
-from service.api import about, batch, classify, docs, exam, explain, frame, health, page
-from service.api.gate import Gate
-from service.api.headers import ReplyHeaders
-from service.api.keys import KeyCheck
+from service.api.middleware.admission import AdmissionMiddleware
+from service.api.middleware.api_keys import ApiKeyMiddleware
+from service.api.middleware.request_log import RequestLogMiddleware
+from service.api.middleware.security_headers import SecurityHeadersMiddleware
 from service.api.openapi import describe
-from service.observability.middleware import RequestObserver
-from service.problems import install_handlers
+from service.api.problem_responses import install_handlers
+from service.api.routes import about, batch, classify, docs, exam, explain, frame, health, page
+from service.runtime import Service
 from service.settings import Settings
-from service.state import Service
 
 DESCRIPTION = (
     "Sorts obstetric ultrasound stills into standard planes and shows the evidence. "
@@ -42,10 +42,10 @@ def create_app(settings: Settings) -> FastAPI:
     for concern in (classify, batch, exam, explain, frame, health, about, docs, page):
         app.include_router(concern.router)
     # The last that is added is the first that a request meets.
-    app.add_middleware(Gate, settings=settings, admission=service.admission, metrics=service.metrics)
-    app.add_middleware(KeyCheck, ring=lambda: service.keys)
-    app.add_middleware(RequestObserver, metrics=service.metrics)
-    app.add_middleware(ReplyHeaders, closing=lambda: service.draining)
+    app.add_middleware(AdmissionMiddleware, settings=settings, admission=service.admission, metrics=service.metrics)
+    app.add_middleware(ApiKeyMiddleware, ring=lambda: service.keys)
+    app.add_middleware(RequestLogMiddleware, metrics=service.metrics)
+    app.add_middleware(SecurityHeadersMiddleware, closing=lambda: service.draining)
     return app
 
 

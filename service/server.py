@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.observability.logs import log_config
+from service.runtime import Service
 from service.settings import Settings
-from service.state import Service
 
 _LAST_REPLIES_S = 5
 

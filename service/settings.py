@@ -6,8 +6,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.execution.admission import AdmissionLimits
 from service.imaging.decode import Limits
-from service.inference.admission import Bounds
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "default"
 
@@ -96,9 +96,9 @@ class Settings(BaseSettings):
         """The limits on one upload."""
         return Limits(self.max_upload_bytes, self.max_frame_pixels)
 
-    def bounds(self, workers: int) -> Bounds:
+    def bounds(self, workers: int) -> AdmissionLimits:
         """How much is taken in at once by a pool of so many workers."""
-        return Bounds(
+        return AdmissionLimits(
             self.max_requests or _REQUESTS_A_WORKER * workers,
             self.max_held_bytes or _LONGEST_UPLOADS * self.max_upload_bytes + self.max_batch_bytes,
         )

@@ -11,7 +11,7 @@ from service.app import create_app
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.settings import Settings
-from tests.phantom_package import Phantom
+from tests.support.phantom_package import Phantom
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -21,7 +21,7 @@ FILES = re.compile(
     r"\.(pyi|pxd|pyx|a|h|hpp)$"
     r"|/numpy/_core/(_\w+_tests|_simd)\."
     r"|/onnxruntime/capi/libonnxruntime\.so"  # a second copy, for programs in C
-    r"|/PIL/(_avif|_imagingft|_imagingcms|_imagingtk)\."  # AVIF, fonts, colour profiles, windows
+    r"|/PIL/(_avif|_imagingft|_imagingcms|_imagingtk)\."  # AVIF, fonts, color profiles, windows
     r"|^/bin/(?!python|fetal-planes$)"
 )
 """Types and headers; test helpers; codecs of what the service refuses anyway; commands other than its own."""

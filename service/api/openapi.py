@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from service.api.problem_responses import MEDIA_TYPE
 from service.errors import (
     BadParameter,
     EmptyUpload,
@@ -18,8 +19,7 @@ from service.errors import (
     UnsupportedFormat,
     UploadTooLarge,
 )
-from service.problems import MEDIA_TYPE
-from service.schemas import ProblemDetails
+from service.schemas.answers import ProblemDetails
 
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
 

@@ -10,8 +10,8 @@ Both wait and try again where the service says that it is busy (503), as long as
             ...
 """
 
-from service.client.blocking import Client
-from service.client.messages import ClientError, CutShortError, Line, RefusedError, Upload
-from service.client.nonblocking import AsyncClient
+from service.client.async_client import AsyncClient
+from service.client.messages import BatchRecord, ClientError, CutShortError, RefusedError, Upload
+from service.client.sync_client import Client
 
-__all__ = ["AsyncClient", "Client", "ClientError", "CutShortError", "Line", "RefusedError", "Upload"]
+__all__ = ["AsyncClient", "BatchRecord", "Client", "ClientError", "CutShortError", "RefusedError", "Upload"]

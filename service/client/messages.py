@@ -9,12 +9,12 @@ from typing import Any, NamedTuple, TypeVar
 import httpx2
 from pydantic import BaseModel
 
-from service.batch_schemas import BatchEnd, FrameAnswer, FrameProblem
 from service.imaging.overlay import PictureType
-from service.schemas import ProblemDetails
+from service.schemas.answers import ProblemDetails
+from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 
 Upload = Path | bytes
-Line = FrameAnswer | FrameProblem | BatchEnd
+BatchRecord = FrameAnswer | FrameProblem | BatchEnd
 
 _BUSY = 503
 _LONGEST_PAUSE_S = 60.0
@@ -48,7 +48,7 @@ class CutShortError(ClientError):
     """A batch's reply ended before its last line."""
 
 
-class Ask(NamedTuple):
+class ClientRequest(NamedTuple):
     """One request, in httpx's words."""
 
     method: str
@@ -96,27 +96,27 @@ def given(**parameters: str | int | None) -> dict[str, str | int | bool]:
     return {name: value for name, value in parameters.items() if value is not None}
 
 
-def ask_to_classify(frame: Upload, index: int, top: int) -> Ask:
+def ask_to_classify(frame: Upload, index: int, top: int) -> ClientRequest:
     """The request that names the planes of a frame."""
-    return Ask("POST", "classify", given(frame=index, top=top), _content(frame))
+    return ClientRequest("POST", "classify", given(frame=index, top=top), _content(frame))
 
 
-def ask_to_explain(frame: Upload, index: int, target: str | None) -> Ask:
+def ask_to_explain(frame: Upload, index: int, target: str | None) -> ClientRequest:
     """The request that explains a frame, without a picture."""
-    return Ask("POST", "explain", given(frame=index, overlay=False, target=target), _content(frame))
+    return ClientRequest("POST", "explain", given(frame=index, overlay=False, target=target), _content(frame))
 
 
-def ask_for_overlay(frame: Upload, index: int, target: str | None, media_type: PictureType) -> Ask:
+def ask_for_overlay(frame: Upload, index: int, target: str | None, media_type: PictureType) -> ClientRequest:
     """The request for the overlay alone."""
-    return Ask("POST", "explain", given(frame=index, target=target), _content(frame), accept=media_type)
+    return ClientRequest("POST", "explain", given(frame=index, target=target), _content(frame), accept=media_type)
 
 
 def ask_many(
     path: str, files: Iterable[Upload], every: int, limit: int | None, more: dict[str, str | int | bool]
-) -> Ask:
+) -> ClientRequest:
     """A request with many files."""
     parts = [("files", (_name(file, number), _content(file))) for number, file in enumerate(files)]
-    return Ask("POST", path, given(every=every, limit=limit) | more, files=parts)
+    return ClientRequest("POST", path, given(every=every, limit=limit) | more, files=parts)
 
 
 def _content(upload: Upload) -> bytes:
@@ -132,7 +132,7 @@ def read_reply(kind: type[Model], reply: httpx2.Response) -> Model:
     return kind.model_validate_json(reply.content)
 
 
-def read_line(line: str) -> Line:
+def read_line(line: str) -> BatchRecord:
     """What a line of a batch says; which kind it is, its first field tells."""
     if line.startswith('{"summary":'):
         return BatchEnd.model_validate_json(line)

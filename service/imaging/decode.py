@@ -1,21 +1,21 @@
-"""An upload's bytes become an upright grey frame, or a refusal that names its cause.
+"""An upload's bytes become an upright gray frame, or a refusal that names its cause.
 
 What every kind of file means:
 
 - **size**: read from the header and checked before a pixel is decoded. Of an animation every frame up to the one asked
   for counts, since they must all be decoded to reach it.
-- **colour**: luma of ITU-R 601 (0.299 R + 0.587 G + 0.114 B), no colour management. CMYK by way of RGB. A small copy
-  keeps the colours themselves, for `colour.flow_share` to look at.
+- **color**: luma of ITU-R 601 (0.299 R + 0.587 G + 0.114 B), no color management. CMYK by way of RGB. A small copy
+  keeps the colors themselves, for `color.flow_share` to look at.
 - **16 bits** a pixel: scaled linearly from the full range of the type (0 to 65535) to 0..255; 12-bit TIFF from 4095.
   Never from the frame's own extremes: the same tissue would look different from frame to frame. Pixels of 32 bits and
   floats have no defined range and are refused.
-- **alpha**, also of a palette or one transparent colour: composited over black, which is what scanners leave around a
+- **alpha**, also of a palette or one transparent color: composited over black, which is what scanners leave around a
   sector.
 - **EXIF orientation**: applied, so that the frame is upright.
 - **animated or multi-page** PNG, WebP and TIFF: `index` picks the frame, from 0, as a viewer would show it.
 
 Plain 8-bit PNG, JPEG and WebP go through OpenCV, which is the fastest; all else through Pillow. The two differ by at
-most one grey level.
+most one gray level.
 """
 
 import io
@@ -29,11 +29,11 @@ from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 from PIL.ImageFile import ImageFile
 
 from service.errors import FrameTooLarge, NoSuchFrame, Problem, UnreadableFrame, UnsupportedFormat, UploadTooLarge
-from service.imaging.colour import Colours, reduce_colours
-from service.imaging.dicom.structure import Data
-from service.imaging.grey import Grey, orientation_of, to_colours, to_grey, turn_upright
+from service.imaging.color import Colors, reduce_colors
+from service.imaging.dicom.scan import Data
+from service.imaging.formats import Format, detect_format, tiff_pages, webp_header
+from service.imaging.gray import Gray, orientation_of, to_colors, to_gray, turn_upright
 from service.imaging.sector import Box
-from service.imaging.sniff import Format, sniff, tiff_pages, webp_header
 
 try:
     from service.imaging.dicom.image import open_dicom
@@ -84,16 +84,16 @@ class Frame:
         Which frame of the file this is, from 0, and how many the file has.
     region
         The part of the frame that shows tissue, where the file itself says so, as DICOM may.
-    colours
-        A small copy in colour, as `reduce_colours` makes it; None where the frame is grey.
+    colors
+        A small copy in color, as `reduce_colors` makes it; None where the frame is gray.
     """
 
-    pixels: Grey
+    pixels: Gray
     format: Format
     index: int = 0
     count: int = 1
     region: Box | None = None
-    colours: Colours | None = None
+    colors: Colors | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,7 +150,7 @@ def open_frames(data: Data, limits: Limits = DEFAULT_LIMITS) -> Frames:
     """
     if len(data) > limits.max_bytes:
         raise UploadTooLarge(f"The upload has {len(data)} bytes; the limit is {limits.max_bytes}.")
-    format_ = sniff(data)
+    format_ = detect_format(data)
     with _told(format_):
         return _open_dicom(data, limits) if format_ == "dicom" else _open(bytes(data), format_, limits)
 
@@ -176,7 +176,7 @@ def _open(data: bytes, format_: Format, limits: Limits) -> Frames:
         width, height, plain = webp_header(data)
         _check_size(width, height, limits)
         if plain:
-            return Frames(format_, 1, True, lambda _: _read_plain(data, format_, coloured=True))
+            return Frames(format_, 1, True, lambda _: _read_plain(data, format_, colored=True))
     if format_ == "jpeg" and data.count(b"\xff\xda") > _MAX_SCANS:
         raise UnreadableFrame(f"The JPEG has more than {_MAX_SCANS} scans.")
     image = _PLUGINS[format_](io.BytesIO(data))
@@ -185,10 +185,8 @@ def _open(data: bytes, format_: Format, limits: Limits) -> Frames:
         raise FrameTooLarge(f"The file has more than {_MAX_PAGES} pages.")
     _check_size(image.width, image.height, limits)
     if _is_plain(image, data, format_, count):
-        coloured, orientation = image.mode == "RGB", orientation_of(image)
-        return Frames(
-            format_, 1, True, lambda _: _read_plain(data, format_, coloured=coloured, orientation=orientation)
-        )
+        colored, orientation = image.mode == "RGB", orientation_of(image)
+        return Frames(format_, 1, True, lambda _: _read_plain(data, format_, colored=colored, orientation=orientation))
     return Frames(format_, count, format_ == "tiff", _PillowReader(image, data, format_, count, limits))
 
 
@@ -198,8 +196,8 @@ def _open_dicom(data: Data, limits: Limits) -> Frames:
     image = open_dicom(data, max_bytes=limits.max_bytes, max_side=_MAX_SIDE, max_pixels=limits.max_pixels)
 
     def read(index: int) -> Frame:
-        pixels, colours = image.frame(index)
-        return Frame(pixels, "dicom", index, image.count, image.region, colours)
+        pixels, colors = image.frame(index)
+        return Frame(pixels, "dicom", index, image.count, image.region, colors)
 
     return Frames("dicom", image.count, True, read)
 
@@ -219,9 +217,9 @@ class _PillowReader:
         self._image.load()
         # Pillow has turned a TIFF upright by itself.
         orientation = 1 if self._format == "tiff" else orientation_of(self._image)
-        pixels, colours = to_grey(self._image), to_colours(self._image)
-        upright = None if colours is None else turn_upright(colours, orientation)
-        return Frame(turn_upright(pixels, orientation), self._format, index, self._count, colours=upright)
+        pixels, colors = to_gray(self._image), to_colors(self._image)
+        upright = None if colors is None else turn_upright(colors, orientation)
+        return Frame(turn_upright(pixels, orientation), self._format, index, self._count, colors=upright)
 
     def _seek(self, index: int) -> None:
         image = self._image
@@ -258,21 +256,21 @@ def _is_plain(image: ImageFile, data: bytes, format_: Format, count: int) -> boo
     return format_ == "jpeg"
 
 
-def _read_plain(data: bytes, format_: Format, *, coloured: bool, orientation: int = 1) -> Frame:
-    colours = None
-    if not coloured:
+def _read_plain(data: bytes, format_: Format, *, colored: bool, orientation: int = 1) -> Frame:
+    colors = None
+    if not colored:
         pixels = _decode_plain(data, format_, cv2.IMREAD_GRAYSCALE)
-    elif format_ == "jpeg":  # its luma is stored apart, and a small copy costs less than all of its colours
+    elif format_ == "jpeg":  # its luma is stored apart, and a small copy costs less than all of its colors
         pixels = _decode_plain(data, format_, cv2.IMREAD_GRAYSCALE)
-        colours = reduce_colours(_decode_plain(data, format_, cv2.IMREAD_REDUCED_COLOR_4))
+        colors = reduce_colors(_decode_plain(data, format_, cv2.IMREAD_REDUCED_COLOR_4))
     else:
         full = _decode_plain(data, format_, cv2.IMREAD_COLOR)
-        pixels, colours = np.asarray(cv2.cvtColor(full, cv2.COLOR_BGR2GRAY), np.uint8), reduce_colours(full)
-    upright = None if colours is None else turn_upright(colours, orientation)
-    return Frame(turn_upright(pixels, orientation), format_, colours=upright)
+        pixels, colors = np.asarray(cv2.cvtColor(full, cv2.COLOR_BGR2GRAY), np.uint8), reduce_colors(full)
+    upright = None if colors is None else turn_upright(colors, orientation)
+    return Frame(turn_upright(pixels, orientation), format_, colors=upright)
 
 
-def _decode_plain(data: bytes, format_: Format, flags: int) -> Grey:
+def _decode_plain(data: bytes, format_: Format, flags: int) -> Gray:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         raise _unreadable(format_)

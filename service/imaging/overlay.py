@@ -6,32 +6,32 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.imaging.preprocess import placement
+from service.imaging.downscale import downscale
+from service.imaging.letterbox import letterbox_box
 from service.imaging.sector import Box
-from service.imaging.shrink import shrink
 
 PictureType = Literal["image/jpeg", "image/png"]
 
-_STRENGTH = 0.65  # of the colour where the evidence is strongest; the tissue below must stay readable
+_STRENGTH = 0.65  # of the color where the evidence is strongest; the tissue below must stay readable
 _WORKING_SIDE = 256  # a heat map of a few cells is smooth at this size; growing on from it linearly costs a tenth
 _JPEG_QUALITY = 85  # a full-size PNG costs more than the model, this a twentieth of it
 _PNG_COMPRESSION = 1
 _THUMBNAIL_SIDE = 256
 
 
-def _premultiplied_colours() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Two look-up tables by heat 0..255: the colour to add, uint8 [256, 1, 3], and the grey's share, uint8 [256]."""
+def _premultiplied_colors() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Two look-up tables by heat 0..255: the color to add, uint8 [256, 1, 3], and the gray's share, uint8 [256]."""
     heat = np.arange(256, dtype=np.uint8)
-    # Inferno: its lightness grows evenly with the heat, also for colour-blind eyes and in a grey print.
-    colours = cv2.applyColorMap(heat[:, None], cv2.COLORMAP_INFERNO)
+    # Inferno: its lightness grows evenly with the heat, also for color-blind eyes and in a gray print.
+    colors = cv2.applyColorMap(heat[:, None], cv2.COLORMAP_INFERNO)
     share = heat / 255 * _STRENGTH
-    return np.rint(colours * share[:, None, None]).astype(np.uint8), np.rint(255 * (1 - share)).astype(np.uint8)
+    return np.rint(colors * share[:, None, None]).astype(np.uint8), np.rint(255 * (1 - share)).astype(np.uint8)
 
 
-_COLOURS, _GREY_SHARE = _premultiplied_colours()
+_COLORS, _GRAY_SHARE = _premultiplied_colors()
 
 
-def spread(heatmap: NDArray[np.float32], crop: Box, size: int) -> NDArray[np.float32]:
+def upsample_heatmap(heatmap: NDArray[np.float32], crop: Box, size: int) -> NDArray[np.float32]:
     """Undo crop scaling and letterbox: the heat map [h, w] of the network's square, on the crop's own pixels.
 
     Parameters
@@ -47,12 +47,12 @@ def spread(heatmap: NDArray[np.float32], crop: Box, size: int) -> NDArray[np.flo
     -------
     float32 [crop.height, crop.width], 0..1
     """
-    box = placement(crop.height, crop.width, size)
+    box = letterbox_box(crop.height, crop.width, size)
     reduction = min(1.0, _WORKING_SIDE / max(crop.height, crop.width))
     width, height = max(1, round(crop.width * reduction)), max(1, round(crop.height * reduction))
     cells_y, cells_x = heatmap.shape[0] / size, heatmap.shape[1] / size  # heat map cells to a pixel of the square
     scale_x, scale_y = cells_x * box.width / width, cells_y * box.height / height
-    # Centres map to centres: a pixel's middle lies half a pixel in, and so does a cell's.
+    # Centers map to centers: a pixel's middle lies half a pixel in, and so does a cell's.
     to_cells = np.array(
         [
             [scale_x, 0, cells_x * box.left + scale_x / 2 - 0.5],
@@ -68,7 +68,7 @@ def spread(heatmap: NDArray[np.float32], crop: Box, size: int) -> NDArray[np.flo
 def paint(pixels: NDArray[np.uint8], heatmap: NDArray[np.float32], crop: Box, size: int) -> NDArray[np.uint8]:
     """Paint a heat map over its frame.
 
-    Colour and opacity both grow with the evidence: where there is none, and outside the crop, the frame stays grey.
+    Color and opacity both grow with the evidence: where there is none, and outside the crop, the frame stays gray.
 
     Parameters
     ----------
@@ -82,15 +82,15 @@ def paint(pixels: NDArray[np.uint8], heatmap: NDArray[np.float32], crop: Box, si
     uint8 [H, W, 3], in OpenCV's order blue, green, red
     """
     picture = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
-    heat = np.rint(spread(heatmap, crop, size) * 255).astype(np.uint8)
-    grey = cv2.multiply(crop.cut(pixels), cv2.LUT(heat, _GREY_SHARE), scale=1 / 255)
-    painted = cv2.add(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), cv2.applyColorMap(heat, _COLOURS))
+    heat = np.rint(upsample_heatmap(heatmap, crop, size) * 255).astype(np.uint8)
+    gray = cv2.multiply(crop.cut(pixels), cv2.LUT(heat, _GRAY_SHARE), scale=1 / 255)
+    painted = cv2.add(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), cv2.applyColorMap(heat, _COLORS))
     picture[crop.top : crop.bottom, crop.left : crop.right] = painted
     return picture.astype(np.uint8, copy=False)
 
 
 def encode_picture(picture: NDArray[np.uint8], media_type: PictureType) -> bytes:
-    """Write a picture uint8 [H, W, 3] (blue, green, red), or grey [H, W], as JPEG or PNG."""
+    """Write a picture uint8 [H, W, 3] (blue, green, red), or gray [H, W], as JPEG or PNG."""
     if media_type == "image/png":
         _, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION])
     else:
@@ -102,4 +102,4 @@ def fit_thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A picture uint8 [H, W] at 256 pixels a side at most, its aspect kept; never enlarged."""
     height, width = picture.shape[:2]
     scale = min(1.0, _THUMBNAIL_SIDE / max(height, width))
-    return shrink(picture, max(1, round(width * scale)), max(1, round(height * scale)))
+    return downscale(picture, max(1, round(width * scale)), max(1, round(height * scale)))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WORKING_SIDE = 256  # the search runs on a reduced copy: its cost does not grow with the frame
-_BLACK = 6  # grey levels; scanners' background is 0, JPEG ringing stays below this
+_BLACK = 6  # gray levels; scanners' background is 0, JPEG ringing stays below this
 _TEXT_STROKE = 5  # working pixels; opening by this removes text, rulers and calipers, and leaves tissue
 _MIN_SHARE = 0.08  # of the frame; a smaller find is noise, and the whole frame serves better
 _MARGIN = 0.01  # of the longer side
@@ -36,7 +36,7 @@ class Box(NamedTuple):
         return pixels[self.top : self.bottom, self.left : self.right]
 
 
-def whole(pixels: NDArray[np.uint8]) -> Box:
+def full_box(pixels: NDArray[np.uint8]) -> Box:
     """The box that covers all of `pixels` [H, W]."""
     height, width = pixels.shape
     return Box(0, 0, width, height)
@@ -48,7 +48,7 @@ def find_sector(pixels: NDArray[np.uint8]) -> Box:
     Parameters
     ----------
     pixels
-        A grey frame, uint8 [H, W], 0 is black.
+        A gray frame, uint8 [H, W], 0 is black.
 
     Returns
     -------
@@ -67,11 +67,11 @@ def find_sector(pixels: NDArray[np.uint8]) -> Box:
     joined = cv2.dilate(tissue, np.ones((9, 9), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     if count < 2:
-        return whole(pixels)
+        return full_box(pixels)
     largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
     found = cv2.bitwise_and(tissue, cv2.inRange(labels, largest, largest))
     if cv2.countNonZero(found) < _MIN_SHARE * small.size:
-        return whole(pixels)
+        return full_box(pixels)
     left, top, found_width, found_height = cv2.boundingRect(found)
     margin = _MARGIN * max(height, width)
     x_scale, y_scale = width / small.shape[1], height / small.shape[0]

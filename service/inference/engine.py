@@ -8,16 +8,16 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from service.execution.work import current_work
 from service.inference.package import CLASSIFIER, EXPLAINER, ModelPackage, PackageError
-from service.inference.run import current_run
 from service.inference.session import open_session, run_session
-from service.inference.subplanes import SubPlaneHead
+from service.inference.sub_planes import SubPlaneHead
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-AbstainReason = Literal["colour-flow", "unfamiliar", "uncertain"]
+AbstainReason = Literal["color-flow", "out-of-distribution", "uncertain"]
 
-_ANSWER = ("probabilities", "novelty")
+_ANSWER = ("probabilities", "ood_score")
 _CLASSIFIER_OUTPUTS = (*_ANSWER, "logits", "features")
 
 
@@ -29,8 +29,8 @@ class Scores:
     ----------
     probabilities
         float32 [K], calibrated, in the order of the manifest's planes.
-    novelty
-        How unlike the training frames it is; compared with the manifest's `max_novelty`.
+    ood_score
+        How unlike the training frames it is; compared with the manifest's `max_ood_score`.
     features
         float32 [1, C, h, w] for the explainer; None where they were not asked for.
     sub_planes
@@ -39,7 +39,7 @@ class Scores:
     """
 
     probabilities: Floats
-    novelty: float
+    ood_score: float
     features: Floats | None = None
     sub_planes: Floats | None = None
 
@@ -116,11 +116,11 @@ class Engine:
         self._check_graphs()
         self._sub_planes = SubPlaneHead.of(package, self._classifier)
 
-    def score(self, frame: Grey, *, with_features: bool = False) -> Scores:
+    def score(self, frame: Gray, *, with_features: bool = False) -> Scores:
         """Classify one prepared frame, uint8 [S, S]."""
         outputs = self._infer(frame, with_features=with_features)
         scores = Scores(
-            outputs["probabilities"][0], float(outputs["novelty"][0]), outputs["features"] if with_features else None
+            outputs["probabilities"][0], float(outputs["ood_score"][0]), outputs["features"] if with_features else None
         )
         if self._sub_planes is None or scores.ranked()[0] != self._sub_planes.plane or self.abstains(scores):
             return scores
@@ -138,8 +138,8 @@ class Engine:
 
     def abstains(self, scores: Scores) -> AbstainReason | None:
         """Why no plane should be believed, or None. A frame unlike any seen in training outweighs a sure answer."""
-        if scores.novelty > self.manifest.abstention.max_novelty:
-            return "unfamiliar"
+        if scores.ood_score > self.manifest.abstention.max_ood_score:
+            return "out-of-distribution"
         if scores.probabilities.max() < self.manifest.abstention.min_probability:
             return "uncertain"
         return None
@@ -161,10 +161,10 @@ class Engine:
         if self._sub_planes is not None:
             self._sub_planes.warm_up(self._infer(black))
         sound = scores.probabilities.shape == (planes,) and abs(float(scores.probabilities.sum()) - 1) < 1e-3
-        if not (sound and np.isfinite(scores.novelty) and np.isfinite(heat.values).all()):
+        if not (sound and np.isfinite(scores.ood_score) and np.isfinite(heat.values).all()):
             raise PackageError("the model's answer to a black frame is not one of finite probabilities that sum to 1")
 
-    def _infer(self, frame: Grey, *, with_features: bool = False) -> dict[str, Floats]:
+    def _infer(self, frame: Gray, *, with_features: bool = False) -> dict[str, Floats]:
         """The classifier's outputs that are needed, by name."""
         asked = ["features"] if with_features else []
         names = list(dict.fromkeys((*_ANSWER, *asked, *(self._sub_planes.needs if self._sub_planes else ()))))
@@ -173,9 +173,9 @@ class Engine:
 
     def _choose_session(self) -> ort.InferenceSession:
         if self._wide is not None and self.all_cores is not None and self.all_cores.free():
-            current_run().threads.append(self.all_cores.threads)
+            current_work().threads.append(self.all_cores.threads)
             return self._wide
-        current_run().threads.append(1)
+        current_work().threads.append(1)
         return self._classifier
 
     def _check_graphs(self) -> None:

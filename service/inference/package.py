@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from service.inference.manifest import FORMAT, Manifest
+from service.schemas.manifest import FORMAT, Manifest
 
 MANIFEST, CLASSIFIER, EXPLAINER = "model.json", "classifier.onnx", "explainer.onnx"
 
@@ -26,7 +26,7 @@ class ModelPackage:
     sha256
         Of `model.json` itself. As that holds the hash of every other file, it names the package as a whole.
     classifier, explainer
-        The two graphs, in ONNX's serialised form.
+        The two graphs, in ONNX's serialized form.
     sub_planes
         The graph that tells sub-planes apart; None where the package has none.
     """

@@ -4,12 +4,12 @@ from typing import Any
 
 import onnxruntime as ort
 
+from service.execution.work import current_work
 from service.inference.package import PackageError
-from service.inference.run import current_run
 
 
 def open_session(graph: bytes, name: str, threads: int = 1) -> ort.InferenceSession:
-    """Open a graph in ONNX's serialised form; `name` is for the error.
+    """Open a graph in ONNX's serialized form; `name` is for the error.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def open_session(graph: bytes, name: str, threads: int = 1) -> ort.InferenceSess
 
 def run_session(session: ort.InferenceSession, outputs: list[str] | None, inputs: dict[str, Any]) -> list[Any]:
     """Run a session as part of the current run, which may be stopped meanwhile; raises `Stopped` then."""
-    run = current_run()
+    run = current_work()
     try:
         results: list[Any] = session.run(outputs, inputs, run.options)
     except Exception:

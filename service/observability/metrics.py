@@ -15,11 +15,11 @@ from prometheus_client import (
 
 from service import __version__
 from service.errors import TABLE
-from service.inference.admission import Admission
+from service.execution.admission import Admission
+from service.execution.pool import WorkerPool
+from service.execution.work import Work
 from service.inference.engine import AbstainReason
-from service.inference.pool import WorkerPool
-from service.inference.run import Run
-from service.schemas import ModelInfo
+from service.schemas.answers import ModelInfo
 
 T = TypeVar("T")
 
@@ -119,7 +119,7 @@ class Metrics:
                 self._watched[name] = Gauge(f"fetal_planes_{name}", text, registry=self.registry)
             self._watched[name].set_function(read)
 
-    def ran(self, run: Run) -> None:
+    def ran(self, run: Work) -> None:
         """Count what a request has done in the workers, and take it off its notes: a long one is counted as it goes."""
         for stage, seconds in _taken(run.stages):
             self._stages.labels(stage).observe(seconds)

@@ -1,24 +1,23 @@
 """Loops made of real stills, read by the model that ships; skipped where the data set is not at hand."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
-from model_build.data import MAIN_PLANES, load_frames, read_records
+from model_build.data.records import MAIN_PLANES, load_frames, read_records
 from service.app import create_app
-from service.batch_schemas import BatchEnd
 from service.client import Client
+from service.schemas.batch import BatchEnd
 from service.settings import Settings
-from tests.pictures import animation
+from tests.support.images import animation
+from tests.support.paths import DATA
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "fetal_planes_db"
+FRAMES = DATA / "fetal_planes_db"
 SHOT = 8
 
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="FETAL_PLANES_DB is not beside the repository")
+pytestmark = pytest.mark.skipif(not FRAMES.is_dir(), reason="FETAL_PLANES_DB is not beside the repository")
 
 
 def sweep(pixels: NDArray[np.uint8], rng: np.random.Generator) -> list[NDArray[np.uint8]]:
@@ -34,7 +33,7 @@ def sweep(pixels: NDArray[np.uint8], rng: np.random.Generator) -> list[NDArray[n
 
 def test_shots_of_real_stills_are_told_apart() -> None:
     """The two stills of each main plane that come first in the test split; a plane follows another each time."""
-    records = [record for record in read_records(DATA) if record.split == "test"]
+    records = [record for record in read_records(FRAMES) if record.split == "test"]
     stills = [[record for record in records if record.plane == plane][turn] for turn in (0, 1) for plane in MAIN_PLANES]
     rng = np.random.default_rng(0)
     frames = [cv2.resize(pixels, (400, 300)) for pixels in load_frames(stills)]

@@ -5,23 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_build.data import MAIN_PLANES, load_frames, read_records
-from model_build.evaluate import Outcome, per_plane, run_engine
-from model_build.metrics import calibration_error, top_k
+from model_build.data.records import MAIN_PLANES, load_frames, read_records
+from model_build.evaluation.metrics import calibration_error, top_k
+from model_build.evaluation.predictions import Outcome, per_plane, run_engine
 from service.inference.engine import Engine
 from service.inference.package import load_package
+from tests.support.paths import DATA, ROOT
 
-REPOSITORY = Path(__file__).parents[2]
-SHARED = REPOSITORY.parent / "shared" / "data"
-DATA = SHARED / "fetal_planes_db"
-NOISED = SHARED / "fetal_planes_db_noised"
+FRAMES = DATA / "fetal_planes_db"
+NOISED = DATA / "fetal_planes_db_noised"
 
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="FETAL_PLANES_DB is not beside the repository")
+pytestmark = pytest.mark.skipif(not FRAMES.is_dir(), reason="FETAL_PLANES_DB is not beside the repository")
 
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return Engine(load_package(REPOSITORY / "service" / "models" / "default"))
+    return Engine(load_package(ROOT / "service" / "models" / "default"))
 
 
 def outcome_of(engine: Engine, folder: Path) -> Outcome:
@@ -31,7 +30,7 @@ def outcome_of(engine: Engine, folder: Path) -> Outcome:
 
 @pytest.fixture(scope="module")
 def outcome(engine: Engine) -> Outcome:
-    return outcome_of(engine, DATA)
+    return outcome_of(engine, FRAMES)
 
 
 def test_the_four_main_planes_are_told_apart(outcome: Outcome) -> None:
@@ -58,6 +57,6 @@ def test_speckle_added_later_costs_little(engine: Engine) -> None:
 
 
 def test_the_card_tells_what_is_measured_here(outcome: Outcome) -> None:
-    card = (REPOSITORY / "service" / "models" / "default" / "MODEL_CARD.md").read_text("utf-8")
+    card = (ROOT / "service" / "models" / "default" / "MODEL_CARD.md").read_text("utf-8")
     for row in per_plane(outcome):
         assert f"| {row['plane']} | {row['frames']} ({row['patients']}) | {row['right']} |" in card

@@ -11,7 +11,7 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
 from service.errors import FrameTooLarge, UnreadableFrame, UnsupportedFormat
-from service.imaging.dicom.structure import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Structure
+from service.imaging.dicom.scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, DatasetLayout
 
 # Values that break a rule are common in scanners' objects. pydicom quotes them in warnings and log lines, and a value
 # may be a patient's name: it is told not to look, and not to speak.
@@ -108,14 +108,14 @@ class Header:
     signed: bool
 
 
-def read_attributes(structure: Structure, wanted: list[str] | None = None) -> Dataset:
+def read_attributes(structure: DatasetLayout, wanted: list[str] | None = None) -> Dataset:
     """The header's elements named in `wanted`, or all of them; the pixel data are not among them."""
     header = io.BytesIO(structure.data[structure.start : structure.header_end])
     tags: list[BaseTag | int] | None = None if wanted is None else [Tag(keyword) for keyword in wanted]
     return read_dataset(header, not structure.explicit, structure.little, specific_tags=tags)
 
 
-def read_header(structure: Structure, max_side: int, max_pixels: int) -> Header:
+def read_header(structure: DatasetLayout, max_side: int, max_pixels: int) -> Header:
     """Read and check what describes the pixels.
 
     Raises
@@ -203,7 +203,7 @@ def _check_pixels(header: Header) -> None:
     if header.samples != PHOTOMETRICS[header.photometric]:
         raise UnreadableFrame(f"The DICOM claims {header.samples} samples a pixel for {header.photometric}.")
     if header.samples == 3 and header.allocated != 8:
-        raise UnsupportedFormat("Colour of more than 8 bits a sample is not read.")
+        raise UnsupportedFormat("Color of more than 8 bits a sample is not read.")
 
 
 def _check_size(header: Header, max_side: int, max_pixels: int) -> None:

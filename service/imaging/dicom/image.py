@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from service.imaging.colour import Colours
-from service.imaging.dicom.codestreams import decode_samples, frame_bytes
-from service.imaging.dicom.colours import to_colours
-from service.imaging.dicom.fragments import Fragment, encapsulated_frames, join, native_frame
-from service.imaging.dicom.grey import Grey, to_grey
+from service.imaging.color import Colors
+from service.imaging.dicom.codecs import decode_samples, frame_bytes
+from service.imaging.dicom.color import to_colors
+from service.imaging.dicom.encapsulation import Fragment, encapsulated_frames, join, native_frame
 from service.imaging.dicom.header import NATIVE, Header, read_header
+from service.imaging.dicom.photometric import Gray, to_gray
 from service.imaging.dicom.regions import tissue_region
-from service.imaging.dicom.structure import Data, Structure, lay_open
+from service.imaging.dicom.scan import Data, DatasetLayout, scan_layout
 from service.imaging.sector import Box
 
 
@@ -25,7 +25,7 @@ class DicomImage:
         The part of each frame that shows tissue, where the scanner says so.
     """
 
-    structure: Structure
+    structure: DatasetLayout
     header: Header
     region: Box | None
     _parts: list[list[Fragment]] = field(default_factory=list)  # looked for once, with the first frame
@@ -35,12 +35,12 @@ class DicomImage:
         """How many frames there are."""
         return self.header.frames
 
-    def frame(self, index: int) -> tuple[Grey, Colours | None]:
+    def frame(self, index: int) -> tuple[Gray, Colors | None]:
         """Decode frame `index`, from 0 and below `count`; the other frames are not read.
 
         Returns
         -------
-        Grey levels uint8 [H, W], and a small copy in colour as `reduce_colours` makes it.
+        Gray levels uint8 [H, W], and a small copy in color as `reduce_colors` makes it.
 
         Raises
         ------
@@ -54,7 +54,7 @@ class DicomImage:
                 self._parts.extend(encapsulated_frames(self.structure, self.count))
             data = join(self.structure, self._parts[index])
         samples = decode_samples(data, self.header)
-        return to_grey(samples, self.header), to_colours(samples, data, self.header)
+        return to_gray(samples, self.header), to_colors(samples, data, self.header)
 
 
 def open_dicom(data: Data, *, max_bytes: int, max_side: int, max_pixels: int) -> DicomImage:
@@ -78,6 +78,6 @@ def open_dicom(data: Data, *, max_bytes: int, max_side: int, max_pixels: int) ->
     FrameTooLarge
         It is over the limits.
     """
-    structure = lay_open(data, max_bytes)
+    structure = scan_layout(data, max_bytes)
     header = read_header(structure, max_side, max_pixels)
     return DicomImage(structure, header, tissue_region(header))

@@ -6,7 +6,7 @@ from service.imaging.dicom.header import Header
 from service.imaging.sector import Box
 
 _TWO_D, _TISSUE = 1, 1
-_LEAST_SIDE = 32  # a smaller region is a colour bar or an icon
+_LEAST_SIDE = 32  # a smaller region is a color bar or an icon
 _LEAST_SHARE = 0.05  # of the frame
 
 

@@ -1,0 +1,88 @@
+"""Frames in color, to test the finding of color flow with: tinted, drawn upon, and painted by Doppler."""
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from model_build.evaluation.predictions import Row
+from service.imaging.color import FLOW, flow_share
+from service.imaging.decode import decode_frame
+from service.imaging.sector import find_sector
+
+Gray = NDArray[np.uint8]
+Colors = NDArray[np.uint8]
+
+_TINTS = ((1.4, 1.1, 0.85), (0.8, 1.0, 1.3), (2.2, 1.2, 0.7))  # exponents for blue, green, red: sepia, blue, amber
+_INKS = ((0, 255, 255), (0, 255, 0), (255, 255, 0), (0, 128, 255))
+_QUALITY = 75  # of JPEG, whose halved chroma is the hardest case
+
+
+def gray(frame: Gray, random: Generator) -> Colors:
+    """The frame as it is, stored in color: uint8 [H, W, 3], as all of these give."""
+    return cv2.merge([frame] * 3).astype(np.uint8, copy=False)
+
+
+def tinted(frame: Gray, random: Generator) -> Colors:
+    """The frame through a color map, as many scanners show it."""
+    level = np.arange(256) / 255
+    table = np.stack([level**exponent for exponent in _TINTS[random.integers(len(_TINTS))]], 1) * 255
+    return np.asarray(table.astype(np.uint8)[frame])
+
+
+def with_graphics(frame: Gray, random: Generator) -> Colors:
+    """The frame with three ellipses and three lines of text in color."""
+    painted, (height, width) = gray(frame, random), frame.shape
+    for _ in range(3):
+        ink = _INKS[random.integers(len(_INKS))]
+        center = int(width * random.uniform(0.3, 0.7)), int(height * random.uniform(0.3, 0.7))
+        cv2.ellipse(painted, center, (width // 5, height // 5), 0, 0, 360, ink, 2 if width > 350 else 1)
+        corner = int(width * random.uniform(0, 0.6)), int(height * random.uniform(0.1, 0.9))
+        cv2.putText(painted, "GA 20w3d", corner, cv2.FONT_HERSHEY_SIMPLEX, 0.6, ink, 1)
+    return painted
+
+
+def with_flow(frame: Gray, random: Generator) -> Colors:
+    """The frame with a box, half as wide and high, in which flow is painted red and blue by its speed."""
+    painted, (height, width) = gray(frame, random), frame.shape
+    speed = cv2.GaussianBlur(random.normal(0, 1, (height, width)).astype(np.float32), (0, 0), max(height, width) / 25)
+    box = np.zeros_like(frame, bool)
+    top, left = int(random.integers(height // 2)), int(random.integers(width // 2))
+    box[top : top + height // 2, left : left + width // 2] = True
+    strong = box & (np.abs(speed) > speed.std())
+    all_reduce = np.abs(speed) / np.abs(speed).max()
+    towards = np.stack([all_reduce * 60, all_reduce * 160, 100 + all_reduce * 155], -1)
+    away = towards[..., ::-1]
+    painted[strong] = np.where((speed > 0)[..., None], towards, away)[strong].astype(np.uint8)
+    return painted
+
+
+KINDS: dict[str, Callable[[Gray, Generator], Colors]] = {
+    "gray": gray,
+    "tinted": tinted,
+    "colored graphics": with_graphics,
+    "color Doppler": with_flow,
+}
+
+
+def color_rows(frames: Sequence[Gray]) -> list[Row]:
+    """How much color flow is found in the crops of each kind's frames, stored as JPEG, and how many that refuses."""
+    rows: list[Row] = []
+    for kind, paint in KINDS.items():
+        random = np.random.default_rng(0)
+        shares = [_flow(paint(frame, random)) for frame in frames]
+        low, middle, high = (float(value) for value in np.quantile(shares, (0, 0.5, 1)))
+        refused = float(np.mean([all_reduce > FLOW for all_reduce in shares]))
+        rows.append(
+            {"input": kind, "count": len(frames), "least": low, "median": middle, "most": high, "refused": refused}
+        )
+    return rows
+
+
+def _flow(painted: Colors) -> float:
+    frame = decode_frame(cv2.imencode(".jpg", painted, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes())
+    if frame.colors is None:
+        return 0.0
+    return flow_share(frame.colors, find_sector(frame.pixels), *frame.pixels.shape)

@@ -1,0 +1,109 @@
+"""Inputs that are no fetal ultrasound, made here or shipped inside packages, to test abstention with."""
+
+import string
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pydicom
+import pydicom.data
+import skimage
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from service.imaging.decode import decode_frame
+
+Frame = NDArray[np.uint8]
+
+_ULTRASOUND = ("examples_rgb_color.dcm", "examples_palette.dcm", "examples_ybr_color.dcm", "examples_jpeg2k.dcm")
+_TOMOGRAMS = ("CT_small.dcm", "MR_small.dcm")
+
+
+def ood_inputs(each: int = 40, seed: int = 0) -> dict[str, list[Frame]]:
+    """Make about `each` gray inputs uint8 [H, W] of every kind; the names of the kinds are the keys."""
+    makers: dict[str, Callable[[Generator], Frame]] = {
+        "blank": _blank,
+        "noise": _noise,
+        "text page": _page,
+        "chart": _chart,
+        "smooth field": _field,
+    }
+    inputs = {kind: [make(np.random.default_rng((seed, row))) for row in range(each)] for kind, make in makers.items()}
+    photographs = [decode_frame(path.read_bytes()).pixels for path in _photographs()]
+    random = np.random.default_rng(seed)
+    inputs["photograph"] = [_cut(photographs[row % len(photographs)], random) for row in range(each)]
+    inputs["other organ's ultrasound"] = [frame for name in _ULTRASOUND for frame in _dicom_frames(name, limit=10)]
+    tomograms = [_tomogram(name) for name in _TOMOGRAMS]
+    inputs["CT, MR"] = [_cut(tomograms[row % len(tomograms)], random) for row in range(each)]
+    return inputs
+
+
+def _blank(random: Generator) -> Frame:
+    return np.full(
+        (int(random.integers(100, 700)), int(random.integers(100, 900))), int(random.integers(256)), np.uint8
+    )
+
+
+def _noise(random: Generator) -> Frame:
+    shape = (int(random.integers(100, 500)), int(random.integers(100, 700)))
+    blurred = cv2.GaussianBlur(random.random(shape, np.float32), (0, 0), float(random.uniform(0.3, 4)))
+    low, high = float(blurred.min()), float(blurred.max())
+    return np.asarray((blurred - low) / (high - low) * random.uniform(60, 255), np.uint8)
+
+
+def _page(random: Generator) -> Frame:
+    paper, ink = (245, 20) if random.random() < 0.7 else (0, 220)
+    page = np.full((700, 500), paper, np.uint8)
+    letters = list(string.ascii_letters + "     ,.")
+    for line in range(40, 690, int(random.integers(16, 40))):
+        words = "".join(random.choice(letters, int(random.integers(15, 60))))
+        cv2.putText(page, words, (30, line), cv2.FONT_HERSHEY_SIMPLEX, float(random.uniform(0.35, 0.6)), ink, 1)
+    return page
+
+
+def _chart(random: Generator) -> Frame:
+    chart = np.full((400, 600), 255, np.uint8)
+    cv2.rectangle(chart, (50, 20), (580, 360), 0, 1)
+    for _ in range(int(random.integers(1, 5))):
+        points = np.stack([np.linspace(50, 580, 60), 190 + np.cumsum(random.normal(0, 12, 60))], 1).astype(np.int32)
+        cv2.polylines(chart, [points], False, int(random.integers(0, 160)), 2)
+    return chart
+
+
+def _field(random: Generator) -> Frame:
+    coarse = random.random((6, 6), np.float32)
+    return np.asarray(cv2.resize(coarse, (500, 400), interpolation=cv2.INTER_CUBIC).clip(0, 1) * 255, np.uint8)
+
+
+def _photographs() -> list[Path]:
+    names = ("astronaut", "camera", "chelsea", "coffee", "coins", "rocket", "motorcycle_left", "hubble_deep_field")
+    folder = Path(skimage.__file__).parent / "data"
+    return sorted(path for path in folder.iterdir() if path.stem in names and path.suffix in (".png", ".jpg"))
+
+
+def _cut(photograph: Frame, random: Generator) -> Frame:
+    height, width = photograph.shape
+    all_reduce = float(random.uniform(0.5, 1))
+    rows, columns = int(height * all_reduce), int(width * all_reduce)
+    top, left = int(random.integers(height - rows + 1)), int(random.integers(width - columns + 1))
+    return photograph[top : top + rows, left : left + columns]
+
+
+def _tomogram(name: str) -> Frame:
+    """A slice that ships with pydicom, its values stretched over the gray levels; the service itself refuses it."""
+    values = pydicom.dcmread(_shipped(name)).pixel_array.astype(np.float64)
+    scaled = (values - values.min()) / np.ptp(values) * 255
+    return np.asarray(cv2.resize(scaled.astype(np.uint8), None, fx=3, fy=3), np.uint8)
+
+
+def _shipped(name: str) -> Path:
+    return Path(str(pydicom.data.get_testdata_file(name, download=False)))
+
+
+def _dicom_frames(name: str, limit: int) -> Iterator[Frame]:
+    """Up to `limit` frames of a file that ships with pydicom, evenly spread over it."""
+    data = _shipped(name).read_bytes()
+    count = decode_frame(data).count
+    for index in range(0, count, max(1, count // limit)):
+        yield decode_frame(data, index=index).pixels

@@ -1,0 +1,84 @@
+"""Problems on the wire: each refusal leaves as `application/problem+json`, whoever raised it."""
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import Scope, Send
+
+from service.errors import BadParameter, InternalError, MalformedRequest, MethodNotAllowed, NotFound, Problem
+from service.schemas.answers import ProblemDetails
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem_response(problem: Problem, request_id: str) -> Response:
+    """The reply that tells a problem."""
+    body = ProblemDetails.of(problem, request_id).model_dump_json()
+    return Response(body, problem.status, problem.headers, MEDIA_TYPE)
+
+
+def problem_response_for(problem: Problem, scope: Scope) -> Response:
+    """The reply that tells the client of a request its problem; log and metrics read the code from the scope."""
+    state = scope["state"]
+    state["problem"] = problem.code
+    return problem_response(problem, state["request_id"])
+
+
+class Refusal:
+    """A problem told over and over: written once, since a storm of refusals must cost next to nothing."""
+
+    _ID = "id"
+
+    def __init__(self, problem: Problem) -> None:
+        self._status, self._code = problem.status, problem.code
+        response = problem_response(problem, self._ID)
+        self._before, _, self._after = bytes(response.body).rpartition(self._ID.encode())
+        self._headers = [pair for pair in response.raw_headers if pair[0] != b"content-length"]
+
+    async def __call__(self, scope: Scope, send: Send, *, closes: bool) -> None:
+        """Send it; where it `closes`, the connection serves no further request."""
+        state = scope["state"]
+        state["problem"] = self._code
+        body = self._before + state["request_id"].encode() + self._after
+        headers = [*self._headers, (b"content-length", b"%d" % len(body))]
+        if closes:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": self._status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Tell every refusal of `app`, the framework's own among them, as a problem."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(HTTPException, _on_framework)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return problem_response_for(error, request.scope)
+
+
+async def _on_framework(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem_response_for(_translate(error), request.scope)
+
+
+def _translate(error: HTTPException) -> Problem:
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return NotFound(NotFound.meaning, headers=headers)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return MethodNotAllowed(f"This path takes {headers.get('Allow', 'another method')}.", headers=headers)
+    if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return MalformedRequest("The request cannot be understood.", headers=headers)
+    return InternalError("The service failed.", headers=headers)
+
+
+async def _on_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = str(first["loc"][-1])[:40]
+    return problem_response_for(BadParameter(f"Parameter {name!r}: {first['msg']}."), request.scope)

@@ -1,0 +1,205 @@
+"""A frame's bytes become samples: one function for each way of compressing them.
+
+Each codestream tells its own size. It is compared with the header's before anything is decoded, since a decoder
+allocates what the codestream says.
+"""
+
+import io
+import struct
+from itertools import pairwise
+
+import cv2
+import jpeg_ls
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, Jpeg2KImagePlugin
+
+from service.errors import UnreadableFrame, UnsupportedFormat
+from service.imaging.dicom.header import JPEG, JPEG_2000, JPEG_LS, NATIVE, RLE, Header
+from service.imaging.dicom.jpeg.extended import decode_extended
+from service.imaging.dicom.jpeg.lossless import decode_lossless
+from service.imaging.dicom.jpeg.segments import EXTENDED, JPEG_LS_SOF, LOSSLESS, SOI, segments
+
+Samples = NDArray[np.uint8 | np.uint16]
+
+_ADOBE_NO_TRANSFORM = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+_MAX_SCANS = 100
+_MAX_TILES = 4096
+
+
+def frame_bytes(header: Header) -> int:
+    """How many bytes an uncompressed frame has."""
+    pixels = header.rows * header.columns
+    if header.photometric == "YBR_FULL_422":
+        return pixels * 2
+    return pixels * header.samples * header.allocated // 8
+
+
+def decode_samples(data: bytes, header: Header) -> Samples:
+    """Decode one frame.
+
+    Returns
+    -------
+    uint8 or uint16 [H, W], or uint8 [H, W, 3]
+        The stored values; of color RGB, or YCbCr where the photometric interpretation is YBR_FULL; of a color JPEG's
+        YCbCr, whose luma is to be had without its colors, [H, W] that alone.
+
+    Raises
+    ------
+    UnreadableFrame
+        The bytes are damaged, or are not what the header says.
+    UnsupportedFormat
+        The codestream is of a kind that no decoder here reads.
+    """
+    if header.transfer_syntax in NATIVE:
+        return _native(data, header)
+    if header.transfer_syntax == RLE:
+        return _rle(data, header)
+    if header.transfer_syntax in JPEG:
+        return _jpeg(data, header)
+    if header.transfer_syntax in JPEG_LS:
+        return _jpeg_ls(data, header)
+    assert header.transfer_syntax in JPEG_2000
+    return _jpeg_2000(data, header)
+
+
+def small_jpeg_colors(data: bytes) -> NDArray[np.uint8]:
+    """A JPEG frame at a quarter of its size, uint8 [h, w, 3] in blue, green, red: the decoder leaves out the rest."""
+    return _imdecode(data, cv2.IMREAD_REDUCED_COLOR_4)
+
+
+def _native(data: bytes, header: Header) -> Samples:
+    rows, columns = header.rows, header.columns
+    if header.photometric == "YBR_FULL_422":  # Y Y Cb Cr for each pair of pixels
+        pairs = np.frombuffer(data, np.uint8).reshape(rows * columns // 2, 4)
+        chroma = np.repeat(pairs[:, 2:], 2, axis=0)
+        return np.concatenate([pairs[:, :2].reshape(-1, 1), chroma], axis=1).reshape(rows, columns, 3)
+    if header.samples == 1:
+        stored: Samples = np.frombuffer(data, np.uint8 if header.allocated == 8 else np.uint16)
+        return stored.reshape(rows, columns)
+    samples: NDArray[np.uint8] = np.frombuffer(data, np.uint8)
+    if header.planar:
+        samples = samples.reshape(3, rows, columns).transpose(1, 2, 0)
+    return samples.reshape(rows, columns, 3)
+
+
+def _rle(data: bytes, header: Header) -> Samples:
+    """PS3.5, annex G: up to 15 segments, each a plane of bytes in PackBits, the high byte of a sample first."""
+    count, *offsets = struct.unpack_from("<16I", data)
+    width = header.allocated // 8
+    if count != header.samples * width:
+        raise UnreadableFrame("The RLE frame has another number of segments than the header's samples need.")
+    pixels = header.rows * header.columns
+    bounds = [*offsets[:count], len(data)]
+    if bounds[0] < 64 or any(a >= b for a, b in pairwise(bounds)):
+        raise UnreadableFrame("The RLE frame's segments lie outside it.")
+    planes = [_unpack(data[start:end], pixels) for start, end in pairwise(bounds)]
+    if width == 2:
+        return np.dstack([planes[1], planes[0]]).view(np.uint16).reshape(header.rows, header.columns)
+    shape = (header.rows, header.columns)
+    return planes[0].reshape(shape) if len(planes) == 1 else np.dstack([plane.reshape(shape) for plane in planes])
+
+
+def _unpack(segment: bytes, pixels: int) -> NDArray[np.uint8]:
+    # Pillow unpacks TIFF's PackBits row by row, which are the same bytes; one long row lets runs cross the picture's.
+    return np.asarray(Image.frombytes("L", (pixels, 1), segment, "packbits", "L")).reshape(-1)
+
+
+def _jpeg(data: bytes, header: Header) -> Samples:
+    kind, precision, components = _jpeg_frame(data, header)
+    if data.count(b"\xff\xda") > _MAX_SCANS:
+        raise UnreadableFrame(f"The JPEG has more than {_MAX_SCANS} scans.")
+    if (precision, header.allocated) != (8, 8):
+        return _jpeg_of_other_depth(data, header, kind, precision)
+    as_they_are = kind == LOSSLESS or (header.photometric == "RGB" and not _says_its_colors(data))
+    if components == 3 and as_they_are:
+        # Three components of no said kind are YCbCr to a decoder; and of a lossless frame it converts none.
+        bgr = _imdecode(SOI + _ADOBE_NO_TRANSFORM + data[2:], cv2.IMREAD_COLOR)
+        return bgr[..., ::-1]
+    return _imdecode(data, cv2.IMREAD_GRAYSCALE)
+
+
+def _jpeg_of_other_depth(data: bytes, header: Header, kind: int, precision: int) -> Samples:
+    if precision > header.allocated:
+        raise UnreadableFrame("The JPEG has more bits a sample than the header.")
+    if kind == LOSSLESS and header.samples == 1:
+        samples = decode_lossless(data, header.rows, header.columns, precision)
+        return samples if header.allocated == 16 else samples.astype(np.uint8)
+    if kind == EXTENDED and precision == 12:
+        return decode_extended(data, header.rows, header.columns)
+    raise UnsupportedFormat(
+        f"JPEG of {precision} bits a sample, for pixels of {header.allocated}, is read where it is lossless and gray, "
+        "or extended of 12 bits; this is neither."
+    )
+
+
+def _says_its_colors(data: bytes) -> bool:
+    head = data[: data.find(b"\xff\xda")]
+    return b"JFIF\0" in head or b"Adobe" in head
+
+
+def _imdecode(data: bytes, flags: int) -> NDArray[np.uint8]:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None:
+        raise UnreadableFrame("The JPEG frame is damaged, cut short, or of a kind that is not read.")
+    return pixels.astype(np.uint8, copy=False)
+
+
+def _jpeg_frame(data: bytes, header: Header) -> tuple[int, int, int]:
+    """The SOF marker, precision and components of a JPEG or JPEG-LS, its size checked against the header."""
+    for segment in segments(data):
+        if segment.is_frame:
+            precision, height, width, components = struct.unpack_from(">BHHB", segment.body)
+            _check_same(header, width, height, components)
+            return segment.marker, precision, components
+    raise UnreadableFrame("The frame is not the JPEG that the transfer syntax says, or it is damaged.")
+
+
+def _check_same(header: Header, width: int, height: int, components: int) -> None:
+    if (width, height) != (header.columns, header.rows):
+        raise UnreadableFrame(
+            f"The frame is {width} x {height} pixels, by the header {header.columns} x {header.rows}."
+        )
+    if components != header.samples:
+        raise UnreadableFrame(f"The frame has {components} components, by the header {header.samples}.")
+
+
+def _jpeg_ls(data: bytes, header: Header) -> Samples:
+    kind, precision, _ = _jpeg_frame(data, header)
+    if kind != JPEG_LS_SOF or precision > header.allocated:
+        raise UnreadableFrame("The frame is not the JPEG-LS that the header describes.")
+    raw, found = jpeg_ls.decode_buffer(data)  # in little-endian words
+    samples: Samples = np.frombuffer(raw, np.uint8 if precision <= 8 else np.uint16)
+    shape = (header.rows, header.columns)
+    if header.samples == 1:
+        return samples.reshape(shape)
+    planar = found["interleave_mode"] == 0
+    return samples.reshape(3, *shape).transpose(1, 2, 0) if planar else samples.reshape(*shape, 3)
+
+
+def _jpeg_2000(data: bytes, header: Header) -> Samples:
+    precision, signed = _jpeg_2000_size(data, header)
+    image = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data))
+    image.load()
+    samples = np.asarray(image)
+    if header.samples == 3:
+        return samples[..., :3].astype(np.uint8, copy=False)
+    # Pillow scales up to 8 or 16 bits, and moves signed values up to begin at 0: both are undone.
+    width = 8 if samples.dtype == np.uint8 else 16
+    stored = samples.astype(np.int32) >> (width - precision)
+    return (stored - (1 << precision - 1) if signed else stored).astype(np.uint16)
+
+
+def _jpeg_2000_size(data: bytes, header: Header) -> tuple[int, bool]:
+    """Precision and signedness of a JPEG 2000, its size checked: in the SIZ segment, after the box of a JP2 or bare."""
+    at = data.find(b"\xff\x4f\xff\x51", 0, 4096)
+    if at < 0:
+        raise UnreadableFrame("The frame is not the JPEG 2000 that the transfer syntax says, or it is damaged.")
+    x1, y1, x0, y0, tile_x, tile_y, tile_x0, tile_y0, components, depth = struct.unpack_from(">8IHB", data, at + 8)
+    _check_same(header, x1 - x0, y1 - y0, components)
+    if not tile_x or not tile_y or -(-(x1 - tile_x0) // tile_x) * -(-(y1 - tile_y0) // tile_y) > _MAX_TILES:
+        raise UnreadableFrame(f"The JPEG 2000 has more than {_MAX_TILES} tiles.")
+    precision = (depth & 0x7F) + 1
+    if precision > header.allocated:
+        raise UnreadableFrame("The JPEG 2000 has more bits a sample than the header.")
+    return precision, bool(depth & 0x80)

@@ -1,0 +1,92 @@
+"""Tells a frame's format from its first bytes. Names and content types are what a client believes, not what it sent."""
+
+import struct
+from typing import Literal, get_args
+
+from service.errors import EmptyUpload, UnsupportedFormat
+from service.imaging.dicom.scan import Data, is_dicom
+
+Format = Literal["png", "jpeg", "bmp", "tiff", "webp", "dicom"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+_HEAD = 64  # bytes that tell the other formats apart
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)  # "BM" alone also starts plain text
+
+
+def detect_format(upload: Data) -> Format:
+    """Tell the format of an upload.
+
+    Raises
+    ------
+    EmptyUpload
+        There are no bytes.
+    UnsupportedFormat
+        The bytes start as no format that is read here.
+    """
+    if not len(upload):
+        raise EmptyUpload("The upload is empty.")
+    if is_dicom(upload):  # first, since its preamble may be the start of a TIFF
+        return "dicom"
+    data = upload[:_HEAD]
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if data.startswith(_TIFF_STARTS):
+        return "tiff"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "webp"
+    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
+        return "bmp"
+    raise UnsupportedFormat("The bytes are not PNG, JPEG, BMP, TIFF, WebP or DICOM.")
+
+
+def webp_header(data: bytes) -> tuple[int, int, bool]:
+    """Read a WebP's size from its header; Pillow cannot, since it allocates the canvas to open the file.
+
+    Returns
+    -------
+    width, height, plain
+        `plain`: a still picture without alpha and without EXIF.
+
+    Raises
+    ------
+    ValueError
+        The header is none or is cut short.
+    """
+    try:
+        return _webp_header(data)
+    except struct.error as error:
+        raise ValueError("WebP header cut short") from error
+
+
+def _webp_header(data: bytes) -> tuple[int, int, bool]:
+    kind = data[12:16]
+    if kind == b"VP8X":
+        flags, width, width_high, height, height_high = struct.unpack_from("<B3xHBHB", data, 20)
+        animated_alpha_or_exif = flags & 0b0001_1010
+        return (width | width_high << 16) + 1, (height | height_high << 16) + 1, not animated_alpha_or_exif
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, not bits >> 28 & 1
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF, True
+    raise ValueError("not a WebP header")
+
+
+def tiff_pages(data: bytes, most: int) -> int:
+    """Count the pages of a TIFF by its chain of directories, `most` + 1 at the most; a broken chain ends the count."""
+    order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
+    entries, entry, pointer = ("Q", 20, "Q") if big else ("H", 12, "I")
+    seen: set[int] = set()
+    try:
+        (offset,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
+        while offset and offset not in seen and len(seen) <= most:
+            (count,) = struct.unpack_from(order + entries, data, offset)
+            seen.add(offset)
+            (offset,) = struct.unpack_from(order + pointer, data, offset + struct.calcsize(entries) + entry * count)
+    except (struct.error, OverflowError):
+        pass
+    return max(1, len(seen))

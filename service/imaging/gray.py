@@ -1,0 +1,83 @@
+"""What a picture's pixels mean as gray levels and colors, and which way up they are; the rules stand in `decode`."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, TiffImagePlugin
+from PIL.ImageFile import ImageFile
+
+from service.errors import UnreadableFrame
+from service.imaging.color import Colors, reduce_colors
+
+Gray = NDArray[np.uint8]
+
+_TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
+_TIFF_WHITE_IS_ZERO = 0
+_COLORED = ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr")
+
+
+def orientation_of(image: ImageFile) -> int:
+    """The EXIF orientation, 1 to 8; 1, upright, where there is none or it cannot be read."""
+    exif = Image.Exif()
+    try:
+        exif.load(image.info.get("exif", b""))
+        value = exif.get(ExifTags.Base.Orientation, 1)
+    except Exception:  # broken metadata does not make a readable picture unreadable
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def turn_upright(pixels: Gray, orientation: int) -> Gray:
+    """Undo an EXIF orientation: from 5 on the picture is transposed, and each also names two flips.
+
+    Takes and gives [H, W], or [H, W, 3].
+    """
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def to_gray(image: ImageFile) -> Gray:
+    """The gray values uint8 [H, W] of a loaded picture of any mode."""
+    if image.mode.startswith("I;16"):
+        return _from_16_bits(image)
+    if image.mode in ("I", "F"):
+        raise UnreadableFrame("Pixels of 32 bits, signed or floating have no defined range.")
+    if image.has_transparency_data:
+        gray, alpha = image.convert("RGBA").convert("LA").split()
+        return _uint8(cv2.multiply(np.asarray(gray), np.asarray(alpha), scale=1 / 255))
+    if image.mode == "LAB":
+        return np.asarray(image.getchannel(0))
+    if image.mode == "CMYK":
+        return np.asarray(image.convert("RGB").convert("L"))
+    return np.asarray(image.convert("L"))
+
+
+def to_colors(image: ImageFile) -> Colors | None:
+    """A loaded picture's small copy in color, as `reduce_colors` makes it; None where it is gray."""
+    if image.mode not in _COLORED:
+        return None
+    if not image.has_transparency_data:
+        return reduce_colors(np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1]))
+    red, green, blue, alpha = cv2.split(np.asarray(image.convert("RGBA")))
+    over_black = [cv2.multiply(channel, alpha, scale=1 / 255) for channel in (blue, green, red)]
+    return reduce_colors(_uint8(cv2.merge(over_black)))
+
+
+def _from_16_bits(image: ImageFile) -> Gray:
+    pixels = np.asarray(image).astype(np.uint16)
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    bits = tags.get(_TIFF_BITS, (16,))[0]
+    gray = _uint8(cv2.convertScaleAbs(pixels, alpha=255 / (2**bits - 1)))
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        gray[pixels == transparent] = 0
+    return _uint8(255 - gray) if tags.get(_TIFF_PHOTOMETRIC) == _TIFF_WHITE_IS_ZERO else gray
+
+
+def _uint8(pixels: NDArray[np.generic]) -> Gray:
+    return pixels.astype(np.uint8, copy=False)

@@ -1,0 +1,141 @@
+"""The classification as a structured report of template TID 1500, Measurement Report (PS3.16)."""
+
+import numpy as np
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodedConcept,
+    ComprehensiveSR,
+    DeviceObserverIdentifyingAttributes,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    QualitativeEvaluation,
+    SourceImageForMeasurementGroup,
+    TrackingIdentifier,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from service import __version__
+from service.analysis.pipeline import FrameResult
+from service.inference.package import ModelPackage
+from service.reports.dicom.secondary_capture import MANUFACTURER
+from service.reports.dicom.source import Source, derive_uid
+from service.schemas.manifest import Plane
+
+SCHEME = "99FETALPLANES"
+
+_SERIES_NUMBER = 9701
+_PROCEDURE = CodedConcept("11525-3", "LN", "US Pelvis and Fetus for pregnancy")
+_SUB_PLANE = CodedConcept("sub_plane", SCHEME, "Standard plane within the image view")
+_RELIABILITY = CodedConcept("reliability", SCHEME, "Reliability of the classification")
+_RELIABILITIES = {
+    None: CodedConcept("answered", SCHEME, "Answered: the model did not abstain"),
+    "uncertain": CodedConcept("uncertain", SCHEME, "Abstained: no plane is probable enough"),
+    "color-flow": CodedConcept("color-flow", SCHEME, "Abstained: color flow is painted over the tissue"),
+    "out-of-distribution": CodedConcept("out-of-distribution", SCHEME, "Abstained: unlike the frames of the training"),
+}
+
+
+def classification_report(source: Source, result: FrameResult, package: ModelPackage) -> ComprehensiveSR:
+    """Make the structured report of a classified frame.
+
+    The first prediction is an evaluation of Image View with its Certainty of Finding; every plane's probability is a
+    measurement in percent; whether the model abstains is an evaluation of its own. So is the sub-plane, where one is
+    told; the probabilities of sub-planes are given that the frame shows the first prediction.
+    """
+    sha256 = package.sha256
+    report = ComprehensiveSR(
+        evidence=[_evidence(source)],
+        content=_content(source, result, package)[0],
+        series_instance_uid=derive_uid(source.attributes.StudyInstanceUID, sha256, "reports"),
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=source.derive_uid(sha256, "report"),
+        instance_number=source.frame or 1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name="fetal-planes",
+        software_versions=(__version__, package.manifest.version),
+        series_description="RESEARCH USE ONLY, unverified: fetal plane report",
+        content_qualification="RESEARCH",
+        coding_schemes=[
+            CodingSchemeIdentificationItem(
+                designator=SCHEME, name="Fetal planes", responsible_organization="Fetal Planes"
+            )
+        ],
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+    )
+    source.give_to(report)
+    return report
+
+
+def _evidence(source: Source) -> Dataset:
+    """The source without what names its patient: what is given over later is given as it is, unjudged."""
+    evidence = Dataset()
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID"):
+        setattr(evidence, keyword, source.attributes[keyword].value)
+    for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
+                    "StudyDate", "StudyTime"):  # fmt: skip
+        setattr(evidence, keyword, None)
+    return evidence
+
+
+def _content(source: Source, result: FrameResult, package: ModelPackage) -> MeasurementReport:
+    observer = DeviceObserverIdentifyingAttributes(
+        uid=derive_uid(package.sha256, "device"),
+        name="fetal-planes",
+        manufacturer_name=MANUFACTURER,
+        model_name=f"{package.manifest.name} {package.manifest.version}",
+    )
+    context = ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=observer)
+    return MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=context),
+        procedure_reported=_PROCEDURE,
+        imaging_measurements=[_findings(source, result, package)],
+    )
+
+
+def _findings(source: Source, result: FrameResult, package: ModelPackage) -> MeasurementsAndQualitativeEvaluations:
+    manifest, probabilities = package.manifest, result.scores.probabilities
+    first = manifest.planes[result.scores.ranked()[0]]
+    certainty = Measurement(codes.DCM.CertaintyOfFinding, _percent(float(probabilities.max())), codes.UCUM.Percent)
+    of_each = [
+        _measurement(plane, probability) for plane, probability in zip(manifest.planes, probabilities, strict=True)
+    ]
+    view = [QualitativeEvaluation(codes.DCM.ImageView, CodedConcept(first.id, SCHEME, first.label))]
+    best_finer, told = result.sub_plane(), result.scores.sub_planes
+    if manifest.sub_planes is not None and best_finer is not None and told is not None:
+        finer = manifest.sub_planes.sub_planes
+        best = finer[best_finer[0]]
+        view.append(QualitativeEvaluation(_SUB_PLANE, CodedConcept(best.id, SCHEME, best.label)))
+        of_each += [_measurement(plane, value) for plane, value in zip(finer, told, strict=True)]
+    a = source.attributes
+    return MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=source.derive_uid("tracking"), identifier="Standard plane"),
+        algorithm_id=AlgorithmIdentification(
+            name=manifest.name,
+            version=manifest.version,
+            parameters=[f"model sha256 {package.sha256}", f"fetal-planes {__version__}"],
+        ),
+        qualitative_evaluations=[
+            *view,
+            QualitativeEvaluation(_RELIABILITY, _RELIABILITIES[result.abstain_reason]),
+        ],
+        measurements=[certainty, *of_each],
+        source_images=[
+            SourceImageForMeasurementGroup(a.SOPClassUID, a.SOPInstanceUID, [source.frame] if source.frame else None)
+        ],
+    )
+
+
+def _measurement(plane: Plane, probability: np.float32) -> Measurement:
+    concept = CodedConcept(f"p_{plane.id}", SCHEME, f"Probability of {plane.label}")
+    return Measurement(concept, _percent(float(probability)), codes.UCUM.Percent)
+
+
+def _percent(probability: float) -> float:
+    return round(100 * min(1.0, probability), 4)

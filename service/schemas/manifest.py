@@ -1,0 +1,91 @@
+"""`model.json`, the manifest of a model package: what `model_build` writes and the service checks."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from service.imaging.letterbox import Preprocessing
+
+FORMAT = 1  # raised when a package of the new kind cannot be read by the old service
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Plane(_Strict):
+    """A class that the model tells apart."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Stable name used by the API, such as `fetal_brain`.")
+    label: str = Field(min_length=1, description="Name shown to a person, such as `Fetal brain`.")
+
+
+class Abstention(_Strict):
+    """When the service says that it does not know. Both thresholds are chosen on validation patients."""
+
+    min_probability: float = Field(
+        ge=0, le=1, description="Below this calibrated top-1 probability the answer is `uncertain`."
+    )
+    max_ood_score: float = Field(
+        description="Above this `ood_score` (an output of the graph, no unit) the frame is `out-of-distribution`."
+    )
+
+
+class SubPlanes(_Strict):
+    """The finer classes of one plane, which a head of their own tells apart on what the classifier has computed."""
+
+    plane: str = Field(description="Id of the plane that they are the finer classes of.")
+    sub_planes: tuple[Plane, ...] = Field(min_length=2, description="In the order of the graph's M outputs.")
+    file: str = Field(description="The graph; it takes outputs of the classifier, by their names.")
+    temperature: float = Field(gt=0, description="Divides the logits; already inside the graph.")
+    metrics: dict[str, float] = Field(description="Headline figures of the card, each named with its data and split.")
+
+    @field_validator("sub_planes")
+    @classmethod
+    def _sub_planes_are_distinct(cls, sub_planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
+        return _distinct(sub_planes)
+
+
+class TrainingData(_Strict):
+    """What the model was trained on, and under which license that may be used."""
+
+    name: str
+    license: str
+    citation: str
+    train_frames: int = Field(ge=0)
+    train_patients: int = Field(ge=0)
+
+
+class Manifest(_Strict):
+    """The contents of `model.json`."""
+
+    format: int = Field(description=f"Version of this layout; this service reads {FORMAT}.")
+    name: str
+    version: str
+    planes: tuple[Plane, ...] = Field(min_length=2, description="In the order of the graph's K outputs.")
+    preprocessing: Preprocessing
+    temperature: float = Field(gt=0, description="Divides the logits; already inside the graph.")
+    abstention: Abstention
+    files: dict[str, str] = Field(description="File name to sha256 (hex), for every file of the package but this one.")
+    opset: int
+    training_data: TrainingData
+    metrics: dict[str, float] = Field(description="Headline figures of the card, each named with its data and split.")
+    code_version: str = Field(description="Version of fetal-planes that built the package.")
+    sub_planes: SubPlanes | None = Field(default=None, description="Null where the package tells no sub-planes.")
+
+    @field_validator("planes")
+    @classmethod
+    def _planes_are_distinct(cls, planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
+        return _distinct(planes)
+
+    @model_validator(mode="after")
+    def _sub_planes_are_of_a_plane(self) -> Self:
+        if self.sub_planes is not None and self.sub_planes.plane not in {plane.id for plane in self.planes}:
+            raise ValueError(f"sub_planes: the model has no plane {self.sub_planes.plane!r}")
+        return self
+
+
+def _distinct(planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
+    if len({plane.id for plane in planes}) != len(planes):
+        raise ValueError("two planes have the same id")
+    return planes

@@ -1,0 +1,237 @@
+"""The client against the service itself, and against services that are busy, gone or broken."""
+
+import asyncio
+import io
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from service.client import AsyncClient, Client, CutShortError, RefusedError
+from service.client.messages import read_retry_after
+from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
+from tests.support.images import animation, encode, speckle
+from tests.support.phantom_package import Phantom
+
+GOOD = encode(speckle())
+LOOP = animation("PNG", [speckle(seed=seed) for seed in range(4)])
+
+
+@pytest.fixture
+def asked(client: TestClient) -> Iterator[Client]:
+    """A client of the service that the test client serves."""
+    with Client("http://testserver", transport=client._transport) as asked:
+        yield asked
+
+
+def test_a_frame_is_classified(asked: Client, client: TestClient, tmp_path: Path) -> None:
+    path = tmp_path / "frame.png"
+    path.write_bytes(GOOD)
+    answer = client.post("/classify", content=GOOD).json()
+    for upload in (GOOD, path):
+        found = asked.classify(upload).model_dump(mode="json")
+        assert found | {"request_id": ""} == answer | {"request_id": ""}
+    assert len(asked.classify(LOOP, index=2, top=5).predictions) == 5
+    assert asked.classify(LOOP, index=2).frame.index == 2
+
+
+def test_a_frame_is_explained(asked: Client) -> None:
+    found = asked.explain(LOOP, index=1, target="other")
+    assert (found.explanation.target, found.frame.index, found.explanation.overlay) == ("other", 1, None)
+    picture = asked.overlay(GOOD, target="other", media_type="image/png")
+    assert Image.open(io.BytesIO(picture)).format == "PNG"
+
+
+def test_a_batch(asked: Client, tmp_path: Path) -> None:
+    path = tmp_path / "loop.png"
+    path.write_bytes(LOOP)
+    lines = list(asked.classify_batch([GOOD, path, b"text"], every=2, limit=5, top=3))
+    assert [type(line) for line in lines] == [FrameAnswer] * 3 + [FrameProblem, BatchEnd]
+    assert isinstance(lines[1], FrameAnswer)
+    assert (lines[1].source.name, len(lines[1].predictions)) == ("loop.png", 3)
+
+
+def test_an_exam(asked: Client) -> None:
+    assert asked.exam([GOOD, LOOP], expect="other").expected == ["other"]
+    assert asked.exam_page([GOOD], every=2, limit=1).startswith("<!doctype html>")
+
+
+def test_the_model(asked: Client) -> None:
+    assert asked.model().name == "phantom"
+
+
+def test_a_refusal_is_told(asked: Client) -> None:
+    with pytest.raises(RefusedError, match="not PNG") as caught:
+        asked.classify(b"text")
+    assert caught.value.status == 415
+    assert caught.value.problem is not None
+    assert caught.value.problem.code == "unsupported-format"
+
+
+Reply = Callable[[httpx2.Request], httpx2.Response]
+CLASSIFIED = {
+    "predictions": [{"plane": "other", "label": "Other", "probability": 1.0}],
+    "abstain": False, "abstain_reason": None, "request_id": "r",
+    "frame": {"format": "png", "width": 1, "height": 1, "index": 0, "count": 1, "crop": [0, 0, 1, 1],
+              "crop_source": "none"},
+    "model": {"name": "m", "version": "1", "sha256": "0"},
+}  # fmt: skip
+
+
+class Busy:
+    """A service that is busy for a while."""
+
+    def __init__(self, times: int, retry_after: str | None = "2") -> None:
+        self.times, self.headers = times, {} if retry_after is None else {"Retry-After": retry_after}
+        self.requests: list[httpx2.Request] = []
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests.append(request)
+        if len(self.requests) <= self.times:
+            return httpx2.Response(503, headers=self.headers)
+        return httpx2.Response(200, json=CLASSIFIED)
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What clients sleep, without sleeping."""
+    found: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        found.append(seconds)
+
+    monkeypatch.setattr("service.client.sync_client.time.sleep", found.append)
+    monkeypatch.setattr("service.client.async_client.asyncio.sleep", sleep)
+    return found
+
+
+def both(reply: Reply, **options: Any) -> list[Callable[[], Any]]:
+    """One frame classified by each of the two clients."""
+
+    def wait() -> Any:
+        with Client("http://service/below", transport=httpx2.MockTransport(reply), **options) as client:
+            return client.classify(GOOD)
+
+    async def go_on() -> Any:
+        async with AsyncClient("http://service/below", transport=httpx2.MockTransport(reply), **options) as client:
+            return await client.classify(GOOD)
+
+    return [wait, lambda: asyncio.run(go_on())]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["blocking", "nonblocking"])
+class TestBoth:
+    def test_a_busy_service_is_asked_again_after_the_pause_that_it_asks_for(
+        self, pauses: list[float], which: int
+    ) -> None:
+        busy = Busy(3)
+        assert both(busy)[which]().predictions[0].plane == "other"
+        assert pauses == [2, 2, 2]
+        assert [(request.url.path, request.read()) for request in busy.requests] == [("/below/classify", GOOD)] * 4
+
+    def test_a_service_that_stays_busy_is_given_up(self, pauses: list[float], which: int) -> None:
+        busy = Busy(99, None)
+        with pytest.raises(RefusedError) as caught:
+            both(busy, tries=4)[which]()
+        assert (caught.value.status, caught.value.problem) == (503, None)
+        assert (len(busy.requests), pauses) == (4, [1, 1, 1])
+
+    @pytest.mark.parametrize("status", [400, 413, 415, 422, 500, 504])
+    def test_no_other_refusal_is_asked_again(self, pauses: list[float], which: int, status: int) -> None:
+        with pytest.raises(RefusedError):
+            both(lambda _: httpx2.Response(status))[which]()
+        assert pauses == []
+
+    def test_an_api_key_is_sent(self, which: int) -> None:
+        sent = Busy(0)
+        both(sent, api_key="secret")[which]()
+        both(sent)[which]()
+        assert [request.headers.get("x-api-key") for request in sent.requests] == ["secret", None]
+
+
+def test_the_two_clients_have_the_same_methods() -> None:
+    def methods(kind: type) -> set[str]:
+        return {name for name in vars(kind) if not name.startswith("_")} - {"close", "aclose"}
+
+    assert methods(Client) == methods(AsyncClient)
+
+
+def test_the_other_client_asks_the_same(client: TestClient) -> None:
+    seen: list[tuple[str, str, bytes]] = []
+
+    def reply(request: httpx2.Request) -> httpx2.Response:
+        body = request.read()
+        boundary = request.headers.get("content-type", "").rpartition("boundary=")[2].encode() or b"-"
+        seen.append((request.method, str(request.url), body.replace(boundary, b"")))
+        headers = {name: request.headers[name] for name in ("content-type", "accept") if name in request.headers}
+        answer = client.request(request.method, str(request.url), content=body, headers=headers)
+        return httpx2.Response(answer.status_code, content=answer.content)
+
+    def wait() -> list[Any]:
+        with Client("http://testserver", transport=httpx2.MockTransport(reply)) as asked:
+            return [
+                asked.explain(LOOP, index=1, target="other").explanation,
+                asked.overlay(GOOD),
+                [type(line) for line in asked.classify_batch([GOOD, LOOP], every=2)],
+                asked.exam([GOOD], expect="other").missing,
+                len(asked.exam_page([GOOD])),
+                asked.model(),
+            ]
+
+    async def go_on() -> list[Any]:
+        async with AsyncClient("http://testserver", transport=httpx2.MockTransport(reply)) as asked:
+            return [
+                (await asked.explain(LOOP, index=1, target="other")).explanation,
+                await asked.overlay(GOOD),
+                [type(line) async for line in asked.classify_batch([GOOD, LOOP], every=2)],
+                (await asked.exam([GOOD], expect="other")).missing,
+                len(await asked.exam_page([GOOD])),
+                await asked.model(),
+            ]
+
+    assert wait() == asyncio.run(go_on())
+    assert seen[:6] == seen[6:]
+
+
+def test_a_batch_without_its_end_is_cut_short(asked: Client) -> None:
+    whole = "".join(line.model_dump_json() + "\n" for line in asked.classify_batch([GOOD]))
+    first = whole.splitlines()[0] + "\n"
+    with Client("http://x", transport=httpx2.MockTransport(lambda _: httpx2.Response(200, text=first))) as client:
+        lines = client.classify_batch([GOOD])
+        assert isinstance(next(lines), FrameAnswer)
+        with pytest.raises(CutShortError):
+            next(lines)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7), ("0", 0), ("99999999999", 60), (None, 1), ("soon", 1), ("-3", 1),
+     ("Mon, 23 Nov 2026 00:00:09 GMT", 9), ("Mon, 23 Nov 2026 09:00:00 GMT", 60), ("Sun, 22 Nov 2026 00:00:00 GMT", 0)],
+)  # fmt: skip
+def test_retry_after(header: str | None, seconds: float) -> None:
+    assert read_retry_after(header, datetime(2026, 11, 23, tzinfo=UTC)) == seconds
+
+
+def test_a_service_that_is_full_refuses_and_is_asked_again(serve: Callable[..., TestClient]) -> None:
+    """With the real refusal of a real service, at full size."""
+    served = serve(Phantom())
+    admission = served.app.state.service.admission  # type: ignore[attr-defined]
+    taken = admission.bounds.places
+    admission.taken += taken
+
+    class Emptying(httpx2.BaseTransport):
+        def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            reply = served._transport.handle_request(request)
+            statuses.append(reply.status_code)
+            admission.taken = 0
+            return reply
+
+    statuses: list[int] = []
+    with Client("http://testserver", transport=Emptying()) as client:
+        assert client.classify(GOOD).frame.format == "png"
+    assert statuses == [503, 200]

@@ -1,0 +1,255 @@
+"""`POST /exam`: an exam made of stills and loops whose planes are known."""
+
+import base64
+import io
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from service.analysis.pipeline import Pipeline
+from service.imaging.decode import Frame
+from service.reports.exam_html import POLICY
+from tests.support.images import animation, encode, speckle
+from tests.support.phantom_package import Phantom
+from tests.support.phantom_stills import still
+
+HTML = {"Accept": "text/html"}
+
+
+def upload(files: dict[str, bytes]) -> list[tuple[str, Any]]:
+    return [("files", each) for each in files.items()]
+
+
+def ask(client: TestClient, files: dict[str, bytes], query: str = "") -> dict[str, Any]:
+    reply = client.post(f"/exam{query}", files=upload(files))
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["cache-control"] == "no-store"
+    answer: dict[str, Any] = reply.json()
+    return answer
+
+
+@pytest.fixture(scope="module")
+def exam(phantom: Phantom) -> dict[str, bytes]:
+    shown = ["fetal_femur"] * 6 + ["maternal_cervix"] * 6
+    return {
+        "a.png": encode(still(phantom, "fetal_thorax", 0)),
+        "b.png": encode(still(phantom, "fetal_brain", 1)),
+        "c.png": encode(still(phantom, "fetal_thorax", 2)),
+        "loop.png": animation("PNG", [still(phantom, plane, 3) for plane in shown]),
+        "notes.txt": b"text",
+    }
+
+
+def planes_of(answer: dict[str, Any]) -> dict[str, list[tuple[str, int]]]:
+    return {
+        plane["plane"]: [(frame["source"]["name"], frame["source"]["frame"]) for frame in plane["frames"]]
+        for plane in answer["planes"]
+    }
+
+
+def test_frames_are_grouped_by_plane(client: TestClient, phantom: Phantom, exam: dict[str, bytes]) -> None:
+    answer = ask(client, exam)
+    groups = planes_of(answer)
+    assert list(groups) == list(phantom.planes)
+    assert {name for name, _ in groups["fetal_thorax"]} == {"a.png", "c.png"}
+    assert groups["fetal_brain"] == [("b.png", 0)]
+    ((femur, frame),) = groups["fetal_femur"]  # of a loop, the best frame alone
+    assert (femur, frame < 6) == ("loop.png", True)
+    ((_, frame),) = groups["maternal_cervix"]
+    assert frame >= 6
+    assert groups["fetal_abdomen"] == groups["other"] == []
+    assert (answer["files"], answer["frames"], answer["complete"]) == (5, 15, True)
+    assert [cine["name"] for cine in answer["cines"]] == ["loop.png"]
+
+
+def test_the_best_comes_first(client: TestClient, exam: dict[str, bytes]) -> None:
+    for plane in ask(client, exam)["planes"]:
+        chances = [frame["probability"] for frame in plane["frames"]]
+        assert chances == sorted(chances, reverse=True)
+        assert plane["best"] == (plane["frames"][0] if chances else None)
+
+
+def test_what_is_missing_is_told(client: TestClient, exam: dict[str, bytes]) -> None:
+    answer = ask(client, exam)
+    assert answer["expected"] == [
+        "fetal_abdomen", "fetal_brain", "fetal_femur", "fetal_thorax", "maternal_cervix"
+    ]  # fmt: skip
+    assert answer["missing"] == ["fetal_abdomen"]
+    assert [plane["plane"] for plane in answer["planes"] if plane["expected"]] == answer["expected"]
+
+
+@pytest.mark.parametrize(
+    ("expect", "missing"),
+    [("fetal_brain", []), ("other,fetal_abdomen,fetal_brain", ["fetal_abdomen", "other"]), ("", [])],
+)
+def test_what_is_expected_can_be_asked(
+    client: TestClient, exam: dict[str, bytes], expect: str, missing: list[str]
+) -> None:
+    assert ask(client, exam, f"?expect={expect}")["missing"] == missing
+
+
+def test_what_is_expected_can_be_set(serve: Callable[..., TestClient], exam: dict[str, bytes]) -> None:
+    client = serve(Phantom(), expected_planes="other, fetal_brain, a_plane_of_another_model")
+    answer = ask(client, exam)
+    assert (answer["expected"], answer["missing"]) == (["fetal_brain", "other"], ["other"])
+
+
+def test_an_unknown_plane_is_refused(client: TestClient, exam: dict[str, bytes]) -> None:
+    reply = client.post("/exam?expect=fetal_elbow", files=upload(exam))
+    assert (reply.status_code, reply.json()["code"]) == (422, "no-such-plane")
+
+
+def test_refused_files_are_told(client: TestClient, exam: dict[str, bytes]) -> None:
+    (refused,) = ask(client, exam)["refused"]
+    assert (refused["code"], refused["source"]["name"]) == ("unsupported-format", "notes.txt")
+
+
+def test_frames_that_the_model_abstains_on_are_for_a_person(
+    serve: Callable[..., TestClient], exam: dict[str, bytes], phantom: Phantom
+) -> None:
+    client = serve(Phantom(max_ood_score=0.5))
+    bright = np.full((64, 64), 250, np.uint8)
+    answer = ask(client, exam | {"bright.png": encode(bright), "loop2.png": animation("PNG", [bright, bright - 3] * 3)})
+    told = [(each["why"], each["source"]["name"], each["source"]["frame"]) for each in answer["review"]]
+    assert told == [("out-of-distribution", "bright.png", 0), ("no-plane", "loop2.png", None)]
+    assert "bright.png" not in str(answer["planes"])  # and not among those that were recognized
+
+
+def test_close_calls_are_for_a_person(serve: Callable[..., TestClient]) -> None:
+    client = serve(Phantom(temperature=1e6))  # all planes equally probable
+    answer = ask(client, {"a.png": encode(speckle())})
+    (review,) = answer["review"]
+    assert (review["why"], review["source"]["name"]) == ("close", "a.png")
+    assert review["runner_up"]["probability"] == pytest.approx(1 / 6, abs=0.01)
+    assert sum(len(plane["frames"]) for plane in answer["planes"]) == 1  # it counts nevertheless
+
+
+def test_every_and_limit(client: TestClient, exam: dict[str, bytes]) -> None:
+    assert ask(client, exam, "?every=4&limit=2")["cines"][0]["frames"] == 2
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page, as far as it matters here."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def pictures(self) -> list[Image.Image]:
+        sources = [attributes["src"] or "" for tag, attributes in self.tags if tag == "img"]
+        starts = "data:image/jpeg;base64,"
+        assert all(source.startswith(starts) for source in sources)
+        return [Image.open(io.BytesIO(base64.b64decode(source.removeprefix(starts)))) for source in sources]
+
+
+def page_of(client: TestClient, files: dict[str, bytes], query: str = "") -> Page:
+    reply = client.post(f"/exam{query}", files=upload(files), headers=HTML)
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    assert reply.headers["content-security-policy"] == POLICY
+    assert reply.headers["cache-control"] == "no-store"
+    assert reply.headers["vary"] == "Accept"
+    return Page(reply.text)
+
+
+def test_the_page_stands_alone(client: TestClient, exam: dict[str, bytes]) -> None:
+    page = page_of(client, exam)
+    assert not {"script", "link", "iframe", "object", "base", "form", "a"} & {tag for tag, _ in page.tags}
+    for tag, attributes in page.tags:
+        assert not any(name.startswith("on") for name in attributes)
+        assert tag == "img" or not {"src", "href", "srcset"} & set(attributes)
+    style = re.search("@import|url\\(", page.text)
+    assert style is None
+    assert "@page { size: A4" in page.text
+
+
+def test_the_page_tells_the_exam(client: TestClient, exam: dict[str, bytes]) -> None:
+    text = page_of(client, exam).text
+    for told in ("Missing: Fetal abdomen", "a.png", "b.png", "loop.png, frame", "notes.txt", "Research use only"):
+        assert told in text
+    assert "Every expected plane is there" in page_of(client, exam, "?expect=fetal_brain").text
+
+
+def test_the_page_shows_the_best_frames_and_their_evidence(client: TestClient, exam: dict[str, bytes]) -> None:
+    pictures = page_of(client, exam).pictures()
+    assert len(pictures) == 2 * 4 + 1  # of four planes the best twice, and the other thorax
+    colored = [np.ptp(np.asarray(each.convert("RGB")).astype(int), axis=2).max() > 40 for each in pictures]
+    assert sum(colored) == 4
+    assert all(max(each.size) <= 256 for each in pictures)
+
+
+def test_the_best_frame_shown_is_the_frame(client: TestClient, phantom: Phantom) -> None:
+    frames = [still(phantom, "fetal_thorax", 0)] * 3 + [still(phantom, "fetal_femur", 5)] * 3
+    pictures = page_of(client, {"loop.webp": animation("WEBP", frames, lossless=True)}).pictures()
+    femur, _, thorax, _ = [np.asarray(each.convert("L")).astype(int) for each in pictures]
+    assert np.abs(femur - frames[3]).mean() < 8 < np.abs(femur - frames[0]).mean()
+    assert np.abs(thorax - frames[0]).mean() < 8
+
+
+def test_stills_are_looked_at_once_and_of_a_loop_the_best_frames_again(
+    client: TestClient, exam: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, classify = list[int](), Pipeline.classify_frame
+
+    def counted(self: Pipeline, frame: Frame, **options: bool) -> Any:
+        seen.append(frame.count)
+        return classify(self, frame, **options)
+
+    monkeypatch.setattr(Pipeline, "classify_frame", counted)
+    page_of(client, exam)
+    assert sorted(seen) == [1] * 3 + [12] * (12 + 2)
+
+
+def test_the_evidence_is_that_of_explain(client: TestClient, phantom: Phantom) -> None:
+    large = cv2.resize(still(phantom, "fetal_brain"), (1024, 1024), interpolation=cv2.INTER_NEAREST)
+    _, painted, *_ = page_of(client, {"a.png": encode(large)}).pictures()
+    whole = client.post("/explain", content=encode(large), headers={"Accept": "image/png"}).content
+    expected = Image.open(io.BytesIO(whole)).convert("RGB").resize(painted.size, Image.Resampling.BOX)
+    assert np.abs(np.asarray(expected).astype(int) - np.asarray(painted.convert("RGB"))).mean() < 4
+
+
+def test_a_long_exam_shows_the_first_stills_alone(
+    client: TestClient, phantom: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.analysis.exam.PICTURES", 2)
+    frames = {f"{number}.png": encode(still(phantom, "fetal_femur", number)) for number in range(5)}
+    page = page_of(client, frames)
+    best, evidence, *others = page.pictures()
+    assert best.size == evidence.size
+    assert 1 <= len(others) <= 2
+    assert all(name in page.text for name in frames)
+
+
+def test_a_name_cannot_break_out_of_the_page(client: TestClient, phantom: Phantom) -> None:
+    evil = "<img src=x onerror=alert(1)>'&amp;.png"
+    frame = encode(still(phantom, "fetal_thorax"))
+    loop = animation("PNG", [still(phantom, "fetal_brain")] * 3)
+    page = page_of(client, {evil: frame, f"2{evil}": b"text", f"3{evil}": frame, f"4{evil}": loop})
+    assert not any(attributes.get("src") == "x" for _, attributes in page.tags)
+    assert page.text.count(evil) >= 4  # told as it is, and no more than told
+
+
+def test_an_exam_of_nothing_readable(client: TestClient) -> None:
+    answer = ask(client, {"a": b"text"})
+    assert len(answer["missing"]) == 5
+    assert page_of(client, {"a": b"text"}).pictures() == []
+
+
+def test_an_incomplete_exam_says_so(serve: Callable[..., TestClient], exam: dict[str, bytes]) -> None:
+    client = serve(Phantom(), max_batch_frames=5)
+    assert ask(client, exam)["complete"] is False
+    assert "Not all frames were looked at" in page_of(client, exam).text

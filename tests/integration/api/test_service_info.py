@@ -1,0 +1,134 @@
+"""Health, model, metrics, docs, request ids and log lines."""
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service import __version__
+from service.app import create_app
+from service.inference.package import PackageError
+from service.observability.logs import JsonFormatter
+from service.settings import Settings
+from tests.support.images import encode, speckle
+from tests.support.phantom_package import PLANES, Phantom
+
+
+def test_probes(client: TestClient) -> None:
+    assert client.get("/health/live").json() == {"status": "alive"}
+    assert client.get("/health/ready").json() == {"status": "ready"}
+    health = client.get("/health").json()
+    assert health["status"] == "ready"
+    assert health["version"] == __version__
+    assert health["model"]["name"] == "phantom"
+    assert health["workers"]["count"] >= 1
+    assert health["uptime_seconds"] >= 0
+    assert health["expected_planes"] == [plane for plane in PLANES if plane != "other"]
+
+
+def test_model_is_the_manifest(client: TestClient, phantom_folder: Path) -> None:
+    assert client.get("/model").json() == json.loads((phantom_folder / "model.json").read_text())
+
+
+def test_a_package_that_differs_is_not_served(phantom: Phantom, tmp_path: Path) -> None:
+    folder = phantom.write(tmp_path)
+    (folder / "MODEL_CARD.md").write_text("# Another\n")
+    with pytest.raises(PackageError, match="differs"), TestClient(create_app(Settings(model=folder))):
+        pass
+
+
+def test_metrics_count_by_route_and_belong_to_the_app(serve: Callable[..., TestClient]) -> None:
+    one, other = serve(Phantom()), serve(Phantom())
+    one.post("/classify", content=encode(speckle()))
+    one.post("/classify", content=b"nonsense")
+    one.get("/nowhere/Doe^Jane")
+    one.request("BREW", "/classify")
+    reply = one.get("/metrics")
+    assert reply.headers["content-type"].startswith("text/plain")
+    text = reply.text
+    assert 'fetal_planes_requests_total{method="POST",route="/classify",status="200"} 1.0' in text
+    assert 'fetal_planes_requests_total{method="POST",route="/classify",status="415"} 1.0' in text
+    assert 'fetal_planes_requests_total{method="GET",route="none",status="404"} 1.0' in text
+    assert 'fetal_planes_requests_total{method="other",route="/classify",status="405"} 1.0' in text
+    assert 'fetal_planes_request_seconds_count{route="/classify"} 3.0' in text
+    assert "fetal_planes_requests_in_flight 1.0" in text  # this very request
+    assert re.search(r'fetal_planes_model\{name="phantom",.*version="1.2.3"\} 1.0', text)
+    assert "Doe" not in text
+    assert "/classify" not in other.get("/metrics").text
+
+
+@pytest.mark.parametrize("offered", ["abc-123", "A.b_c", "x" * 64])
+def test_a_sane_request_id_is_taken_over(client: TestClient, offered: str) -> None:
+    reply = client.post("/classify", content=encode(speckle()), headers={"X-Request-ID": offered})
+    assert reply.headers["x-request-id"] == reply.json()["request_id"] == offered
+
+
+@pytest.mark.parametrize("offered", ["", "a b", "x" * 65, "a\tb", '"', "ä"])
+def test_any_other_is_replaced(client: TestClient, offered: str) -> None:
+    reply = client.get("/health/live", headers=[(b"X-Request-ID", offered.encode())])
+    assert re.fullmatch("[0-9a-f]{32}", reply.headers["x-request-id"])
+
+
+def test_a_log_line_tells_the_request_and_nothing_of_the_upload(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        client.post(
+            "/classify?frame=0&name=Doe",
+            files={"file": ("Doe^Jane.png", b"Doe^Jane")},
+            headers={"x-request-id": "id-1"},
+        )
+        client.post("/classify", files={"file": ("Doe^Jane.png", b"Doe^Jane")}, headers={"x-request-id": "id-2"})
+        client.get("/health/live")
+    lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    ours = [line for line in lines if line["logger"] == "fetal_planes.requests"]
+    assert [(line["request_id"], line["route"], line["status"]) for line in ours[:2]] == [
+        ("id-1", "/classify", 400),
+        ("id-2", "/classify", 415),
+    ]
+    assert ours[0]["milliseconds"] >= 0
+    assert [line["level"] for line in ours] == ["info", "info", "debug"]
+    assert not any("Doe" in json.dumps(line) for line in ours)
+
+
+def test_docs_need_nothing_from_elsewhere(client: TestClient) -> None:
+    reply = client.get("/docs")
+    assert reply.headers["content-type"].startswith("text/html")
+    assert "<script" not in reply.text
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//", reply.text)
+    for path in client.get("/openapi.json").json()["paths"]:
+        assert path in reply.text
+
+
+def openapi(client: TestClient) -> dict[str, Any]:
+    document: dict[str, Any] = client.get("/openapi.json").json()
+    return document
+
+
+def test_openapi_documents_uploads_and_problems(client: TestClient) -> None:
+    for path in ("/classify", "/explain"):
+        operation = openapi(client)["paths"][path]["post"]
+        assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "application/octet-stream"}
+        for status in ("400", "413", "415", "422", "503", "default"):
+            assert list(operation["responses"][status]["content"]) == ["application/problem+json"]
+    explain = openapi(client)["paths"]["/explain"]["post"]["responses"]["200"]["content"]
+    assert set(explain) == {"application/json", "image/jpeg", "image/png", "multipart/related"}
+    classify = openapi(client)["paths"]["/classify"]["post"]["responses"]["200"]["content"]
+    assert set(classify) == {"application/json", "application/dicom"}
+
+
+def test_every_setting_says_what_it_does() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FETAL_PLANES_MODEL", str(tmp_path))
+    monkeypatch.setenv("FETAL_PLANES_WORKERS", "5")
+    monkeypatch.setenv("FETAL_PLANES_MAX_UPLOAD_BYTES", "4096")
+    settings = Settings()
+    assert (settings.model, settings.workers, settings.limits.max_bytes) == (tmp_path, 5, 4096)

@@ -1,0 +1,146 @@
+"""The Kubernetes manifests: valid by the API's own schemas, in step with the service, and without rights."""
+
+from typing import Any
+
+import kubernetes_validate
+import pytest
+from cloudcoil.models.prometheus_operator import v1 as operator
+
+import service
+from service.execution.admission import Admission, AdmissionLimits
+from service.execution.cpu_budget import CpuBudget
+from service.execution.pool import WorkerPool
+from service.observability.metrics import Metrics
+from service.settings import Settings
+from tests.support.kustomized import Resource, build
+from tests.support.paths import ROOT
+
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+PLACES = ["base", "overlays/production", "overlays/monitoring"]
+OLDEST, NEWEST = "1.28", "1.37"
+LAST_REPLIES_S = 5
+
+
+@pytest.fixture(params=PLACES)
+def resources(request: pytest.FixtureRequest) -> list[Resource]:
+    return build(KUBERNETES / request.param)
+
+
+def one(resources: list[Resource], kind: str) -> Any:
+    (found,) = (resource for resource in resources if resource["kind"] == kind)
+    return found
+
+
+def pod(resources: list[Resource]) -> Any:
+    return one(resources, "Deployment")["spec"]["template"]
+
+
+def container(resources: list[Resource]) -> Any:
+    (only,) = pod(resources)["spec"]["containers"]
+    return only
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_valid_by_the_schemas(resources: list[Resource], version: str) -> None:
+    for resource in resources:
+        if resource["apiVersion"].startswith("monitoring.coreos.com/"):
+            operator.ServiceMonitor.model_validate(resource)
+        else:
+            kubernetes_validate.validate(resource, version, strict=True)
+
+
+def test_the_schemas_see_mistakes(resources: list[Resource]) -> None:
+    deployment = one(resources, "Deployment")
+    deployment["spec"]["template"]["spec"]["terminationGracePeriod"] = 75
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(deployment, NEWEST, strict=True)
+
+
+def test_no_rights(resources: list[Resource]) -> None:
+    of_pod, of_container = pod(resources)["spec"]["securityContext"], container(resources)["securityContext"]
+    assert of_pod["runAsNonRoot"] is True
+    assert of_pod["runAsUser"] == of_pod["runAsGroup"] == 10001
+    assert of_pod["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert of_container["readOnlyRootFilesystem"] is True
+    assert of_container["allowPrivilegeEscalation"] is False
+    assert of_container["capabilities"] == {"drop": ["ALL"]}
+    assert pod(resources)["spec"]["automountServiceAccountToken"] is False
+    assert "USER 10001:10001\n" in (KUBERNETES.parents[1] / "Dockerfile").read_text()
+
+
+def test_everybody_selects_the_same_pods(resources: list[Resource]) -> None:
+    labels = pod(resources)["metadata"]["labels"]
+    selectors = [
+        one(resources, "Deployment")["spec"]["selector"]["matchLabels"],
+        one(resources, "Service")["spec"]["selector"],
+        one(resources, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        *(each["spec"]["podSelector"]["matchLabels"] for each in resources if each["kind"] == "NetworkPolicy"),
+        *(each["labelSelector"]["matchLabels"] for each in pod(resources)["spec"]["topologySpreadConstraints"]),
+    ]
+    assert all(selector and selector.items() <= labels.items() for selector in selectors)
+
+
+def test_probes_and_service_ask_the_service_s_port(resources: list[Resource]) -> None:
+    (port,) = container(resources)["ports"]
+    assert port["containerPort"] == 8000
+    asked = {kind: container(resources)[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")}
+    assert {kind: probe["path"].removeprefix("/health/") for kind, probe in asked.items()} == {
+        "startup": "ready",
+        "readiness": "ready",
+        "liveness": "live",
+    }
+    (entry,) = one(resources, "Service")["spec"]["ports"]
+    assert {probe["port"] for probe in asked.values()} | {entry["targetPort"]} == {port["name"]}
+
+
+def test_a_pod_has_the_time_to_leave(resources: list[Resource]) -> None:
+    settings = Settings()
+    needed = settings.drain_s + settings.upload_s + settings.deadline_s + LAST_REPLIES_S
+    assert pod(resources)["spec"]["terminationGracePeriodSeconds"] > needed
+    readiness = container(resources)["readinessProbe"]
+    assert readiness["periodSeconds"] * readiness["failureThreshold"] + readiness["timeoutSeconds"] < settings.drain_s
+
+
+def test_nothing_goes_out_and_one_port_is_open(resources: list[Resource]) -> None:
+    policies = [each["spec"] for each in resources if each["kind"] == "NetworkPolicy"]
+    assert any(policy["policyTypes"] == ["Ingress", "Egress"] and policy["egress"] == [] for policy in policies)
+    assert {port["port"] for policy in policies for rule in policy["ingress"] for port in rule["ports"]} == {8000}
+    assert all(rule["from"] for policy in policies for rule in policy["ingress"])
+    assert not [policy for policy in policies[1:] if policy.get("egress")]
+
+
+def test_settings_exist(resources: list[Resource]) -> None:
+    names = {f"FETAL_PLANES_{field.upper()}" for field in Settings.model_fields}
+    assert {variable["name"] for variable in container(resources).get("env", [])} <= names
+
+
+def test_the_image_is_of_this_version(resources: list[Resource]) -> None:
+    assert container(resources)["image"] == f"fetal-planes:{service.__version__}"
+
+
+@pytest.mark.parametrize("place", PLACES[1:])
+def test_scales_on_a_metric_that_there_is(place: str) -> None:
+    resources = build(KUBERNETES / place)
+    scaler, deployment = one(resources, "HorizontalPodAutoscaler")["spec"], one(resources, "Deployment")
+    (metric,) = scaler["metrics"]
+    assert f"\n{metric['pods']['metric']['name']} " in exposition()
+    assert scaler["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    assert "replicas" not in deployment["spec"]  # or each rollout would undo the scaling
+    assert scaler["minReplicas"] > one(resources, "PodDisruptionBudget")["spec"]["maxUnavailable"]
+    assert metric["pods"]["metric"]["name"] in (KUBERNETES.parents[1] / "docs" / "kubernetes.md").read_text()
+    assert {each["metadata"].get("namespace", "fetal-planes") for each in resources} == {"fetal-planes"}
+
+
+def exposition() -> str:
+    metrics, pool = Metrics(), WorkerPool(CpuBudget(1, "test"))
+    metrics.watch(pool, Admission(AdmissionLimits(1, 1)), lambda: True)
+    pool.close()
+    return metrics.exposition().decode()
+
+
+def test_the_monitor_finds_the_service() -> None:
+    resources = build(KUBERNETES / "overlays" / "monitoring")
+    monitor, entry = one(resources, "ServiceMonitor")["spec"], one(resources, "Service")
+    assert monitor["selector"]["matchLabels"].items() <= entry["metadata"]["labels"].items()
+    (endpoint,) = monitor["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in entry["spec"]["ports"]}

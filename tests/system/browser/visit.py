@@ -1,0 +1,123 @@
+"""One visit to the page, as a person would make it, with an ear for every complaint."""
+
+import base64
+import re
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.system.browser.screenshots import Upload, until, upload
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Request
+
+_DESKTOP = {"width": 1280, "height": 800}
+_EXPECTED = re.compile(
+    r"status of (4\d\d|503)|net::ERR_FAILED"
+)  # a refusal that a test asked for is logged by the browser
+
+
+class Visit:
+    """A page in a context of its own."""
+
+    def __init__(self, browser: "Browser", address: str, options: dict[str, Any]) -> None:
+        self.address = address
+        self.context = browser.new_context(**{"viewport": _DESKTOP, "reduced_motion": "reduce", **options})
+        self.context.set_default_timeout(20_000)
+        self.complaints: list[str] = []
+        self.requests: list[Request] = []
+        self.page = self.context.new_page()
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda message: self._hear(message.type, message.text))
+        self.page.on("request", lambda request: self.requests.append(request))
+        self.page.goto(address)
+
+    def _hear(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning") and not _EXPECTED.search(text):
+            self.complaints.append(text)
+
+    def close(self) -> None:
+        """End the visit: no script failed, no policy was broken, and nobody but the service was asked."""
+        hosts = {urlsplit(request.url).netloc for request in self.requests if request.url.startswith("http")}
+        self.context.close()
+        assert not self.complaints, self.complaints
+        assert hosts == {urlsplit(self.address).netloc}, hosts
+
+    def add(self, *uploads: Upload, settle: bool = True) -> None:
+        """Choose files."""
+        self.page.set_input_files("#files", list(uploads))
+        if settle:
+            self.settle()
+
+    def settle(self) -> None:
+        """Wait until every frame has its answer and what is chosen is on show, evidence included."""
+        self.until("!document.querySelector('.tile[data-kind=waiting], .tile[data-kind=asking]')")
+        self.until(
+            "!document.querySelector('#picture.stale:not([hidden])') && document.querySelector('#progress').hidden"
+        )
+        self.until(
+            "document.querySelector('#planes').hidden || /^(Evidence|Nothing|No heat)/.test("
+            "document.querySelector('#evidence').textContent)"
+        )
+        time.sleep(0.1)  # for the picture that is drawn with the next frame of the screen
+
+    def until(self, condition: str) -> None:
+        until(self.page, condition)
+
+    def text(self, selector: str) -> str:
+        return " ".join(self.page.locator(selector).inner_text().split())
+
+    def tiles(self) -> list[str]:
+        # Not `innerText`: it is empty for what lies outside the scrolled part.
+        words = "all => all.map((tile) => [...tile.querySelectorAll('.tile-text > span')].map((e) => e.textContent))"
+        return [" ".join(" ".join(each).split()) for each in self.page.locator("#tiles .tile").evaluate_all(words)]
+
+    def picture(self) -> NDArray[np.uint8]:
+        """What the large canvas shows, uint8 [H, W, 3] in the order red, green, blue."""
+        width, height, data = self.page.evaluate(
+            """() => {
+              const canvas = document.querySelector("#picture");
+              const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+              copy.drawImage(canvas, 0, 0);
+              const pixels = copy.getImageData(0, 0, canvas.width, canvas.height).data;
+              let text = "";
+              for (let at = 0; at < pixels.length; at += 8192) {
+                text += String.fromCharCode(...pixels.subarray(at, at + 8192));
+              }
+              return [canvas.width, canvas.height, btoa(text)];
+            }"""
+        )
+        return np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)[..., :3]
+
+    def slide(self, selector: str, value: int) -> None:
+        """Put a slider somewhere, as a hand would: its `input` event follows."""
+        self.page.locator(selector).fill(str(value))
+        time.sleep(0.1)
+
+    def drop(self, uploads: Sequence[Upload], kind: str = "drop") -> None:
+        """Drop files on the page, or paste them."""
+        files = [(each["name"], base64.b64encode(each["buffer"]).decode()) for each in uploads]
+        self.page.evaluate(
+            """([kind, files]) => {
+              const data = new DataTransfer();
+              for (const [name, text] of files) {
+                data.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name));
+              }
+              const event = kind === "paste"
+                ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true })
+                : new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true });
+              document.body.dispatchEvent(event);
+            }""",
+            [kind, files],
+        )
+
+    def focused(self) -> str:
+        """Id, or else text, of the element that has the keyboard."""
+        return str(self.page.evaluate("document.activeElement.id || document.activeElement.innerText"))
+
+
+__all__ = ["Upload", "Visit", "upload"]

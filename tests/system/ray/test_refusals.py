@@ -1,0 +1,45 @@
+"""What a proxy of Ray Serve says by itself becomes a problem document; what the app says passes untouched."""
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.testclient import TestClient
+
+from service.ray.proxy_errors import middlewares
+from service.ray.scaling import Scale
+
+
+def reply_to(answer: Response, path: str = "/classify") -> tuple[int, str, dict[str, str]]:
+    app = Starlette(middleware=middlewares())
+    app.add_route(path, lambda _: answer, methods=["POST"])
+    reply = TestClient(app).post(path)
+    return reply.status_code, reply.text, dict(reply.headers)
+
+
+@pytest.mark.parametrize(("status", "code"), [(503, "overloaded"), (500, "not-ready")])
+def test_a_refusal_in_plain_text_is_told_as_a_problem(status: int, code: str) -> None:
+    told, text, headers = reply_to(PlainTextResponse("replica actor died at 10.0.0.3", status))
+    assert told == 503
+    assert f'"code":"{code}"' in text
+    assert "10.0.0.3" not in text
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["retry-after"] == "1"
+    assert headers["x-request-id"] in text
+
+
+def test_what_the_app_says_passes() -> None:
+    problem = JSONResponse({"code": "overloaded"}, 503, media_type="application/problem+json")
+    assert reply_to(problem)[:2] == (503, '{"code":"overloaded"}')
+    assert reply_to(PlainTextResponse("fine"))[:2] == (200, "fine")
+    assert reply_to(PlainTextResponse("not there", 404))[:2] == (404, "not there")
+
+
+def test_the_proxys_own_probes_pass() -> None:
+    assert reply_to(PlainTextResponse("draining", 503), "/-/healthz")[:2] == (503, "draining")
+
+
+def test_a_replica_has_as_many_workers_as_cores() -> None:
+    assert Scale(cpus=2.5).app_settings.workers == 3
+    assert Scale(settings={"workers": 7}).app_settings.workers == 7
+    with pytest.raises(ValueError, match="less than min_replicas"):
+        Scale(min_replicas=3, max_replicas=2)

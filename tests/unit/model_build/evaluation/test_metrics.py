@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import softmax
+from sklearn.metrics import f1_score
+
+from model_build.evaluation.calibration import choose_abstention, fit_temperature
+from model_build.evaluation.metrics import brier, calibration_error, exact_interval, macro_f1, patient_bootstrap, top_k
+from model_build.models.ood_score import OodScore
+
+PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4], [0.3, 0.3, 0.4], [0.6, 0.3, 0.1]])
+PLANES = np.array([0, 2, 2, 1])
+
+
+def test_top_k_counts_the_true_plane_among_the_first() -> None:
+    assert top_k(PROBABILITIES, PLANES, 1).tolist() == [True, False, True, False]
+    assert top_k(PROBABILITIES, PLANES, 2).tolist() == [True, True, True, True]
+
+
+def test_macro_f1_is_the_mean_over_planes() -> None:
+    # plane 0: precision 1/2, recall 1; plane 1: none right; plane 2: precision 1, recall 1/2
+    assert macro_f1(PROBABILITIES, PLANES) == pytest.approx((2 / 3 + 0 + 2 / 3) / 3)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 60))
+def test_macro_f1_is_scikit_learns(seed: int, count: int) -> None:
+    random = np.random.default_rng(seed)
+    probabilities, planes = random.random((count, 6)), random.integers(0, 6, count)
+    expected = f1_score(planes, probabilities.argmax(1), labels=np.unique(planes), average="macro", zero_division=0)
+    assert macro_f1(probabilities, planes) == pytest.approx(expected)
+
+
+def test_exact_interval_is_clopper_pearsons() -> None:
+    assert exact_interval(0, 10) == pytest.approx((0.0, 0.3085), abs=1e-4)
+    assert exact_interval(9, 10) == pytest.approx((0.5550, 0.9975), abs=1e-4)
+    assert exact_interval(0, 0) == (0.0, 1.0)
+
+
+def test_bootstrap_draws_patients_whole() -> None:
+    values = np.array([1.0] * 50 + [0.0] * 50)
+    apart = patient_bootstrap(lambda rows: values[rows].mean(), [str(row) for row in range(100)])
+    lumped = patient_bootstrap(lambda rows: values[rows].mean(), ["a"] * 50 + ["b"] * 50)
+    assert 0.38 < apart.low < 0.45 < 0.55 < apart.high < 0.62
+    assert lumped == (0.0, 1.0)
+
+
+def test_calibration_error_and_brier_of_known_cases() -> None:
+    sure = np.array([[1.0, 0.0]] * 4)
+    assert calibration_error(sure, np.array([0, 0, 0, 0])) == 0
+    assert calibration_error(sure, np.array([0, 0, 0, 1])) == pytest.approx(0.25)
+    assert brier(sure, np.array([0, 0, 0, 1])) == pytest.approx(0.5)
+
+
+def test_temperature_is_recovered() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 3, (4000, 6))
+    planes = np.array([random.choice(6, p=row) for row in softmax(logits, axis=1)])
+    assert fit_temperature(logits * 2.5, planes) == pytest.approx(2.5, rel=0.08)
+
+
+def test_thresholds_turn_away_one_frame_in_fifty_and_three_views_in_a_hundred() -> None:
+    random = np.random.default_rng(0)
+    probabilities = softmax(random.normal(0, 2, (1000, 6)), axis=1)
+    ood_score = random.gamma(2, 1, 4000)
+    thresholds = choose_abstention(probabilities, ood_score)
+    assert (probabilities.max(1) < thresholds.min_probability).mean() == pytest.approx(0.04, abs=0.002)
+    assert (ood_score > thresholds.max_ood_score).mean() == pytest.approx(0.03, abs=0.002)
+
+
+@pytest.fixture(scope="module")
+def space() -> tuple[OodScore, torch.Tensor, torch.Tensor]:
+    """Fitted to 600 descriptors of three planes, which differ in the first three directions."""
+    random = np.random.default_rng(0)
+    labels = np.arange(600) % 3
+    points = torch.from_numpy(
+        random.normal(0, 1, (600, 200)) * np.linspace(1, 0.01, 200) + 6 * np.eye(3, 200)[labels]
+    ).float()
+    logits = torch.from_numpy(8 * np.eye(3)[labels] + random.normal(0, 1, (600, 3))).float()
+    return OodScore.fit(points, logits, labels), points, logits
+
+
+class TestOodScore:
+    def test_both_terms_are_standardised_over_what_they_were_fitted_to(
+        self, space: tuple[OodScore, torch.Tensor, torch.Tensor]
+    ) -> None:
+        ood_score, points, logits = space
+        own = ood_score.combine(points, logits)
+        assert abs(float(own.mean())) < 0.01
+        assert 0.8 < float(own.std()) < 2
+
+    def test_it_grows_with_distance_and_with_doubt(self, space: tuple[OodScore, torch.Tensor, torch.Tensor]) -> None:
+        ood_score, points, logits = space
+        own = ood_score.combine(points, logits)
+        within = points + 3 * torch.eye(200)[0]  # along a direction that planes differ in
+        outside = points + 3 * torch.eye(200)[199]  # along one that nothing uses
+        for changed in (ood_score.combine(within, logits), ood_score.combine(outside, logits)):
+            assert float(changed.mean()) > float(own.mean()) + 0.4
+        assert float(ood_score.combine(points, logits / 4).mean()) > float(own.mean()) + 1
+        assert float(ood_score.combine(points * 10, logits).min()) > float(own.max())
+
+    def test_maps_are_told_by_mean_and_spread(self, space: tuple[OodScore, torch.Tensor, torch.Tensor]) -> None:
+        ood_score, _, logits = space
+        forward_features = torch.rand(4, 100, 5, 7)
+        described = OodScore.describe(forward_features)
+        assert torch.allclose(described[:, :100], forward_features.mean((2, 3)))
+        assert torch.allclose(described[:, 100:], forward_features.std((2, 3), correction=0), atol=1e-4)
+        assert torch.equal(ood_score(forward_features, logits[:4]), ood_score.combine(described, logits[:4]))

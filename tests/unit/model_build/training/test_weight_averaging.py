@@ -1,0 +1,94 @@
+"""Means of weights."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from model_build.data.records import PLANES
+from model_build.models.batchnorm import fold_batchnorm
+from model_build.models.multi_task import MultiTaskNetwork, pretrained_network
+from model_build.recipe import Recipe
+from model_build.run_dir import read_network, write_network, write_planes, write_recipe
+from model_build.training.weight_averaging import average_weights
+from tests.unit.model_build.packaging.test_sub_planes import NAMES, SIX, draw
+
+
+def network_of(recipe: Recipe, seed: int, *, sub_planes: bool = False) -> MultiTaskNetwork:
+    """Pretrained, a little moved, with statistics of its own."""
+    torch.manual_seed(0)
+    network = pretrained_network(recipe.network, 6, sub_planes=sub_planes)
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))  # also where it began at zero
+        network.train()(torch.rand(4, 1, 64, 64) * 255)
+    return network.eval()
+
+
+def write_run(folder: Path, recipe: Recipe, network: MultiTaskNetwork) -> Path:
+    write_recipe(folder, recipe)
+    write_planes(folder, PLANES)
+    write_network(folder, network)
+    return folder
+
+
+FRAMES = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(5)) * 255
+
+
+def test_settled_norms_change_nothing(tiny_recipe: Recipe) -> None:
+    network = network_of(tiny_recipe, 1)
+    with torch.inference_mode():
+        expected = network(FRAMES)[0]
+        fold_batchnorm(network.classifier.backbone)
+        assert torch.allclose(network(FRAMES)[0], expected, atol=1e-3)
+    norm = network.classifier.backbone.get_submodule("_bn0")
+    assert norm.get_buffer("running_mean").abs().max() == 0
+
+
+def test_averaged_weights_are_the_mean(phantoms: Path, tiny_recipe: Recipe, tmp_path: Path) -> None:
+    networks = [network_of(tiny_recipe, seed) for seed in (1, 2)]
+    other = tiny_recipe.model_copy(update={"seed": 2, "sub_planes": None})
+    runs = [
+        write_run(tmp_path / "a", tiny_recipe, networks[0]),
+        write_run(tmp_path / "b", other, networks[1]),
+    ]
+    average_weights(runs, tmp_path / "soup", phantoms)
+    soup = read_network(tmp_path / "soup")
+    for network in networks:
+        fold_batchnorm(network.classifier.backbone)
+    states = [network.classifier.state_dict() for network in networks]
+    for name, value in soup.classifier.state_dict().items():
+        if value.is_floating_point():
+            assert torch.allclose(value, (states[0][name] + states[1][name]) / 2, atol=1e-6), name
+    assert soup.sub_planes is None
+
+
+def test_a_run_mixed_with_itself_tells_what_it_told(phantoms: Path, tiny_recipe: Recipe, tmp_path: Path) -> None:
+    network = network_of(tiny_recipe, 1)
+    run = write_run(tmp_path / "run", tiny_recipe, network)
+    average_weights([run, run], tmp_path / "soup", phantoms)
+    with torch.inference_mode():
+        assert torch.allclose(read_network(tmp_path / "soup")(FRAMES)[0], network(FRAMES)[0], atol=1e-3)
+
+
+def test_a_head_is_taught_anew_on_the_mean(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    data = draw(tmp_path / "data", 12, NAMES, SIX)
+    stretched = draw(tmp_path / "stretched", 9, NAMES, ("Fetal brain",))
+    runs = [
+        write_run(tmp_path / str(seed), tiny_recipe, network_of(tiny_recipe, seed, sub_planes=seed == 1))
+        for seed in (1, 2)
+    ]
+    average_weights(runs, tmp_path / "soup", data, stretched)
+    found, former = read_network(tmp_path / "soup").sub_planes, read_network(runs[0]).sub_planes
+    assert found is not None
+    assert former is not None
+    assert not torch.allclose(found.last.weight, former.last.weight)
+
+
+def test_runs_that_held_out_other_women_are_not_averaged(phantoms: Path, tiny_recipe: Recipe, tmp_path: Path) -> None:
+    other = tiny_recipe.model_copy(update={"validation_folds": 5})
+    network = network_of(tiny_recipe, 1)
+    runs = [write_run(tmp_path / "a", tiny_recipe, network), write_run(tmp_path / "b", other, network)]
+    with pytest.raises(ValueError, match="validation_folds"):
+        average_weights(runs, tmp_path / "soup", phantoms)

@@ -1,0 +1,208 @@
+"""Side by side, in order, and never more than a window of it at once."""
+
+import asyncio
+import random
+import threading
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.analysis.batch import Batch, File, FrameOutcome, Job, Selection, in_order
+from service.errors import Problem, UnsupportedFormat
+from service.imaging.decode import Frame, Limits
+from tests.support.dicom_objects import BASELINE, compressed, jpeg
+from tests.support.images import animation, encode, speckle
+
+
+async def sources(jobs: Sequence[Job[int]]) -> AsyncGenerator[Job[int], None]:
+    for job in jobs:
+        yield job
+
+
+async def collect(jobs: Sequence[Job[int]], window: int) -> list[int]:
+    async with aclosing(in_order(sources(jobs), window)) as results:
+        return [result async for result in results]
+
+
+def test_results_come_in_order_whoever_is_first() -> None:
+    async def job(number: int) -> int:
+        await asyncio.sleep(random.Random(number).uniform(0, 0.01))
+        return number
+
+    jobs = [partial(job, number) for number in range(40)]
+    assert asyncio.run(collect(jobs, 7)) == list(range(40))
+
+
+@pytest.mark.parametrize("window", [1, 2, 5])
+def test_no_more_than_a_window_is_begun_and_not_handed_out(window: int) -> None:
+    begun = handed_out = most = 0
+
+    async def job() -> int:
+        nonlocal begun, most
+        begun += 1
+        most = max(most, begun - handed_out)
+        await asyncio.sleep(0)
+        return 0
+
+    async def read() -> None:
+        nonlocal handed_out
+        async with aclosing(in_order(sources([job] * 30), window)) as results:
+            async for _ in results:
+                await asyncio.sleep(0.001)  # a slow reader
+                handed_out += 1
+
+    asyncio.run(read())
+    assert (begun, most) == (30, window)
+
+
+def test_side_by_side() -> None:
+    both = asyncio.Barrier(2)
+
+    async def job() -> int:
+        await asyncio.wait_for(both.wait(), 5)
+        return 1
+
+    assert asyncio.run(collect([job, job], 2)) == [1, 1]
+
+
+def test_closed_early_nothing_goes_on() -> None:
+    ended: list[int] = []
+
+    async def job(number: int) -> int:
+        try:
+            await asyncio.sleep(60 * (number > 0))
+        except asyncio.CancelledError:
+            ended.append(number)
+            raise
+        return number
+
+    async def read() -> None:
+        results = in_order(sources([partial(job, number) for number in range(9)]), 3)
+        assert await anext(results) == 0
+        await results.aclose()
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(read())
+    assert ended == [1, 2]
+
+
+def test_a_job_that_fails_ends_all() -> None:
+    async def fail() -> int:
+        raise ValueError("a bug")
+
+    async def wait() -> int:
+        await asyncio.sleep(60)
+        return 0
+
+    async def read() -> None:
+        with pytest.raises(ValueError, match="a bug"):
+            await collect([fail, wait, wait], 3)
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(read())
+
+
+def test_a_selection() -> None:
+    assert list(Selection().indices(3)) == [0, 1, 2]
+    assert list(Selection(every=3).indices(8)) == [0, 3, 6]
+    assert list(Selection(limit=2).indices(8)) == [0, 1]
+    assert list(Selection(every=3, limit=2).indices(8)) == [0, 3]
+    assert list(Selection(every=3, limit=99).indices(8)) == [0, 3, 6]
+
+
+def mean(frame: Frame) -> float:
+    return float(frame.pixels.mean())
+
+
+def work(
+    uploads: list[bytes | Problem],
+    judge: Callable[[Frame], Any] = mean,
+    selection: Selection = Selection(),  # noqa: B008 (frozen)
+    window: int = 4,
+) -> list[FrameOutcome[Any]]:
+    def file(number: int, upload: bytes | Problem) -> File:
+        def read() -> bytes:
+            if isinstance(upload, Problem):
+                raise upload
+            return upload
+
+        return File(number, f"{number}", read)
+
+    async def run() -> list[FrameOutcome[Any]]:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(3) as threads:
+            batch = Batch(partial(loop.run_in_executor, threads), judge, Limits(), selection, window)
+            files = [file(number, upload) for number, upload in enumerate(uploads)]
+            async with aclosing(batch.work(files)) as outcomes:
+                return [met async for met in outcomes]
+
+    return asyncio.run(run())
+
+
+STILLS = [speckle(40, 56, seed) for seed in range(7)]
+
+
+def test_stills_and_loops_in_the_order_of_the_upload() -> None:
+    uploads = [encode(STILLS[0]), animation("PNG", STILLS[1:6]), encode(STILLS[6], "BMP")]
+    outcomes = work(list(uploads))
+    assert [(met.file.number, met.index, met.count) for met in outcomes] == [
+        (0, 0, 1), *[(1, index, 5) for index in range(5)], (2, 0, 1)
+    ]  # fmt: skip
+    assert [met.outcome for met in outcomes] == [float(still.mean()) for still in STILLS]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_every_and_limit(kind: str) -> None:
+    outcomes = work([animation(kind, STILLS)], selection=Selection(every=2, limit=3))
+    assert [met.index for met in outcomes] == [0, 2, 4]
+    assert [met.outcome for met in outcomes] == [float(STILLS[index].mean()) for index in (0, 2, 4)]
+
+
+def test_a_bad_file_costs_itself_alone() -> None:
+    outcomes = work([encode(STILLS[0]), b"text", UnsupportedFormat("gone"), encode(STILLS[1])[:99], encode(STILLS[2])])
+    assert [getattr(met.outcome, "code", None) for met in outcomes] == [
+        None, "unsupported-format", "unsupported-format", "unreadable-frame", None
+    ]  # fmt: skip
+    assert [met.index for met in outcomes] == [0, None, None, 0, 0]
+
+
+def test_a_frame_refused_by_the_judge_costs_itself_alone() -> None:
+    def judge(frame: Frame) -> float:
+        if frame.index == 2:
+            raise UnsupportedFormat("not this one")
+        return mean(frame)
+
+    outcomes = work([animation("PNG", STILLS)], judge)
+    assert [isinstance(met.outcome, Problem) for met in outcomes] == [index == 2 for index in range(7)]
+
+
+def test_a_damaged_frame_of_a_dicom_costs_itself_alone() -> None:
+    broken = compressed(STILLS, BASELINE, lambda frame: b"no" if frame is STILLS[2] else jpeg(frame), "MONOCHROME2")
+    outcomes = work([broken])
+    assert [isinstance(met.outcome, Problem) for met in outcomes] == [index == 2 for index in range(7)]
+
+
+def test_behind_the_damage_an_animation_ends() -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (60, 60), np.uint8) for _ in range(9)]
+    data = animation("PNG", noise)
+    outcomes = work([data[: len(data) // 2], encode(STILLS[0])])
+    codes = [getattr(met.outcome, "code", None) for met in outcomes]
+    assert codes[-1] is None
+    assert codes.count("unreadable-frame") == 1
+    assert codes.index("unreadable-frame") == len(codes) - 2 < 9
+
+
+def test_a_loop_s_frames_are_judged_side_by_side() -> None:
+    both = threading.Barrier(2)
+
+    def judge(frame: Frame) -> int:
+        both.wait(10)
+        return frame.index
+
+    assert [met.outcome for met in work([animation("PNG", STILLS[:4])], judge)] == [0, 1, 2, 3]

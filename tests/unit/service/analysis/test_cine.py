@@ -1,0 +1,156 @@
+"""Loops with a known answer: probabilities written down by hand, and frames that jump or drift."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.analysis.cine import RADIUS, Cine, CineReader, is_cut, shot_signature
+from tests.support.images import speckle
+
+PLANES = 3
+SCENES = [shot_signature(speckle(seed=seed)) for seed in range(4)]
+
+
+def sure(plane: int, probability: float = 0.9) -> NDArray[np.float32]:
+    rest = (1 - probability) / (PLANES - 1)
+    return np.array([probability if each == plane else rest for each in range(PLANES)], np.float32)
+
+
+def read(
+    planes: Sequence[int], scenes: Sequence[int] | None = None, abstained: Sequence[int] = (), step: int = 1
+) -> Cine:
+    """A loop of frames that surely show `planes`, each of the scene of its own plane or of `scenes`."""
+    reader = CineReader()
+    for number, (plane, scene) in enumerate(zip(planes, scenes or planes, strict=True)):
+        reader.add(number * step, sure(plane), number in abstained, SCENES[scene])
+    return reader.finish()
+
+
+def spans(cine: Cine) -> list[tuple[int, int, int | None]]:
+    return [(each.start, each.end, each.plane) for each in cine.segments]
+
+
+def test_shots_become_segments() -> None:
+    cine = read([0] * 10 + [1] * 6 + [0] * 4)
+    assert spans(cine) == [(0, 9, 0), (10, 15, 1), (16, 19, 0)]
+    assert cine.cuts == (10, 16)
+    assert [each.frames for each in cine.segments] == [10, 6, 4]
+    assert cine.segments[0].confidence == pytest.approx(0.9)
+    assert cine.frames == 20
+
+
+def test_averages_do_not_reach_across_a_cut() -> None:
+    cine = read([0, 0, 0, 1, 2, 2, 2])  # one frame of another shot, between two
+    assert spans(cine) == [(0, 2, 0), (3, 3, 1), (4, 6, 2)]
+    assert [each.confidence for each in cine.segments] == pytest.approx([0.9] * 3)
+
+
+def test_within_a_shot_a_flicker_is_no_segment() -> None:
+    planes = [0] * 5 + [1] + [0] * 5
+    cine = read(planes, scenes=[0] * 11)
+    assert spans(cine) == [(0, 10, 0)]
+    assert [each.plane for each in cine.best] == [0]  # and gives no best frame
+
+
+def test_within_a_shot_the_plane_may_change() -> None:
+    cine = read([0] * 8 + [1] * 8, scenes=[0] * 16)
+    assert spans(cine) == [(0, 7, 0), (8, 15, 1)]
+    assert cine.cuts == ()
+    assert cine.segments[0].confidence == pytest.approx((6 * 0.9 + (4 * 0.9 + 0.05) / 5 + (3 * 0.9 + 0.1) / 5) / 8)
+
+
+def test_the_average_is_over_the_neighbors() -> None:
+    reader = CineReader()
+    values = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
+    for number, value in enumerate(values):
+        reader.add(number, sure(0, value), False, SCENES[0])
+    (best,) = reader.finish().best
+    assert RADIUS == 2
+    assert (best.index, best.plane) == (5, 0)
+    assert best.probability == pytest.approx(0.95)
+    assert best.smoothed == pytest.approx(np.mean(values[3:]))
+
+
+def test_the_best_frame_is_the_most_probable_of_its_plane() -> None:
+    reader = CineReader()
+    chances = [0.7, 0.8, 0.97, 0.8, 0.7, 0.99, 0.8]  # the last but one abstains
+    for number, chance in enumerate(chances):
+        reader.add(number, sure(1, chance), number == 5, SCENES[0])
+    (best,) = reader.finish().best
+    assert (best.plane, best.index) == (1, 2)
+
+
+def test_of_equals_the_one_among_its_likes_is_best() -> None:
+    chances = [0.9, 0.5, 0.5, 0.5, 0.9, 0.9, 0.9, 0.9, 0.9]
+    reader = CineReader()
+    for number, chance in enumerate(chances):
+        reader.add(number, sure(0, chance), False, SCENES[0])
+    (best,) = reader.finish().best
+    assert best.index == 6
+
+
+def test_frames_on_which_the_model_abstains_have_no_vote() -> None:
+    cine = read([0, 0, 1, 1, 0, 0], scenes=[0] * 6, abstained=[2, 3])
+    assert spans(cine) == [(0, 5, 0)]
+    assert cine.segments[0].abstained == 2
+    assert cine.segments[0].confidence == pytest.approx(0.9)
+
+
+def test_where_it_abstains_throughout_no_plane_is_named() -> None:
+    cine = read([0] * 4 + [1] * 4, abstained=range(4, 8))
+    assert spans(cine) == [(0, 3, 0), (4, 7, None)]
+    assert cine.segments[1].confidence is None
+    assert [each.plane for each in cine.best] == [0]
+
+
+def test_indices_are_the_file_s_own() -> None:
+    cine = read([0] * 3 + [1] * 3, step=7)
+    assert spans(cine) == [(0, 14, 0), (21, 35, 1)]
+    assert cine.cuts == (21,)
+    assert [each.index for each in cine.best] == [0, 21]
+
+
+def test_an_empty_loop_shows_nothing() -> None:
+    assert CineReader().finish() == Cine(0, (), (), ())
+
+
+def drift(pixels: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
+    """The picture after `step` frames of a slow sweep: moved, turned, brightened, and its speckle new."""
+    height, width = pixels.shape
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 0.5 * step, 1 + 0.002 * step)
+    turn[:, 2] += 0.003 * width * step
+    moved = cv2.warpAffine(pixels, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
+    noise = np.random.default_rng(step).normal(1, 0.2, moved.shape)
+    brightened = np.clip(moved * noise * (1 + 0.01 * step), 0, 255)
+    return np.asarray(brightened, np.uint8)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_sweep_is_one_shot(seed: int) -> None:
+    frames = [shot_signature(drift(speckle(240, 320, seed), step)) for step in range(20)]
+    assert not any(is_cut(before, after) for before, after in pairwise(frames))
+
+
+def test_another_still_is_a_cut() -> None:
+    stills = [shot_signature(speckle(240, 320, seed)) for seed in range(12)]
+    assert all(is_cut(before, after) for before, after in pairwise(stills))
+
+
+def test_brightness_alone_is_no_cut() -> None:
+    pixels = speckle(240, 320)
+    assert not is_cut(shot_signature(pixels), shot_signature(pixels // 3))
+
+
+def test_from_black_to_a_picture_is_a_cut_and_black_to_black_is_none() -> None:
+    black, picture = shot_signature(np.zeros((60, 80), np.uint8)), shot_signature(speckle())
+    assert is_cut(black, picture)
+    assert is_cut(picture, black)
+    assert not is_cut(black, black)
+
+
+def test_a_glance_of_a_tiny_frame() -> None:
+    assert shot_signature(np.array([[7]], np.uint8)).shape == (64,)

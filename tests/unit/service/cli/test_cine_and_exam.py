@@ -1,0 +1,158 @@
+"""The commands for many frames, here and through a running service: the same answers either way."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from service import cli
+from service.cli import many as cli_many
+from service.client import Client
+from tests.support.images import animation, encode
+from tests.support.phantom_package import Phantom
+from tests.support.phantom_stills import still
+
+URL = "http://testserver"
+
+
+@pytest.fixture
+def exam(tmp_path: Path, phantom: Phantom) -> Path:
+    folder = tmp_path / "exam"
+    (folder / "below").mkdir(parents=True)
+    shown = ["fetal_femur"] * 6 + ["maternal_cervix"] * 6
+    (folder / "a.png").write_bytes(encode(still(phantom, "fetal_thorax", 0)))
+    (folder / "b.png").write_bytes(encode(still(phantom, "fetal_brain", 1)))
+    (folder / "below" / "loop.png").write_bytes(animation("PNG", [still(phantom, plane, 3) for plane in shown]))
+    (folder / ".hidden").write_text("not looked at")
+    return folder
+
+
+@pytest.fixture(params=["here", "there"])
+def where(request: Any, monkeypatch: pytest.MonkeyPatch, client: TestClient, phantom_folder: Path) -> list[str]:
+    """The options that make a command answer by itself, or through a service."""
+
+    def connect(url: str) -> Client:
+        assert url == URL
+        return Client(url, transport=client._transport)
+
+    monkeypatch.setattr(cli_many, "_client", connect)
+    return ["--model", str(phantom_folder)] if request.param == "here" else ["--url", URL]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, list[dict[str, Any]]]:
+    code = cli.main([str(each) for each in arguments])
+    return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_cine_tells_what_a_loop_shows(capsys: pytest.CaptureFixture[str], exam: Path, where: list[str]) -> None:
+    code, (told,) = run(capsys, "cine", exam / "below" / "loop.png", *where)
+    assert code == 0
+    assert [(each["start"], each["end"], each["plane"]) for each in told["segments"]] == [
+        (0, 5, "fetal_femur"), (6, 11, "maternal_cervix")
+    ]  # fmt: skip
+    assert (told["name"], told["count"]) == ("loop.png", 12)
+
+
+def test_cine_with_its_frames(capsys: pytest.CaptureFixture[str], exam: Path, where: list[str]) -> None:
+    loop = exam / "below" / "loop.png"
+    _, lines = run(capsys, "cine", loop, "--frames", "--every", 2, "--limit", 4, *where)
+    assert [line["frame"]["index"] for line in lines[:-1]] == [0, 2, 4, 6]
+    assert lines[-1]["frames"] == 4
+
+
+def test_cine_of_a_still_is_its_answer(capsys: pytest.CaptureFixture[str], exam: Path, where: list[str]) -> None:
+    code, (answer,) = run(capsys, "cine", exam / "a.png", *where)
+    assert (code, answer["predictions"][0]["plane"]) == (0, "fetal_thorax")
+
+
+def test_cine_of_no_picture(capsys: pytest.CaptureFixture[str], exam: Path, where: list[str]) -> None:
+    code, (problem,) = run(capsys, "cine", exam / ".hidden", *where)
+    assert (code, problem["code"]) == (1, "unsupported-format")
+
+
+def test_exam_sorts_a_folder(capsys: pytest.CaptureFixture[str], exam: Path, where: list[str], tmp_path: Path) -> None:
+    page = tmp_path / "exam.html"
+    code, (report,) = run(capsys, "exam", exam, "-o", page, *where)
+    assert code == 0
+    assert report["missing"] == ["fetal_abdomen"]
+    best = {plane["plane"]: plane["best"]["source"]["name"] for plane in report["planes"] if plane["best"]}
+    assert best == {
+        "fetal_brain": "b.png", "fetal_femur": "loop.png", "fetal_thorax": "a.png", "maternal_cervix": "loop.png"
+    }  # fmt: skip
+    text = page.read_text()
+    assert text.startswith("<!doctype html>")
+    assert text.count("data:image/jpeg;base64,") == 8
+
+
+def test_exam_with_a_bad_file_and_other_planes(
+    capsys: pytest.CaptureFixture[str], exam: Path, where: list[str]
+) -> None:
+    (exam / "notes.txt").write_text("text")
+    code, (report,) = run(capsys, "exam", exam, "--expect", "other,fetal_brain", *where)
+    assert (code, report["missing"]) == (1, ["other"])
+    assert [problem["source"]["name"] for problem in report["refused"]] == ["notes.txt"]
+
+
+def test_exam_with_an_unknown_plane(capsys: pytest.CaptureFixture[str], exam: Path, where: list[str]) -> None:
+    code, (problem,) = run(capsys, "exam", exam, "--expect", "fetal_elbow", *where)
+    assert (code, problem["code"]) == (1, "no-such-plane")
+
+
+def test_exam_of_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path, where: list[str]) -> None:
+    assert cli.main(["exam", str(tmp_path), *where]) == 2
+    assert "has no files" in capsys.readouterr().err
+
+
+def test_exam_into_a_folder_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], exam: Path, where: list[str], tmp_path: Path
+) -> None:
+    assert cli.main(["exam", str(exam), "-o", str(tmp_path / "no" / "page.html"), *where]) == 2
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_classify_tells_the_same_either_way(
+    capsys: pytest.CaptureFixture[str], exam: Path, where: list[str], tmp_path: Path
+) -> None:
+    paths = [exam / "a.png", exam / ".hidden", tmp_path / "absent.png", exam / "b.png"]
+    code, lines = run(capsys, "classify", *paths, *where)
+    assert code == 1
+    assert [line.get("code") for line in lines] == [None, "unsupported-format", "not-found", None]
+    assert [lines[index]["predictions"][0]["plane"] for index in (0, 3)] == ["fetal_thorax", "fetal_brain"]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("o.jpg", "JPEG"), ("o.png", "PNG")])
+def test_explain_tells_the_same_either_way(
+    capsys: pytest.CaptureFixture[str], exam: Path, where: list[str], tmp_path: Path, name: str, kind: str
+) -> None:
+    code, (line,) = run(capsys, "explain", exam / "a.png", "-o", tmp_path / name, "--target", "fetal_brain", *where)
+    assert (code, line["explanation"]["target"]) == (0, "fetal_brain")
+    assert Image.open(io.BytesIO((tmp_path / name).read_bytes())).format == kind
+    code, (problem,) = run(capsys, "explain", exam / "a.png", "-o", tmp_path / name, "--target", "elbow", *where)
+    assert (code, problem["code"]) == (1, "no-such-plane")
+
+
+def test_explain_through_a_service_writes_no_dicom(capsys: pytest.CaptureFixture[str], exam: Path) -> None:
+    assert cli.main(["explain", str(exam / "a.png"), "--dicom", "x", "--url", URL]) == 2
+    assert "no DICOM" in capsys.readouterr().err
+
+
+def test_a_service_that_is_not_there(capsys: pytest.CaptureFixture[str], exam: Path) -> None:
+    assert cli.main(["classify", str(exam / "a.png"), "--url", "http://127.0.0.1:9"]) == 2
+    assert "cannot be asked" in capsys.readouterr().err
+
+
+def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FETAL_PLANES_CLIENT_KEY", "secret")
+    with cli_many._client(URL) as client:
+        assert client._http.headers["x-api-key"] == "secret"
+
+
+@pytest.mark.parametrize("every", ["0", "-1", "two"])
+def test_a_wrong_selection(capsys: pytest.CaptureFixture[str], every: str) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["cine", "x", "--every", every])
+    assert "--every" in capsys.readouterr().err

@@ -1,0 +1,189 @@
+"""The worker pool: order, stops, errors, and nothing left behind."""
+
+import asyncio
+import gc
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from service.execution.cpu_budget import CpuBudget
+from service.execution.pool import WorkerPool
+from service.execution.work import StopReason, Work, WorkStopped, current_work, stage, work_context
+from service.inference.engine import AllCores, Engine
+from tests.support.images import speckle
+
+
+@pytest.fixture
+def pool() -> Iterator[WorkerPool]:
+    pool = WorkerPool(CpuBudget(1, "test"))
+    yield pool
+    pool.close()
+
+
+def test_work_is_done_in_order_in_a_worker(pool: WorkerPool) -> None:
+    done: list[int] = []
+
+    async def ask() -> list[None]:
+        return await asyncio.gather(*(pool.run(done.append, number) for number in range(20)))
+
+    asyncio.run(ask())
+    assert done == list(range(20))
+    assert asyncio.run(pool.run(threading.current_thread)).name.startswith("worker")
+
+
+def test_an_error_is_the_caller_s(pool: WorkerPool) -> None:
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(pool.run(lambda: 1 / 0))
+    assert asyncio.run(pool.run(lambda: 1)) == 1
+
+
+class Upload:
+    """Something whose end can be watched."""
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_of_an_upload_is_kept(pool: WorkerPool, fails: bool) -> None:
+    def work(_: Upload) -> None:
+        if fails:
+            raise ValueError
+
+    async def ask() -> "weakref.ref[Upload]":
+        upload = Upload()
+        watched = weakref.ref(upload)
+        with suppress(ValueError):
+            await pool.run(work, upload)
+        del upload
+        await pool.run(int)  # the worker has turned to something else
+        return watched
+
+    gc.disable()
+    try:
+        assert asyncio.run(ask())() is None
+    finally:
+        gc.enable()
+
+
+def test_a_stop_drops_what_waits_and_tells_what_works(pool: WorkerPool) -> None:
+    entered, seen = threading.Event(), list[StopReason | None]()
+
+    def work() -> None:
+        entered.set()
+        run = current_work()
+        while run.stopped is None:
+            threading.Event().wait(0.01)
+        seen.append(run.stopped)
+
+    async def ask() -> None:
+        run = Work()
+        with work_context(run):
+            working = asyncio.ensure_future(pool.run(work))
+            await asyncio.to_thread(entered.wait)
+            waiting = asyncio.ensure_future(pool.run(seen.append, None))
+            await asyncio.sleep(0)
+            assert (pool.busy, pool.waiting) == (1, 1)
+            run.stop(StopReason.DEADLINE)
+            assert pool.waiting == 0
+            for each in (working, waiting, asyncio.ensure_future(pool.run(seen.append, None))):
+                with pytest.raises(WorkStopped, match="deadline"):
+                    await each
+        await pool.run(int)
+
+    asyncio.run(ask())
+    assert seen == [StopReason.DEADLINE]
+
+
+def test_a_caller_that_is_cancelled_leaves_nothing_in_the_queue(pool: WorkerPool) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def work() -> bool:
+        entered.set()
+        return release.wait(30)
+
+    async def ask() -> None:
+        working = asyncio.ensure_future(pool.run(work))
+        await asyncio.to_thread(entered.wait)
+        waiting = asyncio.ensure_future(pool.run(int))
+        await asyncio.sleep(0)
+        assert pool.waiting == 1
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert pool.waiting == 0
+        release.set()
+        assert await working
+
+    asyncio.run(ask())
+
+
+def test_closing_finishes_what_was_taken_on() -> None:
+    pool, done = WorkerPool(CpuBudget(1, "test")), list[int]()
+
+    async def ask() -> None:
+        work = asyncio.gather(*(pool.run(done.append, number) for number in range(5)))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(pool.close)
+        await work
+        with pytest.raises(RuntimeError, match="closed"):
+            await pool.run(int)
+
+    asyncio.run(ask())
+    assert done == list(range(5))
+
+
+def test_a_pool_that_nobody_closes_keeps_no_process_alive() -> None:
+    program = """
+import asyncio, threading
+from service.execution.cpu_budget import CpuBudget
+from service.execution.pool import WorkerPool
+pool, entered = WorkerPool(CpuBudget(2, "test")), threading.Event()
+async def ask():
+    asyncio.ensure_future(pool.run(lambda: entered.set() or threading.Event().wait(3600)))
+    await asyncio.to_thread(entered.wait)
+asyncio.run(ask())
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_stages_are_noted_and_a_stopped_run_begins_none() -> None:
+    with work_context(Work()) as run:
+        with stage("decode"), stage("infer"):
+            pass
+        assert [name for name, _ in run.stages] == ["infer", "decode"]
+        assert all(seconds >= 0 for _, seconds in run.stages)
+        run.stop(StopReason.CLIENT_LEFT)
+        with pytest.raises(WorkStopped), stage("encode"):
+            raise AssertionError("begun")
+    assert current_work() is not run
+
+
+def test_a_stopped_run_ends_the_session_and_leaves_it_usable(engine: Engine) -> None:
+    frame = speckle(64, 64)
+    expected = engine.score(frame).probabilities
+    with work_context(Work()) as run:
+        run.stop(StopReason.DEADLINE)
+        with pytest.raises(WorkStopped):
+            engine.score(frame)
+    assert (engine.score(frame).probabilities == expected).all()
+
+
+def test_all_cores_serve_a_run_that_is_alone(engine: Engine) -> None:
+    alone = [True, False]
+    wide = Engine(engine.package, AllCores(2, lambda: alone.pop(0)))
+    assert wide._wide is not None
+    options = wide._wide.get_session_options()
+    assert options.intra_op_num_threads == 2
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+    frame = speckle(64, 64)
+    with work_context(Work()) as run:
+        first, second = wide.score(frame), wide.score(frame)
+    assert run.threads == [2, 1]
+    assert (first.probabilities == second.probabilities).all()
+
+
+def test_a_single_core_needs_no_second_session(engine: Engine) -> None:
+    assert Engine(engine.package, AllCores(1, lambda: True))._wide is None

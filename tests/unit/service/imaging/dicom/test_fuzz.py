@@ -1,0 +1,134 @@
+"""Mutated DICOM objects: whatever comes, the answer is a frame or a refusal with its reason, and soon."""
+
+import gc
+import random
+import resource
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom.sequence import Sequence
+
+from service.errors import Problem
+from service.imaging.decode import Frame, Limits, decode_frame
+from tests.support import dicom_objects as dicoms
+from tests.support.images import speckle
+
+SEED = 20
+MUTANTS = 1000  # of each object
+SLOWEST_S = 2.0
+LIMITS = Limits(max_bytes=2**22, max_pixels=2**20)
+
+GRAY = speckle(24, 32, seed=1)
+COLOR = np.dstack([GRAY, 255 - GRAY, GRAY])
+DEEP = GRAY.astype(np.uint16) * 257
+LUT: dict[str, Any] = {f"{name}PaletteColorLookupTable{part}": value for name in ("Red", "Green", "Blue")
+       for part, value in (("Descriptor", [256, 0, 16]), ("Data", bytes(512)))}  # fmt: skip
+
+
+def lossless_16(predictor: int, restart_rows: int = 0) -> bytes:
+    return dicoms.compressed(
+        [DEEP], dicoms.LOSSLESS, lambda f: dicoms.lossless_jpeg(f, 16, predictor, restart_rows), "MONOCHROME2"
+    )
+
+
+def jpeg_cine(**changes: Any) -> bytes:
+    return dicoms.compressed([GRAY] * 3, dicoms.BASELINE, dicoms.jpeg, "MONOCHROME2", **changes)
+
+
+OBJECTS: dict[str, Callable[[], bytes]] = {
+    "implicit": lambda: dicoms.native([GRAY], dicoms.IMPLICIT),
+    "explicit": lambda: dicoms.native([GRAY], SequenceOfUltrasoundRegions=Sequence([dicoms.region(0, 0, 31, 23)])),
+    "big-endian": lambda: dicoms.native([GRAY.astype(np.uint16)], dicoms.BIG, WindowCenter=128, WindowWidth=256),
+    "deflated": lambda: dicoms.native([COLOR], dicoms.DEFLATED),
+    "palette": lambda: dicoms.native([GRAY], photometric="PALETTE COLOR", **LUT),
+    "bare": lambda: dicoms.native([GRAY])[132:],
+    "cine": lambda: dicoms.native([GRAY] * 4, dicoms.EXPLICIT),
+    "jpeg cine": jpeg_cine,
+    "jpeg fragments": lambda: jpeg_cine(fragments=2),
+    "jpeg color": lambda: dicoms.compressed([COLOR], dicoms.BASELINE, dicoms.jpeg, "YBR_FULL_422"),
+    "lossless": lambda: dicoms.compressed([COLOR], dicoms.LOSSLESS, dicoms.lossless_jpeg, "RGB"),
+    "lossless 16": lambda: lossless_16(1),
+    "lossless 16, in intervals": lambda: lossless_16(6, restart_rows=5),
+    "extended 12": dicoms.extended,
+    "rle": lambda: dicoms.compressed([COLOR], dicoms.RLE, dicoms.rle, "RGB"),
+    "jpeg-ls": lambda: dicoms.compressed([GRAY], dicoms.LS_LOSSLESS, dicoms.jpeg_ls_lossless, "MONOCHROME2"),
+    "jpeg 2000": lambda: dicoms.compressed([GRAY], dicoms.J2K, dicoms.jpeg_2000, "MONOCHROME2"),
+}
+
+
+def mutate(data: bytes, rng: random.Random) -> bytes:
+    """Damage of one to four kinds, half of it within the header."""
+    mutant = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(132, min(len(mutant), 900) if rng.random() < 0.5 else len(mutant))
+        span = rng.choice([1, 1, 2, 4, 16, 64])
+        kind = rng.randrange(6)
+        if kind == 0:
+            mutant[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            mutant[at : at + span] = rng.randbytes(span)
+        elif kind == 2:
+            mutant[at : at + 4] = rng.choice([b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x01\0\0\0"])
+        elif kind == 3:
+            del mutant[at : at + span]
+        elif kind == 4:
+            mutant[at:at] = mutant[at : at + span] * rng.randint(1, 3)
+        elif rng.random() < 0.3:
+            del mutant[at:]
+        if len(mutant) < 200:
+            break
+    return bytes(mutant)
+
+
+def told(problem: Problem) -> bool:
+    return 400 <= problem.status < 500 and problem.detail.endswith(".")
+
+
+def sound(frame: Frame) -> bool:
+    return frame.pixels.dtype == np.uint8 and 0 < frame.pixels.size <= LIMITS.max_pixels
+
+
+# Outside the tests a warning is a warning; pydicom's must not be what refuses a file here.
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", OBJECTS)
+def test_damage_is_refused_or_read_and_never_a_crash(name: str) -> None:
+    rng, data = random.Random(f"{SEED} {name}"), OBJECTS[name]()
+    read = refused = 0
+    for _ in range(MUTANTS):
+        mutant = mutate(data, rng)
+        started = perf_counter()
+        try:
+            frame = decode_frame(mutant, index=rng.choice([0, 0, 0, 2]), limits=LIMITS)
+        except Problem as problem:
+            refused += told(problem)
+        else:
+            read += sound(frame)
+        assert perf_counter() - started < SLOWEST_S
+    assert read + refused == MUTANTS
+    assert read  # else the damage is too much
+    assert refused  # or none
+
+
+def test_at_least_five_thousand_files_are_tried() -> None:
+    assert MUTANTS * len(OBJECTS) >= 5000
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_refusals_leave_no_memory_behind() -> None:
+    rng, objects = random.Random(SEED), [make() for make in OBJECTS.values()]
+
+    def round_of_refusals() -> int:
+        for data in objects * 10:
+            try:
+                decode_frame(mutate(data, rng), limits=LIMITS)
+            except Problem:
+                continue
+        gc.collect()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    before = [round_of_refusals() for _ in range(3)][-1]
+    after = [round_of_refusals() for _ in range(5)][-1]
+    assert after - before < 16 * 1024  # KiB, of 700 files
