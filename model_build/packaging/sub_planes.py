@@ -12,7 +12,7 @@ from model_build.evaluation.sub_planes import SubPlaneEvaluation
 from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneNet
 from model_build.packaging.onnx_export import PROBABILITY_TOLERANCE, ExportError, export_graph
 from service.inference.package import CLASSIFIER
-from service.schemas.manifest import SubPlanes
+from service.schemas.manifest import Metric, SubPlanes
 
 GRAPH = "sub_planes.onnx"
 
@@ -55,12 +55,16 @@ def add_sub_planes(
         sub_planes=SUB_PLANES,
         file=GRAPH,
         temperature=described.temperature,
-        metrics={
-            f"{name}, three sub-planes; official test patients, {described.test['frames']} frames": float(
-                described.test[key]
+        metrics=tuple(
+            Metric(
+                metric=name,
+                subset="all",
+                split="test",
+                n=int(described.test["frames"]),
+                value=float(described.test[key]),
             )
-            for name, key in (("macro-F1", "macro_f1"), ("accuracy", "accuracy"))
-        },
+            for name, key in (("macro_f1", "macro_f1"), ("top1", "accuracy"))
+        ),
     )
 
 

@@ -31,6 +31,22 @@ class Abstention(_Strict):
     )
 
 
+class Metric(_Strict):
+    """One metric of the model, measured on one subset of one split."""
+
+    metric: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="Name of the metric: `top1`, `top2`, `macro_f1`, `calibration_error` (15 bins), `brier_score`, or "
+        "`coverage`, the share of frames on which the model does not abstain.",
+    )
+    subset: str = Field(description="Planes of the frames: `main`, the main planes, or `all`.")
+    split: str = Field(description="Side of the data split that the frames belong to, such as `test`.")
+    n: int = Field(ge=0, description="Number of frames.")
+    value: float
+    low: float | None = Field(default=None, description="Lower end of the 95 % interval; null without an interval.")
+    high: float | None = Field(default=None, description="Upper end of the 95 % interval; null without an interval.")
+
+
 class SubPlanes(_Strict):
     """The finer classes of one plane, which a head of their own tells apart on what the classifier has computed."""
 
@@ -38,7 +54,7 @@ class SubPlanes(_Strict):
     sub_planes: tuple[Plane, ...] = Field(min_length=2, description="In the order of the graph's M outputs.")
     file: str = Field(description="The graph; it takes outputs of the classifier, by their names.")
     temperature: float = Field(gt=0, description="Divides the logits; already inside the graph.")
-    metrics: dict[str, float] = Field(description="Headline figures of the card, each named with its data and split.")
+    metrics: tuple[Metric, ...] = Field(description="Headline metrics of the model card.")
 
     @field_validator("sub_planes")
     @classmethod
@@ -69,7 +85,7 @@ class Manifest(_Strict):
     files: dict[str, str] = Field(description="File name to sha256 (hex), for every file of the package but this one.")
     opset: int
     training_data: TrainingData
-    metrics: dict[str, float] = Field(description="Headline figures of the card, each named with its data and split.")
+    metrics: tuple[Metric, ...] = Field(description="Headline metrics of the model card.")
     code_version: str = Field(description="Version of fetal-planes that built the package.")
     sub_planes: SubPlanes | None = Field(default=None, description="Null where the package tells no sub-planes.")
 
