@@ -56,8 +56,6 @@ _PLUGINS: dict[Format, type[ImageFile]] = {
 }
 _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 322, 323
 
-cv2.setNumThreads(1)  # frames are decoded side by side; threads within one would fight over the same cores
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:

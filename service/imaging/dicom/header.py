@@ -1,10 +1,8 @@
 """What a DICOM header says of its frames, checked; what cannot be read is refused here, before any pixel is touched."""
 
 import io
-import logging
 from dataclasses import dataclass
 
-from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag, Tag
@@ -12,11 +10,6 @@ from pydicom.uid import UID
 
 from service.errors import FrameTooLarge, UnreadableFrame, UnsupportedFormat
 from service.imaging.dicom.scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, DatasetLayout
-
-# Values that break a rule are common in scanners' objects. pydicom quotes them in warnings and log lines, and a value
-# may be a patient's name: it is told not to look, and not to speak.
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-config.settings.reading_validation_mode = config.IGNORE
 
 ULTRASOUND = {
     "1.2.840.10008.5.1.4.1.1.6.1": "Ultrasound Image",

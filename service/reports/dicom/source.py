@@ -1,20 +1,14 @@
 """What a result takes over from the object that it is about: patient, study, and how to refer to the frame."""
 
-import logging
 import uuid
 from dataclasses import dataclass
 
-from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from service.errors import NoDicomSource
 from service.imaging.dicom.header import ULTRASOUND, read_attributes
 from service.imaging.dicom.scan import Data, is_dicom, scan_layout
-
-# Like pydicom, highdicom quotes names that break a rule in its warnings.
-logging.getLogger("highdicom").setLevel(logging.CRITICAL)
-config.settings.writing_validation_mode = config.IGNORE  # what the source's study is called is not ours to mend
 
 _NAMESPACE = uuid.UUID("0c1d5a52-6d3e-5b0f-9a41-6c1f5f6d7a10")
 _CURRENT_CLASS = {  # of a retired one
