@@ -31,9 +31,10 @@ from PIL.ImageFile import ImageFile
 from service.errors import FrameTooLarge, NoSuchFrame, Problem, UnreadableFrame, UnsupportedFormat, UploadTooLarge
 from service.imaging.color import Colors, reduce_colors
 from service.imaging.dicom.scan import Data
-from service.imaging.formats import Format, detect_format, tiff_pages, webp_header
+from service.imaging.formats import detect_format, tiff_pages, webp_header
 from service.imaging.gray import Gray, orientation_of, to_colors, to_gray, turn_upright
 from service.imaging.sector import Box
+from service.schemas.answers import Format
 
 try:
     from service.imaging.dicom.image import open_dicom

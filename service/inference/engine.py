@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import onnxruntime as ort
@@ -12,10 +11,10 @@ from service.execution.work import current_work
 from service.inference.package import CLASSIFIER, EXPLAINER, ModelPackage, PackageError
 from service.inference.session import open_session, run_session
 from service.inference.sub_planes import SubPlaneHead
+from service.schemas.answers import AbstainReason
 
 Gray = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-AbstainReason = Literal["color-flow", "out-of-distribution", "uncertain"]
 
 _ANSWER = ("probabilities", "ood_score")
 _CLASSIFIER_OUTPUTS = (*_ANSWER, "logits", "features")
