@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from service.errors import NoSuchPlane, Problem
 from service.execution.work import Outcome, current_work, stage
 from service.imaging.color import FLOW, flow_share
-from service.imaging.decode import Frame, Limits, decode_frame, open_frames
+from service.imaging.decode import decode_frame, open_frames
+from service.imaging.frame import Frame, Limits
 from service.imaging.letterbox import Crop, crop_and_letterbox
 from service.imaging.overlay import encode_picture, paint
 from service.imaging.sector import Box

@@ -9,7 +9,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from service.errors import NoDicomSource
-from service.imaging.dicom.header import ULTRASOUND, read_attributes
+from service.imaging.dicom.attributes import read_attributes
+from service.imaging.dicom.header import ULTRASOUND
 from service.imaging.dicom.scan import Data, is_dicom, scan_layout
 
 # Like pydicom, highdicom quotes names that break a rule in its warnings.

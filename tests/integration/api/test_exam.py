@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from service.analysis.pipeline import Pipeline
-from service.imaging.decode import Frame
+from service.imaging.frame import Frame
 from service.reports.exam_html import POLICY
 from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom
