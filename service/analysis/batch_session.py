@@ -10,8 +10,9 @@ from service.analysis.cine import CineReader, Floats, shot_signature
 from service.analysis.pipeline import Pipeline
 from service.analysis.thumbnail import Thumbnail
 from service.errors import Problem
-from service.imaging.decode import Frame
-from service.schemas.answers import Classification, ProblemDetails, classification
+from service.imaging.frame import Frame
+from service.reports.answers import classification
+from service.schemas.answers import Classification, ProblemDetails
 from service.schemas.batch import BatchEnd, BatchSummary, CineSummary, FrameAnswer, FrameProblem, Source
 
 

@@ -14,7 +14,8 @@ from service.analysis.batch_session import BatchLine
 from service.analysis.pipeline import Pipeline
 from service.analysis.thumbnail import Thumbnail
 from service.errors import NoSuchPlane
-from service.imaging.decode import Frame, open_frames
+from service.imaging.decode import open_frames
+from service.imaging.frame import Frame
 from service.schemas.answers import ModelInfo
 from service.schemas.batch import BatchEnd, CineSummary, FrameAnswer, FrameProblem, Source
 from service.schemas.exam import ExamFrame, ExamPlane, ExamReport, ReviewFrame

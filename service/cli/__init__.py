@@ -27,7 +27,6 @@ from service.cli.many import (
 )
 from service.errors import NotFound, Problem
 from service.execution.cpu_budget import cpu_budget
-from service.imaging.overlay import PictureType
 from service.inference.engine import Engine
 from service.inference.package import PackageError, load_package
 from service.jobs.command import UsageError, process
@@ -38,7 +37,8 @@ from service.load_test.command import add_arguments as add_bench_arguments
 from service.load_test.command import bench
 from service.observability.request_id import new_request_id
 from service.process_setup import configure_process
-from service.schemas.answers import ProblemDetails, classification, explained
+from service.reports.answers import classification, explained
+from service.schemas.answers import PictureType, ProblemDetails
 from service.server import Server
 from service.settings import Settings
 

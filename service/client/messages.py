@@ -9,8 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import httpx2
 from pydantic import BaseModel
 
-from service.imaging.overlay import PictureType
-from service.schemas.answers import ProblemDetails
+from service.schemas.answers import PictureType, ProblemDetails
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 
 Upload = Path | bytes

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,13 @@ from service.execution.work import current_work
 from service.inference.package import CLASSIFIER, EXPLAINER, ModelPackage, PackageError
 from service.inference.session import open_session, run_session
 from service.inference.sub_planes import SubPlaneHead
+from service.schemas.answers import AbstainReason
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 Gray = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-AbstainReason = Literal["color-flow", "out-of-distribution", "uncertain"]
 
 _ANSWER = ("probabilities", "ood_score")
 _CLASSIFIER_OUTPUTS = (*_ANSWER, "logits", "features")

@@ -1,20 +1,18 @@
 """What the service answers, as JSON: every shape that `/openapi.json` documents."""
 
-import base64
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.analysis.pipeline import ExplainedFrame, FrameResult
 from service.errors import Problem
-from service.imaging.formats import Format
-from service.imaging.letterbox import CropSource
-from service.imaging.overlay import PictureType
-from service.inference.engine import AbstainReason
-from service.inference.package import ModelPackage
 from service.schemas.manifest import SubPlanes
 
 _ProblemClass = type[Problem]  # named here, since two models below have a field called `type`
+
+Format = Literal["png", "jpeg", "bmp", "tiff", "webp", "dicom"]
+CropSource = Literal["region", "sector", "none"]
+AbstainReason = Literal["color-flow", "out-of-distribution", "uncertain"]
+PictureType = Literal["image/jpeg", "image/png"]
 
 DEFAULT_TOP_K = 2  # predictions in an answer: where the first is wrong, the second is nearly always right
 
@@ -72,11 +70,6 @@ class ModelInfo(_Answer):
     name: str
     version: str
     sha256: str = Field(description="Of the package's manifest, which holds the sha256 of each of its other files.")
-
-    @classmethod
-    def of(cls, package: ModelPackage) -> "ModelInfo":
-        """Name a package."""
-        return cls(name=package.manifest.name, version=package.manifest.version, sha256=package.sha256)
 
 
 class Classification(_Answer):
@@ -201,57 +194,3 @@ class ProblemKind(_Answer):
     def of(cls, kind: _ProblemClass) -> "ProblemKind":
         """Describe a kind of problem."""
         return cls(type=kind.type_uri(), code=kind.code, status=kind.status, title=kind.title(), meaning=kind.meaning)
-
-
-def classification(
-    result: FrameResult, package: ModelPackage, request_id: str, top: int = DEFAULT_TOP_K
-) -> Classification:
-    """Tell the result of `Pipeline.classify`, with its `top` most probable planes."""
-    return Classification(**_classified(result, package, request_id, top))
-
-
-def explained(
-    result: ExplainedFrame, package: ModelPackage, request_id: str, overlay: bytes | None, top: int = DEFAULT_TOP_K
-) -> ExplainedClassification:
-    """Tell the result of `Pipeline.explain`; `overlay` is the picture as JPEG, or None to leave it out."""
-    height, width = result.frame.pixels.shape
-    picture = overlay and Overlay(
-        media_type="image/jpeg", width=width, height=height, data=base64.b64encode(overlay).decode()
-    )
-    explanation = Explanation(
-        target=result.target.id,
-        heatmap=[[round(value, 4) for value in row] for row in result.heat.values.tolist()],
-        raw_max=result.heat.raw_max,
-        empty=result.heat.empty,
-        overlay=picture or None,
-    )
-    return ExplainedClassification(**_classified(result, package, request_id, top), explanation=explanation)
-
-
-def _classified(result: FrameResult, package: ModelPackage, request_id: str, top: int) -> dict[str, Any]:
-    planes, scores, frame = package.manifest.planes, result.scores, result.frame
-    height, width = frame.pixels.shape
-    return {
-        "predictions": [
-            Prediction(
-                plane=planes[number].id,
-                label=planes[number].label,
-                probability=round(min(1.0, float(scores.probabilities[number])), 6),
-            )
-            for number in scores.ranked()[:top]
-        ],
-        "abstain": result.abstain_reason is not None,
-        "abstain_reason": result.abstain_reason,
-        "sub_plane": SubPlane.of(result.sub_plane(), package.manifest.sub_planes),
-        "frame": FrameInfo(
-            format=frame.format,
-            width=width,
-            height=height,
-            index=frame.index,
-            count=frame.count,
-            crop=result.crop,
-            crop_source=result.crop_source,
-        ),
-        "model": ModelInfo.of(package),
-        "request_id": request_id,
-    }

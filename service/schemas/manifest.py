@@ -1,16 +1,27 @@
 """`model.json`, the manifest of a model package: what `model_build` writes and the service checks."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-
-from service.imaging.letterbox import Preprocessing
 
 FORMAT = 1  # raised when a package of the new kind cannot be read by the old service
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Preprocessing(_Strict):
+    """How a frame becomes the network's input; each model package brings its own."""
+
+    size: int = Field(ge=32, le=1024, description="Side S of the square network input, in pixels.")
+    crop: Literal["sector", "none"] = Field(description="Whether the frame is cropped to its insonated sector first.")
+    zoom: float = Field(
+        default=1.0,
+        ge=1,
+        le=2,
+        description="Longer side of the crop divided by the side of the square; the overflow is cut at both ends.",
+    )
 
 
 class Plane(_Strict):

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from service.analysis.pipeline import Pipeline
-from service.imaging.decode import Frame
+from service.imaging.frame import Frame
 from service.reports.exam_html import POLICY
 from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom
@@ -181,7 +181,7 @@ def test_the_page_tells_the_exam(client: TestClient, exam: dict[str, bytes]) -> 
     text = page_of(client, exam).text
     for told in ("Missing: Fetal abdomen", "a.png", "b.png", "loop.png, frame", "notes.txt", "Research use only"):
         assert told in text
-    assert "Every expected plane is there" in page_of(client, exam, "?expect=fetal_brain").text
+    assert "Every expected plane is present" in page_of(client, exam, "?expect=fetal_brain").text
 
 
 def test_the_page_shows_the_best_frames_and_their_evidence(client: TestClient, exam: dict[str, bytes]) -> None:
@@ -252,4 +252,4 @@ def test_an_exam_of_nothing_readable(client: TestClient) -> None:
 def test_an_incomplete_exam_says_so(serve: Callable[..., TestClient], exam: dict[str, bytes]) -> None:
     client = serve(Phantom(), max_batch_frames=5)
     assert ask(client, exam)["complete"] is False
-    assert "Not all frames were looked at" in page_of(client, exam).text
+    assert "Not all frames were classified" in page_of(client, exam).text
