@@ -38,7 +38,8 @@ from service.load_test.command import bench
 from service.observability.request_id import new_request_id
 from service.process_setup import configure_process
 from service.reports.answers import classification, explained
-from service.schemas.answers import PictureType, ProblemDetails
+from service.schemas.answers import PictureType
+from service.schemas.problems import ProblemDetails
 from service.server import Server
 from service.settings import Settings
 

@@ -22,9 +22,10 @@ from service.execution.cpu_budget import cpu_budget
 from service.observability.request_id import new_request_id
 from service.reports.answers import model_info
 from service.reports.exam_html import render
-from service.schemas.answers import DEFAULT_TOP_K, PictureType, ProblemDetails
+from service.schemas.answers import DEFAULT_TOP_K, PictureType
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 from service.schemas.exam import ExamReport
+from service.schemas.problems import ProblemDetails
 from service.settings import Settings
 
 KEY_VARIABLE = "FETAL_PLANES_CLIENT_KEY"

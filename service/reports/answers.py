@@ -3,6 +3,7 @@
 import base64
 from typing import Any
 
+from service.analysis.cine import Best, Cine, Segment
 from service.analysis.pipeline import ExplainedFrame, FrameResult
 from service.inference.package import ModelPackage
 from service.schemas.answers import (
@@ -16,6 +17,8 @@ from service.schemas.answers import (
     Prediction,
     SubPlane,
 )
+from service.schemas.batch import CineBest, CineSegment, CineSummary, Source
+from service.schemas.manifest import Manifest, Plane, SubPlanes
 
 
 def model_info(package: ModelPackage) -> ModelInfo:
@@ -26,14 +29,14 @@ def model_info(package: ModelPackage) -> ModelInfo:
 def classification(
     result: FrameResult, package: ModelPackage, request_id: str, top: int = DEFAULT_TOP_K
 ) -> Classification:
-    """Tell the result of `Pipeline.classify`, with its `top` most probable planes."""
+    """Return the answer of `/classify` with the `top` most probable planes."""
     return Classification(**_classified(result, package, request_id, top))
 
 
 def explained(
     result: ExplainedFrame, package: ModelPackage, request_id: str, overlay: bytes | None, top: int = DEFAULT_TOP_K
 ) -> ExplainedClassification:
-    """Tell the result of `Pipeline.explain`; `overlay` is the picture as JPEG, or None to leave it out."""
+    """Return the answer of `/explain`; `overlay` is the picture as JPEG, or None."""
     height, width = result.frame.pixels.shape
     picture = overlay and Overlay(
         media_type="image/jpeg", width=width, height=height, data=base64.b64encode(overlay).decode()
@@ -56,13 +59,13 @@ def _classified(result: FrameResult, package: ModelPackage, request_id: str, top
             Prediction(
                 plane=planes[number].id,
                 label=planes[number].label,
-                probability=round(min(1.0, float(scores.probabilities[number])), 6),
+                probability=_rounded(float(scores.probabilities[number])),
             )
             for number in scores.ranked()[:top]
         ],
         "abstain": result.abstain_reason is not None,
         "abstain_reason": result.abstain_reason,
-        "sub_plane": SubPlane.of(result.sub_plane(), package.manifest.sub_planes),
+        "sub_plane": sub_plane(result.sub_plane(), package.manifest.sub_planes),
         "frame": FrameInfo(
             format=frame.format,
             width=width,
@@ -75,3 +78,54 @@ def _classified(result: FrameResult, package: ModelPackage, request_id: str, top
         "model": model_info(package),
         "request_id": request_id,
     }
+
+
+def sub_plane(found: tuple[int, float] | None, sub_planes: SubPlanes | None) -> SubPlane | None:
+    """Return the sub-plane of a number and a probability; None without them or without sub-planes."""
+    if found is None or sub_planes is None:
+        return None
+    number, probability = found
+    plane = sub_planes.sub_planes[number]
+    return SubPlane(plane=plane.id, label=plane.label, probability=round(probability, 6))
+
+
+def cine_summary(source: Source, count: int, cine: Cine, manifest: Manifest) -> CineSummary:
+    """Return the summary of a file with `count` frames."""
+    return CineSummary(
+        file=source.file,
+        name=source.name,
+        count=count,
+        frames=cine.frames,
+        cuts=list(cine.cuts),
+        segments=[_segment(segment, manifest.planes) for segment in cine.segments],
+        best=[_best(best, manifest) for best in cine.best],
+    )
+
+
+def _segment(segment: Segment, planes: tuple[Plane, ...]) -> CineSegment:
+    plane = None if segment.plane is None else planes[segment.plane]
+    return CineSegment(
+        start=segment.start,
+        end=segment.end,
+        plane=plane.id if plane else None,
+        label=plane.label if plane else None,
+        confidence=None if segment.confidence is None else _rounded(segment.confidence),
+        frames=segment.frames,
+        abstained=segment.abstained,
+    )
+
+
+def _best(best: Best, manifest: Manifest) -> CineBest:
+    plane = manifest.planes[best.plane]
+    return CineBest(
+        plane=plane.id,
+        label=plane.label,
+        frame=best.index,
+        probability=_rounded(best.probability),
+        smoothed=_rounded(best.smoothed),
+        sub_plane=sub_plane(best.sub_plane, manifest.sub_planes),
+    )
+
+
+def _rounded(probability: float) -> float:
+    return round(min(1.0, probability), 6)
