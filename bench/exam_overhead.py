@@ -39,7 +39,7 @@ def main() -> None:
     uploads = [encode(speckle(661, 959, seed), "JPEG", quality=90) for seed in range(options.frames)]
     files = [("files", (f"{number}.jpg", upload)) for number, upload in enumerate(uploads)]
     with TestClient(create_app(Settings(model=options.model))) as client:
-        pipeline = client.app.state.service.running.pipeline  # type: ignore[attr-defined]
+        pipeline = client.app.state.runtime.model.pipeline  # type: ignore[attr-defined]
         workers = cpu_budget().count
         with ThreadPoolExecutor(workers) as threads:
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from service import __version__
 from service.analysis.pipeline import ExplainedFrame, Pipeline
 from service.api.dicom_responses import require_dicom
-from service.api.middleware.api_keys import KeyFileError, new_key
+from service.api_keys import KeyFileError, new_key
 from service.app import create_app
 from service.cli.many import (
     RemoteError,
@@ -41,7 +41,7 @@ from service.reports.answers import classification, explained
 from service.schemas.answers import PictureType
 from service.schemas.problems import ProblemDetails
 from service.server import Server
-from service.settings import Settings
+from service.settings import Settings, describe_errors
 
 _PICTURES: dict[str, PictureType] = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings() if options.model is None else Settings(model=options.model)
         return int(options.run(options, settings))
     except ValidationError as error:
-        return _fail(f"the settings are wrong: {error}")
+        return _fail(f"invalid settings: {describe_errors(error)}")
     except PackageError as error:
         return _fail(f"the model package is refused: {error}")
     except RemoteError as error:

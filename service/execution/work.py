@@ -8,6 +8,8 @@ from enum import Enum
 from time import perf_counter
 from typing import Literal
 
+from service.observability.request_id import new_request_id
+
 Stage = Literal["queue", "decode", "preprocess", "infer", "explain", "encode"]
 
 
@@ -40,6 +42,8 @@ class Work:
 
     Attributes
     ----------
+    request_id
+        Id of the request, for its answers and log lines.
     stages
         Each stage that was passed, with its seconds.
     outcomes
@@ -48,7 +52,8 @@ class Work:
         Threads of each run of the classifier.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, request_id: str | None = None) -> None:
+        self.request_id = request_id or new_request_id()
         self.stages: list[tuple[Stage, float]] = []
         self.outcomes: list[Outcome] = []
         self.threads: list[int] = []

@@ -20,7 +20,7 @@ class _Replica:
 
     def check_health(self) -> None:
         """Raise unless the app is ready; Ray then replaces the replica."""
-        _ = self.app.state.service.ready  # type: ignore[attr-defined]
+        _ = self.app.state.runtime.ready_model  # type: ignore[attr-defined]
 
 
 def build(scale: Scale) -> Application:
@@ -31,7 +31,7 @@ def build(scale: Scale) -> Application:
     it has, and then ends as the app does when its server stops.
     """
     settings = scale.app_settings
-    places = settings.bounds(math.ceil(scale.cpus)).places
+    places = settings.admission_limits(math.ceil(scale.cpus)).places
 
     def make_app() -> object:
         return create_app(settings)

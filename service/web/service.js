@@ -101,7 +101,7 @@ export class Service extends EventTarget {
 
   // A frame and some of those after it, for files that the browser cannot read: one picture, and how many it shows.
   async pictures(file, index, most, signal) {
-    const reply = await this.#ask("frame", { query: { frame: index, run: most }, body: file, signal, accept: PICTURE });
+    const reply = await this.#ask("frame", { query: { frame: index, count: most }, body: file, signal, accept: PICTURE });
     return { blob: await reply.blob(), frames: Number(reply.headers.get("X-Frames")) };
   }
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx2
 import numpy as np
 
-from service.api.middleware.api_keys import new_key
+from service.api_keys import new_key
 from service.imaging.letterbox import crop_and_letterbox
 from service.schemas.manifest import Preprocessing
 from tests.integration.api.test_admission import eventually

@@ -220,7 +220,7 @@ def test_retry_after(header: str | None, seconds: float) -> None:
 def test_a_service_that_is_full_refuses_and_is_asked_again(serve: Callable[..., TestClient]) -> None:
     """With the real refusal of a real service, at full size."""
     served = serve(Phantom())
-    admission = served.app.state.service.admission  # type: ignore[attr-defined]
+    admission = served.app.state.runtime.admission  # type: ignore[attr-defined]
     taken = admission.bounds.places
     admission.taken += taken
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fastapi.testclient import TestClient
 
 from service.errors import TABLE
-from tests.integration.api.test_admission import service_of
+from tests.support.app import runtime_of
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
 
@@ -43,19 +43,19 @@ def test_a_scrape_tells_whether_more_is_welcome_and_how_much(serve: Callable[...
     told = {name: values(client, f"fetal_planes_{name}") for name in ("uploads_allowed", "uploads_allowed_bytes")}
     assert told == {"uploads_allowed": {"": 3.0}, "uploads_allowed_bytes": {"": 4096.0}}
     assert values(client, "fetal_planes_ready") == {"": 1.0}
-    service_of(client).drain()
+    runtime_of(client).drain()
     assert values(client, "fetal_planes_ready") == {"": 0.0}
 
 
 def test_a_reload_that_is_refused_is_told_until_one_succeeds(serve: Callable[..., TestClient]) -> None:
     client = serve(Phantom())
-    service = service_of(client)
-    manifest = service.settings.model / "model.json"
+    runtime = runtime_of(client)
+    manifest = runtime.settings.model / "model.json"
     sound = manifest.read_text()
     told = [values(client, "fetal_planes_last_reload_successful")[""]]
     for text in ("{", sound):
         manifest.write_text(text)
-        service.reload()
+        runtime.reload()
         told.append(values(client, "fetal_planes_last_reload_successful")[""])
     assert told == [1.0, 0.0, 1.0]
     assert counted(client, "fetal_planes_reloads_total") == {'result="refused"': 1.0, 'result="unchanged"': 1.0}

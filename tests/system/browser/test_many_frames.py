@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from service.api.middleware.api_keys import new_key
+from service.api_keys import new_key
 from tests.support.dicom_objects import native
 from tests.support.drawn_frames import scan
 from tests.support.images import animation, encode

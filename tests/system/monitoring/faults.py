@@ -16,7 +16,7 @@ import httpx2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.api.middleware.api_keys import new_key
+from service.api_keys import new_key
 from tests.integration.test_serve import free_port, start
 from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom
