@@ -38,6 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # FastAPI's page loads scripts from a CDN; routes/docs.py serves them from a package
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,  # operation ids such as `classify_batch`
         lifespan=partial(_lifespan, runtime),
     )
     app.state.runtime = runtime

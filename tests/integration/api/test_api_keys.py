@@ -54,7 +54,7 @@ def test_any_other_does_not(keyed: tuple[TestClient, str], path: str, headers: d
 
 
 @pytest.mark.parametrize(
-    "path", ["/health", "/health/live", "/health/ready", "/", "/docs", "/openapi.json", "/problems"]
+    "path", ["/health", "/health/live", "/health/ready", "/", "/docs", "/docs/start.js", "/openapi.json", "/problems"]
 )
 def test_probes_and_public_pages_are_free(keyed: tuple[TestClient, str], path: str) -> None:
     assert keyed[0].get(path).status_code == 200
