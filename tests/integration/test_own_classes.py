@@ -31,7 +31,7 @@ from tests.support.paths import ROOT
 from tests.unit.model_build.data.test_formats import write_tree
 from tests.unit.model_build.experiments.test_experiments import TINY
 
-TUTORIAL = ROOT / "docs" / "tutorial.md"
+TUTORIAL = ROOT / "docs" / "get-started" / "train.md"
 NOT_RUN = {"fetch", "reproduce"}  # a download, and long trainings; tested elsewhere
 
 
