@@ -31,7 +31,7 @@ from tests.support.paths import ROOT
 from tests.support.tiny_dataset import write_tree
 from tests.support.tiny_run import TINY_RECIPE
 
-TUTORIAL = ROOT / "docs" / "tutorial.md"
+TUTORIAL = ROOT / "docs" / "get-started" / "train.md"
 NOT_RUN = {"fetch", "reproduce"}  # a download, and long trainings; tested elsewhere
 
 
