@@ -22,7 +22,7 @@ from bench.servers import running_service
 from bench.timing import median_and_range, seconds
 from service.execution.cpu_budget import cpu_budget
 from service.imaging.decode import decode_frame
-from service.imaging.letterbox import prepare
+from service.imaging.letterbox import crop_and_letterbox
 from service.inference.package import load_package
 from service.load_test.connection import Connection, Target
 
@@ -58,7 +58,7 @@ class DirectWork:
 
     def classify(self, upload: bytes) -> None:
         """Decode, prepare and classify one upload."""
-        prepared, _ = prepare(decode_frame(upload).pixels, self._preprocessing)
+        prepared, _ = crop_and_letterbox(decode_frame(upload).pixels, self._preprocessing)
         self.inference_s.append(seconds(lambda: self._session.run(_OUTPUTS, {"frames": prepared[None, None]})))
 
 

@@ -12,7 +12,7 @@ from bench.frames import scans
 from bench.publish import conditions, make_parser, parse
 from bench.timing import median_and_range, seconds
 from service.imaging.decode import decode_frame
-from service.imaging.letterbox import prepare
+from service.imaging.letterbox import crop_and_letterbox
 from service.inference.engine import Engine
 from service.inference.package import ModelPackage, load_package
 
@@ -53,7 +53,7 @@ def _classifier(package: ModelPackage) -> Classify:
     engine = Engine(package)
 
     def classify(upload: bytes) -> object:
-        view, _ = prepare(decode_frame(upload).pixels, package.manifest.preprocessing)
+        view, _ = crop_and_letterbox(decode_frame(upload).pixels, package.manifest.preprocessing)
         if engine._sub_planes is None:
             return engine.score(view)
         return engine._sub_planes.probabilities(engine._infer(view))
