@@ -6,7 +6,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py)
 REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help tls-certificate sbom serve test lint lock screenshots image up soak compare sizing container-test clean cine-memory archive-rate exam-time lone-time head-cost
+.PHONY: help docs tls-certificate sbom serve test lint lock screenshots image up soak compare sizing container-test clean cine-memory archive-rate exam-time lone-time head-cost
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,6 +35,9 @@ $(VENV)/.test: requirements/test.txt pyproject.toml
 	$(BIN)/pip install --no-deps -e .
 	touch $@
 
+docs: $(VENV)/.test ## Build the documentation into site/, which also works offline
+	$(BIN)/zensical build --strict --clean
+
 screenshots: $(VENV)/.test ## Take the pictures of the page in docs/pictures anew (needs chromium)
 	$(BIN)/python -m tests.system.browser.screenshots docs/pictures
 
@@ -55,7 +58,7 @@ $(VENV)/.ray: requirements/ray.txt
 lock: ## Resolve the hash-locked requirements anew (needs uv)
 	uv pip compile -q pyproject.toml --extra dicom -o requirements/service.txt
 	uv pip compile -q pyproject.toml -c requirements/service.txt -o requirements/service-none.txt
-	uv pip compile -q pyproject.toml --extra dicom --extra build --extra test --extra archive --extra ray -c requirements/service.txt -o requirements/test.txt
+	uv pip compile -q pyproject.toml --extra dicom --extra build --extra test --extra docs --extra archive --extra ray -c requirements/service.txt -o requirements/test.txt
 	uv pip compile -q pyproject.toml --extra dicom --extra archive --extra ray --extra kuberay -c requirements/test.txt -o requirements/ray.txt
 	python3 -c "import tomllib; \
 	  print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
@@ -110,5 +113,5 @@ head-cost: $(VENV)/.test ## What the head for sub-planes adds to a classify; wan
 	$(BIN)/python -m bench.sub_plane_head_cost --write docs/reference/benchmarks.md
 
 clean: ## Remove what the targets above made
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf $(VENV) dist site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
 	find service model_build tests -name __pycache__ -prune -exec rm -rf {} +
