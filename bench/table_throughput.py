@@ -91,7 +91,7 @@ def run_job(source: Path, out: Path, python: str, cluster: Cluster | None) -> Jo
     command = ["-m", "service.cli", "archive", str(source), str(out)]
     started = time.time()
     if cluster is None:
-        subprocess.run([python, *command], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)  # noqa: S603
+        subprocess.run([python, *command], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
     else:
         job = cluster.python(*command, "--ray", cluster.address)
         _, errors = job.communicate()
