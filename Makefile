@@ -6,7 +6,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py)
 REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help tls-certificate sbom serve test lint lock screenshots image up soak compare sizing container-test clean cine-memory archive-rate exam-time lone-time head-cost
+.PHONY: help tls-certificate sbom serve test lint lock screenshots image up soak compare sizing container-test clean cine-memory table-rate exam-time lone-time head-cost
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -55,8 +55,8 @@ $(VENV)/.ray: requirements/ray.txt
 lock: ## Resolve the hash-locked requirements anew (needs uv)
 	uv pip compile -q pyproject.toml --extra dicom -o requirements/service.txt
 	uv pip compile -q pyproject.toml -c requirements/service.txt -o requirements/service-none.txt
-	uv pip compile -q pyproject.toml --extra dicom --extra build --extra test --extra archive --extra ray -c requirements/service.txt -o requirements/test.txt
-	uv pip compile -q pyproject.toml --extra dicom --extra archive --extra ray --extra kuberay -c requirements/test.txt -o requirements/ray.txt
+	uv pip compile -q pyproject.toml --extra dicom --extra build --extra test --extra table --extra ray -c requirements/service.txt -o requirements/test.txt
+	uv pip compile -q pyproject.toml --extra dicom --extra table --extra ray --extra kuberay -c requirements/test.txt -o requirements/ray.txt
 	python3 -c "import tomllib; \
 	  print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
 	  | uv pip compile -q - -o requirements/package.txt
@@ -97,7 +97,7 @@ container-test: $(VENV)/.test ## Build the image and drive the composed service
 cine-memory: $(VENV)/.test ## Memory that a cine of 10,000 frames takes, beside one of 100 (minutes)
 	$(BIN)/python -m bench.cine_memory --frames 100 10000 --write docs/benchmarks.md
 
-archive-rate: $(VENV)/.test $(VENV)/.ray ## Rate of an archive job: plain, on one Ray node, on two; wants an idle machine
+table-rate: $(VENV)/.test $(VENV)/.ray ## Throughput of a table job: plain, on one Ray node, on two; wants an idle machine
 	$(BIN)/python -m bench.table_throughput --python $(VENV)/ray/bin/python --write docs/scaling.md
 
 exam-time: $(VENV)/.test ## What sorting an exam costs beyond its frames; wants an idle machine

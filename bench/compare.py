@@ -96,7 +96,7 @@ def _round(number: int, frames: list[bytes], seconds: float) -> dict[str, list[R
     rows = {CEILING: [Row(CEILING, 0, 0, 0, _ceiling(frames, seconds), 0, 0, 0)]}
     for each in CONTESTANTS:
         rows[each.name] = list(_measure(each, frames, seconds))
-        sys.stderr.write(f"round {number + 1}: {each.name}: {rows[each.name][0].a_second} answers a second\n")
+        sys.stderr.write(f"round {number + 1}: {each.name}: {rows[each.name][0].per_second} answers a second\n")
     return rows
 
 
@@ -174,8 +174,8 @@ def _table(rounds: list[dict[str, list[Row]]]) -> str:
     ours, lines = "fetal-planes", []
     for name in (CEILING, *(each.name for each in CONTESTANTS)):
         rows = [each[name] for each in rounds]
-        rate = statistics.median(row[0].a_second for row in rows)
-        ratio = statistics.median(each[name][0].a_second / each[ours][0].a_second for each in rounds)
+        rate = statistics.median(row[0].per_second for row in rows)
+        ratio = statistics.median(each[name][0].per_second / each[ours][0].per_second for each in rounds)
         times = ["", "", ""]
         if name != CEILING:
             busy = [statistics.median(getattr(row[0], field) for row in rows) for field in ("p50_ms", "p99_ms")]
@@ -195,7 +195,7 @@ def _overload(capacity: Sequence[Row], overload: Sequence[Row]) -> str:
     """What a storm costs those that are let in, beside the load that fills all places."""
     pairs = list(zip(capacity, overload, strict=True))
     slower = statistics.median(storm.p99_ms / calm.p99_ms for calm, storm in pairs)
-    share = statistics.median(storm.a_second / calm.a_second for calm, storm in pairs)
+    share = statistics.median(storm.per_second / calm.per_second for calm, storm in pairs)
     refused = statistics.median(storm.refused / storm.answered for _, storm in pairs)
     return (
         f"a p99 of {slower:.1f} times that with {CLIENTS}, {share:.0%} of its answers a second, "

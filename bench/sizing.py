@@ -63,9 +63,9 @@ def _measure(cores: list[int], count: int, frames: list[Path], seconds: float) -
     for endpoint in ENDPOINTS:
         with _served(set(cores[:count])) as pid:
             is_alone, busy = _bench(endpoint, set(cores[count:] or cores), [1, CLIENTS * count], frames, seconds)
-            times = f"{is_alone['p50_ms']} | {busy['a_second']} | {busy['p50_ms']} | {busy['p99_ms']}"
+            times = f"{is_alone['p50_ms']} | {busy['per_second']} | {busy['p50_ms']} | {busy['p99_ms']}"
             yield f"| {count} | {endpoint.partition('?')[0]} | {times} | {_most_memory(pid):.0f} |\n"
-        sys.stderr.write(f"{count} cores, {endpoint}: {busy['a_second']} answers a second\n")
+        sys.stderr.write(f"{count} cores, {endpoint}: {busy['per_second']} answers a second\n")
 
 
 def _bench(

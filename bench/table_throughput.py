@@ -63,7 +63,7 @@ def plant(folder: Path, frames: int) -> int:
 
 def measure(source: Path, out: Path, python: str, cluster: Cluster | None) -> Measured:
     """Do a job, on a cluster or without one."""
-    command = ["-m", "service.cli", "archive", str(source), str(out)]
+    command = ["-m", "service.cli", "table", str(source), str(out)]
     begun = time.time()
     if cluster is None:
         subprocess.run([python, *command], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
@@ -111,7 +111,7 @@ def main() -> None:
         table(found),
         ten_million(statistics.median(each.running for each in found["one Ray node"]) / CORES, size),
     ]
-    publish("".join(lines), "archive-rate", options.write)
+    publish("".join(lines), "table-rate", options.write)
 
 
 def _measure_side(side: str, source: Path, out: Path, python: str) -> Measured:

@@ -1,6 +1,11 @@
-"""The same engine on many machines, under Ray; needs the extra `ray`."""
+"""The service on many machines, under Ray. Needs the extra `ray`; only the CLI and this package import it."""
 
 import os
 
-# Ray reports its use to its maker, unless this is set before it loads. (On a node of a cluster: before that starts.)
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+def disable_usage_stats() -> None:
+    """Keep Ray from reporting its use to its maker; call this before `ray.init`.
+
+    It affects processes that start afterwards. The nodes of a cluster need the same variable when they start.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

@@ -99,10 +99,10 @@ def test_locks_answer_to_pyproject_and_to_each_other() -> None:
             *extras["dicom"],
             *extras["build"],
             *extras["test"],
-            *extras["archive"],
+            *extras["table"],
             *extras["ray"],
         ],
-        "ray": [*PROJECT["project"]["dependencies"], *extras["dicom"], *extras["archive"], *extras["kuberay"]],
+        "ray": [*PROJECT["project"]["dependencies"], *extras["dicom"], *extras["table"], *extras["kuberay"]],
         "package": PROJECT["build-system"]["requires"],
     }
     for name, lines in wanted.items():

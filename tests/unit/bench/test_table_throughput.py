@@ -1,4 +1,4 @@
-"""What `make archive-rate` makes of the times at which a job's parts were written."""
+"""What `make table-rate` makes of the times at which a job's parts were written."""
 
 import pytest
 
