@@ -20,7 +20,7 @@ from model_build.evaluation.metrics import (
     patient_bootstrap,
     top_k,
 )
-from service.imaging.letterbox import prepare
+from service.imaging.letterbox import crop_and_letterbox
 from service.inference.engine import Engine
 from service.schemas.manifest import Plane
 
@@ -69,7 +69,10 @@ class Metric:
 def run_engine(engine: Engine, frames: Sequence[NDArray[np.uint8]], records: Sequence[Record]) -> Outcome:
     """Classify gray frames uint8 [H, W] one by one, as the service would."""
     preprocessing = engine.manifest.preprocessing
-    scores = [engine.score(prepare(frame, preprocessing)[0]) for frame in tqdm(frames, desc="scoring", disable=None)]
+    scores = [
+        engine.score(crop_and_letterbox(frame, preprocessing)[0])
+        for frame in tqdm(frames, desc="scoring", disable=None)
+    ]
     return Outcome(
         records,
         np.stack([score.probabilities for score in scores]),

@@ -21,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         or a folder is wrong.
     """
     options = build_parser().parse_args(arguments)
+    from service.process_setup import configure_process
+
+    configure_process()  # before anything imports ONNX Runtime or Ray
     from service.cli.run import run_command
 
     return run_command(options)

@@ -19,10 +19,12 @@ from service.execution.cpu_budget import cpu_budget
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.observability.request_id import new_request_id
+from service.reports.answers import classification, explained, model_info
 from service.reports.exam_html import render
-from service.schemas.answers import DEFAULT_TOP_K, ModelInfo, ProblemDetails, classification, explained
+from service.schemas.answers import DEFAULT_TOP_K
 from service.schemas.batch import BatchEnd
 from service.schemas.exam import ExamReport
+from service.schemas.problems import ProblemDetails
 from service.settings import Settings
 
 _WINDOW_PER_WORKER = 3  # frames of a batch in work, waiting, or finished before an earlier one
@@ -117,7 +119,7 @@ async def _exam(
         async with aclosing(session.lines(files)) as lines:
             async for line in lines:
                 if isinstance(line.says, BatchEnd):
-                    report = reader.finish(line.says, ModelInfo.of(pipeline.engine.package))
+                    report = reader.finish(line.says, model_info(pipeline.engine.package))
                 else:
                     reader.add(line)
         if options.output is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from service.cli.arguments import CommandError
 from service.errors import NotFound
-from service.imaging.overlay import PictureType
+from service.schemas.answers import PictureType
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 from service.schemas.exam import ExamReport
 

@@ -15,7 +15,7 @@ from service.cli.output import exam_files, media_type_of, print_cine, print_exam
 from service.client import Client, CutShortError, RefusedError
 from service.errors import Problem
 from service.observability.request_id import new_request_id
-from service.schemas.answers import ProblemDetails
+from service.schemas.problems import ProblemDetails
 
 _CONCURRENT_REQUESTS = 8
 

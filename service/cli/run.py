@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import warnings
 
 from pydantic import ValidationError
 
@@ -12,14 +11,12 @@ from service.errors import Problem
 from service.inference.package import PackageError
 from service.jobs import JobError
 from service.observability.request_id import new_request_id
-from service.schemas.answers import ProblemDetails
+from service.schemas.problems import ProblemDetails
 from service.settings import Settings
 
 
 def run_command(options: argparse.Namespace) -> int:
     """Run the handler that the parser chose; return 0 for success, 1 for a refused frame, 2 for a wrong command."""
-    # Readers warn about broken metadata, and the warning may quote it, including a patient's name.
-    warnings.filterwarnings("ignore", module="PIL|pydicom|highdicom")
     try:
         settings = Settings() if options.model is None else Settings(model=options.model)
         return int(options.handler(options, settings))

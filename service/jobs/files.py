@@ -12,8 +12,9 @@ from time import perf_counter
 from typing import NamedTuple
 
 from service.errors import NotFound
-from service.imaging.decode import Frame, Frames, Limits, open_frames
+from service.imaging.decode import open_frames
 from service.imaging.dicom.scan import Data, is_dicom
+from service.imaging.frame import Frame, Frames, Limits
 
 _HEAD = 256  # bytes: enough to recognize DICOM
 

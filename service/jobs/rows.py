@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.schemas.answers import Classification, ProblemDetails
+from service.schemas.answers import Classification
+from service.schemas.problems import ProblemDetails
 
 DISCLAIMER = "Research use only. Not a medical device."
 

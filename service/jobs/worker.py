@@ -12,8 +12,10 @@ from service.imaging.dicom.scan import Data
 from service.jobs.files import SourceFile
 from service.jobs.rows import ResultRow
 from service.observability.request_id import new_request_id
+from service.reports.answers import classification
 from service.reports.dicom import DicomObject
-from service.schemas.answers import DEFAULT_TOP_K, ProblemDetails, classification
+from service.schemas.answers import DEFAULT_TOP_K
+from service.schemas.problems import ProblemDetails
 
 _LOG = logging.getLogger("fetal_planes.jobs")
 

@@ -10,7 +10,7 @@ from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
 
 from service.app import create_app
-from service.ray import disable_usage_stats
+from service.process_setup import configure_process
 from service.ray.scaling import Scale
 
 _LAST_REPLIES_S = 5
@@ -31,7 +31,7 @@ def build(scale: Scale) -> Application:
     their queues is refused (`service.ray.proxy_errors`). A replica that stops gets no more requests, finishes those
     that it has, and shuts down as the app does under its own server.
     """
-    disable_usage_stats()
+    configure_process()  # Ray must not report its use to its maker
     settings = scale.app_settings
     accepted = settings.bounds(math.ceil(scale.cpus)).places
 

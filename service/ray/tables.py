@@ -9,7 +9,7 @@ import ray
 import ray.data
 
 from service.jobs.tables.shard import FinishedShard, ShardWorker, TableJob
-from service.ray import disable_usage_stats
+from service.process_setup import configure_process
 
 _FINISHED = "finished"
 
@@ -26,7 +26,7 @@ def run_on_ray(address: str, job: TableJob, numbers: list[int]) -> Iterator[Fini
     numbers
         Numbers of the shards.
     """
-    disable_usage_stats()
+    configure_process()  # Ray must not report its use to its maker
     # An existing cluster decides for itself whether it has a dashboard.
     own = {"include_dashboard": False} if address == "local" else {}
     ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **own)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ import hashlib
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.analysis.code_digest import decision_digest
-from service.imaging.decode import Limits
+from service.imaging.frame import Limits
 from service.inference.package import ModelPackage
 from service.jobs import JobError
 from service.jobs.journal import JobKey
