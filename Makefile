@@ -6,7 +6,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py)
 REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help tls-certificate sbom serve test lint lock screenshots image up soak compare sizing container-test clean cine-memory table-rate exam-time lone-time head-cost
+.PHONY: help docs tls-certificate sbom serve test lint lock screenshots image up soak compare sizing container-test clean cine-memory table-rate exam-time lone-time head-cost
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,6 +35,9 @@ $(VENV)/.test: requirements/test.txt pyproject.toml
 	$(BIN)/pip install --no-deps -e .
 	touch $@
 
+docs: $(VENV)/.test ## Build the documentation into site/, which also works offline
+	$(BIN)/zensical build --strict --clean
+
 screenshots: $(VENV)/.test ## Take the pictures of the page in docs/pictures anew (needs chromium)
 	$(BIN)/python -m tests.system.browser.screenshots docs/pictures
 
@@ -55,7 +58,7 @@ $(VENV)/.ray: requirements/ray.txt
 lock: ## Resolve the hash-locked requirements anew (needs uv)
 	uv pip compile -q pyproject.toml --extra dicom -o requirements/service.txt
 	uv pip compile -q pyproject.toml -c requirements/service.txt -o requirements/service-none.txt
-	uv pip compile -q pyproject.toml --extra dicom --extra build --extra test --extra table --extra ray -c requirements/service.txt -o requirements/test.txt
+	uv pip compile -q pyproject.toml --extra dicom --extra build --extra test --extra docs --extra table --extra ray -c requirements/service.txt -o requirements/test.txt
 	uv pip compile -q pyproject.toml --extra dicom --extra table --extra ray --extra kuberay -c requirements/test.txt -o requirements/ray.txt
 	python3 -c "import tomllib; \
 	  print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
@@ -86,29 +89,29 @@ soak: $(VENV)/.test ## Send 20,000 requests, and look at what they leave behind
 	FETAL_PLANES_SOAK=1 $(BIN)/pytest -s tests/integration/test_overload.py
 
 compare: $(VENV)/.bench ## Measure the service beside other servers, on this machine
-	$(VENV)/bench/bin/python -m bench.compare --write docs/benchmarks.md
+	$(VENV)/bench/bin/python -m bench.compare --write docs/reference/benchmarks.md
 
-sizing: $(VENV)/.test ## Measure what a core gives, and write it into the operating guide; wants an idle machine
-	$(BIN)/python -m bench.sizing --write docs/operation.md
+sizing: $(VENV)/.test ## Measure what a core gives, and write it into docs/reference/benchmarks.md; wants an idle machine
+	$(BIN)/python -m bench.sizing --write docs/reference/benchmarks.md
 
 container-test: $(VENV)/.test ## Build the image and drive the composed service
 	$(BIN)/pytest tests/system/container
 
 cine-memory: $(VENV)/.test ## Memory that a cine of 10,000 frames takes, beside one of 100 (minutes)
-	$(BIN)/python -m bench.cine_memory --frames 100 10000 --write docs/benchmarks.md
+	$(BIN)/python -m bench.cine_memory --frames 100 10000 --write docs/reference/benchmarks.md
 
 table-rate: $(VENV)/.test $(VENV)/.ray ## Throughput of a table job: plain, on one Ray node, on two; wants an idle machine
-	$(BIN)/python -m bench.table_throughput --python $(VENV)/ray/bin/python --write docs/scaling.md
+	$(BIN)/python -m bench.table_throughput --python $(VENV)/ray/bin/python --write docs/reference/benchmarks.md
 
 exam-time: $(VENV)/.test ## What sorting an exam costs beyond its frames; wants an idle machine
-	$(BIN)/python -m bench.exam_overhead --write docs/benchmarks.md
+	$(BIN)/python -m bench.exam_overhead --write docs/reference/benchmarks.md
 
 lone-time: $(VENV)/.test ## What a lone request takes beside bare inference on all cores; wants an idle machine
-	$(BIN)/python -m bench.single_request_latency --write docs/benchmarks.md
+	$(BIN)/python -m bench.single_request_latency --write docs/reference/benchmarks.md
 
 head-cost: $(VENV)/.test ## What the head for sub-planes adds to a classify; wants an idle machine
-	$(BIN)/python -m bench.sub_plane_head_cost --write docs/subplanes.md
+	$(BIN)/python -m bench.sub_plane_head_cost --write docs/reference/benchmarks.md
 
 clean: ## Remove what the targets above made
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf $(VENV) dist site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
 	find service model_build tests -name __pycache__ -prune -exec rm -rf {} +

@@ -29,7 +29,7 @@ from service.inference.engine import Engine
 from service.inference.package import PackageError, load_package
 from service.process_setup import configure_process
 
-_DATA = "a data set in a layout that docs/training.md describes: its folder, or its CSV file"
+_DATA = "a data set in a layout that docs/how-to/training.md describes: its folder, or its CSV file"
 _STRETCHED = "more brain frames, in the layout of FETAL_PLANES_DB but of one shape: they teach sub-planes alone"
 
 

@@ -1,4 +1,4 @@
-"""The commands of `fetal-planes-build` about data and whole reproductions: fetch, check, speed, reproduce."""
+"""The commands of `fetal-planes-build` about data and whole reproductions: fetch, check, reproduce."""
 
 import argparse
 import sys
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from bench.loader import measure_loader
 from model_build.data.formats import read_data
 from model_build.data.frames import open_frames
 from model_build.data.splits import limits, make_split
@@ -29,16 +28,6 @@ def add_data_commands(commands: "argparse._SubParsersAction[argparse.ArgumentPar
     command.add_argument("--recipe", default="default", help="whose split to look at")
     command.add_argument("--cache", type=Path)
     command.set_defaults(command=_check)
-
-    command = commands.add_parser("speed", help="whether the loader keeps up with the device")
-    command.add_argument("--data", type=Path, required=True)
-    command.add_argument("--recipe", default="default")
-    command.add_argument("--workers", type=int, default=0)
-    command.add_argument("--cache", type=Path)
-    command.add_argument("--steps", type=int, default=20)
-    command.add_argument("--turns", type=int, default=5)
-    add_device(command)
-    command.set_defaults(command=_speed)
 
     command = commands.add_parser("reproduce", help="a recipe from data to report: train, package, evaluate, compare")
     command.add_argument("recipe", help="paper, default, edge, lite2, or a path ending in .toml")
@@ -73,21 +62,6 @@ def _check(options: argparse.Namespace) -> None:
     sys.stdout.writelines(f"{line}\n" for line in describe(data, split))
     check_leakage(split, recipe, open_frames(data.records, options.cache), drop=False)
     sys.stdout.write("no patient and no picture stands on both sides of the split\n")
-
-
-def _speed(options: argparse.Namespace) -> None:
-    rates = measure_loader(
-        load_recipe(options.recipe),
-        options.data,
-        device=options.device,
-        workers=options.workers,
-        cache=options.cache,
-        steps=options.steps,
-        turns=options.turns,
-    )
-    ratio = rates.pop("ratio")
-    sys.stdout.writelines(f"{name}: {rate:.1f} frames/s\n" for name, rate in rates.items())
-    sys.stdout.write(f"training / cached tensors: {ratio:.3f}\n")
 
 
 def _reproduce(options: argparse.Namespace) -> None:

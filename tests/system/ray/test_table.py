@@ -25,7 +25,7 @@ from service.jobs.tables.shard import TableJob
 from service.jobs.tables.storage import Storage, StorageError, open_storage
 from tests.support.paths import ROOT
 from tests.support.phantom_package import PLANES, Phantom
-from tests.system.ray.cluster import wait_until
+from tests.support.ray_cluster import wait_until
 from tests.system.ray.trees import parts_of, plant, table_of
 
 SIZE = ShardSize(files=4, bytes=2**20)
