@@ -31,7 +31,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    import cv2
     import torch
 
     from model_build.data.download import DownloadError
@@ -40,8 +39,9 @@ def _run(options: argparse.Namespace) -> int:
     from model_build.packaging.parity import ExportError
     from model_build.training.allocator import keep_freed_memory
     from service.inference.package import PackageError
+    from service.process_setup import configure_process
 
-    cv2.setNumThreads(1)  # PyTorch already uses all cores; nested OpenCV threads only compete with it
+    configure_process()
     keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)

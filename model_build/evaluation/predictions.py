@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from model_build.data.records import PLANES, DataError, DataSet, Record, planes_of
 from model_build.data.splits import main_planes
-from service.imaging.letterbox import prepare
+from service.imaging.letterbox import crop_and_letterbox
 from service.inference.engine import Engine
 from service.schemas.manifest import Plane
 
@@ -68,7 +68,10 @@ class Predictions:
 def classify_frames(engine: Engine, frames: Sequence[NDArray[np.uint8]], records: Sequence[Record]) -> Predictions:
     """Classify gray frames, uint8 [H, W] each, one by one as the service does."""
     preprocessing = engine.manifest.preprocessing
-    scores = [engine.score(prepare(frame, preprocessing)[0]) for frame in tqdm(frames, desc="scoring", disable=None)]
+    scores = [
+        engine.score(crop_and_letterbox(frame, preprocessing).pixels)
+        for frame in tqdm(frames, desc="scoring", disable=None)
+    ]
     return Predictions(
         records,
         np.stack([score.probabilities for score in scores]),

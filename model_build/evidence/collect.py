@@ -27,7 +27,7 @@ from model_build.evidence.ood_inputs import ood_inputs
 from model_build.models.classifier import PlaneClassifier
 from model_build.models.inference import predict
 from model_build.run_dir import read_model, read_recipe
-from service.imaging.letterbox import letterbox_box, prepare
+from service.imaging.letterbox import crop_and_letterbox, letterbox_box
 from service.imaging.sector import Box
 from service.inference.engine import Engine, Scores
 from service.inference.package import load_package
@@ -119,8 +119,8 @@ def measure_heat_maps(
     Only positive GradientSHAP counts, as in Grad-CAM.
     """
     size = engine.manifest.preprocessing.size
-    prepared = [prepare(frame, engine.manifest.preprocessing) for frame in frames]
-    inputs = [pixels for pixels, _ in prepared]
+    prepared = [crop_and_letterbox(frame, engine.manifest.preprocessing) for frame in frames]
+    inputs = [frame.pixels for frame in prepared]
     scores = [engine.score(pixels, with_features=True) for pixels in inputs]
     planes = [score.ranked()[0] for score in scores]
     cams = [engine.explain(score, plane).values for score, plane in zip(scores, planes, strict=True)]
@@ -133,7 +133,7 @@ def measure_heat_maps(
     def probability(batch: NDArray[np.uint8], plane: int) -> NDArray[np.float32]:
         return np.array([engine.score(pixels[0]).probabilities[plane] for pixels in batch], np.float32)
 
-    boxes = [letterbox_box(crop.height, crop.width, size) for _, crop in prepared]
+    boxes = [letterbox_box(frame.crop.box.height, frame.crop.box.width, size) for frame in prepared]
     inside = {name: float(np.mean([*map(_share_inside, heats, boxes)])) for name, heats in heat_maps.items()}
     return compare(inputs, heat_maps, planes, probability), inside
 
@@ -175,7 +175,7 @@ def _share_inside(heat: NDArray[np.float32], box: Box) -> float:
 
 
 def _score(engine: Engine, frame: Frame) -> Scores:
-    return engine.score(prepare(frame, engine.manifest.preprocessing)[0])
+    return engine.score(crop_and_letterbox(frame, engine.manifest.preprocessing).pixels)
 
 
 def _gray(colors: NDArray[np.uint8]) -> Frame:

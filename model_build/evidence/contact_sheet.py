@@ -17,7 +17,7 @@ from model_build.data.records import Source
 from model_build.evaluation.predictions import Predictions
 from model_build.evidence.gradient_shap import gradient_shap, smoothed
 from model_build.models.classifier import PlaneClassifier
-from service.imaging.letterbox import prepare
+from service.imaging.letterbox import crop_and_letterbox
 from service.imaging.overlay import paint
 from service.imaging.sector import full_box
 from service.inference.engine import Engine
@@ -80,7 +80,7 @@ class Explainer:
     def explain(self, frame: Gray, label: int) -> Case:
         """Classify a gray frame [H, W] and explain the predicted plane."""
         planes = self.engine.manifest.planes
-        pixels, _ = prepare(frame, self.engine.manifest.preprocessing)
+        pixels = crop_and_letterbox(frame, self.engine.manifest.preprocessing).pixels
         scores = self.engine.score(pixels, with_features=True)
         predicted, reason = scores.ranked()[0], self.engine.abstains(scores)
         probability = scores.probabilities[predicted]

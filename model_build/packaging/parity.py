@@ -4,7 +4,6 @@ import copy
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 import torch
 from captum.attr import LayerGradCam
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from torch import Tensor
 from model_build.models.classifier import PlaneClassifier
 from model_build.packaging.onnx_export import ServedClassifier
 from service.inference.package import CLASSIFIER, EXPLAINER
+from service.inference.session import open_session
 
 PROBABILITY_TOLERANCE = 1e-5  # absolute
 OOD_SCORE_TOLERANCE = 0.01  # absolute; each of its two terms has standard deviation 1 over augmented training inputs
@@ -44,12 +44,12 @@ def check_parity(served: ServedClassifier, folder: Path, inputs: NDArray[np.uint
     frames = torch.from_numpy(inputs)
     with torch.no_grad():  # float64, so that all rounding error is that of ONNX Runtime
         expected = copy.deepcopy(served).double().eval()(frames)
-    classifier = ort.InferenceSession(folder / CLASSIFIER)
+    classifier = open_session((folder / CLASSIFIER).read_bytes(), CLASSIFIER)
     probabilities, features, ood_score = classifier.run(["probabilities", "features", "ood_score"], {"frames": inputs})
     difference = check_probabilities("probabilities", probabilities, expected[0].numpy())
     if not np.allclose(ood_score, expected[3].numpy(), rtol=1e-3, atol=OOD_SCORE_TOLERANCE):
         raise ExportError(f"ood_score differs by more than {OOD_SCORE_TOLERANCE}")
-    explainer = ort.InferenceSession(folder / EXPLAINER)
+    explainer = open_session((folder / EXPLAINER).read_bytes(), EXPLAINER)
     heat_map_difference = 0.0
     for plane in range(planes):
         target = np.tile(np.eye(planes, dtype=np.float32)[plane], (len(features), 1))

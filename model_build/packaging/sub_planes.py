@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
@@ -11,6 +10,7 @@ from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneNet
 from model_build.packaging.onnx_export import export_graph
 from model_build.packaging.parity import check_probabilities
 from service.inference.package import CLASSIFIER
+from service.inference.session import open_session
 
 SUB_PLANES_FILE = "sub_planes.onnx"
 
@@ -29,10 +29,10 @@ def export_sub_planes(head: SubPlaneNet, temperature: float, folder: Path, input
         The graph differs from PyTorch.
     """
     served = ServedSubPlanes(head, temperature).eval()
-    features = ort.InferenceSession(folder / CLASSIFIER).run(list(MAPS), {"frames": inputs})
+    features = open_session((folder / CLASSIFIER).read_bytes(), CLASSIFIER).run(list(MAPS), {"frames": inputs})
     tensors = {name: torch.from_numpy(each) for name, each in zip(MAPS, features, strict=True)}
     export_graph(served, tensors, ["probabilities"], folder / SUB_PLANES_FILE)
-    session = ort.InferenceSession(folder / SUB_PLANES_FILE)
+    session = open_session((folder / SUB_PLANES_FILE).read_bytes(), SUB_PLANES_FILE)
     one_by_one = [  # as served; the trace had all frames in one batch
         session.run(None, {name: each[row : row + 1] for name, each in zip(MAPS, features, strict=True)})[0]
         for row in range(len(inputs))

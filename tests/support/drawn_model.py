@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.imaging.letterbox import Preprocessing, prepare
+from service.imaging.letterbox import crop_and_letterbox
+from service.schemas.manifest import Preprocessing
 from tests.support.drawn_frames import scan
 from tests.support.phantom_package import PLANES, STRIDE, Phantom
 
@@ -47,7 +48,7 @@ class Artist(Phantom):
 def _drawings() -> tuple[list[NDArray[np.uint8]], NDArray[np.int64]]:
     preprocessing = Preprocessing(size=64, crop="sector")
     pairs = [
-        (prepare(scan(kind, seed=seed), preprocessing)[0], plane)
+        (crop_and_letterbox(scan(kind, seed=seed), preprocessing)[0], plane)
         for kind, plane in KINDS.items()
         for seed in range(_PER_KIND)
     ]
