@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from model_build.experiments.studies import multiply_adds
 from torch import Tensor, nn
 
 from model_build.cli import main
@@ -18,7 +19,6 @@ from model_build.evidence import faithfulness
 from model_build.evidence import gradient_shap as attribution
 from model_build.evidence.ood_inputs import ood_inputs
 from model_build.experiments.reproduce import PAPER
-from model_build.experiments.studies import multiply_adds
 from model_build.models.attention import ATTENTIONS
 from model_build.models.classifier import Head, blank_classifier
 from model_build.packaging.grad_cam import traced_explainer

@@ -40,9 +40,7 @@ def test_no_folder_holds_more_modules_than_a_reader_can_survey() -> None:
     special = {"__init__.py", "__main__.py"}
     paths = [path.relative_to(ROOT) for path in modules("service", "model_build") if path.name not in special]
     counts = Counter(path.parent.as_posix() for path in paths)
-    assert not {
-        folder: count for folder, count in counts.items() if count > MAX_MODULES and folder not in MANY_MODULES
-    }
+    assert not {folder: count for folder, count in counts.items() if count > MAX_MODULES and folder not in MANY_MODULES}
 
 
 def test_files_and_functions_are_short() -> None:

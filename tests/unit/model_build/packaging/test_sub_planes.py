@@ -9,12 +9,12 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
+from model_build.evaluation.sub_plane_metrics import of_all, of_each
 
 from model_build.cli import main
 from model_build.data.datasets import IGNORE_INDEX
 from model_build.data.records import SUB_PLANES, DataError, Record, read_records
 from model_build.data.splits import Split, split_stretched
-from model_build.evaluation.sub_plane_metrics import of_all, of_each
 from model_build.models.multi_task import blank_network, mean_loss
 from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneNet
 from model_build.packaging.onnx_export import export_graph
