@@ -14,7 +14,7 @@ MACHINE_PATH = re.compile(r"/(?:work|root|farm|opt/pypi|home/\w+)/|/tmp/(?=[a-z]
 PRIVATE_HOST = re.compile(
     r"(?<![\d.])(?:10\.\d+|172\.(?:1[6-9]|2\d|3[01])|192\.168|169\.254)\.\d+\.\d+(?![\d.])"  # RFC 1918, RFC 3927
     r"|://[\w.-]+\.(?:corp|home|internal|intra|lan)\b"
-    r"|--(?:extra-)?index-url|--find-links|--trusted-host"
+    r"|--(?:extra-)?index-url|--trusted-host"
 )
 IGNORED = {".gitignore", "test_committed_files.py"}
 
