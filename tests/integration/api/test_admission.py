@@ -79,7 +79,7 @@ def test_one_more_than_the_places_is_refused_at_once(serve: Callable[..., TestCl
     assert client.post("/classify", content=GOOD).status_code == 200
 
 
-def test_bytes_that_do_not_fit_beside_the_others_are_refused(serve: Callable[..., TestClient], held: Held) -> None:
+def test_bytes_that_do_not_fit_next_to_the_others_are_refused(serve: Callable[..., TestClient], held: Held) -> None:
     client = serve(Phantom(), workers=1, max_held_bytes=max(1024, int(1.5 * len(GOOD))))
     with asking(client, 1) as (accepted,):
         eventually(lambda: runtime_of(client).admission.held == len(GOOD))
@@ -246,7 +246,7 @@ def test_slow_uploads_do_not_keep_others_out(serve: Callable[..., TestClient]) -
     assert idle(client)
 
 
-def test_a_lone_request_gets_every_core_and_a_busy_service_gives_each_one(serve: Callable[..., TestClient]) -> None:
+def test_a_single_request_gets_every_core_and_a_busy_service_gives_each_one(serve: Callable[..., TestClient]) -> None:
     client = serve(Phantom(), workers=3)
     client.post("/classify", content=GOOD)
     assert 'fetal_planes_inferences_total{threads="3"} 1.0' in client.get("/metrics").text

@@ -65,7 +65,7 @@ def test_the_model(asked: Client) -> None:
     assert asked.model().name == "phantom"
 
 
-def test_a_refusal_is_told(asked: Client) -> None:
+def test_a_refusal_is_reported(asked: Client) -> None:
     with pytest.raises(RefusedError, match="not PNG") as caught:
         asked.classify(b"text")
     assert caught.value.status == 415
