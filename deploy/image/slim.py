@@ -67,9 +67,9 @@ def orphans(root: Path) -> list[Path]:
 
 
 def strip(library: Path) -> None:
-    """Drop the symbols that loading it does not need; leave it as it is where they cannot be dropped.
+    """Remove the symbols that loading a library does not need, unless that makes the library unloadable.
 
-    Wheels' libraries were edited when they were bundled, and strip misplaces the segments of some of these.
+    Wheels bundle edited libraries, and strip misplaces the segments of some of them.
     """
     stripped = library.with_name("stripped")
     run("strip", "--strip-unneeded", "-o", str(stripped), str(library))
@@ -97,10 +97,10 @@ def run(*command: str) -> str:
 
 
 def narrow(standard: Path) -> None:
-    """Leave, of highdicom's table of modules and their attributes, those of the objects that the service writes.
+    """Reduce highdicom's table of modules and attributes to those that the service writes or copies.
 
-    And of any object's patient and study, which are copied from the source. The whole is 22 MB of JSON, read into
-    memory with the first report.
+    It writes two SOP classes and copies the patient and study of any object. The full table is 22 MB of JSON, which
+    highdicom reads into memory with the first report.
     """
     iods = json.loads((standard / "sop_class_iod_map.json").read_text())
     modules = json.loads((standard / "iod_module_map.json").read_text())

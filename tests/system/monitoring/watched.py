@@ -1,7 +1,7 @@
 """A Prometheus that scrapes services with the deployed rules, in less time.
 
-Prometheus scrapes and evaluates every two seconds instead of fifteen. Each `for` is four seconds; windows and numbers of
-frames are those of `WINDOWS` and `FRAMES`. Every threshold is the deployed one.
+Prometheus scrapes and evaluates every two seconds instead of fifteen. Each `for` is four seconds; windows and numbers
+of frames are those of `WINDOWS` and `FRAMES`. Every threshold is the deployed one.
 """
 
 import json
@@ -130,7 +130,7 @@ def _answers(running: Prometheus) -> bool:
 
 
 def write_brittle(folder: Path) -> Path:
-    """Write a phantom package that passes its warm-up and fails on a white frame, where ood_score reads a missing row."""
+    """Write a phantom package that passes its warm-up and fails on a white frame: ood_score reads a missing row."""
     phantom = Phantom()
     phantom.write(folder)
     model = onnx.load_model_from_string((folder / "classifier.onnx").read_bytes())
