@@ -1,4 +1,4 @@
-"""Bursts, leavers and long days: every request gets its own right answer or an honest refusal, and nothing piles up."""
+"""Under overload, every request gets its own correct answer or a refusal, and no resource leaks."""
 
 import asyncio
 import gc
@@ -94,7 +94,7 @@ def holds(process: subprocess.Popen[str]) -> tuple[int, int]:
 
 
 async def send(url: str, count: int) -> None:
-    """So many requests by four clients: frames, nonsense, and some that leave before their answer."""
+    """Send `count` requests from four clients: frames, invalid uploads, and some that disconnect before the answer."""
     target = Target.parse(f"{url}/explain")
     requests = [target.request(upload) for upload in [*UPLOADS[:3], b"nonsense", UPLOADS[1][:200]]]
 

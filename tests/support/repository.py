@@ -15,7 +15,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def tracked_files() -> list[Path]:
-    """Return every committed file; skip the test where this is no git checkout."""
+    """Return every committed file; skip the test outside a git checkout."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: the committed files are unknown")
     names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
