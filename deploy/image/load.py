@@ -9,7 +9,8 @@ import importlib.util
 import pkgutil
 
 import service
-import service.cli  # what an extra that is left out must not be needed for
+import service.app  # these two must import without any extra
+import service.cli.local
 
 
 def main() -> None:

@@ -76,7 +76,7 @@ def test_the_service_imports_only_what_its_lock_installs() -> None:
 
 
 def test_a_server_loads_nothing_of_what_spreads_work_over_machines() -> None:
-    program = "import sys, service.cli; print(*{name.partition('.')[0] for name in sys.modules})"
+    program = "import sys, service.server, service.app, service.cli.local; print(*{name.partition('.')[0] for name in sys.modules})"
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, text=True)
     assert not {"pyarrow", "ray", "fsspec"} & set(run.stdout.split())
 
