@@ -34,10 +34,9 @@ def main() -> None:
 
     def classify(upload: bytes, engine: Engine) -> None:
         view, _ = crop_and_letterbox(decode_frame(upload).pixels, package.manifest.preprocessing)
-        if engine is whole and engine._sub_planes is not None:
-            engine._sub_planes.probabilities(engine._infer(view))
-        else:
-            engine.score(view)
+        scores = engine.score(view)
+        if engine is whole and engine._sub_planes is not None and scores.head_inputs is not None:
+            engine._sub_planes.probabilities(scores.head_inputs)
 
     ratios = []
     for turn in range(options.turns + 1):

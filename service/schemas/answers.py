@@ -5,7 +5,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.errors import Problem
-from service.schemas.manifest import SubPlanes
 
 _ProblemClass = type[Problem]  # named here, since two models below have a field called `type`
 
@@ -37,14 +36,6 @@ class SubPlane(_Answer):
     probability: float = Field(
         ge=0, le=1, description="Calibrated, given that the frame shows the first prediction.", examples=[0.93]
     )
-
-    @classmethod
-    def of(cls, told: tuple[int, float] | None, described: SubPlanes | None) -> "SubPlane | None":
-        """Tell what `Classified.sub_plane` gives."""
-        if told is None or described is None:
-            return None
-        best = described.sub_planes[told[0]]
-        return cls(plane=best.id, label=best.label, probability=round(told[1], 6))
 
 
 class FrameInfo(_Answer):

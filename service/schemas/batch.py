@@ -2,9 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.analysis.cine import Best, Cine, Segment
 from service.schemas.answers import Classification, ProblemDetails, SubPlane
-from service.schemas.manifest import Manifest, Plane, SubPlanes
 
 
 class _Part(BaseModel):
@@ -42,20 +40,6 @@ class CineSegment(_Part):
     frames: int = Field(description="How many frames were looked at.")
     abstained: int = Field(description="On how many of them the model abstained; these had no vote.")
 
-    @classmethod
-    def of(cls, segment: Segment, planes: tuple[Plane, ...]) -> "CineSegment":
-        """Tell a segment."""
-        plane = None if segment.plane is None else planes[segment.plane]
-        return cls(
-            start=segment.start,
-            end=segment.end,
-            plane=plane.id if plane else None,
-            label=plane.label if plane else None,
-            confidence=None if segment.confidence is None else _rounded(segment.confidence),
-            frames=segment.frames,
-            abstained=segment.abstained,
-        )
-
 
 class CineBest(_Part):
     """The frame of a loop that shows a plane best."""
@@ -66,19 +50,6 @@ class CineBest(_Part):
     probability: float = Field(ge=0, le=1, description="The frame's own, calibrated.")
     smoothed: float = Field(ge=0, le=1, description="The average over the frame and its neighbors.")
     sub_plane: SubPlane | None = Field(default=None, description="As in an answer of `/classify`.")
-
-    @classmethod
-    def of(cls, best: Best, planes: tuple[Plane, ...], sub_planes: SubPlanes | None) -> "CineBest":
-        """Tell a best frame."""
-        plane = planes[best.plane]
-        return cls(
-            plane=plane.id,
-            label=plane.label,
-            frame=best.index,
-            probability=_rounded(best.probability),
-            smoothed=_rounded(best.smoothed),
-            sub_plane=SubPlane.of(best.sub_plane, sub_planes),
-        )
 
 
 class CineSummary(_Part):
@@ -91,19 +62,6 @@ class CineSummary(_Part):
     cuts: list[int] = Field(description="Frames with which another shot begins.")
     segments: list[CineSegment]
     best: list[CineBest] = Field(description="Of each plane that a segment shows.")
-
-    @classmethod
-    def of(cls, source: Source, count: int, cine: Cine, manifest: Manifest) -> "CineSummary":
-        """Tell a loop."""
-        return cls(
-            file=source.file,
-            name=source.name,
-            count=count,
-            frames=cine.frames,
-            cuts=list(cine.cuts),
-            segments=[CineSegment.of(segment, manifest.planes) for segment in cine.segments],
-            best=[CineBest.of(best, manifest.planes, manifest.sub_planes) for best in cine.best],
-        )
 
 
 class BatchSummary(_Part):
@@ -121,7 +79,3 @@ class BatchEnd(_Part):
 
     summary: BatchSummary
     request_id: str
-
-
-def _rounded(probability: float) -> float:
-    return round(min(1.0, probability), 6)
