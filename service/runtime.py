@@ -81,7 +81,7 @@ class Service:
         return {
             "workers": self.width.count,
             "workers_source": self.width.source,
-            "threads_of_a_lone_run": self.width.count,
+            "threads_for_single_request": self.width.count,
             "max_requests": bounds.uploads,
             "max_held_bytes": bounds.held_bytes,
         }

@@ -23,9 +23,10 @@ from service.execution.work import Work, work_context
 from service.observability.request_id import new_request_id
 from service.reports.answers import batch_record, exam_report
 from service.reports.exam_html import render
-from service.schemas.answers import PictureType, ProblemDetails
+from service.schemas.answers import PictureType
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 from service.schemas.exam import ExamReport
+from service.schemas.problems import ProblemDetails
 from service.settings import Settings
 
 KEY_VARIABLE = "FETAL_PLANES_CLIENT_KEY"

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 import httpx2
 from pydantic import BaseModel
 
-from service.schemas.answers import PictureType, ProblemDetails
+from service.schemas.answers import PictureType
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
+from service.schemas.problems import ProblemDetails
 
 Upload = Path | bytes
 BatchRecord = FrameAnswer | FrameProblem | BatchEnd

@@ -8,8 +8,6 @@ from enum import Enum
 from time import perf_counter
 from typing import Literal
 
-import onnxruntime as ort
-
 Stage = Literal["queue", "decode", "preprocess", "infer", "explain", "encode"]
 
 
@@ -44,8 +42,6 @@ class Work:
     ----------
     request_id
         Appears in every answer; empty outside a request.
-    options
-        Passed to every run of an ONNX Runtime session, so that `stop` ends the run.
     stages
         Each stage passed, with its seconds.
     outcomes
@@ -56,7 +52,6 @@ class Work:
 
     def __init__(self, request_id: str = "") -> None:
         self.request_id = request_id
-        self.options = ort.RunOptions()
         self.stages: list[tuple[Stage, float]] = []
         self.outcomes: list[Outcome] = []
         self.threads: list[int] = []
@@ -67,8 +62,7 @@ class Work:
         """End the work: at once where it waits or runs the model, else before its next stage."""
         if self.stopped is None:
             self.stopped = reason
-            self.options.terminate = True
-            for callback in self._callbacks:
+            for callback in tuple(self._callbacks):  # a copy: workers add and remove callbacks meanwhile
                 callback(WorkStopped(reason))
 
     @contextmanager

@@ -32,8 +32,6 @@ _PLUGINS: dict[Format, type[ImageFile]] = {
 }
 _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 322, 323
 
-cv2.setNumThreads(1)  # frames are decoded side by side; threads within one would compete for the same cores
-
 
 def open_raster(data: bytes, format_: Format, limits: Limits) -> Frames:
     """Read the header of a picture file and check its size; raises what `open_frames` raises."""

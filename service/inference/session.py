@@ -1,19 +1,25 @@
-"""Open sessions of ONNX Runtime, and run them as part of the current work."""
+"""Open ONNX Runtime sessions, and run them as part of the current work.
+
+This module imports ONNX Runtime inside its functions: telemetry must be turned off before the import.
+"""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service.execution.work import current_work
+from service.execution.work import WorkStopped, current_work
 from service.inference.package import PackageError
+from service.process_setup import configure_process
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 Floats = NDArray[np.float32]
 
 
-def open_session(graph: bytes, name: str, threads: int = 1) -> ort.InferenceSession:
+def open_session(graph: bytes, name: str, threads: int = 1) -> "InferenceSession":
     """Open a graph in ONNX's serialized form; `name` appears in the error message.
 
     Raises
@@ -21,6 +27,9 @@ def open_session(graph: bytes, name: str, threads: int = 1) -> ort.InferenceSess
     PackageError
         ONNX Runtime cannot load the graph.
     """
+    configure_process()
+    import onnxruntime as ort
+
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -37,7 +46,7 @@ def open_session(graph: bytes, name: str, threads: int = 1) -> ort.InferenceSess
 
 
 def run_session(
-    session: ort.InferenceSession, outputs: list[str] | None, inputs: Mapping[str, Floats | NDArray[np.uint8]]
+    session: "InferenceSession", outputs: list[str] | None, inputs: Mapping[str, Floats | NDArray[np.uint8]]
 ) -> list[Any]:
     """Run a session as part of the current work.
 
@@ -46,10 +55,19 @@ def run_session(
     WorkStopped
         The work was stopped before or during the run.
     """
+    from onnxruntime import RunOptions
+
     work = current_work()
-    try:
-        results: list[Any] = session.run(outputs, inputs, work.options)
-    except Exception:
-        work.check()  # a terminated run raises an error of ONNX Runtime's own
-        raise
+    options = RunOptions()
+
+    def terminate(_: WorkStopped) -> None:
+        options.terminate = True
+
+    with work.on_stop(terminate):
+        work.check()  # after the callback is registered, so that no stop falls between the two
+        try:
+            results: list[Any] = session.run(outputs, inputs, options)
+        except Exception:
+            work.check()  # a terminated run raises an error of ONNX Runtime's own
+            raise
     return results

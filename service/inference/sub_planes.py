@@ -1,13 +1,14 @@
 """The head that distinguishes the sub-planes of one plane, from outputs of the classifier."""
 
 from collections.abc import Mapping
-from typing import Self
-
-import onnxruntime as ort
+from typing import TYPE_CHECKING, Self
 
 from service.inference.package import ModelPackage, PackageError
 from service.inference.session import Floats, open_session, run_session
 from service.schemas.manifest import SubPlanes
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 
 class SubPlaneHead:
@@ -21,14 +22,14 @@ class SubPlaneHead:
         The outputs of the classifier that it takes, by name.
     """
 
-    def __init__(self, described: SubPlanes, plane: int, session: ort.InferenceSession) -> None:
+    def __init__(self, described: SubPlanes, plane: int, session: "InferenceSession") -> None:
         self.plane = plane
         self.inputs = [node.name for node in session.get_inputs()]
         self._described = described
         self._session = session
 
     @classmethod
-    def of(cls, package: ModelPackage, classifier: ort.InferenceSession) -> Self | None:
+    def of(cls, package: ModelPackage, classifier: "InferenceSession") -> Self | None:
         """Return the head of a package, or None where it has none.
 
         Raises

@@ -15,7 +15,7 @@ from service.jobs.journal import ResultRow
 from service.observability.request_id import new_request_id
 from service.reports.answers import classification
 from service.reports.dicom import DicomObject
-from service.schemas.answers import ProblemDetails
+from service.schemas.problems import ProblemDetails
 
 _LOG = logging.getLogger("fetal_planes.process")
 

@@ -22,7 +22,6 @@ from service.schemas.answers import (
     ModelInfo,
     Overlay,
     Prediction,
-    ProblemDetails,
     SubPlane,
 )
 from service.schemas.batch import (
@@ -38,6 +37,7 @@ from service.schemas.batch import (
 from service.schemas.exam import ExamFrame, ExamReport, ReviewFrame
 from service.schemas.exam import ExamPlane as ExamPlaneAnswer
 from service.schemas.manifest import Plane
+from service.schemas.problems import ProblemDetails
 
 
 def model_info(model: ModelIdentity) -> ModelInfo:
@@ -87,7 +87,7 @@ def exam_report(exam: Exam, model: ModelIdentity) -> ExamReport:
         planes=[_exam_plane(each) for each in exam.planes],
         review=[
             ReviewFrame(
-                why=each.reason, source=_source(each.frame.file, each.frame.index), **_review_fields(each.frame)
+                reason=each.reason, source=_source(each.frame.file, each.frame.index), **_review_fields(each.frame)
             )
             for each in exam.review
         ],

@@ -75,7 +75,7 @@ def test_a_storm_is_answered_rightly_or_refused(phantom: Phantom, phantom_folder
         assert ends["503"] > 0
         eventually(lambda: httpx2.get(f"{url}/health").json()["load"]["requests"] == 0)
         load = httpx2.get(f"{url}/health").json()["load"]
-        assert (load["waiting"], load["busy_workers"], load["held_bytes"]) == (0, 0, 0)
+        assert (load["queued"], load["busy_workers"], load["held_bytes"]) == (0, 0, 0)
         metrics = httpx2.get(f"{url}/metrics").text
         assert 'status="500"' not in metrics
         assert httpx2.post(f"{url}/classify", content=UPLOADS[0]).status_code == 200

@@ -30,11 +30,9 @@ class Artist(Phantom):
 
     def manifest(self) -> dict[str, Any]:
         """As the phantom's, with figures of its own: they are true of the drawings and of nothing else."""
-        figures = {
-            f"top-1; the drawings themselves, {len(KINDS) * _PER_KIND} frames": self.share_right(),
-            "frames of a fetus; none": 0.0,
-        }
-        data = {"name": "drawings made by arithmetic", "train_frames": len(KINDS) * _PER_KIND}
+        count = len(KINDS) * _PER_KIND
+        figures = [{"metric": "top1", "subset": "main", "split": "drawings", "n": count, "value": self.share_right()}]
+        data = {"name": "drawings made by arithmetic", "train_frames": count}
         manifest = super().manifest()
         return manifest | {"metrics": figures, "training_data": manifest["training_data"] | data}
 

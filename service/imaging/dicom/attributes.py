@@ -1,19 +1,13 @@
 """The attributes of a DICOM object that the service reads, parsed once."""
 
 import io
-import logging
 from itertools import chain
 
-from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import Tag
 
 from service.imaging.dicom.scan import DatasetLayout
-
-# pydicom quotes values that break a rule in warnings and log lines, and a value may be a patient's name.
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-config.settings.reading_validation_mode = config.IGNORE
 
 _PIXELS = (
     "SOPClassUID", "Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",

@@ -1,10 +1,8 @@
 """The source of a result: its patient and study, which the result copies, and its UIDs, which the result references."""
 
-import logging
 import uuid
 from dataclasses import dataclass
 
-from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
@@ -12,10 +10,6 @@ from service.errors import NoDicomSource
 from service.imaging.dicom.attributes import INSTANCE, PATIENT_AND_STUDY_TYPE_2, PATIENT_AND_STUDY_TYPE_3
 from service.imaging.dicom.header import ULTRASOUND
 from service.imaging.frame import FrameMetadata
-
-# highdicom and pydicom quote values that break a rule in their warnings, patient names included.
-logging.getLogger("highdicom").setLevel(logging.CRITICAL)
-config.settings.writing_validation_mode = config.IGNORE  # values of the source are copied unchanged, valid or not
 
 _NAMESPACE = uuid.UUID("0c1d5a52-6d3e-5b0f-9a41-6c1f5f6d7a10")
 _CURRENT_CLASS = {  # retired Ultrasound and Ultrasound Multi-frame classes -> their successors (PS3.4, B.6)

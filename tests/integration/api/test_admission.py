@@ -81,7 +81,7 @@ def test_one_more_than_the_places_is_refused_at_once(serve: Callable[..., TestCl
         assert reply.headers["retry-after"] == "1"
         assert client.get("/health/live").status_code == 200
         load = client.get("/health").json()["load"]
-        assert (load["busy_workers"], load["waiting"], load["requests"], load["max_requests"]) == (1, 2, 3, 3)
+        assert (load["busy_workers"], load["queued"], load["requests"], load["max_requests"]) == (1, 2, 3, 3)
         metrics = client.get("/metrics").text
         assert "fetal_planes_queue_depth 2.0" in metrics
         assert "fetal_planes_workers_busy 1.0" in metrics
@@ -279,4 +279,4 @@ def test_a_lone_request_gets_every_core_and_a_busy_service_gives_each_one(serve:
     metrics = client.get("/metrics").text
     assert 'fetal_planes_runs_total{threads="3"} 1.0' in metrics
     assert 'fetal_planes_runs_total{threads="1"} 1.0' in metrics
-    assert client.get("/health").json()["workers"]["threads_of_a_lone_run"] == 3
+    assert client.get("/health").json()["workers"]["threads_for_single_request"] == 3

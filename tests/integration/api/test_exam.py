@@ -117,7 +117,7 @@ def test_frames_that_the_model_abstains_on_are_for_a_person(
     client = serve(Phantom(max_ood_score=0.5))
     bright = np.full((64, 64), 250, np.uint8)
     answer = ask(client, exam | {"bright.png": encode(bright), "loop2.png": animation("PNG", [bright, bright - 3] * 3)})
-    told = [(each["why"], each["source"]["name"], each["source"]["frame"]) for each in answer["review"]]
+    told = [(each["reason"], each["source"]["name"], each["source"]["frame"]) for each in answer["review"]]
     assert told == [("out-of-distribution", "bright.png", 0), ("no-plane", "loop2.png", None)]
     assert "bright.png" not in str(answer["planes"])  # and not among those that were recognized
 
@@ -126,7 +126,7 @@ def test_close_calls_are_for_a_person(serve: Callable[..., TestClient]) -> None:
     client = serve(Phantom(temperature=1e6))  # all planes equally probable
     answer = ask(client, {"a.png": encode(speckle())})
     (review,) = answer["review"]
-    assert (review["why"], review["source"]["name"]) == ("close", "a.png")
+    assert (review["reason"], review["source"]["name"]) == ("close", "a.png")
     assert review["runner_up"]["probability"] == pytest.approx(1 / 6, abs=0.01)
     assert sum(len(plane["frames"]) for plane in answer["planes"]) == 1  # it counts nevertheless
 

@@ -158,6 +158,6 @@ def test_the_pool_is_as_wide_as_asked(serve: Callable[..., TestClient], monkeypa
     assert client.get("/health").json()["workers"] == {
         "count": 3,
         "source": "setting",
-        "threads_per_run": 1,
-        "threads_of_a_lone_run": 3,
+        "threads_per_inference": 1,
+        "threads_for_single_request": 3,
     }
