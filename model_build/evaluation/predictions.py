@@ -20,6 +20,7 @@ from model_build.evaluation.metrics import (
     patient_bootstrap,
     top_k,
 )
+from service.analysis.abstention import abstain_reason
 from service.imaging.letterbox import crop_and_letterbox
 from service.inference.engine import Engine
 from service.schemas.manifest import Plane
@@ -77,7 +78,7 @@ def run_engine(engine: Engine, frames: Sequence[NDArray[np.uint8]], records: Seq
         records,
         np.stack([score.probabilities for score in scores]),
         np.array([score.ood_score for score in scores], np.float32),
-        np.array([engine.abstains(score) is not None for score in scores]),
+        np.array([abstain_reason(score, engine.manifest.abstention) is not None for score in scores]),
         engine.manifest.planes,
     )
 
