@@ -75,7 +75,7 @@ class Runtime:
         except BaseException:
             pool.close()  # its threads would keep a process alive that serves nothing
             raise
-        info = model_info(package)
+        info = model_info(pipeline.model)
         self._model = LoadedModel(pipeline, pool, info, monotonic())
         self.metrics.set_model(info, _plane_ids(package))
         self._watch(pool)
@@ -155,7 +155,8 @@ class Runtime:
         package = load_package(self.settings.model)
         switched = package.sha256 != model.info.sha256
         if switched:
-            pipeline, info = self._open(package, model.pool), model_info(package)
+            pipeline = self._open(package, model.pool)
+            info = model_info(pipeline.model)
             self._model = replace(model, pipeline=pipeline, info=info)
             self.metrics.set_model(info, _plane_ids(package))
         self.keys = keys
@@ -171,22 +172,22 @@ class Runtime:
                 "workers": lambda: self.cpu_budget.count,
                 "workers_busy": lambda: pool.busy,
                 "queue_depth": lambda: pool.waiting,
-                "uploads_in_flight": lambda: admission.taken,
-                "uploads_allowed": lambda: admission.bounds.places,
-                "uploads_held_bytes": lambda: admission.held,
-                "uploads_allowed_bytes": lambda: admission.bounds.held_bytes,
+                "uploads_in_flight": lambda: admission.uploads,
+                "uploads_allowed": lambda: admission.limits.uploads,
+                "uploads_held_bytes": lambda: admission.held_bytes,
+                "uploads_allowed_bytes": lambda: admission.limits.held_bytes,
             }
         )
 
     def _sizes(self) -> dict[str, int | str]:
         """Return the sizes that the machine and the settings decided, for the log."""
-        bounds = self.admission.bounds
+        limits = self.admission.limits
         return {
             "workers": self.cpu_budget.count,
             "workers_source": self.cpu_budget.source,
             "threads_for_single_request": self.cpu_budget.count,
-            "max_requests": bounds.places,
-            "max_held_bytes": bounds.held_bytes,
+            "max_requests": limits.uploads,
+            "max_held_bytes": limits.held_bytes,
         }
 
 

@@ -73,7 +73,7 @@ class AdmissionMiddleware:
         try:
             await self.app(scope, lifecycle.receive, send_with_first_byte)
         except WorkStopped as stopped:
-            if stopped.why is StopReason.CLIENT_LEFT:
+            if stopped.reason is StopReason.CLIENT_LEFT:
                 raise ClientDisconnect from None
             if not reply_begun:  # otherwise the server cuts the unfinished reply off
                 passed = DeadlinePassed(DeadlinePassed.meaning, headers={"Connection": "close"})

@@ -15,6 +15,7 @@ from service.api.openapi import FILES_PROBLEMS, problem_replies
 from service.api.queries import BatchQuery, SelectionQuery
 from service.api.uploads import FILES_IN_OPENAPI, read_files
 from service.execution.work import current_work
+from service.reports.answers import batch_record
 from service.runtime import LoadedModel, Runtime
 
 router = APIRouter()
@@ -45,22 +46,22 @@ async def classify_batch(
     """Classify all frames of many files and send each answer when it is ready. A bad file costs its own line only."""
     settings = runtime.settings
     files = await read_files(request, settings.max_batch_bytes, settings.max_batch_frames)
-    session = open_session(model, query, query.top, settings.max_batch_frames)
-    return StreamingResponse(_encoded(session, files, runtime), headers=NO_STORE, media_type=_NDJSON)
+    session = open_session(model, query, settings.max_batch_frames)
+    return StreamingResponse(_encoded(session, files, query.top, runtime), headers=NO_STORE, media_type=_NDJSON)
 
 
 def open_session(
-    model: LoadedModel, query: SelectionQuery, top: int, max_frames: int, *, thumbnails: bool = False
+    model: LoadedModel, query: SelectionQuery, max_frames: int, *, thumbnails: bool = False
 ) -> BatchSession:
     """Return the session that classifies the files of the current request."""
-    window = _JOBS_PER_WORKER * model.pool.width.count
+    window = _JOBS_PER_WORKER * model.pool.cpu_budget.count
     selection = Selection(query.every, query.limit)
-    request_id = current_work().request_id
-    return BatchSession(model.pipeline, model.pool.run, request_id, top, selection, max_frames, window, thumbnails)
+    return BatchSession(model.pipeline, model.pool.run, selection, max_frames, window, thumbnails)
 
 
-async def _encoded(session: BatchSession, files: list[File], runtime: Runtime) -> AsyncIterator[str]:
+async def _encoded(session: BatchSession, files: list[File], top: int, runtime: Runtime) -> AsyncIterator[str]:
+    planes = session.pipeline.engine.manifest.planes
     async with aclosing(session.lines(files)) as lines:
         async for line in lines:
             runtime.record(current_work())  # a long batch shows in the metrics while it runs
-            yield line.says.model_dump_json() + "\n"
+            yield batch_record(line, planes, top).model_dump_json() + "\n"

@@ -12,7 +12,6 @@ from service.api.openapi import FRAME_PROBLEMS, problem_replies
 from service.api.queries import ClassifyQuery
 from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import NoDicomSource
-from service.execution.work import current_work
 from service.reports.answers import classification
 from service.schemas.answers import Classification
 
@@ -47,7 +46,7 @@ async def classify(
 def _answer(pipeline: Pipeline, upload: bytes, query: ClassifyQuery, media_type: str) -> Response:
     if media_type == DICOM:
         require_dicom(upload)
-        return reply_report(pipeline, upload, pipeline.classify(upload, index=query.frame), NEGOTIATED)
+        return reply_report(pipeline, pipeline.classify(upload, index=query.frame), NEGOTIATED)
     result = pipeline.classify(upload, index=query.frame)
-    answer = classification(result, pipeline.engine.package, current_work().request_id, query.top)
+    answer = classification(result, query.top)
     return Response(answer.model_dump_json(), headers=NEGOTIATED, media_type=JSON)

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import Field
 
+from service.analysis.batch_session import BatchTotals
 from service.analysis.exam import ExamReader, choose_expected, draw_evidence
 from service.api.dependencies import ModelDep, RuntimeDep
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
@@ -14,9 +15,8 @@ from service.api.queries import SelectionQuery
 from service.api.routes.batch import open_session
 from service.api.uploads import FILES_IN_OPENAPI, read_files
 from service.errors import NoSuchPlane
+from service.reports.answers import exam_report
 from service.reports.exam_html import POLICY, render
-from service.schemas.answers import DEFAULT_TOP_K
-from service.schemas.batch import BatchEnd
 from service.schemas.exam import ExamReport
 
 router = APIRouter()
@@ -60,17 +60,18 @@ async def exam(
     expected = choose_expected(query.expect, settings.expected_planes, planes)
     html = choose_media_type(accept, (JSON, _HTML)) == _HTML
     files = await read_files(request, settings.max_batch_bytes, settings.max_batch_frames)
-    session = open_session(model, query, DEFAULT_TOP_K, settings.max_batch_frames, thumbnails=html)
+    session = open_session(model, query, settings.max_batch_frames, thumbnails=html)
     reader = ExamReader(planes, expected)
     async with aclosing(session.lines(files)) as lines:
         async for line in lines:
-            if isinstance(line.says, BatchEnd):
-                report = reader.finish(line.says, model.info)
+            if isinstance(line, BatchTotals):
+                found = reader.finish(line)
             else:
                 reader.add(line)
+    report = exam_report(found, pipeline.model)
     if not html:
         return Response(report.model_dump_json(), headers=NEGOTIATED, media_type=JSON)
-    evidence = await draw_evidence(report, reader, files, pipeline, model.pool.run)
+    evidence = await draw_evidence(found, reader, files, pipeline, model.pool.run)
     page = await model.pool.run(render, report, reader.thumbnails, evidence)
     headers = NEGOTIATED | {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
     return Response(page, headers=headers, media_type=_HTML)

@@ -13,7 +13,6 @@ from service.api.openapi import FRAME_PROBLEMS, problem_replies
 from service.api.queries import ClassifyQuery
 from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import BadParameter, NoDicomSource, NoSuchPlane
-from service.execution.work import current_work
 from service.reports.answers import explained
 from service.schemas.answers import ExplainedClassification, PictureType
 
@@ -73,10 +72,10 @@ def _answer(pipeline: Pipeline, upload: bytes, query: ExplainQuery, media_type: 
     result = pipeline.explain(upload, index=query.frame, target=query.target)
     plane = {"X-Plane": result.target.id}
     if media_type in (DICOM, RELATED):
-        return reply_report_and_overlay(pipeline, upload, result, NEGOTIATED | plane)
+        return reply_report_and_overlay(pipeline, result, NEGOTIATED | plane)
     if (picture_type := _PICTURES.get(media_type)) is not None:
         picture = pipeline.draw(result, picture_type)
         return Response(picture, headers=NEGOTIATED | plane, media_type=picture_type)
     overlay = pipeline.draw(result, "image/jpeg") if query.overlay else None
-    answer = explained(result, pipeline.engine.package, current_work().request_id, overlay, query.top)
+    answer = explained(result, overlay, query.top)
     return Response(answer.model_dump_json(), headers=NEGOTIATED, media_type=JSON)

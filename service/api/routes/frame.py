@@ -62,6 +62,6 @@ async def frame(
 
 
 def _picture(pipeline: Pipeline, upload: bytes, query: FramesQuery, picture_type: PictureType) -> tuple[bytes, int]:
-    frames = pipeline.read_run(upload, index=query.frame, most=query.count)
+    frames = pipeline.read_frames(upload, index=query.frame, most=query.count)
     frames = frames[: max(1, _MAX_HEIGHT // frames[0].pixels.shape[0])]
     return encode_picture(np.concatenate([frame.pixels for frame in frames]), picture_type), len(frames)
