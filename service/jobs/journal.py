@@ -1,6 +1,7 @@
 """What has been done, one JSON line a frame, so that a run that was killed goes on where it was."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -111,6 +112,7 @@ def write_json(path: Path, value: object) -> None:
 
 def write_whole(path: Path, contents: bytes) -> None:
     """Write a file so that it is never seen half-written."""
-    draft = path.with_name(f".{path.name}.part")
+    # Two workers may write the same object at the same time: two files can hold one SOP Instance UID.
+    draft = path.with_name(f".{path.name}.{threading.get_ident()}.part")
     draft.write_bytes(contents)
     draft.replace(path)

@@ -237,7 +237,7 @@ class TestKinds:
     @pytest.mark.parametrize(
         ("uid", "name"),
         [("1.2.840.10008.5.1.4.1.1.2", "CT Image Storage"), ("1.2.840.10008.5.1.4.1.1.104.1", "Encapsulated PDF"),
-         ("1.2.840.10008.5.1.4.1.1.88.33", "Comprehensive SR"), ("9.9.9.1234567", "not known")],
+         ("1.2.840.10008.5.1.4.1.1.88.33", "Comprehensive SR"), ("9.9.9.1234567", "unknown")],
     )  # fmt: skip
     def test_another_sop_class(self, uid: str, name: str) -> None:
         detail = refusal(native([GRAY], SOPClassUID=uid), UnsupportedFormat)
@@ -250,7 +250,7 @@ class TestKinds:
 
     @pytest.mark.parametrize(
         ("uid", "word"), [("1.2.840.10008.1.2.4.102", "video"), ("1.2.840.10008.1.2.4.201", "High-Throughput"),
-                          ("1.2.840.10008.1.2.4.94", "JPIP"), ("9.9.9.1234567", "not known")],
+                          ("1.2.840.10008.1.2.4.94", "JPIP"), ("9.9.9.1234567", "unknown")],
     )  # fmt: skip
     def test_another_transfer_syntax(self, uid: str, word: str) -> None:
         data = compressed([GRAY], dicoms.BASELINE, dicoms.jpeg, "MONOCHROME2")
