@@ -60,7 +60,7 @@ def find_sector(pixels: NDArray[np.uint8]) -> Box:
     small = cv2.resize(
         pixels, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
     )
-    # Everything brighter than the background; the opening then removes what is as thin as text.
+    # Everything brighter than the background; the opening then removes everything as thin as text.
     lit = (cv2.blur(small, (3, 3)) > _BLACK).astype(np.uint8)
     closed = cv2.morphologyEx(lit, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     tissue = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((_TEXT_STROKE, _TEXT_STROKE), np.uint8))

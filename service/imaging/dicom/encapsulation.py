@@ -51,8 +51,8 @@ def native_frame(layout: DatasetLayout, index: int, count: int, length: int) -> 
 def encapsulated_frames(layout: DatasetLayout, count: int) -> list[list[Fragment]]:
     """Return the fragments of each of the `count` frames of encapsulated pixel data, in order.
 
-    As many fragments as frames: each is a frame. More fragments: the basic offset table tells where a frame begins, or,
-    where it is missing or wrong, every fragment that begins with a codestream begins a frame.
+    As many fragments as frames: each is a frame. More fragments: the basic offset table gives the first fragment of
+    each frame; where it is missing or wrong, every fragment that begins with a codestream begins a frame.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Check what a DICOM header says of its pixels; refuse what is not supported before a pixel is read."""
+"""Check the attributes that describe the pixels; refuse an unsupported object before a pixel is read."""
 
 from dataclasses import dataclass
 
