@@ -36,7 +36,7 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
 
 FROM ${PYTHON_IMAGE}
 ARG PYTHON_IMAGE
-ARG VERSION=0.1.0
+ARG VERSION=0.5.0
 ARG REVISION=unknown
 ARG EXTRAS=dicom
 LABEL org.opencontainers.image.title="fetal-planes" \
@@ -47,7 +47,7 @@ LABEL org.opencontainers.image.title="fetal-planes" \
       org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
       fetal-planes.extras="${EXTRAS}"
 # XNAT's container service reads its command here.
-LABEL org.nrg.commands='[{"name":"fetal-planes","label":"Fetal planes","description":"Names the standard planes of obstetric ultrasound. Research use only.","version":"0.1.0","schema-version":"1.0","type":"docker","image":"fetal-planes:latest","command-line":"fetal-planes process /input /output --reports --overlays","override-entrypoint":true,"mounts":[{"name":"in","writable":false,"path":"/input"},{"name":"out","writable":true,"path":"/output"}],"inputs":[],"outputs":[{"name":"results","description":"Rows, table, reports and overlays","required":true,"mount":"out"}],"xnat":[{"name":"fetal-planes-scan","label":"Fetal planes","description":"Name the planes of a scan","contexts":["xnat:imageScanData"],"external-inputs":[{"name":"scan","type":"Scan","required":true,"matcher":"\"DICOM\" in @.resources[*].label"}],"derived-inputs":[{"name":"frames","type":"Resource","matcher":"@.label == \"DICOM\"","required":true,"derived-from-wrapper-input":"scan","provides-files-for-command-mount":"in"}],"output-handlers":[{"name":"results","accepts-command-output":"results","as-a-child-of":"scan","type":"Resource","label":"FETAL_PLANES"}]}]}]'
+LABEL org.nrg.commands='[{"name":"fetal-planes","label":"Fetal planes","description":"Names the standard planes of obstetric ultrasound. Research use only.","version":"0.5.0","schema-version":"1.0","type":"docker","image":"fetal-planes:latest","command-line":"fetal-planes process /input /output --reports --overlays","override-entrypoint":true,"mounts":[{"name":"in","writable":false,"path":"/input"},{"name":"out","writable":true,"path":"/output"}],"inputs":[],"outputs":[{"name":"results","description":"Rows, table, reports and overlays","required":true,"mount":"out"}],"xnat":[{"name":"fetal-planes-scan","label":"Fetal planes","description":"Name the planes of a scan","contexts":["xnat:imageScanData"],"external-inputs":[{"name":"scan","type":"Scan","required":true,"matcher":"\"DICOM\" in @.resources[*].label"}],"derived-inputs":[{"name":"frames","type":"Resource","matcher":"@.label == \"DICOM\"","required":true,"derived-from-wrapper-input":"scan","provides-files-for-command-mount":"in"}],"output-handlers":[{"name":"results","accepts-command-output":"results","as-a-child-of":"scan","type":"Resource","label":"FETAL_PLANES"}]}]}]'
 
 RUN groupadd --gid 10001 fetal-planes \
     && useradd --no-log-init --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \

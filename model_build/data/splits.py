@@ -1,6 +1,7 @@
 """Which frames train, which validate, which test."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,3 +105,8 @@ def main_planes(data_planes: Sequence[str]) -> tuple[int, ...]:
     if not set(wanted) < set(data_planes):
         return ()
     return tuple(data_planes.index(name) for name in wanted)
+
+
+def warn(sentences: Iterable[str]) -> None:
+    """Write each sentence to standard error as a warning."""
+    sys.stderr.writelines(f"WARNING: {sentence}\n" for sentence in sentences)

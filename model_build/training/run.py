@@ -1,6 +1,5 @@
 """A training run on a data set: divide it, look for leaks, train, keep the model."""
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from model_build.data.formats import read_data
 from model_build.data.frames import Opener, open_frames
 from model_build.data.leakage import drop_near_duplicates
 from model_build.data.records import DataSet
-from model_build.data.splits import Split, limits, make_split, read_stretched
+from model_build.data.splits import Split, limits, make_split, read_stretched, warn
 from model_build.evaluation.plots import draw_curves
 from model_build.recipe import Recipe
 from model_build.run_dir import write_network
@@ -94,9 +93,3 @@ def describe(data: DataSet, split: Split) -> Iterable[str]:
         )
         patients = len({record.patient for record in records})
         yield f"{name}: {len(records)} frames of {patients} patients ({counts})"
-
-
-def warn(sentences: Iterable[str]) -> None:
-    """Say on standard error what limits the trust in a run."""
-    for sentence in sentences:
-        sys.stderr.write(f"WARNING: {sentence}\n")

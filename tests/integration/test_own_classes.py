@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from model_build.experiments.studies import multiply_adds
 from torch import Tensor, nn
 
 from model_build.cli import main
@@ -18,7 +19,6 @@ from model_build.evidence import faithfulness
 from model_build.evidence import gradient_shap as attribution
 from model_build.evidence.ood_inputs import ood_inputs
 from model_build.experiments.reproduce import PAPER
-from model_build.experiments.studies import multiply_adds
 from model_build.models.attention import ATTENTIONS
 from model_build.models.classifier import Head, blank_classifier
 from model_build.packaging.grad_cam import traced_explainer
@@ -28,8 +28,8 @@ from service.app import create_app
 from service.schemas.manifest import Plane
 from service.settings import Settings
 from tests.support.paths import ROOT
-from tests.unit.model_build.data.test_formats import write_tree
-from tests.unit.model_build.experiments.test_experiments import TINY
+from tests.support.tiny_dataset import write_tree
+from tests.support.tiny_run import TINY_RECIPE
 
 TUTORIAL = ROOT / "docs" / "get-started" / "train.md"
 NOT_RUN = {"fetch", "reproduce"}  # a download, and long trainings; tested elsewhere
@@ -38,7 +38,8 @@ NOT_RUN = {"fetch", "reproduce"}  # a download, and long trainings; tested elsew
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("recipe") / "tiny.toml"
-    file.write_text(TINY.replace("validation_folds = 4", "validation_folds = 2").replace("batch = 8", "batch = 4"))
+    recipe = TINY_RECIPE.replace("validation_folds = 4", "validation_folds = 2")
+    file.write_text(recipe.replace("batch_size = 8", "batch_size = 4"))
     return file
 
 

@@ -82,3 +82,21 @@ def write_table(folder: Path, rows: list[list[str]]) -> None:
         writer = csv.writer(lines, delimiter=";")
         writer.writerow(["Image_name", "Patient_num", "Plane", "Brain_plane", "Operator", "US_Machine", "Train "])
         writer.writerows(rows)
+
+
+def draw(file: Path, plane: int, seed: int) -> Path:
+    """Write the phantom of a plane to `file` and return it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(file), phantom(plane, seed))
+    return file
+
+
+def write_tree(
+    folder: Path, classes: tuple[str, ...] = ("heart", "Spine view"), *, patients: bool = True, women: int = 6
+) -> Path:
+    """Write one folder per class, with one folder per patient in it unless `patients` is false; one frame each."""
+    for plane, name in enumerate(classes):
+        for woman in range(women):
+            place = folder / name / f"w{woman}" if patients else folder / name
+            draw(place / f"{woman}.png", plane, woman * 6 + plane)
+    return folder

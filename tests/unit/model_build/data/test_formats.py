@@ -12,23 +12,7 @@ from model_build.data.records import DataError, DataSet, load_frames
 from model_build.data.splits import limits, make_split
 from model_build.recipe import Recipe
 from model_build.training.run import check_leakage
-from tests.support.tiny_dataset import phantom
-
-
-def draw(file: Path, plane: int, seed: int) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(file), phantom(plane, seed))
-    return file
-
-
-def write_tree(
-    folder: Path, classes: tuple[str, ...] = ("heart", "Spine view"), *, patients: bool = True, women: int = 6
-) -> Path:
-    for plane, name in enumerate(classes):
-        for woman in range(women):
-            place = folder / name / f"w{woman}" if patients else folder / name
-            draw(place / f"{woman}.png", plane, woman * 6 + plane)
-    return folder
+from tests.support.tiny_dataset import draw, phantom, write_tree
 
 
 def write_table(folder: Path, columns: tuple[str, ...] = ("path", "label", "patient", "split"), women: int = 6) -> Path:

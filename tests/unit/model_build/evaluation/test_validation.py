@@ -9,7 +9,7 @@ import torch
 from model_build.cli import main
 from model_build.evaluation.validation import validate
 from model_build.recipe import Recipe
-from tests.unit.model_build.training.test_weight_averaging import network_of, write_run
+from tests.support.tiny_run import network_of, write_run
 
 
 def test_a_run_is_scored_on_the_frames_it_held_out_served_and_varied(

@@ -1,7 +1,6 @@
 """Parts of a batch, several processes, and what they promise of the weights."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.servers import free_port
 from model_build.cli import main
 from model_build.data.frames import open_frames
 from model_build.data.records import load_frames, read_records
@@ -46,15 +46,12 @@ def test_each_process_gets_its_parts_of_the_same_batches() -> None:
 
 
 def run_torchrun(processes: int, arguments: list[str]) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     program = (
         "import sys, torch; torch.set_num_threads(1); from model_build.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     environment = os.environ | {
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
+        "MASTER_PORT": str(free_port()),
         "WORLD_SIZE": str(processes),
         "OMP_NUM_THREADS": "1",
     }
@@ -139,13 +136,3 @@ def test_tensorboard_is_optional_and_asked_for_by_name(
     call = ["train", str(tmp_path), "--data", str(phantoms), "--recipe", str(tiny_file), "--tensorboard"]
     assert main([*call, "--device", "cpu"]) == 1
     assert "pip install tensorboard" in capsys.readouterr().err
-
-
-def test_speed_sets_training_beside_cached_tensors(
-    phantoms: Path, tiny_file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    call = ["speed", "--data", str(phantoms), "--recipe", str(tiny_file), "--device", "cpu", "--steps", "1"]
-    assert main([*call, "--turns", "1"]) == 0
-    lines = dict(line.rsplit(": ", 1) for line in capsys.readouterr().out.splitlines())
-    assert list(lines) == ["loader", "cached tensors", "training", "training / cached tensors"]
-    assert 0 < float(lines["training / cached tensors"]) < 10

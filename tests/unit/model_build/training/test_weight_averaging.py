@@ -5,33 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_build.data.records import PLANES
 from model_build.models.batchnorm import fold_batchnorm
-from model_build.models.multi_task import MultiTaskNetwork, pretrained_network
 from model_build.recipe import Recipe
-from model_build.run_dir import read_network, write_network, write_planes, write_recipe
+from model_build.run_dir import read_network
 from model_build.training.weight_averaging import average_weights
-from tests.unit.model_build.packaging.test_sub_planes import NAMES, SIX, draw
-
-
-def network_of(recipe: Recipe, seed: int, *, sub_planes: bool = False) -> MultiTaskNetwork:
-    """Pretrained, a little moved, with statistics of its own."""
-    torch.manual_seed(0)
-    network = pretrained_network(recipe.network, 6, sub_planes=sub_planes)
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.01 * torch.randn_like(parameter))  # also where it began at zero
-        network.train()(torch.rand(4, 1, 64, 64) * 255)
-    return network.eval()
-
-
-def write_run(folder: Path, recipe: Recipe, network: MultiTaskNetwork) -> Path:
-    write_recipe(folder, recipe)
-    write_planes(folder, PLANES)
-    write_network(folder, network)
-    return folder
-
+from tests.support.sub_plane_dataset import PLANE_LABELS, SUB_PLANE_LABELS, write_sub_plane_phantoms
+from tests.support.tiny_run import network_of, write_run
 
 FRAMES = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(5)) * 255
 
@@ -73,8 +52,8 @@ def test_a_run_mixed_with_itself_tells_what_it_told(phantoms: Path, tiny_recipe:
 
 
 def test_a_head_is_taught_anew_on_the_mean(tiny_recipe: Recipe, tmp_path: Path) -> None:
-    data = draw(tmp_path / "data", 12, NAMES, SIX)
-    stretched = draw(tmp_path / "stretched", 9, NAMES, ("Fetal brain",))
+    data = write_sub_plane_phantoms(tmp_path / "data", 12, SUB_PLANE_LABELS, PLANE_LABELS)
+    stretched = write_sub_plane_phantoms(tmp_path / "stretched", 9, SUB_PLANE_LABELS, ("Fetal brain",))
     runs = [
         write_run(tmp_path / str(seed), tiny_recipe, network_of(tiny_recipe, seed, sub_planes=seed == 1))
         for seed in (1, 2)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.integration.test_serve import free_port
+from bench.servers import free_port
 from tests.support.paths import ROOT
 
 HEAD, SECOND = "127.0.0.2", "127.0.0.3"  # all of 127.0.0.0/8 is this machine; Ray takes 127.0.0.1 for its outer address
