@@ -25,7 +25,7 @@ from service.jobs.tables.listing import ShardSize
 from service.jobs.tables.shard import TableJob
 from tests.support.images import encode, speckle
 from tests.support.ray_cluster import HEAD, SECOND, Cluster, descendants, listening, wait_until
-from tests.system.ray.trees import parts_of, plant, table_of
+from tests.support.table_inputs import part_paths, read_table, write_stills
 
 STILLS = 800
 SHARD_FILES = 4
@@ -42,7 +42,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return plant(tmp_path_factory.mktemp("tree"), STILLS)
+    return write_stills(tmp_path_factory.mktemp("tree"), STILLS)
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +94,14 @@ def test_a_node_is_killed_under_requests_and_a_table_job(
     assert httpx2.get(f"{url}/health/ready", timeout=60).json() == {"status": "ready"}
     frames = [encode(speckle(seed=seed)) for seed in range(8)]
     asking = Asking(url, frames)
+    out = tmp_path / "out"
     try:
-        job = _start_table(cluster, tree, tmp_path / "out", phantom_folder)
-        wait_until(lambda: (parts_of(tmp_path / "out") >= 10 and asking.served() >= 20) or job.poll() is not None)
+        job = _start_table(cluster, tree, out, phantom_folder)
+        wait_until(lambda: (len(part_paths(out)) >= 10 and asking.served() >= 20) or job.poll() is not None)
         wait_until(lambda: any("_work" in title for title in cluster.workers_of(SECOND)) or job.poll() is not None)
         assert any("fetal-planes" in title for title in cluster.workers_of(SECOND))  # a replica
         assert job.poll() is None, job.communicate()[1]
-        assert parts_of(tmp_path / "out") < parts_of(plain)
+        assert len(part_paths(out)) < len(part_paths(plain))
         cluster.kill(SECOND)
         served = asking.served()
         _, errors = job.communicate(timeout=240)
@@ -108,7 +109,7 @@ def test_a_node_is_killed_under_requests_and_a_table_job(
         wait_until(lambda: asking.served() >= served + 20)
     finally:
         asking.stop()
-    assert table_of(tmp_path / "out").equals(table_of(plain))
+    assert read_table(out).equals(read_table(plain))
     assert not asking.broken
     _check_answers(asking, frames, Pipeline(engine, DEFAULT_LIMITS))
     _check_overload(url, frames)
@@ -118,15 +119,15 @@ def test_the_driver_is_killed_and_its_run_goes_on(
     cluster: Cluster, phantom_folder: Path, tree: Path, plain: Path, tmp_path: Path
 ) -> None:
     job = _start_table(cluster, tree, tmp_path / "out", phantom_folder)
-    wait_until(lambda: parts_of(tmp_path / "out") >= 10 or job.poll() is not None)
+    wait_until(lambda: len(part_paths(tmp_path / "out")) >= 10 or job.poll() is not None)
     os.killpg(job.pid, signal.SIGKILL)
     job.communicate()
     assert job.returncode == -signal.SIGKILL
-    assert 10 <= parts_of(tmp_path / "out") < parts_of(plain)
+    assert 10 <= len(part_paths(tmp_path / "out")) < len(part_paths(plain))
     job = _start_table(cluster, tree, tmp_path / "out", phantom_folder)
     _, errors = job.communicate(timeout=240)
     assert job.returncode == 1, errors
-    assert table_of(tmp_path / "out").equals(table_of(plain))
+    assert read_table(tmp_path / "out").equals(read_table(plain))
 
 
 def _serve(cluster: Cluster, model: Path) -> str:
