@@ -9,14 +9,13 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from model_build.data.datasets import AugmentedDataset
 from model_build.data.formats import read_data
 from model_build.data.frames import open_frames
+from model_build.data.records import Dataset
 from model_build.data.splits import make_split
-from model_build.models.multi_task import pretrained_network
 from model_build.recipe import Recipe
 from model_build.training.distributed import Distributed
-from model_build.training.trainer import Trainer, freeze, make_loader, set_training
+from model_build.training.trainer import RunOptions, Trainer
 
 
 def measure_loader(
@@ -29,20 +28,19 @@ def measure_loader(
     Frames a second of the loader alone, of training on cached tensors and of training with the loader; and `ratio`, the
     median over the turns of the last two's ratio.
     """
-    distributed, data_set = Distributed(device), read_data(data)
+    data_set = read_data(data)
     records = make_split(data_set, recipe).train
-    views = AugmentedDataset(open_frames(data_set.records, cache)(records), records, recipe)
-    loader = make_loader(views, records, recipe, distributed, workers)
-    network = pretrained_network(recipe.network, len(data_set.planes)).to(device)
-    freeze(network, recipe.training.frozen_blocks)
-    set_training(network, recipe.training.frozen_blocks)
-    run = Trainer(network, recipe, steps=steps, distributed=distributed)
+    train_data = Dataset(open_frames(data_set.records, cache)(records), records)
+    options = RunOptions(Distributed(device), workers)
+    run = Trainer(recipe, train_data, Dataset([], []), Path(), data_set.planes, options)
+    run.network.train()
+    loader = run.loader
     each = recipe.training.grad_accum_steps
     cached = [next(iter(loader)) for _ in range(each)]
     cached = [[each_of.to(device) for each_of in batch] for batch in cached]
 
     def train(parts: Iterator[Any] | None) -> None:
-        run.step([next(parts) for _ in range(each)] if parts else cached, (0, 0, 0))
+        run.step([next(parts) for _ in range(each)] if parts else cached, 0, 0)
 
     def load(parts: Iterator[Any]) -> None:
         for _ in range(each):

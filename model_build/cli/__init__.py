@@ -11,7 +11,8 @@ import torch
 from model_build.cli.data import add_data_commands, add_device
 from model_build.data.download import DownloadError
 from model_build.data.formats import read_data
-from model_build.data.records import DataError, load_frames
+from model_build.data.frames import load_frames
+from model_build.data.records import DataError
 from model_build.evaluation.predictions import headline, match_planes, run_engine, write_table
 from model_build.evaluation.report import write_report
 from model_build.evaluation.validation import validate
@@ -25,6 +26,7 @@ from model_build.recipe import load_recipe
 from model_build.training.allocator import keep_freed_memory
 from model_build.training.distributed import join_distributed
 from model_build.training.run import train_run, warn
+from model_build.training.trainer import RunOptions
 from model_build.training.weight_averaging import average_weights
 from service.inference.engine import Engine
 from service.inference.package import PackageError, load_package
@@ -56,19 +58,16 @@ def _train(options: argparse.Namespace) -> None:
         training = recipe.training.model_copy(update={"grad_accum_steps": options.grad_accum_steps})
         recipe = recipe.model_copy(update={"training": training})
     with join_distributed(options.device) as distributed:
-        train_run(
-            recipe,
-            options.data,
-            options.run,
+        run_options = RunOptions(
             distributed,
-            resume=options.resume,
-            stretched=options.stretched,
-            weights=options.weights,
             workers=options.workers,
+            resume=options.resume,
+            weights=options.weights,
             cache=options.cache,
-            drop_repeats=options.drop_repeats,
+            drop_near_duplicates=options.drop_near_duplicates,
             tensorboard=options.tensorboard,
         )
+        train_run(recipe, options.data, options.run, run_options, options.stretched)
 
 
 def _soup(options: argparse.Namespace) -> None:
@@ -160,7 +159,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--workers", type=int, default=0, help="processes that vary the frames (default: none)")
     command.add_argument("--cache", type=Path, help="folder to keep decoded frames in, shared by all processes")
     command.add_argument("--grad-accum-steps", type=int, help="parts to compute a batch in, instead of the recipe's")
-    command.add_argument("--drop-repeats", action="store_true", help="train without frames that are held out as well")
+    command.add_argument(
+        "--drop-near-duplicates", action="store_true", help="train without frames that are held out as well"
+    )
     command.add_argument("--tensorboard", action="store_true", help="write RUN/tensorboard (pip install tensorboard)")
     add_device(command)
     command.set_defaults(command=_train)

@@ -9,18 +9,21 @@ import torch
 from bench.loader import measure_loader
 from model_build.data.formats import read_data
 from model_build.data.frames import open_frames
-from model_build.data.splits import limits, make_split
-from model_build.data.zenodo import DATA_SETS, fetch
+from model_build.data.splits import check_leakage, describe_split, make_split, split_warnings
+from model_build.data.zenodo import PUBLIC_DATA_SETS, fetch
 from model_build.experiments.reproduce import reproduce
 from model_build.recipe import load_recipe
 from model_build.training.distributed import join_distributed
-from model_build.training.run import check_leakage, describe, warn
+from model_build.training.run import warn
+from model_build.training.trainer import RunOptions
 
 
 def add_data_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to the parser."""
     command = commands.add_parser("fetch", help="download a public data set; interrupted, it goes on")
-    command.add_argument("name", choices=DATA_SETS, help="planes: FETAL_PLANES_DB, 2.1 GB; africa: five centers, 41 MB")
+    command.add_argument(
+        "name", choices=PUBLIC_DATA_SETS, help="planes: FETAL_PLANES_DB, 2.1 GB; africa: five centers, 41 MB"
+    )
     command.add_argument("folder", type=Path, help="where its files go")
     command.set_defaults(command=_fetch)
 
@@ -69,8 +72,8 @@ def _check(options: argparse.Namespace) -> None:
         sys.stdout.write(f"{data.source.name}: {len(data.records)} frames, all for testing\n")
         return
     split = make_split(data, recipe)
-    warn(limits(data, recipe, split))
-    sys.stdout.writelines(f"{line}\n" for line in describe(data, split))
+    warn(split_warnings(data, recipe, split))
+    sys.stdout.writelines(f"{line}\n" for line in describe_split(data, split))
     check_leakage(split, recipe, open_frames(data.records, options.cache), drop=False)
     sys.stdout.write("no patient and no picture stands on both sides of the split\n")
 
@@ -96,11 +99,8 @@ def _reproduce(options: argparse.Namespace) -> None:
             load_recipe(options.recipe),
             options.data,
             options.out,
-            distributed,
-            version=options.version,
-            weights=options.weights,
-            workers=options.workers,
-            cache=options.cache,
+            options.version,
+            RunOptions(distributed, workers=options.workers, weights=options.weights, cache=options.cache),
         )
         if distributed.is_main:
             sys.stdout.write((options.out / "report.md").read_text("utf-8"))

@@ -22,8 +22,8 @@ def draw_curves(log: Path, path: Path) -> None:
     epochs = [row["epoch"] for row in rows]
     figure, (losses, scores) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for axis, names in (
-        (losses, ("train_loss", "validation_loss")),
-        (scores, ("validation_top1", "validation_macro_recall")),
+        (losses, ("train_loss", "val_loss")),
+        (scores, ("val_top1", "val_macro_recall")),
     ):
         for name in names:
             axis.plot(epochs, [row[name] for row in rows], marker=".", label=name.replace("_", " "))

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model_build.data.records import PLANES, DataError, DataSet, Record, planes_of
-from model_build.data.splits import main_planes
+from model_build.data.labels import PLANES, main_planes
+from model_build.data.records import DataError, DatasetIndex, Record, planes_of
 from model_build.evaluation.metrics import (
     Interval,
     brier,
@@ -79,7 +79,7 @@ def run_engine(engine: Engine, frames: Sequence[NDArray[np.uint8]], records: Seq
     )
 
 
-def match_planes(data: DataSet, planes: Sequence[Plane]) -> list[Record]:
+def match_planes(data: DatasetIndex, planes: Sequence[Plane]) -> list[Record]:
     """The records of a data set with their planes numbered as a package does; raises DataError where it lacks one."""
     known = {plane.id: number for number, plane in enumerate(planes)}
     foreign = [plane.id for plane in data.planes if plane.id not in known]

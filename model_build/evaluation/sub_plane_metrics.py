@@ -6,7 +6,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from model_build.data.records import SUB_PLANES, Record
+from model_build.data.labels import SUB_PLANES
+from model_build.data.records import Record
 from model_build.evaluation.metrics import calibration_error, exact_interval, macro_f1, patient_bootstrap
 from model_build.evaluation.predictions import Row
 

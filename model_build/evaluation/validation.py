@@ -14,14 +14,15 @@ from torch import Tensor
 
 from model_build.data.datasets import augmented_inputs, eval_inputs
 from model_build.data.formats import read_data
-from model_build.data.records import Record, load_frames, planes_of
-from model_build.data.splits import main_planes, make_split
+from model_build.data.frames import load_frames
+from model_build.data.labels import main_planes
+from model_build.data.records import Dataset, planes_of
 from model_build.evaluation.metrics import top_k
 from model_build.evaluation.predictions import Row
 from model_build.models.classifier import PlaneClassifier
 from model_build.models.inference import predict
 from model_build.recipe import Augmentation, Recipe
-from model_build.run_dir import read_model, read_planes, read_recipe
+from model_build.run_dir import read_model, read_planes, read_recipe, read_split, read_split_text
 
 TIMES = 6  # varied views of each validation frame
 _STRENGTHS = (1.0, 1.5)
@@ -38,17 +39,17 @@ def validate(runs: Sequence[Path], data: Path) -> list[Row]:
         The runs hold out different patients.
     """
     recipes = [read_recipe(run) for run in runs]
-    if len({(recipe.split, recipe.validation_folds) for recipe in recipes}) > 1:
+    if len({read_split_text(run) for run in runs}) > 1:
         raise ValueError("the runs hold out different patients; only runs of one split can be compared")
-    val = make_split(read_data(data), recipes[0]).val
-    frames, planes = load_frames(val), planes_of(val)
+    val = read_split(runs[0], read_data(data)).val
+    val_data, planes = Dataset(load_frames(val), val), planes_of(val)
     rows: list[Row] = []
     for run, recipe in zip(runs, recipes, strict=True):
         model, names = read_model(run), [plane.id for plane in read_planes(run)]
         main = np.isin(planes, main_planes(names) or range(len(names)))
         row: Row = {"run": run.name, "frames": len(val), "main_frames": int(main.sum())}
         for strength in (0.0, *_STRENGTHS):
-            views = _views(frames, val, recipe, recipes[0], strength)
+            views = _views(val_data, recipe, recipes[0], strength)
             probabilities = softmax(model, views)
             times = len(views) // len(val)
             row[f"top1_at_{strength:g}"] = _top1(probabilities, np.tile(planes, times))
@@ -68,14 +69,12 @@ def mean_log_loss(probabilities: NDArray[np.float32], planes: NDArray[np.int64])
     return float(-np.log(probabilities[np.arange(len(planes)), planes]).mean())
 
 
-def _views(
-    frames: Sequence[NDArray[np.uint8]], val: Sequence[Record], own: Recipe, first: Recipe, strength: float
-) -> Tensor:
+def _views(val_data: Dataset, own: Recipe, first: Recipe, strength: float) -> Tensor:
     if strength == 0:
-        return eval_inputs(frames, own.preprocessing)
+        return eval_inputs(val_data.frames, own.preprocessing)
     everything = Augmentation(geometry=strength, intensity=strength, texture=strength, graphics=strength)
     variation = first.model_copy(update={"preprocessing": own.preprocessing, "augmentation": everything, "seed": 0})
-    return augmented_inputs(frames, val, variation, TIMES)
+    return augmented_inputs(val_data, variation, TIMES)
 
 
 def _top1(probabilities: NDArray[np.float32], planes: NDArray[np.int64]) -> float:

@@ -5,20 +5,22 @@ leak is worth.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from model_build.data.formats import read_data
 from model_build.data.frames import open_frames
-from model_build.data.records import DataSet
-from model_build.data.splits import Split, make_split
+from model_build.data.records import DatasetIndex
+from model_build.data.splits import Split
 from model_build.evaluation.metrics import macro_f1, patient_bootstrap, top_k
 from model_build.evaluation.predictions import Outcome, Row, run_engine, write_table
 from model_build.packaging.build import build_package
 from model_build.recipe import Recipe
-from model_build.training.distributed import Distributed
+from model_build.run_dir import read_split
 from model_build.training.run import train_run
+from model_build.training.trainer import RunOptions
 from service.inference.engine import Engine
 from service.inference.package import load_package
 
@@ -39,12 +41,8 @@ def reproduce(
     recipe: Recipe,
     data: Path,
     out: Path,
-    distributed: Distributed,
-    *,
     version: str,
-    weights: Path | None = None,
-    workers: int = 0,
-    cache: Path | None = None,
+    options: RunOptions,
 ) -> list[Row]:
     """Train, package and score a recipe; interrupted, it goes on where it was.
 
@@ -63,29 +61,20 @@ def reproduce(
         variant = recipe.model_copy(update={"split": way})
         run, package = out / f"run-{way}", out / f"package-{way}"
         if not (run / "model.pt").exists():
-            train_run(
-                variant,
-                data,
-                run,
-                distributed,
-                resume=True,
-                weights=weights,
-                workers=workers,
-                cache=cache,
-                drop_repeats=True,  # a picture under two women's numbers is in the data set as it is published
-            )
-        if distributed.is_main:
+            # The published data set has a picture under the numbers of two patients.
+            train_run(variant, data, run, replace(options, resume=True, drop_near_duplicates=True))
+        if options.distributed.is_main:
             if not package.exists():
-                build_package(run, data, package, name=f"reproduced-{way}", version=version, cache=cache)
-            rows += _score(way, package, data_set, make_split(data_set, variant), cache)
-        distributed.wait()
-    if distributed.is_main:
+                build_package(run, data, package, name=f"reproduced-{way}", version=version, cache=options.cache)
+            rows += _score(way, package, data_set, read_split(run, data_set), options.cache)
+        options.distributed.barrier()
+    if options.distributed.is_main:
         write_table(out / "table.csv", rows)
         (out / "report.md").write_text(_report(rows, data_set), "utf-8")
     return rows
 
 
-def _score(way: str, package: Path, data: DataSet, split: Split, cache: Path | None) -> list[Row]:
+def _score(way: str, package: Path, data: DatasetIndex, split: Split, cache: Path | None) -> list[Row]:
     engine = Engine(load_package(package))
     outcome = run_engine(engine, open_frames(data.records, cache)(split.test), split.test)
     rows = [_row(_NAMES[way], data, outcome)]
@@ -100,7 +89,7 @@ def _score(way: str, package: Path, data: DataSet, split: Split, cache: Path | N
     return rows
 
 
-def _row(name: str, data: DataSet, outcome: Outcome) -> Row:
+def _row(name: str, data: DatasetIndex, outcome: Outcome) -> Row:
     hits = top_k(outcome.probabilities, outcome.planes, 1)
     patients = [record.patient for record in outcome.records]
     interval = patient_bootstrap(lambda rows: float(hits[rows].mean()), patients)
@@ -116,7 +105,7 @@ def _row(name: str, data: DataSet, outcome: Outcome) -> Row:
     }
 
 
-def _report(rows: Sequence[Row], data: DataSet) -> str:
+def _report(rows: Sequence[Row], data: DatasetIndex) -> str:
     lines = [
         "# Reproduced, beside what was published\n",
         f"Data: {data.source.name}. {data.source.license}. {data.source.citation}.\n",

@@ -18,15 +18,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from model_build.data.datasets import eval_and_augmented_inputs
 from model_build.data.formats import read_data
-from model_build.data.records import DataError, Record, load_frames, patient_folds, planes_of
-from model_build.data.splits import main_planes, make_split
+from model_build.data.frames import load_frames
+from model_build.data.labels import main_planes
+from model_build.data.records import DataError, Dataset, Record, planes_of
+from model_build.data.splits import make_split, patient_folds
 from model_build.evaluation.metrics import exact_interval, macro_f1, top_k
 from model_build.evaluation.predictions import Outcome, Row, per_plane
 from model_build.evaluation.validation import TIMES, mean_log_loss, softmax
-from model_build.models.classifier import PlaneClassifier, blank_classifier
+from model_build.models.classifier import PlaneClassifier, create_classifier
 from model_build.recipe import Recipe
+from model_build.training.distributed import Distributed
 from model_build.training.run import warn
-from model_build.training.trainer import train
+from model_build.training.trainer import RunOptions, Trainer
 from service.schemas.manifest import Plane
 
 Frames = dict[Path, NDArray[np.uint8]]
@@ -109,7 +112,7 @@ def ablate(
             served.append(float(right[: len(val)].mean()))
             varied.append(float(right[len(val) :].mean()))
             losses.append(mean_log_loss(each[len(val) :], np.tile(planes, TIMES)))
-        model = blank_classifier(network, len(data_set.planes))
+        model = create_classifier(network, len(data_set.planes))
         rows.append(
             {
                 "backbone": backbone,
@@ -174,10 +177,11 @@ def _trained(
     """
     result = folder / "result.json"
     if not result.exists():
-        train_set = [frames[record.path] for record in records], records
-        val_set = [frames[record.path] for record in val], val
-        network = train(recipe, train_set, val_set, folder, planes=planes, resume=True, device=device)
-        views = eval_and_augmented_inputs(*val_set, recipe, times)
+        train_data = Dataset([frames[record.path] for record in records], records)
+        val_data = Dataset([frames[record.path] for record in val], val)
+        options = RunOptions(Distributed(device), resume=True)
+        network = Trainer(recipe, train_data, val_data, folder, planes, options).train()
+        views = eval_and_augmented_inputs(val_data, recipe, times)
         result.write_text(json.dumps(softmax(network.classifier, views).tolist()), "utf-8")
         (folder / "checkpoint.pt").unlink()
     return np.array(json.loads(result.read_text("utf-8")), np.float32)

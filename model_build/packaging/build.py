@@ -1,7 +1,6 @@
 """A finished training run becomes a model package: calibrate, export, prove parity, evaluate, write the card."""
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,8 @@ from torch import Tensor
 from model_build.data.datasets import augmented_inputs, eval_inputs
 from model_build.data.formats import read_data
 from model_build.data.frames import open_frames
-from model_build.data.records import DataError, DataSet, Record, planes_of
-from model_build.data.splits import Split, limits, make_split, read_stretched
+from model_build.data.records import DataError, Dataset, DatasetIndex, Record, planes_of
+from model_build.data.splits import Split, split_warnings
 from model_build.evaluation.calibration import choose_abstention, fit_temperature
 from model_build.evaluation.predictions import Metric, headline, run_engine
 from model_build.evaluation.report import write_report
@@ -27,7 +26,7 @@ from model_build.packaging.model_card import write_card
 from model_build.packaging.onnx_export import Served, check_parity, export_graphs
 from model_build.packaging.sub_planes import add_sub_planes
 from model_build.recipe import Recipe
-from model_build.run_dir import read_network, read_planes, read_recipe
+from model_build.run_dir import read_network, read_planes, read_recipe, read_split, read_stretched_split
 from service import __version__
 from service.inference.engine import Engine
 from service.inference.package import load_package
@@ -78,7 +77,7 @@ def build_package(
     data_set = read_data(data)
     if data_set.planes != read_planes(run):
         raise DataError(f"{data} has other planes than {run} was trained on")
-    split = make_split(data_set, recipe)
+    split = read_split(run, data_set)
     if not split.test:
         raise DataError(f"{data} has no test frames, which the card has to be written from")
     frames = open_frames(data_set.records, cache)
@@ -86,10 +85,10 @@ def build_package(
     val_inputs = eval_inputs(val_frames, recipe.preprocessing)
     val_planes = planes_of(split.val)
 
-    ood_score = _fit_ood_score(model, frames(split.train), split.train, recipe)
+    ood_score = _fit_ood_score(model, Dataset(frames(split.train), split.train), recipe)
     logits, _ = infer(model, val_inputs)
     temperature = fit_temperature(logits.numpy(), val_planes)
-    varied_logits, varied = infer(model, augmented_inputs(val_frames, split.val, recipe, _TIMES))
+    varied_logits, varied = infer(model, augmented_inputs(Dataset(val_frames, split.val), recipe, _TIMES))
     oddness = ood_score.combine(varied, varied_logits).numpy()
     thresholds = choose_abstention(softmax(logits.numpy() / temperature, axis=1), oddness)
 
@@ -108,7 +107,7 @@ def build_package(
     outcome = run_engine(engine, frames(split.test), split.test)
     figures = headline(outcome)
     write_report(run, outcome, engine.manifest, figures, parity)
-    said = limits(data_set, recipe, split)
+    said = split_warnings(data_set, recipe, split)
     write_card(draft / "MODEL_CARD.md", engine.manifest, recipe, outcome, figures, parity, said)
     metrics = {f"{figure.name}; {_side(recipe)}, {figure.frames} frames": figure.value for figure in figures}
     sub_planes = _add_sub_planes(network, run, draft, recipe, split, stretched, cache)
@@ -141,7 +140,7 @@ def _add_sub_planes(
 ) -> SubPlanes | None:
     if network.sub_planes is None:
         return None
-    more = read_stretched(stretched, split)
+    more = read_stretched_split(run, stretched)
 
     def side(own: list[Record], others: list[Record]) -> Sides:
         records = [record for record in own if record.sub_plane is not None] + others
@@ -152,11 +151,9 @@ def _add_sub_planes(
     return add_sub_planes(network.sub_planes, described, draft, val[0].numpy()[:_PARITY_VIEWS])
 
 
-def _fit_ood_score(
-    model: PlaneClassifier, frames: Sequence[NDArray[np.uint8]], records: Sequence[Record], recipe: Recipe
-) -> OodScore:
-    logits, descriptors = infer(model, augmented_inputs(frames, records, recipe, _TIMES))
-    return OodScore.fit(descriptors, logits, np.tile(planes_of(records), _TIMES))
+def _fit_ood_score(model: PlaneClassifier, data: Dataset, recipe: Recipe) -> OodScore:
+    logits, descriptors = infer(model, augmented_inputs(data, recipe, _TIMES))
+    return OodScore.fit(descriptors, logits, np.tile(planes_of(data.records), _TIMES))
 
 
 def _spread(views: NDArray[np.uint8], planes: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -173,7 +170,7 @@ def _side(recipe: Recipe) -> str:
     }[recipe.split]
 
 
-def _training_data(data: DataSet, split: Split) -> TrainingData:
+def _training_data(data: DatasetIndex, split: Split) -> TrainingData:
     return TrainingData(
         name=data.source.name,
         license=data.source.license,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_build.data.formats import NO_PATIENTS
+from model_build.data.formats.own_data import NO_PATIENTS
 from model_build.evaluation.predictions import Metric, Outcome, Row, per_plane, per_scanner
 from model_build.recipe import Recipe
 from service.schemas.manifest import Manifest

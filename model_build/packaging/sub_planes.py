@@ -7,9 +7,9 @@ import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
-from model_build.data.records import SUB_PLANES, SUB_PLANES_OF
+from model_build.data.labels import SUB_PLANES, SUB_PLANES_OF
 from model_build.evaluation.sub_planes import SubPlaneEvaluation
-from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneNet
+from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneHead
 from model_build.packaging.onnx_export import PROBABILITY_TOLERANCE, ExportError, export_graph
 from service.inference.package import CLASSIFIER
 from service.schemas.manifest import SubPlanes
@@ -18,7 +18,7 @@ GRAPH = "sub_planes.onnx"
 
 
 def add_sub_planes(
-    net: SubPlaneNet, described: SubPlaneEvaluation, package: Path, views: NDArray[np.uint8]
+    net: SubPlaneHead, described: SubPlaneEvaluation, package: Path, views: NDArray[np.uint8]
 ) -> SubPlanes:
     """Write the sub-plane graph beside the classifier of its package.
 

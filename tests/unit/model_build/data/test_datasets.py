@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from model_build.data.augmentation import augment
 from model_build.data.datasets import IGNORE_INDEX, AugmentedDataset, eval_inputs
-from model_build.data.records import load_frames, read_records
+from model_build.data.formats.fetal_planes_db import read_records
+from model_build.data.frames import load_frames
+from model_build.data.records import Dataset
 from model_build.data.samplers import BalancedBatchSampler, balance_weights
 from model_build.recipe import Augmentation, Recipe
 from service.imaging.letterbox import Preprocessing, prepare

@@ -9,7 +9,10 @@ from captum.attr import LayerGradCam
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model_build.data.records import PLANES, Record, Source, load_frames, read_records
+from model_build.data.formats.fetal_planes_db import read_records
+from model_build.data.frames import load_frames
+from model_build.data.labels import PLANES
+from model_build.data.records import Record, Source
 from model_build.evaluation.predictions import Outcome, run_engine
 from model_build.evidence.contact_sheet import (
     Case,

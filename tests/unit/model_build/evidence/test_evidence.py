@@ -12,7 +12,7 @@ from model_build.evidence.collect import against_center_rows, write_evidence
 from model_build.evidence.doppler import KINDS
 from model_build.evidence.faithfulness import areas, compare, randomization
 from model_build.evidence.ood_inputs import ood_inputs
-from model_build.models.classifier import pretrained_classifier
+from model_build.models.classifier import create_classifier
 from model_build.packaging.build import build_package
 from model_build.recipe import Network, Recipe
 from tests.support.tiny_dataset import phantom
@@ -64,7 +64,7 @@ def test_each_deletion_takes_away_what_it_says() -> None:
 
 
 def test_maps_change_when_the_head_forgets() -> None:
-    model = pretrained_classifier(Network(backbone="lite0", attention="se", mlp_layers=2, dropout=0), 6)
+    model = create_classifier(Network(backbone="lite0", attention="se", mlp_layers=2, dropout=0), 6, pretrained=True)
     views = torch.stack(
         [torch.from_numpy(np.kron(phantom(plane, 1)[:96, :96], np.ones((2, 2), np.uint8))) for plane in range(6)]
     )[:, None]
@@ -86,9 +86,9 @@ def write_run(folder: Path, recipe: Recipe, seed: int) -> Path:
     folder.mkdir()
     (folder / "recipe.json").write_text(recipe.model_copy(update={"seed": seed}).model_dump_json())
     torch.manual_seed(0)
-    model = pretrained_classifier(recipe.network, 6)
+    model = create_classifier(recipe.network, 6, pretrained=True)
     state = model.state_dict()
-    state["head.perceptron.7.bias"] += seed
+    state["head.mlp.7.bias"] += seed
     torch.save(state, folder / "model.pt")
     return folder
 
@@ -111,7 +111,7 @@ def test_evidence_is_written_of_a_package(
     assert {path.name for path in out.glob("*.jpg")} & {"heat-right.jpg", "heat-wrong.jpg"}
     assert json.loads((run / "report" / "summary.json").read_text())["figures"]
     state = torch.load(run / "model.pt", weights_only=True)
-    state["head.perceptron.7.bias"][0] += 1
+    state["head.mlp.7.bias"][0] += 1
     torch.save(state, run / "model.pt")
     with pytest.raises(ValueError, match="was not made of this run"):
         write_evidence(run, tmp_path / "package", phantoms, out, each=1)

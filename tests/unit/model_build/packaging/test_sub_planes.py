@@ -13,14 +13,17 @@ import torch
 
 from model_build.cli import main
 from model_build.data.datasets import IGNORE_INDEX
-from model_build.data.records import SUB_PLANES, DataError, Record, read_records
+from model_build.data.formats.fetal_planes_db import read_records
+from model_build.data.labels import SUB_PLANES
+from model_build.data.records import DataError, Record
 from model_build.data.splits import Split, split_stretched
 from model_build.evaluation.sub_plane_metrics import of_all, of_each
-from model_build.models.multi_task import blank_network, mean_loss
-from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneNet
+from model_build.models.multi_task import create_network
+from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneHead
 from model_build.packaging.onnx_export import export_graph
 from model_build.recipe import Network
 from model_build.run_dir import read_network
+from model_build.training.losses import masked_cross_entropy
 from service.imaging.letterbox import prepare
 from service.inference.engine import Engine
 from service.inference.package import load_package
@@ -66,7 +69,7 @@ def random_maps(count: int) -> list[torch.Tensor]:
 
 def test_where_a_structure_lies_does_not_matter() -> None:
     """Attention weighs places by what they hold: maps that are mirrored or turned tell the same."""
-    net = SubPlaneNet(CHANNELS, 3).eval()
+    net = SubPlaneHead(CHANNELS, 3).eval()
     forward_features = random_maps(2)
     told = net(*forward_features)
     assert torch.allclose(told, net(*(each.flip(3).transpose(2, 3) for each in forward_features)), atol=1e-5)
@@ -76,7 +79,7 @@ def test_where_a_structure_lies_does_not_matter() -> None:
 def test_the_graph_equals_the_net_for_any_number_of_frames(tmp_path: Path) -> None:
     torch.manual_seed(0)
     channels = (4, 6, 8)
-    served = ServedSubPlanes(SubPlaneNet(channels, 3), 1.7).eval()
+    served = ServedSubPlanes(SubPlaneHead(channels, 3), 1.7).eval()
 
     def forward_features(count: int) -> tuple[torch.Tensor, ...]:
         return tuple(torch.randn(count, each, side, side) for each, side in zip(channels, (6, 6, 3), strict=True))
@@ -92,17 +95,17 @@ def test_the_graph_equals_the_net_for_any_number_of_frames(tmp_path: Path) -> No
 def test_what_is_untold_teaches_nothing() -> None:
     logits = torch.randn(4, 3, requires_grad=True)
     numbers = torch.tensor([1, IGNORE_INDEX, 2, IGNORE_INDEX])
-    loss = mean_loss(logits, numbers, 0.1)
+    loss = masked_cross_entropy(logits, numbers, 0.1)
     told = torch.nn.functional.cross_entropy(logits[[0, 2]], numbers[[0, 2]], label_smoothing=0.1)
     assert torch.allclose(loss, told)
     (gradient,) = torch.autograd.grad(loss, logits)
     assert gradient[[1, 3]].abs().max() == 0
-    assert mean_loss(logits, torch.full((4,), IGNORE_INDEX), 0.1).item() == 0  # and not "not a number"
+    assert masked_cross_entropy(logits, torch.full((4,), IGNORE_INDEX), 0.1).item() == 0  # and not "not a number"
 
 
 @pytest.mark.parametrize("backbone", ["lite0", "lite2"])
 def test_the_planes_are_told_alike_with_the_head_and_without(backbone: str) -> None:
-    network = blank_network(Network(backbone=backbone, attention="se", mlp_layers=2, dropout=0), 6, sub_planes=True)
+    network = create_network(Network(backbone=backbone, attention="se", mlp_layers=2, dropout=0), 6, 3)
     frames = torch.rand(2, 1, 64, 64) * 255
     with torch.inference_mode():
         planes, sub_planes = network.eval()(frames)
@@ -183,9 +186,9 @@ def test_the_head_learns(made: tuple[Path, Path]) -> None:
     torch.manual_seed(0)
     network = read_network(made[0])
     assert network.sub_planes is not None
-    glance = network.sub_planes.get_submodule("glances.0.standard")
+    glance = network.sub_planes.get_submodule("pools.0.norm")
     assert glance.get_buffer("running_mean").abs().max() > 0
-    assert network.sub_planes.last.bias.abs().max() > 0
+    assert network.sub_planes.linear.bias.abs().max() > 0
 
 
 def test_a_package_tells_sub_planes_and_the_planes_to_the_last_bit_as_without(made: tuple[Path, Path]) -> None:
