@@ -86,28 +86,28 @@ soak: $(VENV)/.test ## Send 20,000 requests, and look at what they leave behind
 	FETAL_PLANES_SOAK=1 $(BIN)/pytest -s tests/integration/test_overload.py
 
 compare: $(VENV)/.bench ## Measure the service beside other servers, on this machine
-	$(VENV)/bench/bin/python -m bench.compare --write docs/benchmarks.md
+	$(VENV)/bench/bin/python -m bench.compare --write docs/reference/benchmarks.md
 
-sizing: $(VENV)/.test ## Measure what a core gives, and write it into the operating guide; wants an idle machine
-	$(BIN)/python -m bench.sizing --write docs/operation.md
+sizing: $(VENV)/.test ## Measure what a core gives, and write it into docs/reference/benchmarks.md; wants an idle machine
+	$(BIN)/python -m bench.sizing --write docs/reference/benchmarks.md
 
 container-test: $(VENV)/.test ## Build the image and drive the composed service
 	$(BIN)/pytest tests/system/container
 
 cine-memory: $(VENV)/.test ## Memory that a cine of 10,000 frames takes, beside one of 100 (minutes)
-	$(BIN)/python -m bench.cine_memory --frames 100 10000 --write docs/benchmarks.md
+	$(BIN)/python -m bench.cine_memory --frames 100 10000 --write docs/reference/benchmarks.md
 
 archive-rate: $(VENV)/.test $(VENV)/.ray ## Rate of an archive job: plain, on one Ray node, on two; wants an idle machine
-	$(BIN)/python -m bench.table_throughput --python $(VENV)/ray/bin/python --write docs/scaling.md
+	$(BIN)/python -m bench.table_throughput --python $(VENV)/ray/bin/python --write docs/reference/benchmarks.md
 
 exam-time: $(VENV)/.test ## What sorting an exam costs beyond its frames; wants an idle machine
-	$(BIN)/python -m bench.exam_overhead --write docs/benchmarks.md
+	$(BIN)/python -m bench.exam_overhead --write docs/reference/benchmarks.md
 
 lone-time: $(VENV)/.test ## What a lone request takes beside bare inference on all cores; wants an idle machine
-	$(BIN)/python -m bench.single_request_latency --write docs/benchmarks.md
+	$(BIN)/python -m bench.single_request_latency --write docs/reference/benchmarks.md
 
 head-cost: $(VENV)/.test ## What the head for sub-planes adds to a classify; wants an idle machine
-	$(BIN)/python -m bench.sub_plane_head_cost --write docs/subplanes.md
+	$(BIN)/python -m bench.sub_plane_head_cost --write docs/reference/benchmarks.md
 
 clean: ## Remove what the targets above made
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.imaging.letterbox import Preprocessing
+from service.schemas.manifest import Preprocessing
 
 _MAX_FROZEN_BLOCKS = 14  # the last blocks must stay trainable
 TomlTable = dict[str, object]

@@ -10,8 +10,31 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from service.inference.engine import Engine
 from service.inference.package import load_package
+from service.process_setup import configure_process
 from service.settings import Settings
 from tests.support.phantom_package import Phantom
+
+configure_process()
+
+MARKERS = {
+    "system/browser": "browser",
+    "system/container": "container",
+    "system/front": "slow",
+    "system/monitoring": "prometheus",
+    "system/orthanc": "orthanc",
+    "system/ray": "ray",
+    "realdata": "realdata",
+}
+"""The marker of every test in a folder. `make check` runs the tests without a marker."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their folder."""
+    for item in items:
+        folder = item.path.parent.relative_to(Path(__file__).parent).as_posix()
+        for prefix, marker in MARKERS.items():
+            if f"{folder}/".startswith(f"{prefix}/"):
+                item.add_marker(marker)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -10,7 +10,8 @@ from torch.utils.data import Dataset as TorchDataset
 from model_build.data.augmentation import augment
 from model_build.data.records import Dataset, Frame, Frames
 from model_build.recipe import Recipe
-from service.imaging.letterbox import Preprocessing, choose_crop, prepare
+from service.imaging.letterbox import crop_and_letterbox, find_crop
+from service.schemas.manifest import Preprocessing
 
 IGNORE_INDEX = -1  # the label of a frame that does not train a head
 
@@ -34,7 +35,7 @@ class AugmentedDataset(TorchDataset[tuple[Tensor, int, int]]):
         self._unzoomed = recipe.preprocessing.model_copy(update={"zoom": 1.0})
         # Finding the sector is slow, so it is done once per frame; the box of a stretched frame is random.
         self._crops = [
-            None if record.stretched else choose_crop(frame, self._unzoomed)
+            None if record.stretched else find_crop(frame, self._unzoomed).box
             for frame, record in zip(data.frames, data.records, strict=True)
         ]
         self.recipe = recipe
@@ -48,7 +49,7 @@ class AugmentedDataset(TorchDataset[tuple[Tensor, int, int]]):
         frame, crop = self.frames[row], self._crops[row]
         if crop is None:
             frame = unstretch(frame, random)
-            crop = choose_crop(frame, self._unzoomed)
+            crop = find_crop(frame, self._unzoomed).box
         reference = self.frames[int(random.integers(len(self.frames)))]
         size, strength = self.recipe.preprocessing.size, self.recipe.augmentation
         picture = augment(frame, crop, reference, size, strength, random)
@@ -69,7 +70,7 @@ def unstretch(pixels: Frame, random: Generator) -> Frame:
 
 def eval_inputs(frames: Frames, preprocessing: Preprocessing) -> Tensor:
     """Return the inputs that the service makes of gray frames: uint8 [N, 1, S, S]."""
-    return torch.from_numpy(np.stack([prepare(frame, preprocessing)[0] for frame in frames]))[:, None]
+    return torch.from_numpy(np.stack([crop_and_letterbox(frame, preprocessing).pixels for frame in frames]))[:, None]
 
 
 def augmented_inputs(data: Dataset, recipe: Recipe, repeats: int) -> Tensor:

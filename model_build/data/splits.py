@@ -1,5 +1,6 @@
 """Divide records into training, validation and test frames."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -153,3 +154,8 @@ def describe_split(data: DatasetIndex, split: Split) -> Iterable[str]:
         )
         patients = len({record.patient for record in records})
         yield f"{name}: {len(records)} frames of {patients} patients ({counts})"
+
+
+def warn(sentences: Iterable[str]) -> None:
+    """Write each sentence to standard error as a warning."""
+    sys.stderr.writelines(f"WARNING: {sentence}\n" for sentence in sentences)

@@ -1,14 +1,12 @@
 """A training run on a data set: split it, check it for leaks, train, write the weights."""
 
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from model_build.data.formats import read_data
 from model_build.data.formats.fetal_planes_db import read_stretched
 from model_build.data.frames import open_frames
 from model_build.data.records import Dataset
-from model_build.data.splits import Split, check_leakage, make_split, split_stretched, split_warnings
+from model_build.data.splits import Split, check_leakage, make_split, split_stretched, split_warnings, warn
 from model_build.evaluation.plots import draw_curves
 from model_build.models.classifier import check_architecture
 from model_build.recipe import Recipe
@@ -58,9 +56,3 @@ def train_run(
     if distributed.is_main:
         write_network(run, network)
         draw_curves(run / LOG, run / "curves.png")
-
-
-def warn(sentences: Iterable[str]) -> None:
-    """Write warnings about the figures of a run to standard error."""
-    for sentence in sentences:
-        sys.stderr.write(f"WARNING: {sentence}\n")

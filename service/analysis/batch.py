@@ -14,7 +14,8 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from service.errors import Problem
 from service.execution.work import stage
-from service.imaging.decode import Frame, Frames, Limits, open_frames
+from service.imaging.decode import open_frames
+from service.imaging.frame import Frame, Frames, Limits
 
 T = TypeVar("T")
 Job = Callable[[], Awaitable[T]]

@@ -10,9 +10,11 @@ from service.analysis.cine import CineReader, Floats, shot_signature
 from service.analysis.pipeline import Pipeline
 from service.analysis.thumbnail import Thumbnail
 from service.errors import Problem
-from service.imaging.decode import Frame
-from service.schemas.answers import Classification, ProblemDetails, classification
+from service.imaging.frame import Frame
+from service.reports.answers import cine_summary, classification
+from service.schemas.answers import Classification
 from service.schemas.batch import BatchEnd, BatchSummary, CineSummary, FrameAnswer, FrameProblem, Source
+from service.schemas.problems import ProblemDetails
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +79,7 @@ class BatchAccumulator:
     def _close_loop(self) -> None:
         if self._loop is not None:
             source, count, reader = self._loop
-            self._cines.append(CineSummary.of(source, count, reader.finish(), self._manifest))
+            self._cines.append(cine_summary(source, count, reader.finish(), self._manifest))
         self._loop = None
 
 

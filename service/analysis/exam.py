@@ -14,7 +14,8 @@ from service.analysis.batch_session import BatchLine
 from service.analysis.pipeline import Pipeline
 from service.analysis.thumbnail import Thumbnail
 from service.errors import NoSuchPlane
-from service.imaging.decode import Frame, open_frames
+from service.imaging.decode import open_frames
+from service.imaging.frame import Frame
 from service.schemas.answers import ModelInfo
 from service.schemas.batch import BatchEnd, CineSummary, FrameAnswer, FrameProblem, Source
 from service.schemas.exam import ExamFrame, ExamPlane, ExamReport, ReviewFrame
@@ -118,11 +119,11 @@ class ExamReader:
             sub_plane=answer.sub_plane,
         )
         if answer.abstain_reason is not None:
-            self._review.append(ReviewFrame(why=answer.abstain_reason, **dict(frame)))
+            self._review.append(ReviewFrame(reason=answer.abstain_reason, **dict(frame)))
             return
         self._frames.append(frame)
         if others and first.probability - others[0].probability < CLOSE:
-            self._review.append(ReviewFrame(why="close", **dict(frame)))
+            self._review.append(ReviewFrame(reason="close", **dict(frame)))
 
     def _keep(self, answer: FrameAnswer, thumbnail: Thumbnail) -> None:
         place, first = (answer.source.file, 0), answer.predictions[0]
@@ -147,7 +148,7 @@ class ExamReader:
         if cine.frames and not cine.best:
             source = Source(file=cine.file, name=cine.name, frame=None)
             nothing = {"plane": None, "label": None, "probability": None, "runner_up": None}
-            self._review.append(ReviewFrame(why="no-plane", source=source, **nothing))
+            self._review.append(ReviewFrame(reason="no-plane", source=source, **nothing))
 
     def _plane(self, plane: Plane, frames: list[ExamFrame]) -> ExamPlane:
         ranked = sorted(frames, key=lambda frame: -frame.probability)

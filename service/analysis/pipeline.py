@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from service.errors import NoSuchPlane, Problem
 from service.execution.work import Outcome, current_work, stage
 from service.imaging.color import FLOW, flow_share
-from service.imaging.decode import Frame, Limits, decode_frame, open_frames
-from service.imaging.letterbox import CropSource, crop_source, prepare
-from service.imaging.overlay import PictureType, encode_picture, paint
+from service.imaging.decode import decode_frame, open_frames
+from service.imaging.frame import Frame, Limits
+from service.imaging.letterbox import Crop, crop_and_letterbox
+from service.imaging.overlay import encode_picture, paint
 from service.imaging.sector import Box
-from service.inference.engine import AbstainReason, Engine, HeatMap, Scores
+from service.inference.engine import Engine, HeatMap, Scores
+from service.schemas.answers import AbstainReason, PictureType
 from service.schemas.manifest import Plane
 
 
@@ -21,8 +23,7 @@ class FrameResult:
     """A frame, the part of it that the model saw, and what the model said."""
 
     frame: Frame
-    crop: Box
-    crop_source: CropSource
+    crop: Crop
     scores: Scores
     abstain_reason: AbstainReason | None
 
@@ -96,7 +97,7 @@ class Pipeline:
     def paint(self, explained: ExplainedFrame) -> NDArray[np.uint8]:
         """The evidence painted over its frame [H, W], uint8 [H, W, 3] in OpenCV's order blue, green, red."""
         size = self.engine.manifest.preprocessing.size
-        return paint(explained.frame.pixels, explained.heat.values, explained.crop, size)
+        return paint(explained.frame.pixels, explained.heat.values, explained.crop.box, size)
 
     @stage("encode")
     def draw(self, explained: ExplainedFrame, media_type: PictureType) -> bytes:
@@ -109,16 +110,15 @@ class Pipeline:
         with stage("explain"):
             heat = self.engine.explain(seen.scores, number)
         plane = self.engine.manifest.planes[number]
-        return ExplainedFrame(frame, seen.crop, seen.crop_source, seen.scores, seen.abstain_reason, plane, heat)
+        return ExplainedFrame(frame, seen.crop, seen.scores, seen.abstain_reason, plane, heat)
 
     def _classify(self, frame: Frame, *, with_features: bool) -> FrameResult:
         preprocessing = self.engine.manifest.preprocessing
         with stage("preprocess"):
-            prepared, crop = prepare(frame.pixels, preprocessing, frame.region)
-        source = crop_source(crop, frame.pixels, preprocessing, frame.region)
+            pixels, crop = crop_and_letterbox(frame.pixels, preprocessing, frame.region)
         with stage("infer"):
-            scores = self.engine.score(prepared, with_features=with_features)
-        seen = FrameResult(frame, crop, source, scores, self._abstains(frame, crop, scores))
+            scores = self.engine.score(pixels, with_features=with_features)
+        seen = FrameResult(frame, crop, scores, self._abstains(frame, crop.box, scores))
         best = scores.ranked()[0]
         plane, probability = self.engine.manifest.planes[best].id, float(scores.probabilities[best])
         current_work().outcomes.append(Outcome(plane, probability, seen.abstain_reason))

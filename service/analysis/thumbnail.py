@@ -37,7 +37,7 @@ class Thumbnail:
     def of(cls, seen: FrameResult) -> "Thumbnail":
         """Sketch a frame that was classified with features."""
         picture = fit_thumbnail(seen.frame.pixels)
-        crop = _scaled(seen.crop, seen.frame.pixels.shape, picture.shape)
+        crop = _scaled(seen.crop.box, seen.frame.pixels.shape, picture.shape)
         return cls(picture, encode_picture(picture, "image/jpeg"), crop, seen.scores)
 
     def draw_evidence(self, engine: Engine) -> bytes:

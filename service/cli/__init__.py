@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -28,7 +27,6 @@ from service.cli.many import (
 )
 from service.errors import NotFound, Problem
 from service.execution.cpu_budget import cpu_budget
-from service.imaging.overlay import PictureType
 from service.inference.engine import Engine
 from service.inference.package import PackageError, load_package
 from service.jobs.command import UsageError, process
@@ -38,7 +36,10 @@ from service.jobs.tables.command import export_table_command
 from service.load_test.command import add_arguments as add_bench_arguments
 from service.load_test.command import bench
 from service.observability.request_id import new_request_id
-from service.schemas.answers import ProblemDetails, classification, explained
+from service.process_setup import configure_process
+from service.reports.answers import classification, explained
+from service.schemas.answers import PictureType
+from service.schemas.problems import ProblemDetails
 from service.server import Server
 from service.settings import Settings
 
@@ -48,8 +49,7 @@ _PICTURES: dict[str, PictureType] = {".jpg": "image/jpeg", ".jpeg": "image/jpeg"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. The exit code: 0 well, 1 a frame was refused, 2 the command, settings or model are wrong."""
     options = _parser().parse_args(arguments)
-    # Warnings of broken metadata, in pictures that are read all the same; they may quote it, names of patients too.
-    warnings.filterwarnings("ignore", module="PIL|pydicom|highdicom")
+    configure_process()
     try:
         settings = Settings() if options.model is None else Settings(model=options.model)
         return int(options.run(options, settings))

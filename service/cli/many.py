@@ -19,12 +19,13 @@ from service.analysis.pipeline import Pipeline
 from service.client import BatchRecord, Client, CutShortError, RefusedError
 from service.errors import NotFound, Problem
 from service.execution.cpu_budget import cpu_budget
-from service.imaging.overlay import PictureType
 from service.observability.request_id import new_request_id
+from service.reports.answers import model_info
 from service.reports.exam_html import render
-from service.schemas.answers import DEFAULT_TOP_K, ModelInfo, ProblemDetails
+from service.schemas.answers import DEFAULT_TOP_K, PictureType
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 from service.schemas.exam import ExamReport
+from service.schemas.problems import ProblemDetails
 from service.settings import Settings
 
 KEY_VARIABLE = "FETAL_PLANES_CLIENT_KEY"
@@ -124,7 +125,7 @@ async def _exam_here(
         async with aclosing(sitting.lines(files)) as lines:
             async for line in lines:
                 if isinstance(line.says, BatchEnd):
-                    report = reader.finish(line.says, ModelInfo.of(pipeline.engine.package))
+                    report = reader.finish(line.says, model_info(pipeline.engine.package))
                 else:
                     reader.add(line)
         if options.output is None:

@@ -8,8 +8,6 @@ from enum import Enum
 from time import perf_counter
 from typing import Literal
 
-import onnxruntime as ort
-
 Stage = Literal["queue", "decode", "preprocess", "infer", "explain", "encode"]
 
 
@@ -42,8 +40,6 @@ class Work:
 
     Attributes
     ----------
-    options
-        Goes with each run of an ONNX Runtime session, so that `stop` ends it midway.
     stages
         Each stage that was passed, with its seconds.
     outcomes
@@ -53,7 +49,6 @@ class Work:
     """
 
     def __init__(self) -> None:
-        self.options = ort.RunOptions()
         self.stages: list[tuple[Stage, float]] = []
         self.outcomes: list[Outcome] = []
         self.threads: list[int] = []
@@ -64,8 +59,7 @@ class Work:
         """End the run: at once where it waits or infers, else before its next stage."""
         if self.stopped is None:
             self.stopped = why
-            self.options.terminate = True
-            for tell in self._on_stop:
+            for tell in tuple(self._on_stop):  # a copy: workers add and remove callbacks meanwhile
                 tell(WorkStopped(why))
 
     @contextmanager

@@ -2,20 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.execution.work import current_work
 from service.inference.package import CLASSIFIER, EXPLAINER, ModelPackage, PackageError
 from service.inference.session import open_session, run_session
 from service.inference.sub_planes import SubPlaneHead
+from service.schemas.answers import AbstainReason
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 Gray = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-AbstainReason = Literal["color-flow", "out-of-distribution", "uncertain"]
 
 _ANSWER = ("probabilities", "ood_score")
 _CLASSIFIER_OUTPUTS = (*_ANSWER, "logits", "features")
@@ -109,7 +111,7 @@ class Engine:
         self.manifest = package.manifest
         self.all_cores = all_cores if all_cores and all_cores.threads > 1 else None
         self._classifier = open_session(package.classifier, CLASSIFIER)
-        self._wide: ort.InferenceSession | None = None
+        self._wide: InferenceSession | None = None
         if self.all_cores is not None:
             self._wide = open_session(package.classifier, CLASSIFIER, self.all_cores.threads)
         self._explainer = open_session(package.explainer, EXPLAINER)
@@ -171,7 +173,7 @@ class Engine:
         outputs = run_session(self._choose_session(), names, {"frames": frame[None, None]})
         return dict(zip(names, outputs, strict=True))
 
-    def _choose_session(self) -> ort.InferenceSession:
+    def _choose_session(self) -> "InferenceSession":
         if self._wide is not None and self.all_cores is not None and self.all_cores.free():
             current_work().threads.append(self.all_cores.threads)
             return self._wide

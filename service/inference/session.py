@@ -1,14 +1,19 @@
-"""Opens sessions of ONNX Runtime, and runs them as part of the current run."""
+"""Opens ONNX Runtime sessions and runs them as part of the current work.
 
-from typing import Any
+This module imports ONNX Runtime inside its functions: telemetry must be turned off before the import.
+"""
 
-import onnxruntime as ort
+from typing import TYPE_CHECKING, Any
 
-from service.execution.work import current_work
+from service.execution.work import WorkStopped, current_work
 from service.inference.package import PackageError
+from service.process_setup import configure_process
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 
-def open_session(graph: bytes, name: str, threads: int = 1) -> ort.InferenceSession:
+def open_session(graph: bytes, name: str, threads: int = 1) -> "InferenceSession":
     """Open a graph in ONNX's serialized form; `name` is for the error.
 
     Raises
@@ -16,6 +21,9 @@ def open_session(graph: bytes, name: str, threads: int = 1) -> ort.InferenceSess
     PackageError
         ONNX Runtime cannot load it.
     """
+    configure_process()
+    import onnxruntime as ort
+
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -31,12 +39,21 @@ def open_session(graph: bytes, name: str, threads: int = 1) -> ort.InferenceSess
         raise PackageError(f"ONNX Runtime cannot load {name}: {error}") from error
 
 
-def run_session(session: ort.InferenceSession, outputs: list[str] | None, inputs: dict[str, Any]) -> list[Any]:
+def run_session(session: "InferenceSession", outputs: list[str] | None, inputs: dict[str, Any]) -> list[Any]:
     """Run a session as part of the current run, which may be stopped meanwhile; raises `Stopped` then."""
-    run = current_work()
-    try:
-        results: list[Any] = session.run(outputs, inputs, run.options)
-    except Exception:
-        run.check()  # ended midway, ONNX Runtime raises an error of its own
-        raise
+    from onnxruntime import RunOptions
+
+    work = current_work()
+    options = RunOptions()
+
+    def terminate(_: WorkStopped) -> None:
+        options.terminate = True
+
+    with work.telling(terminate):
+        work.check()
+        try:
+            results: list[Any] = session.run(outputs, inputs, options)
+        except Exception:
+            work.check()  # a terminated run raises an error of ONNX Runtime's own
+            raise
     return results

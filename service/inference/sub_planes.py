@@ -1,15 +1,17 @@
 """The head that tells the sub-planes of one plane apart, on what the classifier has computed of a frame."""
 
 from collections.abc import Mapping
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.inference.package import ModelPackage, PackageError
 from service.inference.session import open_session, run_session
 from service.schemas.manifest import SubPlanes
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 Floats = NDArray[np.float32]
 
@@ -25,14 +27,14 @@ class SubPlaneHead:
         Outputs of the classifier that it takes, by name.
     """
 
-    def __init__(self, described: SubPlanes, plane: int, session: ort.InferenceSession) -> None:
+    def __init__(self, described: SubPlanes, plane: int, session: "InferenceSession") -> None:
         self.plane = plane
         self.needs = [node.name for node in session.get_inputs()]
         self._described = described
         self._session = session
 
     @classmethod
-    def of(cls, package: ModelPackage, classifier: ort.InferenceSession) -> Self | None:
+    def of(cls, package: ModelPackage, classifier: "InferenceSession") -> Self | None:
         """The head of a package, or None where it has none.
 
         Raises

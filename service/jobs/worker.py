@@ -12,8 +12,9 @@ from service.imaging.dicom.scan import Data
 from service.jobs.files import Upload
 from service.jobs.journal import ResultRow
 from service.observability.request_id import new_request_id
+from service.reports.answers import classification
 from service.reports.dicom import DicomObject
-from service.schemas.answers import ProblemDetails, classification
+from service.schemas.problems import ProblemDetails
 
 _LOG = logging.getLogger("fetal_planes.process")
 

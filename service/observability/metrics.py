@@ -18,8 +18,7 @@ from service.errors import TABLE
 from service.execution.admission import Admission
 from service.execution.pool import WorkerPool
 from service.execution.work import Work
-from service.inference.engine import AbstainReason
-from service.schemas.answers import ModelInfo
+from service.schemas.answers import AbstainReason, ModelInfo
 
 T = TypeVar("T")
 

@@ -42,10 +42,9 @@ function answers(model) {
 
 function figures(model) {
   const { training_data: data } = model;
-  const rows = Object.entries(model.metrics).map(([key, value]) => {
-    const [name, ...basis] = key.split("; ");
-    return h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value.toFixed(3)), h("td", {}, basis.join("; ")));
-  });
+  const rows = model.metrics.map(({ metric, subset, split, n, value }) =>
+    h("tr", {}, h("th", { scope: "row" }, `${metric}, ${subset} planes`), h("td", {}, value.toFixed(3)),
+      h("td", {}, `${split}, ${plural(n, "frame")}`)));
   const heads = ["Figure", "Value", "Measured on"].map((text) => h("th", { scope: "col" }, text));
   return [
     h("h3", {}, "This model’s figures"),

@@ -11,14 +11,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from service.imaging.letterbox import Preprocessing, prepare
+from bench.servers import running_service
+from service.imaging.letterbox import crop_and_letterbox
 from service.load_test.connection import Connection, Target
 from service.load_test.loops import closed_loop
-from tests.integration.api.test_admission import eventually
-from tests.integration.test_lifecycle import running
-from tests.integration.test_serve import PATIENCE_S
+from service.schemas.manifest import Preprocessing
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
+from tests.support.waiting import TIMEOUT_S, eventually
 
 FRAMES = [
     speckle(height, width, seed) for seed, (height, width) in enumerate([(40, 50), (64, 64), (300, 400), (900, 1200)])
@@ -32,7 +32,7 @@ SOME = 3  # threads and files that are made when they are first needed; a leak m
 
 def test_a_storm_is_answered_rightly_or_refused(phantom: Phantom, phantom_folder: Path) -> None:
     preprocessing = Preprocessing(size=phantom.size, crop="none")
-    truths = [phantom.probabilities(prepare(frame, preprocessing)[0]) for frame in FRAMES]
+    truths = [phantom.probabilities(crop_and_letterbox(frame, preprocessing)[0]) for frame in FRAMES]
     ends: Counter[str] = Counter()
 
     async def client(session: httpx2.AsyncClient, url: str, number: int) -> None:
@@ -64,17 +64,18 @@ def test_a_storm_is_answered_rightly_or_refused(phantom: Phantom, phantom_folder
 
     async def storm(url: str) -> None:
         limits = httpx2.Limits(max_connections=STORM)
-        async with httpx2.AsyncClient(timeout=PATIENCE_S, limits=limits) as session:
+        async with httpx2.AsyncClient(timeout=TIMEOUT_S, limits=limits) as session:
             await asyncio.gather(*(client(session, url, number) for number in range(STORM)))
 
-    with running(phantom_folder, max_requests=str(CAPACITY), workers="2") as (_, url):
+    settings = {"max_requests": str(CAPACITY), "workers": "2"}
+    with running_service(phantom_folder, settings, stderr=subprocess.DEVNULL) as (_, url):
         asyncio.run(storm(url))
         assert sum(ends.values()) == STORM * ROUNDS
         assert ends["200"] >= CAPACITY
         assert ends["503"] > 0
         eventually(lambda: httpx2.get(f"{url}/health").json()["load"]["requests"] == 0)
         load = httpx2.get(f"{url}/health").json()["load"]
-        assert (load["waiting"], load["busy_workers"], load["held_bytes"]) == (0, 0, 0)
+        assert (load["queued"], load["busy_workers"], load["held_bytes"]) == (0, 0, 0)
         metrics = httpx2.get(f"{url}/metrics").text
         assert 'status="500"' not in metrics
         assert httpx2.post(f"{url}/classify", content=UPLOADS[0]).status_code == 200
@@ -98,7 +99,7 @@ async def send(url: str, count: int) -> None:
     requests = [target.request(upload) for upload in [*UPLOADS[:3], b"nonsense", UPLOADS[1][:200]]]
 
     async def client(number: int) -> None:
-        connection = Connection(target, PATIENCE_S)
+        connection = Connection(target, TIMEOUT_S)
         for turn in range(count // 4):
             if turn % 50 == 49:
                 connection.close()
@@ -120,7 +121,7 @@ DAYS = pytest.param(20_000, 2_000, 1.10, marks=pytest.mark.skipif(not LONG, reas
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 @pytest.mark.parametrize(("requests", "first", "growth"), [(1_200, 400, 1.25), DAYS])
 def test_nothing_piles_up(phantom_folder: Path, requests: int, first: int, growth: float) -> None:
-    with running(phantom_folder, workers="2") as (process, url):
+    with running_service(phantom_folder, {"workers": "2"}, stderr=subprocess.DEVNULL) as (process, url):
         asyncio.run(send(url, first))
         eventually(lambda: httpx2.get(f"{url}/health").json()["load"]["requests"] == 0)
         before, held = memory_of(process), holds(process)
@@ -135,7 +136,8 @@ def test_nothing_piles_up(phantom_folder: Path, requests: int, first: int, growt
 
 
 def test_refusals_are_quick_while_all_workers_are_busy(phantom_folder: Path) -> None:
-    with running(phantom_folder, workers="1", max_requests="2") as (_, url):
+    settings = {"workers": "1", "max_requests": "2"}
+    with running_service(phantom_folder, settings, stderr=subprocess.DEVNULL) as (_, url):
         sample = asyncio.run(closed_loop(Target.parse(f"{url}/classify"), UPLOADS[3:], 12, 2, without_back_off=True))
         times: dict[int, list[float]] = {200: [], 503: []}
         for status, seconds in zip(sample.statuses, sample.seconds, strict=True):

@@ -28,17 +28,18 @@ from service.app import create_app
 from service.schemas.manifest import Plane
 from service.settings import Settings
 from tests.support.paths import ROOT
-from tests.unit.model_build.data.test_formats import write_tree
-from tests.unit.model_build.experiments.test_experiments import TINY
+from tests.support.tiny_dataset import write_tree
+from tests.support.tiny_run import TINY_RECIPE
 
-TUTORIAL = ROOT / "docs" / "tutorial.md"
+TUTORIAL = ROOT / "docs" / "get-started" / "train.md"
 NOT_RUN = {"fetch", "reproduce"}  # a download, and long trainings; tested elsewhere
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("recipe") / "tiny.toml"
-    file.write_text(TINY.replace("validation_folds = 4", "validation_folds = 2").replace("batch = 8", "batch = 4"))
+    recipe = TINY_RECIPE.replace("validation_folds = 4", "validation_folds = 2")
+    file.write_text(recipe.replace("batch_size = 8", "batch_size = 4"))
     return file
 
 
@@ -50,7 +51,7 @@ def tutorial_commands() -> list[list[str]]:
 def test_the_tutorial_gives_a_package_of_two_classes_that_is_served(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_tree(tmp_path / "data", ("heart", "spine"), women=10)
+    write_tree(tmp_path / "data", ("heart", "spine"), count=10)
     monkeypatch.chdir(tmp_path)
     ran = []
     for command in tutorial_commands():

@@ -91,7 +91,7 @@ def test_every_page_is_in_the_index() -> None:
 
 def test_every_refusal_is_documented() -> None:
     rows = [f"| {row.status:d} | `{row.code}` | {row.meaning} |" for row in errors.TABLE.values()]
-    page = (ROOT / "docs" / "errors.md").read_text().splitlines()
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text().splitlines()
     assert rows
     assert [line for line in page if re.match(r"\| \d{3} ", line)] == rows
 
@@ -103,7 +103,7 @@ def test_every_setting_is_documented() -> None:
         f"| `{prefix}{name.upper()}` | {shown.get(field.default, f'`{field.default}`')} | {field.description} |"
         for name, field in Settings.model_fields.items()
     ]
-    page = (ROOT / "docs" / "settings.md").read_text().splitlines()
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text().splitlines()
     assert rows
     assert [line for line in page if line.startswith(f"| `{prefix}")] == rows
 

@@ -127,6 +127,6 @@ def test_the_bill_of_materials_lists_the_lock(tmp_path: Path) -> None:
 
 
 def test_the_threat_model_names_tests_that_there_are() -> None:
-    named = set(re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "docs" / "threats.md").read_text()))
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "docs" / "explanation" / "threat-model.md").read_text()))
     assert len(named) > 10
     assert not [name for name in named if not (ROOT / name).is_file()]

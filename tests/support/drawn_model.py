@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.imaging.letterbox import Preprocessing, prepare
+from service.imaging.letterbox import crop_and_letterbox
+from service.schemas.manifest import Preprocessing
 from tests.support.drawn_frames import scan
 from tests.support.phantom_package import PLANES, STRIDE, Phantom
 
@@ -29,11 +30,9 @@ class Artist(Phantom):
 
     def manifest(self) -> dict[str, Any]:
         """As the phantom's, with figures of its own: they are true of the drawings and of nothing else."""
-        figures = {
-            f"top-1; the drawings themselves, {len(KINDS) * _PER_KIND} frames": self.share_right(),
-            "frames of a fetus; none": 0.0,
-        }
-        data = {"name": "drawings made by arithmetic", "train_frames": len(KINDS) * _PER_KIND}
+        count = len(KINDS) * _PER_KIND
+        figures = [{"metric": "top1", "subset": "main", "split": "drawings", "n": count, "value": self.share_right()}]
+        data = {"name": "drawings made by arithmetic", "train_frames": count}
         manifest = super().manifest()
         return manifest | {"metrics": figures, "training_data": manifest["training_data"] | data}
 
@@ -49,7 +48,7 @@ class Artist(Phantom):
 def _drawings() -> tuple[list[NDArray[np.uint8]], NDArray[np.int64]]:
     preprocessing = Preprocessing(size=64, crop="sector")
     pairs = [
-        (prepare(scan(kind, seed=seed), preprocessing)[0], plane)
+        (crop_and_letterbox(scan(kind, seed=seed), preprocessing)[0], plane)
         for kind, plane in KINDS.items()
         for seed in range(_PER_KIND)
     ]

@@ -11,8 +11,9 @@ from service.api.negotiation import choose_media_type
 from service.api.openapi import UPLOAD_PROBLEMS, problems
 from service.api.uploads import BODY_IN_OPENAPI, read_upload
 from service.errors import NoDicomSource
+from service.reports.answers import classification
 from service.runtime import RequestId, RunningDep
-from service.schemas.answers import DEFAULT_TOP_K, Classification, classification
+from service.schemas.answers import DEFAULT_TOP_K, Classification
 
 router = APIRouter()
 

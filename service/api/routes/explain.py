@@ -12,9 +12,9 @@ from service.api.openapi import UPLOAD_PROBLEMS, problems
 from service.api.routes.classify import NOT_STORED, ClassifyQuery
 from service.api.uploads import BODY_IN_OPENAPI, read_upload
 from service.errors import BadParameter, NoDicomSource, NoSuchPlane
-from service.imaging.overlay import PictureType
+from service.reports.answers import explained
 from service.runtime import RequestId, RunningDep
-from service.schemas.answers import ExplainedClassification, explained
+from service.schemas.answers import ExplainedClassification, PictureType
 
 router = APIRouter()
 

@@ -11,8 +11,9 @@ from service.api.negotiation import choose_media_type
 from service.api.openapi import UPLOAD_PROBLEMS, problems
 from service.api.routes.classify import NOT_STORED, FrameQuery
 from service.api.uploads import BODY_IN_OPENAPI, read_upload
-from service.imaging.overlay import PictureType, encode_picture
+from service.imaging.overlay import encode_picture
 from service.runtime import RunningDep
+from service.schemas.answers import PictureType
 
 router = APIRouter()
 

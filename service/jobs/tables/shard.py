@@ -22,7 +22,7 @@ from service.jobs.tables.parquet import TableRow, counts_from, values_of, write_
 from service.jobs.tables.plan import Plan, PlanError, read_plan
 from service.jobs.tables.storage import Entry, open_storage
 from service.jobs.worker import attempt
-from service.schemas.answers import classification
+from service.reports.answers import classification
 
 
 @dataclass(frozen=True, slots=True)

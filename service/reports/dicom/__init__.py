@@ -1,10 +1,10 @@
-"""Gives results back as DICOM, in the patient and study of their source. All but this file needs the extra `dicom`."""
+"""Results as DICOM objects in the patient and study of their source. Needs the extra `dicom`, except this file."""
 
 from typing import NamedTuple
 
 
 class DicomObject(NamedTuple):
-    """A DICOM object, ready to be kept or sent: its SOP Instance UID, and the bytes of its file."""
+    """A DICOM object to store or send: its SOP Instance UID and its PS3.10 file."""
 
     uid: str
     contents: bytes

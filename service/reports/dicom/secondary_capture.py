@@ -1,4 +1,4 @@
-"""The overlay as a Secondary Capture (PS3.3, A.8.1), with its warning in the picture itself."""
+"""The overlay as a Secondary Capture Image (PS3.3, A.8.1), with the disclaimer burned into its pixels."""
 
 import cv2
 import highdicom
@@ -17,24 +17,24 @@ DISCLAIMER = "Research use only. Unverified. Not for diagnosis."
 
 _SERIES_NUMBER = 9700
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_STRIP_SHARE = 0.045  # of the picture's height, for a line of text
+_LINE_SHARE = 0.045  # height of a line of text, as a share of the overlay's height
 
 
 def overlay_capture(
     source: Source, result: ExplainedFrame, picture: NDArray[np.uint8], package: ModelPackage
 ) -> highdicom.sc.SCImage:
-    """Make the Secondary Capture of an overlay.
+    """Return the Secondary Capture Image of an overlay.
 
     Parameters
     ----------
     source
-        What the frame was read from.
+        The DICOM object and frame that the overlay shows.
     result
         The explained frame.
     picture
-        Its overlay, uint8 [H, W, 3] in the order blue, green, red.
+        The overlay, uint8 [H, W, 3], channels blue, green, red.
     package
-        The model that made it.
+        The model package that computed the result.
     """
     share = float(result.scores.probabilities.max())
     stamped = stamp(picture, [DISCLAIMER, f"Evidence for: {result.target.label}. First choice: {share:.0%}."])
@@ -56,29 +56,36 @@ def overlay_capture(
         series_description="RESEARCH USE ONLY, unverified: fetal plane overlay",
         transfer_syntax_uid=JPEGBaseline8Bit,
     )
-    # Which way the frame lies, and of which side, nobody has said.
+    # The constructor demands a patient orientation, but the source states none. Both attributes are type 2C or 3 and
+    # may be empty when unknown (General Image and General Series modules, PS3.3, C.7.6.1 and C.7.3.1).
     capture.PatientOrientation, capture.Laterality = [], ""
+    # The pixels are JPEG: PS3.3, C.7.6.1.1.5 asks for the method and the ratio of lossy compression.
     capture.LossyImageCompression = "01"
     capture.LossyImageCompressionMethod = "ISO_10918_1"
     capture.LossyImageCompressionRatio = round(stamped.size / len(capture.PixelData), 2)
+    # Text of the scanner may still name the patient (PS3.3, C.7.6.1).
     capture.BurnedInAnnotation = source.burned_in
     capture.ImageComments = DISCLAIMER
     capture.DerivationDescription = f"Grad-CAM of {result.target.label} by {model} over the frame"
+    # Link to the frame that the overlay was derived from (PS3.3, C.7.6.1.1.4).
     capture.SourceImageSequence = [_reference(source)]
-    source.give_to(capture)
+    source.copy_patient_and_study(capture)
     return capture
 
 
 def stamp(picture: NDArray[np.uint8], lines: list[str]) -> NDArray[np.uint8]:
-    """Add lines of text below a picture, uint8 [H, W, 3]: a viewer shows no attribute that could say the same."""
+    """Return `picture` with lines of text below it, uint8 [H', W, 3].
+
+    Viewers show the pixels, but need not show any attribute that could carry the same warning.
+    """
     height, width = picture.shape[:2]
-    line_height = max(14, round(height * _STRIP_SHARE))
-    unit = max(cv2.getTextSize(line, _FONT, 1, 1)[0][0] for line in lines)
-    scale = min(line_height / 32, (width - 8) / unit)
+    line_height = max(14, round(height * _LINE_SHARE))
+    longest = max(cv2.getTextSize(line, _FONT, 1, 1)[0][0] for line in lines)  # pixels at scale 1
+    scale = min(line_height / 32, (width - 8) / longest)
     strip = np.zeros((line_height * len(lines) + line_height // 2, width, 3), np.uint8)
     for number, line in enumerate(lines):
-        place = (4, round(line_height * (number + 1)))
-        cv2.putText(strip, line, place, _FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
+        baseline = (4, round(line_height * (number + 1)))
+        cv2.putText(strip, line, baseline, _FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
     return np.vstack([picture, strip])
 
 

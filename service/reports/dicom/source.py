@@ -1,26 +1,22 @@
-"""What a result takes over from the object that it is about: patient, study, and how to refer to the frame."""
+"""The source of a result: its patient and study, which the result copies, and its UIDs, which the result references."""
 
-import logging
 import uuid
 from dataclasses import dataclass
 
-from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from service.errors import NoDicomSource
-from service.imaging.dicom.header import ULTRASOUND, read_attributes
+from service.imaging.dicom.attributes import read_attributes
+from service.imaging.dicom.header import ULTRASOUND
 from service.imaging.dicom.scan import Data, is_dicom, scan_layout
 
-# Like pydicom, highdicom quotes names that break a rule in its warnings.
-logging.getLogger("highdicom").setLevel(logging.CRITICAL)
-config.settings.writing_validation_mode = config.IGNORE  # what the source's study is called is not ours to mend
-
 _NAMESPACE = uuid.UUID("0c1d5a52-6d3e-5b0f-9a41-6c1f5f6d7a10")
-_CURRENT_CLASS = {  # of a retired one
+_CURRENT_CLASS = {  # retired Ultrasound and Ultrasound Multi-frame classes -> their successors (PS3.4, B.6)
     "1.2.840.10008.5.1.4.1.1.6": "1.2.840.10008.5.1.4.1.1.6.1",
     "1.2.840.10008.5.1.4.1.1.3": "1.2.840.10008.5.1.4.1.1.3.1",
 }
+# Patient and General Study modules (PS3.3, C.7.1.1 and C.7.2.1). Type 2 attributes are written even when empty.
 _REQUIRED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _PATIENT_AND_STUDY_TYPE_2 = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
@@ -34,51 +30,52 @@ _PATIENT_AND_STUDY_TYPE_3 = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """The object and the frame that a result is about.
+    """The DICOM object and the frame that a result refers to.
 
     Attributes
     ----------
     attributes
-        UIDs, and what the modules Patient and General Study say; a copy that holds nothing else.
+        UIDs, Patient and General Study attributes of the object; a copy without anything else.
     frame
-        The number of the frame, from 1 as DICOM counts; None for an object of a single frame.
+        Frame number, counted from 1 as in DICOM; None for a single-frame object.
     """
 
     attributes: Dataset
     frame: int | None
 
     def derive_uid(self, *purpose: str) -> UID:
-        """A UID that this frame and purpose always have, so that a repeated result replaces itself."""
-        a = self.attributes
-        return derive_uid(a.StudyInstanceUID, a.SOPInstanceUID, str(self.frame), *purpose)
+        """Return the UID of a result; the same frame and purpose give the same UID, so a repeat replaces it."""
+        study, instance = self.attributes.StudyInstanceUID, self.attributes.SOPInstanceUID
+        return derive_uid(study, instance, str(self.frame), *purpose)
 
     @property
     def burned_in(self) -> str:
-        """Whether text that names the patient may be in the picture; "YES" where the source does not deny it."""
+        """Burned In Annotation (PS3.3, C.7.6.1): "NO" only when the source states it."""
+        # Pixels may name the patient, and an overlay keeps them.
         return "NO" if self.attributes.get("BurnedInAnnotation") == "NO" else "YES"
 
-    def give_to(self, result: Dataset) -> None:
-        """Put a result into the source's patient and study."""
+    def copy_patient_and_study(self, result: Dataset) -> None:
+        """Copy the Patient and General Study attributes of the source into `result`."""
         for keyword in ("SpecificCharacterSet", *_PATIENT_AND_STUDY_TYPE_2, *_PATIENT_AND_STUDY_TYPE_3):
             if keyword in self.attributes:
                 result[keyword] = self.attributes[keyword]
 
 
 def derive_uid(*parts: str) -> UID:
-    """A UID that is always the same for the same parts (PS3.5, annex B.2)."""
+    """Return the UUID-derived UID of `parts`, always the same for the same parts (PS3.5, B.2)."""
     return UID(f"2.25.{uuid.uuid5(_NAMESPACE, chr(0).join(parts)).int}")
 
 
 def read_source(upload: Data, index: int, count: int, max_bytes: int) -> Source:
-    """Read what a result about frame `index` of `count` needs from its source.
+    """Return the source of frame `index` (from 0) of `count`.
 
     Raises
     ------
     NoDicomSource
-        The source is no DICOM, or does not name its study, series and instance.
+        The upload is not DICOM, or lacks its Study, Series or SOP Instance UID.
     """
     if not is_dicom(upload):
-        raise NoDicomSource("A DICOM result needs a DICOM frame: it belongs to that frame's patient and study.")
+        raise NoDicomSource("A DICOM result needs a DICOM upload: it belongs to the patient and study of the upload.")
     read = read_attributes(scan_layout(upload, max_bytes))
     attributes = Dataset()
     for keyword in ("SpecificCharacterSet", "BurnedInAnnotation", *_REQUIRED, *_PATIENT_AND_STUDY_TYPE_3):
@@ -87,7 +84,9 @@ def read_source(upload: Data, index: int, count: int, max_bytes: int) -> Source:
     for keyword in _PATIENT_AND_STUDY_TYPE_2:
         setattr(attributes, keyword, read[keyword].value if keyword in read else None)
     if not all(attributes.get(keyword) for keyword in _REQUIRED):
-        raise NoDicomSource("The DICOM does not name its study, series and instance, so no result can refer to it.")
+        raise NoDicomSource(
+            "The DICOM object lacks its Study, Series or SOP Instance UID; a result cannot refer to it."
+        )
     attributes.SOPClassUID = _CURRENT_CLASS.get(attributes.SOPClassUID, attributes.SOPClassUID)
     multi_frame = count > 1 or ULTRASOUND.get(attributes.SOPClassUID, "").startswith("Ultrasound Multi")
     return Source(attributes, index + 1 if multi_frame else None)

@@ -1,4 +1,4 @@
-"""The classification as a structured report of template TID 1500, Measurement Report (PS3.16)."""
+"""The classification as a Comprehensive SR of template TID 1500, Measurement Report (PS3.16)."""
 
 import numpy as np
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
@@ -29,23 +29,29 @@ from service.schemas.manifest import Plane
 SCHEME = "99FETALPLANES"
 
 _SERIES_NUMBER = 9701
+# "LN" is LOINC. Codes that no public scheme defines are private ones, declared in Coding Scheme Identification
+# (PS3.3, C.12.1).
 _PROCEDURE = CodedConcept("11525-3", "LN", "US Pelvis and Fetus for pregnancy")
 _SUB_PLANE = CodedConcept("sub_plane", SCHEME, "Standard plane within the image view")
 _RELIABILITY = CodedConcept("reliability", SCHEME, "Reliability of the classification")
 _RELIABILITIES = {
     None: CodedConcept("answered", SCHEME, "Answered: the model did not abstain"),
     "uncertain": CodedConcept("uncertain", SCHEME, "Abstained: no plane is probable enough"),
-    "color-flow": CodedConcept("color-flow", SCHEME, "Abstained: color flow is painted over the tissue"),
-    "out-of-distribution": CodedConcept("out-of-distribution", SCHEME, "Abstained: unlike the frames of the training"),
+    "color-flow": CodedConcept("color-flow", SCHEME, "Abstained: color flow covers the tissue"),
+    "out-of-distribution": CodedConcept("out-of-distribution", SCHEME, "Abstained: unlike the training frames"),
 }
 
 
 def classification_report(source: Source, result: FrameResult, package: ModelPackage) -> ComprehensiveSR:
-    """Make the structured report of a classified frame.
+    """Return the structured report of a classified frame.
 
-    The first prediction is an evaluation of Image View with its Certainty of Finding; every plane's probability is a
-    measurement in percent; whether the model abstains is an evaluation of its own. So is the sub-plane, where one is
-    told; the probabilities of sub-planes are given that the frame shows the first prediction.
+    The report has one measurement group (TID 1501):
+
+    - a qualitative evaluation Image View with the first prediction, and its Certainty of Finding in percent;
+    - a measurement in percent for the probability of each plane;
+    - a qualitative evaluation that states whether the model abstained, and why;
+    - for planes with sub-planes: a qualitative evaluation with the most probable sub-plane and a measurement for
+      each sub-plane, conditional on the first prediction being right.
     """
     sha256 = package.sha256
     report = ComprehensiveSR(
@@ -69,12 +75,15 @@ def classification_report(source: Source, result: FrameResult, package: ModelPac
         is_final=False,
         is_verified=False,
     )
-    source.give_to(report)
+    source.copy_patient_and_study(report)
     return report
 
 
 def _evidence(source: Source) -> Dataset:
-    """The source without what names its patient: what is given over later is given as it is, unjudged."""
+    """Return the evidence for highdicom's constructor, with UIDs but with empty patient attributes.
+
+    highdicom validates what it copies. `Source.copy_patient_and_study` copies the values later, unchanged.
+    """
     evidence = Dataset()
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID"):
         setattr(evidence, keyword, source.attributes[keyword].value)
@@ -102,17 +111,18 @@ def _content(source: Source, result: FrameResult, package: ModelPackage) -> Meas
 def _findings(source: Source, result: FrameResult, package: ModelPackage) -> MeasurementsAndQualitativeEvaluations:
     manifest, probabilities = package.manifest, result.scores.probabilities
     first = manifest.planes[result.scores.ranked()[0]]
+    # A measurement group (TID 1501) lists qualitative evaluations and measurements; both are coded name-value pairs.
     certainty = Measurement(codes.DCM.CertaintyOfFinding, _percent(float(probabilities.max())), codes.UCUM.Percent)
-    of_each = [
+    per_plane = [
         _measurement(plane, probability) for plane, probability in zip(manifest.planes, probabilities, strict=True)
     ]
     view = [QualitativeEvaluation(codes.DCM.ImageView, CodedConcept(first.id, SCHEME, first.label))]
-    best_finer, told = result.sub_plane(), result.scores.sub_planes
-    if manifest.sub_planes is not None and best_finer is not None and told is not None:
-        finer = manifest.sub_planes.sub_planes
-        best = finer[best_finer[0]]
+    best_sub_plane, conditional = result.sub_plane(), result.scores.sub_planes
+    if manifest.sub_planes is not None and best_sub_plane is not None and conditional is not None:
+        sub_planes = manifest.sub_planes.sub_planes
+        best = sub_planes[best_sub_plane[0]]
         view.append(QualitativeEvaluation(_SUB_PLANE, CodedConcept(best.id, SCHEME, best.label)))
-        of_each += [_measurement(plane, value) for plane, value in zip(finer, told, strict=True)]
+        per_plane += [_measurement(plane, value) for plane, value in zip(sub_planes, conditional, strict=True)]
     a = source.attributes
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=source.derive_uid("tracking"), identifier="Standard plane"),
@@ -125,7 +135,7 @@ def _findings(source: Source, result: FrameResult, package: ModelPackage) -> Mea
             *view,
             QualitativeEvaluation(_RELIABILITY, _RELIABILITIES[result.abstain_reason]),
         ],
-        measurements=[certainty, *of_each],
+        measurements=[certainty, *per_plane],
         source_images=[
             SourceImageForMeasurementGroup(a.SOPClassUID, a.SOPInstanceUID, [source.frame] if source.frame else None)
         ],

@@ -1,4 +1,4 @@
-"""An upload and what was found in it become the bytes of DICOM objects."""
+"""Write results as PS3.10 files."""
 
 import io
 
@@ -13,24 +13,24 @@ from service.reports.dicom.structured_report import classification_report
 
 
 def write_report(pipeline: Pipeline, upload: Data, result: FrameResult) -> DicomObject:
-    """The structured report of a frame of `upload`.
+    """Return the structured report of a frame of `upload`.
 
     Raises
     ------
     NoDicomSource
-        The upload is no DICOM, or does not name its study, series and instance.
+        The upload is not DICOM, or lacks its Study, Series or SOP Instance UID.
     """
     source = read_source(upload, result.frame.index, result.frame.count, pipeline.limits.max_bytes)
-    return _written(classification_report(source, result, pipeline.engine.package))
+    return _as_file(classification_report(source, result, pipeline.engine.package))
 
 
 def write_overlay(pipeline: Pipeline, upload: Data, result: ExplainedFrame) -> DicomObject:
-    """The overlay of a frame of `upload` as a Secondary Capture; raises as `write_report` does."""
+    """Return the overlay of a frame of `upload` as a Secondary Capture; raises like `write_report`."""
     source = read_source(upload, result.frame.index, result.frame.count, pipeline.limits.max_bytes)
-    return _written(overlay_capture(source, result, pipeline.paint(result), pipeline.engine.package))
+    return _as_file(overlay_capture(source, result, pipeline.paint(result), pipeline.engine.package))
 
 
-def _written(result: Dataset) -> DicomObject:
+def _as_file(result: Dataset) -> DicomObject:
     buffer = io.BytesIO()
     result.save_as(buffer, enforce_file_format=True)
     return DicomObject(str(result.SOPInstanceUID), buffer.getvalue())

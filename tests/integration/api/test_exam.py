@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from service.analysis.pipeline import Pipeline
-from service.imaging.decode import Frame
+from service.imaging.frame import Frame
 from service.reports.exam_html import POLICY
 from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom
@@ -117,7 +117,7 @@ def test_frames_that_the_model_abstains_on_are_for_a_person(
     client = serve(Phantom(max_ood_score=0.5))
     bright = np.full((64, 64), 250, np.uint8)
     answer = ask(client, exam | {"bright.png": encode(bright), "loop2.png": animation("PNG", [bright, bright - 3] * 3)})
-    told = [(each["why"], each["source"]["name"], each["source"]["frame"]) for each in answer["review"]]
+    told = [(each["reason"], each["source"]["name"], each["source"]["frame"]) for each in answer["review"]]
     assert told == [("out-of-distribution", "bright.png", 0), ("no-plane", "loop2.png", None)]
     assert "bright.png" not in str(answer["planes"])  # and not among those that were recognized
 
@@ -126,7 +126,7 @@ def test_close_calls_are_for_a_person(serve: Callable[..., TestClient]) -> None:
     client = serve(Phantom(temperature=1e6))  # all planes equally probable
     answer = ask(client, {"a.png": encode(speckle())})
     (review,) = answer["review"]
-    assert (review["why"], review["source"]["name"]) == ("close", "a.png")
+    assert (review["reason"], review["source"]["name"]) == ("close", "a.png")
     assert review["runner_up"]["probability"] == pytest.approx(1 / 6, abs=0.01)
     assert sum(len(plane["frames"]) for plane in answer["planes"]) == 1  # it counts nevertheless
 
@@ -181,7 +181,7 @@ def test_the_page_tells_the_exam(client: TestClient, exam: dict[str, bytes]) -> 
     text = page_of(client, exam).text
     for told in ("Missing: Fetal abdomen", "a.png", "b.png", "loop.png, frame", "notes.txt", "Research use only"):
         assert told in text
-    assert "Every expected plane is there" in page_of(client, exam, "?expect=fetal_brain").text
+    assert "Every expected plane is present" in page_of(client, exam, "?expect=fetal_brain").text
 
 
 def test_the_page_shows_the_best_frames_and_their_evidence(client: TestClient, exam: dict[str, bytes]) -> None:
@@ -252,4 +252,4 @@ def test_an_exam_of_nothing_readable(client: TestClient) -> None:
 def test_an_incomplete_exam_says_so(serve: Callable[..., TestClient], exam: dict[str, bytes]) -> None:
     client = serve(Phantom(), max_batch_frames=5)
     assert ask(client, exam)["complete"] is False
-    assert "Not all frames were looked at" in page_of(client, exam).text
+    assert "Not all frames were classified" in page_of(client, exam).text

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from service.cli import main
 from tests.support import dicom_objects as dicoms
 from tests.support.images import animation, encode, speckle
-from tests.unit.service.inference.test_sub_planes import BEST, NAMES, finer_phantom
+from tests.support.sub_plane_phantom import BEST, NAMES, finer_phantom
 
 FRAME = speckle(64, 64)
 STILL = encode(FRAME)

@@ -1,4 +1,7 @@
-"""Takes pictures of the page in its states, with drawn frames only: `python -m tests.system.browser.screenshots FOLDER`."""
+"""Take pictures of the page in its states, with drawn frames only.
+
+Run it with `python -m tests.system.browser.screenshots FOLDER`.
+"""
 
 import sys
 import tempfile

@@ -193,9 +193,8 @@ def test_the_note_gives_the_model_s_own_figures(visit: Visits, address: str) -> 
     page.until("document.querySelector('#formats').textContent")
     page.page.click("#open-note")
     text = page.text("#note")
-    for key, value in model["metrics"].items():
-        name, basis = key.split("; ")
-        assert f"{name} {value:.3f} {basis}" in text
+    for row in model["metrics"]:
+        assert f"{row['metric']}, {row['subset']} planes {row['value']:.3f} {row['split']}, {row['n']} frames" in text
     assert f"trained on {model['training_data']['train_frames']} frames" in text
     assert "no plane reaches 60 %" in text
     page.page.click("#note >> text=Close")

@@ -14,10 +14,11 @@ from pydantic import TypeAdapter
 
 from service import errors
 from service.api.uploads import MULTIPART_OVERHEAD
-from service.schemas.answers import ProblemDetails
+from service.schemas.problems import ProblemDetails
 from service.settings import Settings
 from tests.support.images import encode, speckle
-from tests.system.front.conftest import CONF, Front, wait_for
+from tests.support.waiting import eventually
+from tests.system.front.proxy import CONF, Front
 
 FRAME = encode(speckle())
 PROBLEM = TypeAdapter(ProblemDetails)
@@ -88,7 +89,7 @@ def test_a_request_s_id_and_trace_go_through(front: Front, client: httpx2.Client
     made = client.post("/classify?top=3", content=FRAME, headers={"X-Request-ID": "no good\tid"})
     assert re.fullmatch(r"[0-9a-f]{32}", made.json()["request_id"])
     ids = {"find-me", made.json()["request_id"]}
-    wait_for(lambda: ids <= {json.loads(line)["request_id"] for line in front.log().splitlines()})
+    eventually(lambda: ids <= {json.loads(line)["request_id"] for line in front.log().splitlines()})
     assert "top=3" not in front.log()
     (served,) = [line for line in front.replicas_log().splitlines() if "find-me" in line]
     assert json.loads(served)["trace_id"] == trace.split("-")[1]
@@ -162,7 +163,7 @@ def test_a_replica_s_end_costs_no_answer(front: Front) -> None:
     askers = [threading.Thread(target=ask_on) for _ in range(4)]
     for asker in askers:
         asker.start()
-    wait_for(lambda: len(statuses) >= 10)
+    eventually(lambda: len(statuses) >= 10)
     next(iter(front.replicas.values())).kill()
     for asker in askers:
         asker.join()

@@ -16,8 +16,8 @@ import httpx2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.servers import free_port, start_service
 from service.api.middleware.api_keys import new_key
-from tests.integration.test_serve import free_port, start
 from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom
 from tests.system.monitoring.watched import PATIENCE_S, Job, until, write_brittle
@@ -44,7 +44,7 @@ class Patient:
         self.process = self._start()
 
     def _start(self) -> Popen[str]:
-        return start(self.model, self.port, stderr=DEVNULL, **self.settings)
+        return start_service(self.model, self.port, self.settings, stderr=DEVNULL)
 
     def restart(self) -> None:
         """Die without a word, and start again."""

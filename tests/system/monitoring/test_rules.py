@@ -46,11 +46,11 @@ def test_every_recorded_series_is_used_and_every_used_one_recorded() -> None:
 
 
 def test_every_alert_has_a_severity_a_summary_and_a_heading_that_says_what_to_do() -> None:
-    guide = (ROOT / "docs" / "operation.md").read_text()
+    guide = (ROOT / "docs" / "how-to" / "alerts.md").read_text()
     for name, rule in alerts().items():
         assert rule["labels"]["severity"] in SEVERITIES
         assert rule["annotations"]["summary"]
-        assert rule["annotations"]["runbook"] == f"docs/operation.md#{name.lower()}"
+        assert rule["annotations"]["runbook"] == f"docs/how-to/alerts.md#{name.lower()}"
     assert re.findall(r"^### (\w+)$", guide, re.MULTILINE) == list(alerts())
 
 

@@ -21,7 +21,7 @@ import onnx
 import yaml
 from onnx import helper, numpy_helper
 
-from tests.integration.test_serve import free_port
+from bench.servers import free_port
 from tests.support.phantom_package import Phantom, write_manifest
 from tests.system.monitoring.rules import CONFIG, RULES, need
 

@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 import requests
 from dicomweb_client.api import DICOMwebClient
 
+from bench.servers import free_port
 from service import cli
 from tests.support import dicom_objects as dicoms
 from tests.support.images import speckle
@@ -27,12 +27,6 @@ PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 if not Path(PROGRAM).exists() or not PLUGIN.exists():
     pytest.skip("Orthanc with its DICOMweb plug-in is not installed", allow_module_level=True)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

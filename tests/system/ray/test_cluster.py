@@ -16,15 +16,15 @@ import pytest
 if find_spec("ray") is None:  # to import it here would warn
     pytest.skip("the extra `ray` is not installed", allow_module_level=True)
 
+from bench.servers import free_port
 from service.analysis.pipeline import Pipeline
-from service.imaging.decode import DEFAULT_LIMITS
+from service.imaging.frame import DEFAULT_LIMITS
 from service.inference.engine import Engine
 from service.jobs.tables.listing import ShardSize
 from service.jobs.tables.shard import TableJob
 from service.jobs.tables.table_job import export_table
-from tests.integration.test_serve import free_port
 from tests.support.images import encode, speckle
-from tests.system.ray.cluster import HEAD, SECOND, Cluster, descendants, listening, wait_until
+from tests.support.ray_cluster import HEAD, SECOND, Cluster, descendants, listening, wait_until
 from tests.system.ray.trees import parts_of, plant, table_of
 
 STILLS = 800

@@ -14,7 +14,7 @@ from pyarrow import fs, parquet
 
 from service.analysis.pipeline import Pipeline
 from service.cli import main
-from service.imaging.decode import DEFAULT_LIMITS, Limits
+from service.imaging.frame import DEFAULT_LIMITS, Limits
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.jobs.tables.listing import ShardSize, make_shards
@@ -25,7 +25,7 @@ from service.jobs.tables.storage import Entry, Storage, StorageError, open_stora
 from service.jobs.tables.table_job import export_table
 from tests.support.paths import ROOT
 from tests.support.phantom_package import PLANES, Phantom
-from tests.system.ray.cluster import wait_until
+from tests.support.ray_cluster import wait_until
 from tests.system.ray.trees import parts_of, plant, table_of
 
 SIZE = ShardSize(files=4, bytes=2**20)

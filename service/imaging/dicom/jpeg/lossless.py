@@ -1,6 +1,6 @@
 """Lossless JPEG of one component and 2 to 16 bits (ITU-T T.81, annex H: Huffman codes, the predictors 1 to 7).
 
-No other decoder under a permissive license is both safe with damaged bytes and small (docs/dicom.md has what was
+No other decoder under a permissive license is both safe with damaged bytes and small (docs/adr/0002 has what was
 tried). What lets this one be Python is that little is done sample by sample: how far a code reaches is looked up for
 all bits at once, wherever one may begin; a loop that only adds finds where they do begin; what they say is again read
 all at once.

@@ -14,8 +14,9 @@ from model_build.data.frames import load_frames
 from model_build.data.records import Dataset
 from model_build.data.samplers import BalancedBatchSampler, balance_weights
 from model_build.recipe import Augmentation, Recipe
-from service.imaging.letterbox import Preprocessing, prepare
+from service.imaging.letterbox import crop_and_letterbox
 from service.imaging.sector import find_sector
+from service.schemas.manifest import Preprocessing
 from tests.support.tiny_dataset import phantom
 
 STRONG = Augmentation(geometry=2, intensity=2, texture=2, graphics=2)
@@ -25,7 +26,7 @@ NONE = Augmentation(geometry=0, intensity=0, texture=0, graphics=0)
 def test_without_augmentation_training_inputs_are_those_of_the_service() -> None:
     frame = phantom(1, 3)
     picture = augment(frame, find_sector(frame), frame, 64, NONE, np.random.default_rng(0))
-    assert np.array_equal(picture, prepare(frame, Preprocessing(size=64, crop="sector"))[0])
+    assert np.array_equal(picture, crop_and_letterbox(frame, Preprocessing(size=64, crop="sector")).pixels)
 
 
 @settings(max_examples=60, deadline=None)
@@ -74,7 +75,7 @@ def test_evaluation_inputs_are_those_of_the_service(phantoms: Path, tiny_recipe:
     frames = load_frames(read_records(phantoms)[:3])
     inputs = eval_inputs(frames, tiny_recipe.preprocessing)
     assert inputs.shape == (3, 1, 64, 64)
-    assert np.array_equal(inputs[2, 0].numpy(), prepare(frames[2], tiny_recipe.preprocessing)[0])
+    assert np.array_equal(inputs[2, 0].numpy(), crop_and_letterbox(frames[2], tiny_recipe.preprocessing).pixels)
 
 
 def test_full_balance_draws_every_plane_of_every_scanner_equally(phantoms: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from model_build.cli import main
 from model_build.evaluation.validation import validate
 from model_build.recipe import Recipe
-from tests.unit.model_build.training.test_weight_averaging import network_of, write_run
+from tests.support.tiny_run import network_of, write_run
 
 
 def test_a_run_is_scored_on_the_frames_it_held_out_served_and_varied(
@@ -20,9 +20,9 @@ def test_a_run_is_scored_on_the_frames_it_held_out_served_and_varied(
         for parameter in blind.classifier.head.parameters():
             parameter.zero_()
     runs = [
-        write_run(tmp_path / "blind", tiny_recipe, blind),
-        write_run(tmp_path / "seeing", tiny_recipe, network_of(tiny_recipe, 2)),
-        write_run(tmp_path / "again", tiny_recipe.model_copy(update={"seed": 7}), network_of(tiny_recipe, 2)),
+        write_run(tmp_path / "blind", tiny_recipe, blind, phantoms),
+        write_run(tmp_path / "seeing", tiny_recipe, network_of(tiny_recipe, 2), phantoms),
+        write_run(tmp_path / "again", tiny_recipe.model_copy(update={"seed": 7}), network_of(tiny_recipe, 2), phantoms),
     ]
     assert main(["validate", *map(str, runs), "--data", str(phantoms), "--out", str(tmp_path / "table.csv")]) == 0
     with (tmp_path / "table.csv").open(newline="") as lines:
@@ -42,8 +42,8 @@ def test_runs_that_hold_out_other_patients_are_not_compared(
 ) -> None:
     other = tiny_recipe.model_copy(update={"validation_folds": tiny_recipe.validation_folds + 1})
     runs = [
-        write_run(tmp_path / "a", tiny_recipe, network_of(tiny_recipe, 1)),
-        write_run(tmp_path / "b", other, network_of(tiny_recipe, 1)),
+        write_run(tmp_path / "a", tiny_recipe, network_of(tiny_recipe, 1), phantoms),
+        write_run(tmp_path / "b", other, network_of(tiny_recipe, 1), phantoms),
     ]
-    with pytest.raises(ValueError, match="hold out different patients"):
+    with pytest.raises(ValueError, match="have different splits"):
         validate(runs, phantoms)

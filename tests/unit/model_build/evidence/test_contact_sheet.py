@@ -32,7 +32,7 @@ from model_build.run_dir import read_model
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from tests.support.tiny_dataset import phantom
-from tests.unit.model_build.evidence.test_evidence import write_run
+from tests.support.tiny_run import write_untrained_run
 
 Made = tuple[Engine, PlaneClassifier]
 
@@ -41,7 +41,7 @@ Made = tuple[Engine, PlaneClassifier]
 def made(phantoms: Path, tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """A package of an untrained head, and the network that it was made of."""
     folder = tmp_path_factory.mktemp("sheet")
-    run = write_run(folder / "run", tiny_recipe, 0)
+    run = write_untrained_run(folder / "run", tiny_recipe, 0, phantoms)
     build_package(run, phantoms, folder / "package", name="phantom", version="1")
     return Engine(load_package(folder / "package")), read_model(run)
 

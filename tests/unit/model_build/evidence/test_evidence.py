@@ -16,6 +16,7 @@ from model_build.models.classifier import create_classifier
 from model_build.packaging.build import build_package
 from model_build.recipe import Network, Recipe
 from tests.support.tiny_dataset import phantom
+from tests.support.tiny_run import write_untrained_run
 
 SIZE = 64
 
@@ -82,24 +83,13 @@ def test_unfamiliar_inputs_are_frames_of_every_kind() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(inputs["noise"], again["noise"], strict=True))
 
 
-def write_run(folder: Path, recipe: Recipe, seed: int) -> Path:
-    folder.mkdir()
-    (folder / "recipe.json").write_text(recipe.model_copy(update={"seed": seed}).model_dump_json())
-    torch.manual_seed(0)
-    model = create_classifier(recipe.network, 6, pretrained=True)
-    state = model.state_dict()
-    state["head.mlp.7.bias"] += seed
-    torch.save(state, folder / "model.pt")
-    return folder
-
-
 def test_evidence_is_written_of_a_package(
     phantoms: Path, tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attribution, "_SAMPLES", 2)
     monkeypatch.setattr(faithfulness, "_STEPS", 4)
     out = tmp_path / "evidence"
-    run = write_run(tmp_path / "run", tiny_recipe, 0)
+    run = write_untrained_run(tmp_path / "run", tiny_recipe, 0, phantoms)
     build_package(run, phantoms, tmp_path / "package", name="phantom", version="1")
     write_evidence(run, tmp_path / "package", phantoms, out, each=1)
     tables = {path.name: path.read_text().splitlines() for path in out.glob("*.csv")}

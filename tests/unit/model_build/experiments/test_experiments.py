@@ -8,40 +8,13 @@ from model_build.experiments import studies as experiments
 from model_build.models.classifier import create_classifier
 from model_build.recipe import Network, Recipe
 from model_build.training.trainer import train
-from tests.unit.model_build.data.test_formats import draw, write_tree
-
-TINY = """
-validation_folds = 4
-[network]
-backbone = "lite0"
-attention = "none"
-mlp_layers = 1
-dropout = 0.1
-[preprocessing]
-size = 64
-crop = "none"
-[training]
-epochs = 1
-batch_size = 8
-backbone_lr = 1e-3
-head_lr = 3e-3
-weight_decay = 0.01
-warmup_fraction = 0.1
-label_smoothing = 0.0
-ema_decay = 0.2
-balance = 0.5
-frozen_blocks = 3
-[augmentation]
-geometry = 0
-intensity = 0
-texture = 0
-graphics = 0
-"""
+from tests.support.tiny_dataset import draw, write_tree
+from tests.support.tiny_run import TINY_RECIPE
 
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    (tmp_path / "tiny.toml").write_text(TINY)
+    (tmp_path / "tiny.toml").write_text(TINY_RECIPE)
     return tmp_path / "tiny.toml"
 
 
@@ -109,7 +82,7 @@ def test_a_folder_of_ones_own_classes_is_cross_validated(tiny: Path, tmp_path: P
 
 
 def test_an_ablation_has_as_many_outputs_as_the_data_have_classes(tiny: Path, tmp_path: Path) -> None:
-    data = write_tree(tmp_path / "data", ("heart", "spine"), women=10)
+    data = write_tree(tmp_path / "data", ("heart", "spine"), count=10)
     call = [str(tmp_path / "out"), "--data", str(data), "--recipe", str(tiny), "--backbones", "lite0"]
     assert main(["ablate", *call, "--attentions", "none", "--depths", "1", "--seeds", "1", "--device", "cpu"]) == 0
     (row,) = table(tmp_path / "out" / "ablation.csv")

@@ -5,11 +5,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
+from model_build.evaluation.sub_plane_metrics import of_all, of_each
 
 from model_build.cli import main
 from model_build.data.datasets import IGNORE_INDEX
@@ -17,17 +17,17 @@ from model_build.data.formats.fetal_planes_db import read_records
 from model_build.data.labels import SUB_PLANES
 from model_build.data.records import DataError, Record
 from model_build.data.splits import Split, split_stretched
-from model_build.evaluation.sub_plane_metrics import of_all, of_each
 from model_build.models.multi_task import create_network
 from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneHead
 from model_build.packaging.onnx_export import export_graph
 from model_build.recipe import Network
 from model_build.run_dir import read_network
 from model_build.training.losses import masked_cross_entropy
-from service.imaging.letterbox import prepare
+from service.imaging.letterbox import crop_and_letterbox
 from service.inference.engine import Engine
 from service.inference.package import load_package
-from tests.support.tiny_dataset import phantom, write_table
+from tests.support.sub_plane_dataset import PLANE_LABELS, SUB_PLANE_LABELS, write_sub_plane_phantoms
+from tests.support.tiny_dataset import phantom
 
 CHANNELS = (5, 7)
 RECIPE = """
@@ -136,34 +136,13 @@ def test_figures_of_merit() -> None:
     assert whole["accuracy"] == pytest.approx(4 / 6)
 
 
-def draw(folder: Path, patients: int, sub_planes: tuple[str, ...], planes: tuple[str, ...]) -> Path:
-    """Phantoms of every plane; the brain's have a bar that is as thick as their sub-plane's number."""
-    (folder / "Images").mkdir(parents=True)
-    rows = []
-    for patient in range(patients):
-        for number, plane in enumerate(planes):
-            for take, name in enumerate(sub_planes if plane == "Fetal brain" else ("Not A Brain",)):
-                frame = phantom(1 if plane == "Fetal brain" else (0, 1, 2, 3, 4, 5)[number], patient * 6 + take)
-                cv2.rectangle(frame, (70, 40), (90, 44 + 12 * take), 255, -1)
-                file = f"p{folder.name}{patient}_{number}_{take}"
-                cv2.imwrite(str(folder / "Images" / f"{file}.png"), frame)
-                side = "0 " if patient % 3 == 2 else "1 "
-                rows.append([file, str(patient), plane, name, "Op. 1", "Aloka", side])
-    write_table(folder, rows)
-    return folder
-
-
-NAMES = tuple(plane.label for plane in SUB_PLANES)
-SIX = ("Fetal abdomen", "Fetal brain", "Fetal femur", "Fetal thorax", "Maternal cervix", "Other")
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A run and its package, made by the commands."""
     place = tmp_path_factory.mktemp("subplanes")
     (place / "tiny.toml").write_text(RECIPE)
-    data = draw(place / "data", 12, (*NAMES, "Other"), SIX)
-    stretched = draw(place / "stretched", 9, NAMES, ("Fetal brain",))
+    data = write_sub_plane_phantoms(place / "data", 12, (*SUB_PLANE_LABELS, "Other"), PLANE_LABELS)
+    stretched = write_sub_plane_phantoms(place / "stretched", 9, SUB_PLANE_LABELS, ("Fetal brain",))
     sets = ["--data", str(data), "--stretched", str(stretched)]
     run, package = place / "run", place / "package"
     recipe = ["--recipe", str(place / "tiny.toml"), "--device", "cpu"]
@@ -199,7 +178,7 @@ def test_a_package_tells_sub_planes_and_the_planes_to_the_last_bit_as_without(ma
     plain = replace(package, manifest=package.manifest.model_copy(update={"sub_planes": None}), sub_planes=None)
     engine, without = Engine(package), Engine(plain)
     for seed in range(6):
-        view = prepare(phantom(1, seed), package.manifest.preprocessing)[0]
+        view = crop_and_letterbox(phantom(1, seed), package.manifest.preprocessing)[0]
         told = [each.score(view, with_features=True) for each in (engine, without)]
         assert told[0].probabilities.tobytes() == told[1].probabilities.tobytes()
         assert told[0].ood_score == told[1].ood_score
@@ -209,6 +188,6 @@ def test_a_package_tells_sub_planes_and_the_planes_to_the_last_bit_as_without(ma
 
 
 def test_an_unknown_brain_plane_is_told(tmp_path: Path) -> None:
-    data = draw(tmp_path / "data", 3, ("Trans-atlantic",), ("Fetal brain",))
+    data = write_sub_plane_phantoms(tmp_path / "data", 3, ("Trans-atlantic",), ("Fetal brain",))
     with pytest.raises(DataError, match="Trans-atlantic"):
         read_records(data)

@@ -14,7 +14,7 @@ import pytest
 
 from service.analysis.batch import Batch, File, FrameOutcome, Job, Selection, in_order
 from service.errors import Problem, UnsupportedFormat
-from service.imaging.decode import Frame, Limits
+from service.imaging.frame import Frame, Limits
 from tests.support.dicom_objects import BASELINE, compressed, jpeg
 from tests.support.images import animation, encode, speckle
 

@@ -8,8 +8,9 @@ import pytest
 from PIL.PngImagePlugin import PngImageFile
 
 from service.errors import FrameTooLarge, NoSuchFrame, Problem, UnreadableFrame
-from service.imaging.decode import Limits, decode_frame, open_frames
+from service.imaging.decode import decode_frame, open_frames
 from service.imaging.dicom import encapsulation as fragments
+from service.imaging.frame import Limits
 from tests.support.dicom_objects import BASELINE, compressed, jpeg, native
 from tests.support.images import animation, encode, speckle
 

@@ -12,14 +12,7 @@ from service.inference.engine import Engine
 from service.inference.package import ModelPackage, PackageError, load_package
 from tests.support.images import speckle
 from tests.support.phantom_package import PLANES, Phantom, write_manifest
-
-NAMES = ("trans_thalamic", "trans_cerebellum", "trans_ventricular")
-BEST = PLANES[int(Phantom().probabilities(speckle(64, 64)).argmax())]
-"""What the phantom finds in `speckle(64, 64)`."""
-
-
-def finer_phantom(**changes: object) -> Phantom:
-    return Phantom(sub_planes=NAMES, sub_planes_of=BEST, **changes)  # type: ignore[arg-type]
+from tests.support.sub_plane_phantom import BEST, NAMES, finer_phantom
 
 
 def package_of(phantom: Phantom, folder: Path) -> ModelPackage:
