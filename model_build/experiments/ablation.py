@@ -17,7 +17,7 @@ from model_build.evaluation.metrics import top_k
 from model_build.evaluation.tables import Row
 from model_build.evaluation.validation import AUGMENTED_PER_FRAME, mean_log_loss
 from model_build.experiments.holdout import HoldOut, Study
-from model_build.models.classifier import PlaneClassifier, blank_classifier
+from model_build.models.classifier import PlaneClassifier, create_classifier
 from model_build.recipe import Recipe
 
 
@@ -46,7 +46,7 @@ def ablate(recipe: Recipe, data: Path, out: Path, grid: Grid, device: str) -> li
         names: Row = {"backbone": backbone, "attention": attention, "mlp_layers": layers}
         variant = recipe.model_copy(update={"network": recipe.network.model_copy(update=names)})
         scores = _score_seeds(variant, holdout, split.train, split.val, grid.seeds)
-        model = blank_classifier(variant.network, len(study.data.planes))
+        model = create_classifier(variant.network, len(study.data.planes))
         rows.append({**names, "seeds": grid.seeds, **scores, **_cost(model, recipe.preprocessing.size)})
     return rows
 

@@ -20,7 +20,7 @@ from model_build.evidence.ood_inputs import ood_inputs
 from model_build.experiments.reproduce import PAPER
 from model_build.experiments.studies import multiply_adds
 from model_build.models.attention import ATTENTIONS
-from model_build.models.classifier import Head, blank_classifier
+from model_build.models.classifier import Head, create_classifier
 from model_build.packaging.grad_cam import traced_explainer
 from model_build.recipe import Network, load_recipe
 from service.analysis.exam import choose_expected
@@ -105,13 +105,13 @@ def test_an_attention_step_of_ones_own_is_one_entry(monkeypatch: pytest.MonkeyPa
     explainer = traced_explainer(head, torch.rand(2, 1280, 4, 4), torch.eye(3)[:2])
     assert explainer(torch.rand(1, 1280, 4, 4), torch.eye(3)[:1]).shape == (1, 4, 4)
     with pytest.raises(ValueError, match="'lens' is none of"):
-        Network(backbone="lite0", attention="lens", mlp_layers=1, dropout=0)
+        create_classifier(Network(backbone="lite0", attention="lens", mlp_layers=1, dropout=0), 3)
 
 
 def test_the_small_recipe_costs_about_half() -> None:
     def cost(name: str) -> int:
         recipe = load_recipe(name)
-        return multiply_adds(blank_classifier(recipe.network, 6), recipe.preprocessing.size)
+        return multiply_adds(create_classifier(recipe.network, 6), recipe.preprocessing.size)
 
     assert 0.4 < cost("edge") / cost("default") < 0.65
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model_build.data.records import PLANES
+from model_build.data.labels import PLANES
 
 MACHINES = ("Voluson E6", "Aloka")
 Picture = NDArray[np.uint8]

@@ -6,10 +6,13 @@ from pathlib import Path
 import torch
 
 from model_build.cli import main
-from model_build.data.records import PLANES
-from model_build.models.multi_task import MultiTaskNetwork, pretrained_network
+from model_build.data.formats import read_data
+from model_build.data.formats.fetal_planes_db import read_stretched
+from model_build.data.labels import PLANES, SUB_PLANES
+from model_build.data.splits import Split, make_split, split_stretched
+from model_build.models.multi_task import MultiTaskNetwork, create_network
 from model_build.recipe import Recipe
-from model_build.run_dir import write_network, write_planes, write_recipe
+from model_build.run_dir import SplitKind, start_run, write_network, write_splits
 from tests.support.sub_plane_dataset import PLANE_LABELS, SUB_PLANE_LABELS, write_sub_plane_phantoms
 
 TINY_RECIPE = """
@@ -97,7 +100,7 @@ class BuiltModel:
 def network_of(recipe: Recipe, seed: int, *, sub_planes: bool = False) -> MultiTaskNetwork:
     """Return pretrained weights plus noise of `seed`, with BatchNorm statistics of random frames."""
     torch.manual_seed(0)
-    network = pretrained_network(recipe.network, 6, sub_planes=sub_planes)
+    network = create_network(recipe.network, 6, len(SUB_PLANES) if sub_planes else 0, pretrained=True)
     torch.manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -106,9 +109,16 @@ def network_of(recipe: Recipe, seed: int, *, sub_planes: bool = False) -> MultiT
     return network.eval()
 
 
-def write_run(folder: Path, recipe: Recipe, network: MultiTaskNetwork) -> Path:
-    """Write a run directory of a network and return it."""
-    write_recipe(folder, recipe)
-    write_planes(folder, PLANES)
+def write_run(
+    folder: Path, recipe: Recipe, network: MultiTaskNetwork, data: Path, stretched: Path | None = None
+) -> Path:
+    """Write the run directory of a network, with the split of the recipe, and return it."""
+    start_run(folder, recipe, PLANES)
+    index = read_data(data)
+    split = make_split(index, recipe)
+    splits: dict[SplitKind, tuple[Split, Path]] = {"frames": (split, index.folder)}
+    if stretched:
+        splits["stretched_frames"] = (split_stretched(read_stretched(stretched), split), stretched)
+    write_splits(folder, splits)
     write_network(folder, network)
     return folder

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from model_build.cli import build_parser, main
-from model_build.data.zenodo import DATA_SETS
+from model_build.data.zenodo import PUBLIC_DATA_SETS
 
 PROBE = """
 import resource, sys
@@ -36,7 +36,7 @@ def test_the_package_is_runnable_as_a_module() -> None:
 
 
 def test_fetch_offers_every_data_set() -> None:
-    for name in DATA_SETS:
+    for name in PUBLIC_DATA_SETS:
         assert build_parser().parse_args(["fetch", name, "folder"]).name == name
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from model_build.data.records import DataError, Record, read_records
+from model_build.data.formats import read_data
+from model_build.data.records import DataError, Record
 from model_build.data.splits import Split, split_stretched
 from tests.support.sub_plane_dataset import write_sub_plane_phantoms
 
@@ -22,4 +23,4 @@ def test_stretched_frames_follow_their_patients() -> None:
 def test_an_unknown_brain_plane_is_an_error(tmp_path: Path) -> None:
     data = write_sub_plane_phantoms(tmp_path / "data", 3, ("Trans-atlantic",), ("Fetal brain",))
     with pytest.raises(DataError, match="Trans-atlantic"):
-        read_records(data)
+        read_data(data)

@@ -35,7 +35,7 @@ def test_evidence_of_a_package(built: BuiltModel, tmp_path: Path) -> None:
 def test_a_package_of_another_run_is_refused(built: BuiltModel, tmp_path: Path) -> None:
     run = shutil.copytree(built.run, tmp_path / "run")
     state = torch.load(run / "model.pt", weights_only=True)
-    state["head.perceptron.7.bias"][0] += 1
+    state["head.mlp.7.bias"][0] += 1
     torch.save(state, run / "model.pt")
     with pytest.raises(ValueError, match="was not built from this run"):
         write_evidence(run, built.package, built.data, tmp_path / "evidence", per_plane=1)

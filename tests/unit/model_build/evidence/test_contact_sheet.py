@@ -8,7 +8,10 @@ import torch
 from captum.attr import LayerGradCam
 from numpy.typing import NDArray
 
-from model_build.data.records import PLANES, Record, Source, load_frames, read_records
+from model_build.data.formats import read_data
+from model_build.data.frames import load_frames
+from model_build.data.labels import PLANES
+from model_build.data.records import Record, Source
 from model_build.evaluation.predictions import Predictions, classify_frames
 from model_build.evidence.contact_sheet import (
     Case,
@@ -109,7 +112,7 @@ def test_correct_cases_are_one_per_patient_and_wrong_ones_the_most_confident() -
 
 
 def test_sheets_are_small_files(explainer: Explainer, phantoms: Path, tmp_path: Path) -> None:
-    records = [record for record in read_records(phantoms) if record.split == "test"][:6]
+    records = read_data(phantoms).side("test")[:6]
     frames = load_frames(records)
     predictions = classify_frames(explainer.engine, frames, records)
     write_sheets(explainer, frames, predictions, Source("phantoms"), tmp_path)

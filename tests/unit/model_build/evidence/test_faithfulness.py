@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from model_build.evidence.collect import against_center_rows
 from model_build.evidence.faithfulness import areas, compare, randomization
-from model_build.models.classifier import pretrained_classifier
+from model_build.models.classifier import create_classifier
 from model_build.recipe import Network
 from tests.support.tiny_dataset import phantom
 
@@ -62,7 +62,8 @@ def test_each_deletion_removes_what_its_name_says() -> None:
 
 
 def test_random_weights_change_the_heat_maps_and_the_model_keeps_its_own() -> None:
-    model = pretrained_classifier(Network(backbone="lite0", attention="se", mlp_layers=2, dropout=0), 6)
+    network = Network(backbone="lite0", attention="se", mlp_layers=2, dropout=0)
+    model = create_classifier(network, 6, pretrained=True)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     inputs = torch.stack(
         [torch.from_numpy(np.kron(phantom(plane, 1)[:96, :96], np.ones((2, 2), np.uint8))) for plane in range(6)]

@@ -5,7 +5,7 @@ import pytest
 
 from model_build.cli import main
 from model_build.experiments import studies as experiments
-from model_build.models.classifier import blank_classifier, pretrained_classifier
+from model_build.models.classifier import create_classifier
 from model_build.recipe import Network, Recipe
 from model_build.training.trainer import train
 from tests.support.tiny_dataset import draw, write_tree
@@ -65,7 +65,9 @@ def test_the_ablation_counts_what_it_compares(phantoms: Path, tiny: Path, tmp_pa
 
 
 def test_multiply_adds_are_the_published_ones() -> None:
-    model = pretrained_classifier(Network(backbone="lite0", attention="none", mlp_layers=1, dropout=0), 1000)
+    model = create_classifier(
+        Network(backbone="lite0", attention="none", mlp_layers=1, dropout=0), 1000, pretrained=True
+    )
     published = 407e6  # of Lite0 at 224, with three input channels
     stem = 2 * 9 * 32 * 112 * 112  # what one gray channel saves
     assert experiments.multiply_adds(model, 224) == pytest.approx(published - stem, rel=0.06)
@@ -84,7 +86,7 @@ def test_an_ablation_has_as_many_outputs_as_the_data_have_classes(tiny: Path, tm
     call = [str(tmp_path / "out"), "--data", str(data), "--recipe", str(tiny), "--backbones", "lite0"]
     assert main(["ablate", *call, "--attentions", "none", "--depths", "1", "--seeds", "1", "--device", "cpu"]) == 0
     (row,) = table(tmp_path / "out" / "ablation.csv")
-    two = blank_classifier(Network(backbone="lite0", attention="none", mlp_layers=1, dropout=0), 2)
+    two = create_classifier(Network(backbone="lite0", attention="none", mlp_layers=1, dropout=0), 2)
     assert int(row["parameters"]) == sum(each.numel() for each in two.parameters())
 
 

@@ -10,9 +10,10 @@ from captum.attr import LayerGradCam
 from onnx import TensorProto, helper, numpy_helper
 
 from model_build.data.datasets import eval_inputs
-from model_build.data.records import load_frames, read_records
+from model_build.data.formats import read_data
+from model_build.data.frames import load_frames
 from model_build.models.attention import ATTENTIONS
-from model_build.models.classifier import Head, PlaneClassifier, pretrained_classifier
+from model_build.models.classifier import Head, PlaneClassifier, create_classifier
 from model_build.models.ood_score import OodScore
 from model_build.packaging.calibrate import infer
 from model_build.packaging.grad_cam import traced_explainer
@@ -66,9 +67,9 @@ def test_the_traced_explainer_equals_captum(attention: str) -> None:
 def exported(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp("graphs")
     network = Network(backbone="lite0", attention="cbam", mlp_layers=3, dropout=0.2)
-    model = pretrained_classifier(network, 6)
+    model = create_classifier(network, 6, pretrained=True)
     with_noise(model.head)
-    records = read_records(phantoms)[:24]
+    records = read_data(phantoms).records[:24]
     inputs = eval_inputs(load_frames(records), Preprocessing(size=64, crop="sector"))
     logits, descriptors = infer(model, inputs)
     ood_score = OodScore.fit(descriptors, logits, np.array([record.plane for record in records]))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from model_build.data.records import SUB_PLANES
-from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneNet
+from model_build.data.labels import SUB_PLANES
+from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneHead
 from model_build.packaging.onnx_export import export_graph
 from model_build.run_dir import read_network
 from service.imaging.letterbox import crop_and_letterbox
@@ -24,7 +24,7 @@ from tests.support.tiny_run import BuiltModel
 def test_the_graph_equals_the_head_for_any_number_of_frames(tmp_path: Path) -> None:
     torch.manual_seed(0)
     channels = (4, 6, 8)
-    served = ServedSubPlanes(SubPlaneNet(channels, 3), 1.7).eval()
+    served = ServedSubPlanes(SubPlaneHead(channels, 3), 1.7).eval()
 
     def features(count: int) -> dict[str, torch.Tensor]:
         sizes = zip(MAPS, channels, (6, 6, 3), strict=True)
@@ -51,9 +51,9 @@ def test_only_test_patients_are_scored(built: BuiltModel) -> None:
 def test_training_changes_the_head(built: BuiltModel) -> None:
     network = read_network(built.run)
     assert network.sub_planes is not None
-    norm = network.sub_planes.get_submodule("glances.0.standard")
+    norm = network.sub_planes.get_submodule("pools.0.norm")
     assert norm.get_buffer("running_mean").abs().max() > 0
-    assert network.sub_planes.last.bias.abs().max() > 0
+    assert network.sub_planes.linear.bias.abs().max() > 0
 
 
 def test_the_manifest_describes_the_head(built: BuiltModel) -> None:
