@@ -1,5 +1,6 @@
 """Recipes that train within seconds, and run directories that no training made."""
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,3 +123,9 @@ def write_run(
     write_splits(folder, splits)
     write_network(folder, network)
     return folder
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file."""
+    with path.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
