@@ -35,11 +35,10 @@ class LoaderBenchmark:
         recipe, data_set = load_recipe(options.recipe), read_data(options.data)
         records = make_split(data_set, recipe).train
         train_data = Dataset(open_frames(data_set.records, options.cache)(records), records)
-        run_options = RunOptions(Distributed(options.device), workers=options.workers)
-        # Neither validation frames nor a run directory are needed: only steps are measured.
+        run_options = RunOptions(Distributed(options.device), options.workers)
         self._trainer = Trainer(recipe, train_data, Dataset([], []), Path(), data_set.planes, run_options)
         self._trainer.network.train()
-        self._loader = self._trainer.loader
+        self._loader: DataLoader[Any] = self._trainer.loader
         self._micro_batches = recipe.training.grad_accum_steps
         self._batch_size = recipe.training.batch_size
         self._steps = options.steps

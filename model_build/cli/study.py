@@ -89,7 +89,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     from model_build.training.trainer import RunOptions
 
     with join_distributed(device(options)) as distributed:
-        training = RunOptions(distributed, options.workers, weights=options.weights, cache=options.cache)
-        reproduce(load_recipe(options.recipe), options.data, options.out, options.version, training)
+        run_options = RunOptions(distributed, workers=options.workers, weights=options.weights, cache=options.cache)
+        reproduce(load_recipe(options.recipe), options.data, options.out, options.version, run_options)
         if distributed.is_main:
             sys.stdout.write((options.out / "report.md").read_text("utf-8"))

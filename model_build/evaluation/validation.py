@@ -41,7 +41,7 @@ def validate(runs: Sequence[Path], data: Path) -> list[Row]:
     Raises
     ------
     ValueError
-        The runs have different validation frames.
+        The runs have different splits.
     """
     recipes = [read_recipe(run) for run in runs]
     if len({read_split_text(run) for run in runs}) > 1:

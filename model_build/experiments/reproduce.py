@@ -13,13 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from model_build.data.formats import read_data
 from model_build.data.frames import open_frames
 from model_build.data.records import DatasetIndex
+from model_build.data.splits import Split
 from model_build.evaluation.metrics import macro_f1, patient_bootstrap, top_k
 from model_build.evaluation.predictions import Predictions, classify_frames
 from model_build.evaluation.tables import Row, write_table
 from model_build.packaging.build import build_package
 from model_build.packaging.trained_run import PackageOptions
 from model_build.recipe import Recipe
-from model_build.run_dir import MODEL, read_recipe, read_split
+from model_build.run_dir import read_split
 from model_build.training.run import train_run
 from model_build.training.trainer import RunOptions
 from service.inference.engine import Engine
@@ -44,11 +45,6 @@ def reproduce(recipe: Recipe, data: Path, out: Path, version: str, options: RunO
     Training frames that show the same picture as a held-out frame are dropped: the published data set has such pairs.
     The function writes a run and a package for each split, `table.csv` and `report.md` into `out`.
 
-    Parameters
-    ----------
-    version
-        Of the packages to build.
-
     Returns
     -------
     The rows of the table; the first row holds the published results.
@@ -59,13 +55,13 @@ def reproduce(recipe: Recipe, data: Path, out: Path, version: str, options: RunO
     for split in splits:
         variant = recipe.model_copy(update={"split": split})
         run, package = out / f"run-{split}", out / f"package-{split}"
-        if not (run / MODEL).exists():
+        if not (run / "model.pt").exists():
             train_run(variant, data, run, replace(options, resume=True, drop_near_duplicates=True))
         if options.distributed.is_main:
             if not package.exists():
                 package_options = PackageOptions(f"reproduced-{split}", version, cache=options.cache)
                 build_package(run, data, package, package_options)
-            rows += _score(package, run, data_set, options.cache)
+            rows += _score(package, data_set, read_split(run, data_set), split, options.cache)
         options.distributed.barrier()
     if options.distributed.is_main:
         write_table(out / "table.csv", rows)
@@ -73,13 +69,12 @@ def reproduce(recipe: Recipe, data: Path, out: Path, version: str, options: RunO
     return rows
 
 
-def _score(package: Path, run: Path, data: DatasetIndex, cache: Path | None) -> list[Row]:
-    recipe, split = read_recipe(run), read_split(run, data)
-    name = _NAMES[recipe.split]
+def _score(package: Path, data: DatasetIndex, split: Split, kind: str, cache: Path | None) -> list[Row]:
+    name = _NAMES[kind]
     engine = Engine(load_package(package))
     predictions = classify_frames(engine, open_frames(data.records, cache)(split.test), split.test)
     rows = [_row(name, data, predictions)]
-    if recipe.split == "frames":
+    if kind == "frames":
         seen = {record.patient for record in (*split.train, *split.val)}
         known = np.array([patient in seen for patient in predictions.patients])
         subsets = {"patients in training": known, "patients not in training": ~known}
