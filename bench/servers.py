@@ -57,7 +57,7 @@ def start_service(
     values = {"drain_s": "0", **(settings or {})}
     environment = os.environ | {f"FETAL_PLANES_{name.upper()}": value for name, value in values.items()}
     with only_on_cores(cores) if cores else nullcontext():
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=stderr, text=True)  # noqa: S603
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=stderr, text=True)
 
 
 def wait_until_ready(
@@ -113,7 +113,7 @@ def stop(process: subprocess.Popen[str]) -> None:
 def running_group(command: Sequence[str]) -> Iterator[None]:
     """Run a Python command silently, in a process group of its own; end the whole group at the end of the block."""
     environment = os.environ | {"FETAL_PLANES_DRAIN_S": "0", "FETAL_PLANES_LOG_LEVEL": "warning"}
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         [sys.executable, *command],
         cwd=ROOT,
         env=environment,

@@ -57,8 +57,8 @@ def measure(options: argparse.Namespace) -> Iterator[str]:
                 with running_service(options.model, settings, cores=set(cores[:count])) as (process, url):
                     single, busy = _run_load(f"{url}{endpoint}", [1, CLIENTS_PER_CORE * count], load)
                     memory = peak_memory_mib(process.pid)
-                times = f"{single['p50_ms']} | {busy['a_second']} | {busy['p50_ms']} | {busy['p99_ms']}"
-                sys.stderr.write(f"{count} cores, {endpoint}: {busy['a_second']} answers/s\n")
+                times = f"{single['p50_ms']} | {busy['per_second']} | {busy['p50_ms']} | {busy['p99_ms']}"
+                sys.stderr.write(f"{count} cores, {endpoint}: {busy['per_second']} answers/s\n")
                 yield f"| {count} | {endpoint.partition('?')[0]} | {times} | {memory:.0f} |\n"
 
 
@@ -72,7 +72,7 @@ def _run_load(url: str, clients: list[int], load: Load) -> list[dict[str, str]]:
     with tempfile.NamedTemporaryFile() as table, only_on_cores(load.cores):
         command = [sys.executable, "-m", "service.cli", "bench", *map(str, load.frames), "--url", url]
         loops = ["--clients", ",".join(map(str, clients)), "--seconds", str(load.seconds), "--csv", table.name]
-        subprocess.run([*command, *loops], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+        subprocess.run([*command, *loops], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         return list(csv.DictReader(table.read().decode().splitlines()))
 
 

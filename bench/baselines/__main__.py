@@ -86,7 +86,7 @@ def _run_round(number: int, frames: list[bytes], options: argparse.Namespace) ->
     rows = {UPPER_BOUND: [Row(UPPER_BOUND, 0, 0, 0, _upper_bound(options.model, frames, options.seconds), 0, 0, 0)]}
     for candidate in CANDIDATES:
         rows[candidate.name] = list(_measure(candidate, frames, options.seconds))
-        rate = rows[candidate.name][0].a_second
+        rate = rows[candidate.name][0].per_second
         sys.stderr.write(f"round {number + 1}: {candidate.name}: {rate} answers/s\n")
     return rows
 
@@ -148,8 +148,8 @@ def _table(rounds: list[Round]) -> str:
     ]
     for name in (UPPER_BOUND, *(candidate.name for candidate in CANDIDATES)):
         rows = [each[name] for each in rounds]
-        rate = statistics.median(row[0].a_second for row in rows)
-        ratio = statistics.median(each[name][0].a_second / each[ours][0].a_second for each in rounds)
+        rate = statistics.median(row[0].per_second for row in rows)
+        ratio = statistics.median(each[name][0].per_second / each[ours][0].per_second for each in rounds)
         times = ["", "", ""]
         if name != UPPER_BOUND:
             busy = [statistics.median(getattr(row[0], field) for row in rows) for field in ("p50_ms", "p99_ms")]
@@ -168,7 +168,7 @@ def _overload(capacity: Sequence[Row], overload: Sequence[Row]) -> str:
     """Compare accepted requests under overload with those at full load."""
     pairs = list(zip(capacity, overload, strict=True))
     slower = statistics.median(over.p99_ms / full.p99_ms for full, over in pairs)
-    share = statistics.median(over.a_second / full.a_second for full, over in pairs)
+    share = statistics.median(over.per_second / full.per_second for full, over in pairs)
     refused = statistics.median(over.refused / over.answered for _, over in pairs)
     return (
         f"{slower:.1f} times the p99 of {CLIENTS} clients, {share:.0%} of their answers per second, "

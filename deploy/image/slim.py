@@ -1,4 +1,4 @@
-"""Take out of an environment what a server never loads: `python3 slim.py /opt/fetal-planes`, in the build stage.
+"""Remove what a server never loads from an environment: `python3 slim.py /opt/fetal-planes`, in the build stage.
 
 Needs binutils, and nothing else. What it breaks, importing the whole service shows, which is the build's next step.
 """
@@ -15,7 +15,7 @@ FOLDERS = re.compile(
     r"/(tests|test_files|testdata)$|/numpy/(f2py|distutils|_core/include|_core/lib)$"
     r"|/onnxruntime/(transformers|quantization|tools|datasets|backend)$"
 )
-"""Test suites; what compiles C for NumPy; converters of models."""
+"""Test suites, NumPy's C build tools, converters of models."""
 
 FILES = re.compile(
     r"\.(pyi|pxd|pyx|a|h|hpp)$"
@@ -24,14 +24,14 @@ FILES = re.compile(
     r"|/PIL/(_avif|_imagingft|_imagingcms|_imagingtk)\."  # AVIF, fonts, color profiles, windows
     r"|^/bin/(?!python|fetal-planes$)"
 )
-"""Types and headers; test helpers; codecs of what the service refuses anyway; commands other than its own."""
+"""Types and headers, test helpers, codecs of formats that the service refuses, commands of other packages."""
 
 WRITTEN = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.88.33")
 """SOP classes of the objects that the service writes: Secondary Capture, Comprehensive SR."""
 
 
 def main(root: Path) -> None:
-    """Slim the environment at `root` in place."""
+    """Remove the files from the environment at `root`."""
     for path in sorted(root.rglob("*")):
         name = path.as_posix().removeprefix(root.as_posix())
         if FOLDERS.search(name) and path.is_dir() and not path.is_symlink():
@@ -47,14 +47,14 @@ def main(root: Path) -> None:
 
 
 def libraries(root: Path) -> Iterator[Path]:
-    """Every shared library."""
+    """Return every shared library."""
     for path in root.rglob("*.so*"):
         if path.is_file() and not path.is_symlink() and path.open("rb").read(4) == b"\x7fELF":
             yield path
 
 
 def orphans(root: Path) -> list[Path]:
-    """Libraries that a wheel brought along (in a folder `*.libs`) for an extension that is no longer there."""
+    """Return libraries in a wheel's `*.libs` folder that no remaining extension links to."""
     all_of_them = list(libraries(root))
     brought = {path.name: path for path in all_of_them if path.parent.name.endswith(".libs")}
     wanted: set[str] = set()
@@ -67,9 +67,9 @@ def orphans(root: Path) -> list[Path]:
 
 
 def strip(library: Path) -> None:
-    """Drop the symbols that loading it does not need; leave it as it is where they cannot be dropped.
+    """Remove the symbols that loading a library does not need, unless that makes the library unloadable.
 
-    Wheels' libraries were edited when they were bundled, and strip misplaces the segments of some of these.
+    Wheels bundle edited libraries, and strip misplaces the segments of some of them.
     """
     stripped = library.with_name("stripped")
     run("strip", "--strip-unneeded", "-o", str(stripped), str(library))
@@ -80,27 +80,27 @@ def strip(library: Path) -> None:
 
 
 def is_loadable(library: Path) -> bool:
-    """Whether every segment lies in the file at the place within a page where it is to be in memory."""
-    told = run("readelf", "--wide", "--segments", str(library))
-    segments = re.findall(r"^ +LOAD +(\w+) (\w+) .* (\w+)$", told, re.MULTILINE)
+    """Return whether every segment has the same offset within a page in the file and in memory."""
+    output = run("readelf", "--wide", "--segments", str(library))
+    segments = re.findall(r"^ +LOAD +(\w+) (\w+) .* (\w+)$", output, re.MULTILINE)
     return bool(segments) and all((int(at, 16) - int(to, 16)) % int(page, 16) == 0 for at, to, page in segments)
 
 
 def needed(library: Path) -> set[str]:
-    """The names of the libraries that one links to."""
+    """Return the names of the libraries that a library links to."""
     return set(re.findall(r"\(NEEDED\).*\[(.+)\]", run("readelf", "--wide", "--dynamic", str(library))))
 
 
 def run(*command: str) -> str:
-    """The output of one of binutils' programs."""
+    """Return the output of a program of binutils."""
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603
 
 
 def narrow(standard: Path) -> None:
-    """Leave, of highdicom's table of modules and their attributes, those of the objects that the service writes.
+    """Reduce highdicom's table of modules and attributes to those that the service writes or copies.
 
-    And of any object's patient and study, which are copied from the source. The whole is 22 MB of JSON, read into
-    memory with the first report.
+    It writes two SOP classes and copies the patient and study of any object. The full table is 22 MB of JSON, which
+    highdicom reads into memory with the first report.
     """
     iods = json.loads((standard / "sop_class_iod_map.json").read_text())
     modules = json.loads((standard / "iod_module_map.json").read_text())

@@ -50,7 +50,7 @@ def traced_explainer(head: Head, features: Tensor, target: Tensor) -> nn.Module:
     return trace(features, target)
 
 
-def _convolution_backward(
+def _convolution_backward(  # noqa: PLR0913
     gradient: Tensor,
     inputs: Tensor,
     weight: Tensor,

@@ -1,4 +1,4 @@
-"""Bursts, leavers and long days: every request gets its own right answer or an honest refusal, and nothing piles up."""
+"""Under overload, every request gets its own correct answer or a refusal, and no resource leaks."""
 
 import asyncio
 import gc
@@ -25,12 +25,12 @@ FRAMES = [
 ]
 UPLOADS = [encode(frame) for frame in FRAMES]
 CAPACITY = 8
-STORM = 10 * CAPACITY
+OVERLOAD = 10 * CAPACITY
 ROUNDS = 4
 SOME = 3  # threads and files that are made when they are first needed; a leak makes hundreds
 
 
-def test_a_storm_is_answered_rightly_or_refused(phantom: Phantom, phantom_folder: Path) -> None:
+def test_a_overload_is_answered_rightly_or_refused(phantom: Phantom, phantom_folder: Path) -> None:
     preprocessing = Preprocessing(size=phantom.size, crop="none")
     truths = [phantom.probabilities(crop_and_letterbox(frame, preprocessing)[0]) for frame in FRAMES]
     ends: Counter[str] = Counter()
@@ -62,15 +62,15 @@ def test_a_storm_is_answered_rightly_or_refused(phantom: Phantom, phantom_folder
                 assert abs(best["probability"] - float(truth.max())) < 1e-5
             ends[str(reply.status_code)] += 1
 
-    async def storm(url: str) -> None:
-        limits = httpx2.Limits(max_connections=STORM)
+    async def overload(url: str) -> None:
+        limits = httpx2.Limits(max_connections=OVERLOAD)
         async with httpx2.AsyncClient(timeout=TIMEOUT_S, limits=limits) as session:
-            await asyncio.gather(*(client(session, url, number) for number in range(STORM)))
+            await asyncio.gather(*(client(session, url, number) for number in range(OVERLOAD)))
 
     settings = {"max_requests": str(CAPACITY), "workers": "2"}
     with running_service(phantom_folder, settings, stderr=subprocess.DEVNULL) as (_, url):
-        asyncio.run(storm(url))
-        assert sum(ends.values()) == STORM * ROUNDS
+        asyncio.run(overload(url))
+        assert sum(ends.values()) == OVERLOAD * ROUNDS
         assert ends["200"] >= CAPACITY
         assert ends["503"] > 0
         eventually(lambda: httpx2.get(f"{url}/health").json()["load"]["requests"] == 0)
@@ -94,7 +94,7 @@ def holds(process: subprocess.Popen[str]) -> tuple[int, int]:
 
 
 async def send(url: str, count: int) -> None:
-    """So many requests by four clients: frames, nonsense, and some that leave before their answer."""
+    """Send `count` requests from four clients: frames, invalid uploads, and some that disconnect before the answer."""
     target = Target.parse(f"{url}/explain")
     requests = [target.request(upload) for upload in [*UPLOADS[:3], b"nonsense", UPLOADS[1][:200]]]
 

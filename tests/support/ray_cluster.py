@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes on this machine, each with processes, an address and an object store of its own."""
+"""Run a Ray cluster of two nodes on this machine, each with its own processes, address and object store."""
 
 import os
 import secrets
@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 
 HEAD, SECOND = "127.0.0.2", "127.0.0.3"  # all of 127.0.0.0/8 is this machine; Ray takes 127.0.0.1 for its outer address
 STORE_BYTES = 100 * 2**20
-PATIENCE_S = 240
+TIMEOUT_S = 240
 
 _TRIES = 3
 
@@ -28,21 +28,21 @@ _COMMON = (
     "--include-log-monitor=false",
 )
 
-# Nothing but what a cluster needs: neither autoscaler nor logs of workers nor dashboard.
+# Only what a cluster needs: no autoscaler, no logs of workers, no dashboard.
 _HEAD = ("--head", "--include-dashboard=false", "--no-monitor")
 
 
 class Cluster:
-    """A head and a second node; use it as a context, at whose end no process of theirs is left.
+    """A head and a second node, as a context manager that ends all their processes.
 
     Parameters
     ----------
     cpus
-        How many cores each node is told that it has.
+        Number of cores that each node reports.
     second
-        Whether there is a second node.
+        Whether a second node runs.
     python
-        What every process of it runs on.
+        Python interpreter of every process.
     """
 
     def __init__(self, cpus: int = 2, *, second: bool = True, python: str = sys.executable) -> None:
@@ -51,15 +51,15 @@ class Cluster:
         self.address = f"{HEAD}:{free_port()}"
         self.environment = os.environ | {
             "PYTHONPATH": str(ROOT),
-            "PYTHONWARNINGS": "ignore",  # Ray's own are not ours to fail on
+            "PYTHONWARNINGS": "ignore",  # Ray's own warnings must not fail our tests
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(16),
             "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "service.ray.proxy_errors:middlewares",
-            # Workers run at niceness 15 otherwise: beside other work on the machine they hardly come up, and are no
-            # match for what a process without Ray is measured at.
+            # Otherwise workers run at niceness 15: they hardly start on a busy machine, and their rates cannot be
+            # compared with those of a process without Ray.
             "RAY_worker_niceness": "0",
-            # A node that is lost is missed within seconds; one on a busy machine is not missed at once.
+            # Notice a lost node within seconds, but tolerate a busy one.
             "RAY_health_check_period_ms": "1000",
             "RAY_health_check_timeout_ms": "3000",
             "RAY_health_check_failure_threshold": "3",
@@ -102,15 +102,15 @@ class Cluster:
         return process
 
     def workers_of(self, address: str) -> list[str]:
-        """What the worker processes of a node are doing, as Ray writes it into their titles."""
+        """Return the titles of a node's worker processes, which say what they do."""
         titles = [_title(each) for each in descendants(self._nodes[address].pid)]
         return [title for title in titles if title.startswith("ray::")]
 
     def kill(self, address: str) -> None:
-        """End a node as a power cut would."""
+        """Kill every process of a node at once."""
         node = self._nodes.pop(address)
         processes = [node.pid, *descendants(node.pid)]
-        if node.poll() is not None:  # those that it began are nobody's children now
+        if node.poll() is not None:  # its child processes have lost their parent
             processes = [each for each in _all_processes() if self._is_of(address, _title(each))]
         for process in processes:
             try:
@@ -121,7 +121,7 @@ class Cluster:
         wait_until(lambda: not any(_alive(each) for each in processes))
 
     def _start(self, node_address: str, *arguments: str) -> None:
-        """Start a node; again, where the machine was too busy for Ray, which waits for itself for 15 s."""
+        """Start a node. Try again where the machine was too busy for Ray's own timeout of 15 s."""
         for _ in range(_TRIES):
             if self._came_up(node_address, *arguments):
                 return
@@ -145,10 +145,10 @@ class Cluster:
         return node.poll() is None
 
 
-def wait_until(true: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = TIMEOUT_S) -> None:
     deadline = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < deadline, "it took too long"
+        assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.1)
 
 
@@ -162,7 +162,7 @@ def _all_processes() -> list[int]:
 
 
 def descendants(process: int) -> list[int]:
-    """Every process that one has begun, theirs too."""
+    """Return the ids of all child processes, direct and indirect."""
     parents: dict[int, list[int]] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal() and (parent := _parent(folder)) is not None:

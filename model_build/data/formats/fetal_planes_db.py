@@ -31,7 +31,7 @@ def read_fetal_planes_db(folder: Path) -> DatasetIndex:
 
 
 def read_stretched(folder: Path | None) -> list[Record]:
-    """Read a folder of stretched frames; returns an empty list where there is no folder."""
+    """Read a folder of stretched frames; returns an empty list without a folder."""
     return read_records(folder, stretched=True) if folder else []
 
 

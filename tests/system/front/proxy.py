@@ -17,7 +17,7 @@ STOP_TIMEOUT_S = 20
 
 
 class Front(NamedTuple):
-    """A front under test: its URL, what trusts its certificate, its folder, and the replicas behind it."""
+    """A running nginx: its URL, a context that trusts its certificate, its folder, and the replicas behind it."""
 
     url: str
     trust: ssl.SSLContext
@@ -29,21 +29,21 @@ class Front(NamedTuple):
         return httpx2.Client(base_url=self.url, verify=self.trust, timeout=60)
 
     def log(self) -> str:
-        """What nginx wrote of the requests."""
+        """Return the access log of nginx."""
         return (self.folder / "access.log").read_text()
 
     def replicas_log(self) -> str:
-        """What the replicas wrote."""
+        """Return the logs of all replicas."""
         return "".join((self.folder / f"{number}.log").read_text() for number in self.replicas)
 
 
 def make_certificate(folder: Path) -> None:
-    """As `make tls-certificate` does."""
+    """Write a self-signed certificate with `make tls-certificate`."""
     subprocess.run(["make", "-s", "tls-certificate", f"CERTIFICATES={folder}"], cwd=CONF.parents[1], check=True)
 
 
 def lay_out(folder: Path, port: int, replicas: list[int]) -> Path:
-    """The shipped configuration but for its port, its replicas, and where it writes."""
+    """Write the shipped configuration with another port, other replicas and other log files."""
     make_certificate(folder / "certs")
     conf = (CONF / "nginx.conf").read_text()
     changes = {
@@ -64,7 +64,7 @@ def lay_out(folder: Path, port: int, replicas: list[int]) -> Path:
 
 
 def run_nginx(conf: Path) -> "subprocess.Popen[bytes]":
-    """Start nginx; its workers as the same user, for the folder of a test is nobody else's to read."""
+    """Start nginx. Its workers run as the same user, because only that user can read the folder of a test."""
     rights = "user root; " if os.geteuid() == 0 else ""
     command = [str(find_nginx()), "-p", str(conf.parent), "-c", str(conf), "-g", f"{rights}daemon off;"]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -77,7 +77,7 @@ def start_replica(model: Path, port: int, folder: Path) -> "subprocess.Popen[str
 
 
 def find_nginx() -> str | None:
-    """Debian keeps it where only root looks for programs."""
+    """Return the path of nginx. Debian keeps it in a folder that only root has in its PATH."""
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
 

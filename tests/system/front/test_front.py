@@ -67,15 +67,15 @@ def test_refusals_of_the_front_look_like_the_service_s(client: httpx2.Client) ->
         (client.get("/metrics"), errors.NotFound),
         (client.post("/classify", content=bytes(34 * 2**20)), errors.UploadTooLarge),
     ):
-        told = PROBLEM.validate_json(reply.content)
+        problem = PROBLEM.validate_json(reply.content)
         assert reply.headers["Content-Type"] == "application/problem+json"
-        assert (reply.status_code, told.code, told.type) == (kind.status, kind.code, kind.type_uri())
-        assert told.title == kind.title()
-        assert told.request_id == reply.headers["X-Request-ID"]
+        assert (reply.status_code, problem.code, problem.type) == (kind.status, kind.code, kind.type_uri())
+        assert problem.title == kind.title()
+        assert problem.request_id == reply.headers["X-Request-ID"]
 
 
-def test_the_service_refuses_what_is_its_to_refuse(client: httpx2.Client) -> None:
-    """Again and again: were it to hang up on nginx while that still writes, both replicas would be taken for dead."""
+def test_the_service_refuses_an_upload_that_nginx_passes_on(client: httpx2.Client) -> None:
+    """Repeat it: a replica that closes its connection while nginx still writes would count as dead."""
     for _ in range(4):
         reply = client.post("/classify", content=bytes(Settings().max_upload_bytes + 1))
         assert (reply.status_code, reply.json()["code"]) == (413, "upload-too-large")
@@ -171,13 +171,13 @@ def test_a_replica_s_end_costs_no_answer(front: Front) -> None:
     assert statuses == [200] * 80
 
 
-def test_without_a_replica_it_says_so(front: Front) -> None:
-    """Last: it ends the other replica too."""
+def test_without_a_replica_the_front_is_not_ready(front: Front) -> None:
+    """This test comes last, because it ends the other replica, too."""
     for replica in front.replicas.values():
         replica.kill()
         replica.wait()
     with front.client() as client:
         reply = client.post("/classify", content=FRAME)
-    told = PROBLEM.validate_json(reply.content)
-    assert (reply.status_code, told.code) == (errors.NotReady.status, errors.NotReady.code)
+    problem = PROBLEM.validate_json(reply.content)
+    assert (reply.status_code, problem.code) == (errors.NotReady.status, errors.NotReady.code)
     assert int(reply.headers["Retry-After"]) > 0

@@ -1,4 +1,4 @@
-"""Two Ray nodes on one machine: requests and an archive job across both, and one of them killed in the middle."""
+"""Two Ray nodes on one machine: requests and a table job across both, and one of them killed in the middle."""
 
 import os
 import signal
@@ -20,9 +20,9 @@ from bench.servers import free_port
 from service.analysis.pipeline import Pipeline
 from service.imaging.frame import DEFAULT_LIMITS
 from service.inference.engine import Engine
+from service.jobs.tables.export import export_table
 from service.jobs.tables.listing import ShardSize
 from service.jobs.tables.shard import TableJob
-from service.jobs.tables.table_job import export_table
 from tests.support.images import encode, speckle
 from tests.support.ray_cluster import HEAD, SECOND, Cluster, descendants, listening, wait_until
 from tests.system.ray.trees import parts_of, plant, table_of
@@ -87,7 +87,7 @@ class Asking:
                     self.broken.append(error)
 
 
-def test_a_node_is_killed_under_requests_and_an_archive_job(
+def test_a_node_is_killed_under_requests_and_a_table_job(
     cluster: Cluster, engine: Engine, phantom_folder: Path, tree: Path, plain: Path, tmp_path: Path
 ) -> None:
     url = _serve(cluster, phantom_folder)
@@ -95,7 +95,7 @@ def test_a_node_is_killed_under_requests_and_an_archive_job(
     frames = [encode(speckle(seed=seed)) for seed in range(8)]
     asking = Asking(url, frames)
     try:
-        job = _archive(cluster, tree, tmp_path / "out", phantom_folder)
+        job = _start_table(cluster, tree, tmp_path / "out", phantom_folder)
         wait_until(lambda: (parts_of(tmp_path / "out") >= 10 and asking.served() >= 20) or job.poll() is not None)
         wait_until(lambda: any("_work" in title for title in cluster.workers_of(SECOND)) or job.poll() is not None)
         assert any("fetal-planes" in title for title in cluster.workers_of(SECOND))  # a replica
@@ -117,13 +117,13 @@ def test_a_node_is_killed_under_requests_and_an_archive_job(
 def test_the_driver_is_killed_and_its_run_goes_on(
     cluster: Cluster, phantom_folder: Path, tree: Path, plain: Path, tmp_path: Path
 ) -> None:
-    job = _archive(cluster, tree, tmp_path / "out", phantom_folder)
+    job = _start_table(cluster, tree, tmp_path / "out", phantom_folder)
     wait_until(lambda: parts_of(tmp_path / "out") >= 10 or job.poll() is not None)
     os.killpg(job.pid, signal.SIGKILL)
     job.communicate()
     assert job.returncode == -signal.SIGKILL
     assert 10 <= parts_of(tmp_path / "out") < parts_of(plain)
-    job = _archive(cluster, tree, tmp_path / "out", phantom_folder)
+    job = _start_table(cluster, tree, tmp_path / "out", phantom_folder)
     _, errors = job.communicate(timeout=240)
     assert job.returncode == 1, errors
     assert table_of(tmp_path / "out").equals(table_of(plain))
@@ -131,7 +131,7 @@ def test_the_driver_is_killed_and_its_run_goes_on(
 
 def _serve(cluster: Cluster, model: Path) -> str:
     port = free_port()
-    scale = '{"min_replicas": 2, "max_replicas": 2, "replicas_a_node": 1, "queued": 4}'
+    scale = '{"min_replicas": 2, "max_replicas": 2, "max_replicas_per_node": 1, "max_queued_requests": 4}'
     deploy = cluster.python("-m", "tests.system.ray.serving", cluster.address, str(port), str(model), scale)
     _, errors = deploy.communicate(timeout=240)
     assert deploy.returncode == 0, errors
@@ -139,8 +139,8 @@ def _serve(cluster: Cluster, model: Path) -> str:
     return f"http://{HEAD}:{port}"
 
 
-def _archive(cluster: Cluster, tree: Path, out: Path, model: Path) -> Any:
-    command = ["-m", "service.cli", "archive", str(tree), str(out), "--model", str(model), "--ray", cluster.address]
+def _start_table(cluster: Cluster, tree: Path, out: Path, model: Path) -> Any:
+    command = ["-m", "service.cli", "table", str(tree), str(out), "--model", str(model), "--ray", cluster.address]
     return cluster.python(*command, "--shard-files", str(SHARD_FILES))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.cli import _parser
+from service.cli import build_parser
 from service.ray.proxy_errors import middlewares
 from service.ray.scaling import Scale
 from tests.support.paths import ROOT
@@ -49,7 +49,7 @@ def test_a_replica_fits_a_worker() -> None:
 def test_the_job_runs_the_command() -> None:
     job = read("kubernetes/job.yaml")
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
-    options = _parser().parse_args(job["spec"]["entrypoint"].split()[1:])
+    options = build_parser().parse_args(job["spec"]["entrypoint"].split()[1:])
     assert options.ray == "auto"
     mounts = {
         mount["mountPath"]

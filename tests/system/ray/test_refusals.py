@@ -18,10 +18,10 @@ def reply_to(answer: Response, path: str = "/classify") -> tuple[int, str, dict[
 
 @pytest.mark.parametrize(("status", "code"), [(503, "overloaded"), (500, "not-ready")])
 def test_a_refusal_in_plain_text_is_told_as_a_problem(status: int, code: str) -> None:
-    told, text, headers = reply_to(PlainTextResponse("replica actor died at 10.0.0.3", status))
+    told, text, headers = reply_to(PlainTextResponse("replica actor died at 192.0.2.3", status))
     assert told == 503
     assert f'"code":"{code}"' in text
-    assert "10.0.0.3" not in text
+    assert "192.0.2.3" not in text
     assert headers["content-type"] == "application/problem+json"
     assert headers["retry-after"] == "1"
     assert headers["x-request-id"] in text

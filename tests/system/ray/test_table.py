@@ -1,4 +1,4 @@
-"""`fetal-planes archive` on one machine: a row a frame, whatever the frame is and however often the run is killed."""
+"""`fetal-planes table` on one machine: a row a frame, whatever the frame is and however often the run is killed."""
 
 import os
 import signal
@@ -17,12 +17,12 @@ from service.cli import main
 from service.imaging.frame import DEFAULT_LIMITS, Limits
 from service.inference.engine import Engine
 from service.inference.package import load_package
+from service.jobs.files import FileEntry
+from service.jobs.tables.export import export_table
 from service.jobs.tables.listing import ShardSize, make_shards
 from service.jobs.tables.plan import PlanError
-from service.jobs.tables.progress import Progress
 from service.jobs.tables.shard import TableJob
-from service.jobs.tables.storage import Entry, Storage, StorageError, open_storage
-from service.jobs.tables.table_job import export_table
+from service.jobs.tables.storage import Storage, StorageError, open_storage
 from tests.support.paths import ROOT
 from tests.support.phantom_package import PLANES, Phantom
 from tests.support.ray_cluster import wait_until
@@ -41,42 +41,42 @@ def test_a_row_for_each_frame_with_what_the_model_says(job: TableJob, tmp_path: 
     counts = export_table(job, DEFAULT_LIMITS, SIZE)
     assert (counts.frames, counts.refused) == (FRAMES, 2)
     rows = table_of(tmp_path / "out").to_pylist()
-    assert len({(row["source"], row["frame"]) for row in rows}) == len(rows) == FRAMES
+    assert len({(row["file"], row["frame"]) for row in rows}) == len(rows) == FRAMES
     pipeline = Pipeline(Engine(load_package(job.model)), DEFAULT_LIMITS)
     for row in rows:
-        if row["error"] is not None:
+        if row["problem"] is not None:
             continue
-        seen = pipeline.classify((tmp_path / "in" / row["source"]).read_bytes(), index=row["frame"])
+        seen = pipeline.classify((tmp_path / "in" / row["file"]).read_bytes(), index=row["frame"])
         told = [row[f"probability_{plane}"] for plane in PLANES]
         assert told == pytest.approx(seen.scores.probabilities.tolist(), abs=1e-5)
         assert row["plane"] == PLANES[told.index(max(told))]
         assert row["ood_score"] == pytest.approx(seen.scores.ood_score)
         assert row["model_sha256"] == pipeline.engine.package.sha256
-        assert row["frames"] == (6 if row["source"] == "loop.webp" else 1)
-    assert [row["frame"] for row in rows if row["source"] == "loop.webp"] == [0, 1, 2, 3, 4, 5]
+        assert row["frames"] == (6 if row["file"] == "loop.webp" else 1)
+    assert [row["frame"] for row in rows if row["file"] == "loop.webp"] == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_bad_file_is_a_row_with_its_reason(job: TableJob, tmp_path: Path) -> None:
     export_table(job, DEFAULT_LIMITS, SIZE)
-    refused = {row["source"]: row for row in table_of(tmp_path / "out").to_pylist() if row["error"]}
-    assert {name: row["error"] for name, row in refused.items()} == {
+    refused = {row["file"]: row for row in table_of(tmp_path / "out").to_pylist() if row["problem"]}
+    assert {name: row["problem"] for name, row in refused.items()} == {
         "damaged.png": "unreadable-frame",
         "empty.png": "empty-upload",
     }
-    assert all(row["error_reason"] and row["plane"] is None for row in refused.values())
+    assert all(row["detail"] and row["plane"] is None for row in refused.values())
 
 
 def test_abstention_is_told(tmp_path: Path, phantom: Phantom) -> None:
     model = Phantom(min_probability=1.0).write(tmp_path / "model")
     job = TableJob(str(plant(tmp_path / "in", 2)), str(tmp_path / "out"), model, 1)
     assert export_table(job, DEFAULT_LIMITS, SIZE).abstained == 8
-    rows = [row for row in table_of(tmp_path / "out").to_pylist() if row["error"] is None]
+    rows = [row for row in table_of(tmp_path / "out").to_pylist() if row["problem"] is None]
     assert {(row["abstain"], row["abstain_reason"]) for row in rows} == {(True, "uncertain")}
 
 
 def test_a_run_that_was_killed_goes_on_without_a_row_twice(job: TableJob, tmp_path: Path) -> None:
     source = plant(tmp_path / "in", 400)
-    command = [sys.executable, "-m", "service.cli", "archive", str(source), job.out, "--model", str(job.model)]
+    command = [sys.executable, "-m", "service.cli", "table", str(source), job.out, "--model", str(job.model)]
     command += ["--shard-files", "4"]
     for wanted in (5, 20):
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, process_group=0)
@@ -103,7 +103,7 @@ def test_a_part_cut_short_is_done_anew(job: TableJob, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "told"),
-    [("source", "source has changed"), ("model", "another model"), ("limits", "MAX_FRAME_PIXELS"), ("size", "shard")],
+    [("source", "files of the source"), ("model", "another model"), ("limits", "MAX_FRAME_PIXELS"), ("size", "shard")],
 )
 def test_what_differs_is_not_mixed(job: TableJob, tmp_path: Path, change: str, told: str) -> None:
     export_table(job, DEFAULT_LIMITS, SIZE)
@@ -118,12 +118,12 @@ def test_what_differs_is_not_mixed(job: TableJob, tmp_path: Path, change: str, t
 def test_a_folder_of_other_things_is_left_alone(job: TableJob, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
-    with pytest.raises(PlanError, match="no archive"):
+    with pytest.raises(PlanError, match="belong to no table"):
         export_table(job, DEFAULT_LIMITS, SIZE)
 
 
 def test_results_do_not_go_into_the_source(job: TableJob) -> None:
-    with pytest.raises(StorageError, match="must not lie in the source"):
+    with pytest.raises(StorageError, match="must not lie in SOURCE"):
         export_table(TableJob(job.source, f"{job.source}/out", job.model, 1), DEFAULT_LIMITS, SIZE)
 
 
@@ -145,11 +145,11 @@ def test_from_elsewhere_no_file_over_the_limit_is_fetched(tmp_path: Path) -> Non
     (tmp_path / "long").write_bytes(bytes(5000))
     place = Storage(fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "")
     with pytest.raises(Exception, match="5000 bytes"):
-        place.reader(Entry("long", 5000, 0), 4096)()
+        place.reader(FileEntry("long", 5000, 0), 4096)()
 
 
 def test_shards_are_bounded_in_files_and_in_bytes() -> None:
-    entries = [Entry(str(number), size, 0) for number, size in enumerate((1, 1, 1, 9, 20, 1))]
+    entries = [FileEntry(str(number), size, 0) for number, size in enumerate((1, 1, 1, 9, 20, 1))]
     shards = [[entry.size for entry in shard] for shard in make_shards(entries, ShardSize(2, 10))]
     assert shards == [[1, 1], [1, 9], [20], [1]]
 
@@ -165,17 +165,10 @@ def test_the_command_tells_what_is_wrong_in_a_line(
     tmp_path: Path, phantom_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = ["--model", str(phantom_folder)]
-    assert main(["archive", str(tmp_path / "absent"), str(tmp_path / "out"), *model]) == 2
+    assert main(["table", str(tmp_path / "absent"), str(tmp_path / "out"), *model]) == 2
     assert "cannot be listed" in capsys.readouterr().err
-    assert main(["archive", "nowhere://x", str(tmp_path / "out"), *model]) == 2
+    assert main(["table", "nowhere://x", str(tmp_path / "out"), *model]) == 2
     assert "cannot be opened" in capsys.readouterr().err
-
-
-def test_progress_tells_the_time_left() -> None:
-    progress = Progress(4)
-    progress.add(100)
-    assert "1/4 shards, 100 frames, 10.0 frames/s, 30 s left" in progress.text(10)
-    assert "3 h 00 min left" in progress.text(3600)
 
 
 def test_a_place_is_told_from_a_path_or_a_url(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ def plant(folder: Path, stills: int) -> Path:
 
 
 def table_of(out: Path) -> pa.Table:
-    """Every row of an archive, in the order of files and frames."""
+    """Every row of a table, in the order of files and frames."""
     table = pa.dataset.dataset(out, partitioning="hive").to_table()
-    return table.sort_by([("source", "ascending"), ("frame", "ascending")]).replace_schema_metadata()
+    return table.sort_by([("file", "ascending"), ("frame", "ascending")]).replace_schema_metadata()
 
 
 def parts_of(out: Path) -> int:

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from service import cli
-from service.cli import many as cli_many
+from service.cli import remote
 from service.client import Client
 from tests.support.images import animation, encode
 from tests.support.phantom_package import Phantom
@@ -39,7 +39,7 @@ def where(request: Any, monkeypatch: pytest.MonkeyPatch, client: TestClient, pha
         assert url == URL
         return Client(url, transport=client._transport)
 
-    monkeypatch.setattr(cli_many, "_client", connect)
+    monkeypatch.setattr(remote, "_client", connect)
     return ["--model", str(phantom_folder)] if request.param == "here" else ["--url", URL]
 
 
@@ -142,12 +142,12 @@ def test_explain_through_a_service_writes_no_dicom(capsys: pytest.CaptureFixture
 
 def test_a_service_that_is_not_there(capsys: pytest.CaptureFixture[str], exam: Path) -> None:
     assert cli.main(["classify", str(exam / "a.png"), "--url", "http://127.0.0.1:9"]) == 2
-    assert "cannot be asked" in capsys.readouterr().err
+    assert "cannot be reached" in capsys.readouterr().err
 
 
 def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FETAL_PLANES_CLIENT_KEY", "secret")
-    with cli_many._client(URL) as client:
+    with remote._client(URL) as client:
         assert client._http.headers["x-api-key"] == "secret"
 
 

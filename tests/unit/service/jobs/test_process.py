@@ -16,8 +16,9 @@ import pydicom
 import pytest
 
 from service import cli
-from service.jobs.journal import ResultLog, ResultLogError, ResultRow
-from service.jobs.progress import Progress
+from service.jobs.journal import JobKey, ResultLog, ResultLogError
+from service.jobs.progress import JobProgress
+from service.jobs.rows import ResultRow
 from tests.support import dicom_objects as dicoms
 from tests.support.images import animation, encode, speckle
 from tests.support.paths import ROOT
@@ -140,7 +141,7 @@ class TestResume:
     ) -> None:
         process(phantom_folder, tree, tmp_path / "out")
         before = (tmp_path / "out" / "frames.jsonl").read_bytes()
-        monkeypatch.setattr("service.jobs.worker.Worker.work", lambda *_: pytest.fail("worked again"))
+        monkeypatch.setattr("service.jobs.worker.FrameWorker.work", lambda *_: pytest.fail("worked again"))
         assert process(phantom_folder, tree, tmp_path / "out") == 1
         assert (tmp_path / "out" / "frames.jsonl").read_bytes() == before
 
@@ -190,7 +191,7 @@ class TestResume:
         path = tmp_path / "frames.jsonl"
         path.write_text('{"something": "else"}\n')
         with pytest.raises(ResultLogError):
-            ResultLog(path, "")
+            ResultLog(tmp_path, JobKey(model_sha256="", decision_digest=""))
         assert path.read_text() == '{"something": "else"}\n'
 
 
@@ -274,15 +275,16 @@ class TestProgress:
 
     def test_says_how_far_it_is(self) -> None:
         stream = self.Terminal()
-        with Progress(4, stream) as progress:
-            for file in ("a", "b", "b"):
-                progress.add(file)
-        assert "2/4 files, 3 frames" in stream.getvalue()
+        with JobProgress(4, "file", stream=stream) as progress:
+            for new_file in (1, 1, 0):
+                progress.add(new_file, 1)
+        assert "2/4" in stream.getvalue()
+        assert "3 frames" in stream.getvalue()
 
     def test_is_silent_elsewhere(self) -> None:
         stream = io.StringIO()
-        with Progress(4, stream) as progress:
-            progress.add("a")
+        with JobProgress(4, "file", stream=stream) as progress:
+            progress.add(1, 1)
         assert stream.getvalue() == ""
 
 

@@ -97,7 +97,7 @@ def test_nobody_there_is_a_failure() -> None:
     sample = asyncio.run(open_loop(Target("127.0.0.1", 1, "/"), [b"frame"], 100, 0.02))
     assert sample.statuses == [0, 0]
     row = Row.of("x", sample)
-    assert (row.failed, row.a_second, math.isnan(row.p99_ms)) == (2, 0.0, True)
+    assert (row.failed, row.per_second, math.isnan(row.p99_ms)) == (2, 0.0, True)
 
 
 @pytest.mark.parametrize(("share", "value"), [(50, 50), (95, 95), (99, 99), (100, 100), (0, 1)])
@@ -111,7 +111,7 @@ def test_the_row_counts_answers_only() -> None:
     assert row == Row("2 clients", 2, 1, 1, 1.0, 10.0, 30.0, 30.0)
     assert (
         as_table([row]).splitlines()[2]
-        == "| 2 clients | 2        | 1       | 1      | 1.0      | 10.0   | 30.0   | 30.0   |"
+        == "| 2 clients | 2        | 1       | 1      | 1.0        | 10.0   | 30.0   | 30.0   |"
     )
 
 
@@ -129,9 +129,9 @@ def test_the_command_writes_table_and_csv(tmp_path: Path, capsys: pytest.Capture
     assert main(["bench", str(tmp_path / "frame"), *url, *loops, "--csv", str(tmp_path / "out.csv")]) == 1
     with (tmp_path / "out.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["load"] for row in rows] == ["1 clients", "2 clients", "50 a second"]
+    assert [row["load"] for row in rows] == ["1 clients", "2 clients", "50 per second"]
     assert rows[2]["failed"] == "5"
-    assert "| 50 a second |" in capsys.readouterr().out
+    assert "| 50 per second |" in capsys.readouterr().out
 
 
 def test_a_key_and_a_query_are_sent() -> None:
