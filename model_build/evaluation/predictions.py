@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model_build.data.records import PLANES, DataError, DataSet, Record, planes_of
-from model_build.data.splits import main_planes
+from model_build.data.labels import PLANES, main_planes
+from model_build.data.records import DataError, DatasetIndex, Record, planes_of
 from service.imaging.letterbox import crop_and_letterbox
 from service.inference.engine import Engine
 from service.schemas.manifest import Plane
@@ -81,7 +81,7 @@ def classify_frames(engine: Engine, frames: Sequence[NDArray[np.uint8]], records
     )
 
 
-def match_planes(data: DataSet, planes: Sequence[Plane]) -> list[Record]:
+def match_planes(data: DatasetIndex, planes: Sequence[Plane]) -> list[Record]:
     """Return the records of a data set with plane numbers that index `planes`.
 
     Raises
