@@ -9,7 +9,8 @@ import importlib.util
 import pkgutil
 
 import service
-import service.app  # must not need a package of an omitted extra
+import service.app  # these two must import without any extra
+import service.cli.local
 
 
 def main() -> None:

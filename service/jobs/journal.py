@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -63,12 +61,8 @@ class ResultLog(Sink):
         write_whole(folder / KEY, key.model_dump_json(indent=2).encode() + b"\n")
         self._file = self._path.open("ab")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def rows(self) -> Iterator[ResultRow]:

@@ -138,7 +138,7 @@ def work(
         with ThreadPoolExecutor(3) as threads:
             batch = Batch(partial(loop.run_in_executor, threads), judge, Limits(), selection, window)
             files = [file(number, upload) for number, upload in enumerate(uploads)]
-            async with aclosing(batch.work(files)) as outcomes:
+            async with aclosing(batch.outcomes(files)) as outcomes:
                 return [met async for met in outcomes]
 
     return asyncio.run(run())

@@ -180,7 +180,7 @@ def test_index_picks_the_frame(kind: str, options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
 def test_a_still_has_one_frame(kind: str) -> None:
-    with pytest.raises(NoSuchFrame, match="the file has 1"):
+    with pytest.raises(NoSuchFrame, match="this file has 1 frame"):
         decode_frame(encode(speckle(), kind), index=1)
 
 

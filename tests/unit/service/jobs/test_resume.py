@@ -94,8 +94,7 @@ def test_rows_without_a_key_are_refused(source: Path, out: Path, phantom_folder:
 
 
 def test_a_file_of_another_kind_is_left_alone(tmp_path: Path) -> None:
-    with ResultLog(tmp_path, KEY):
-        pass
+    ResultLog(tmp_path, KEY).close()
     (tmp_path / "frames.jsonl").write_text('{"something": "else"}\n')
     with pytest.raises(ResultLogError, match="not a results log"):
         ResultLog(tmp_path, KEY)

@@ -390,7 +390,7 @@ import sys
 from pathlib import Path
 for name in ("pydicom", "highdicom", "jpeg_ls", "dicomweb_client"):
     sys.modules[name] = None
-import service.cli
+import service.app, service.cli.local, service.server
 from service.errors import UnsupportedFormat
 from service.imaging.decode import decode_frame
 folder = Path(sys.argv[1])
