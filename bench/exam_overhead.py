@@ -19,6 +19,7 @@ from fastapi.testclient import TestClient
 
 from bench.publish import conditions, publish
 from bench.timing import seconds
+from service.analysis import pipeline as pipeline_module
 from service.app import create_app
 from service.execution.cpu_budget import cpu_budget
 from service.inference.engine import Engine, Scores
@@ -69,7 +70,7 @@ def _deal_out() -> None:
         return dataclasses.replace(scores, probabilities=np.roll(np.sort(scores.probabilities), turn))
 
     Engine.score = dealt  # type: ignore[method-assign, assignment]
-    Engine.abstains = lambda *_: None  # type: ignore[method-assign]
+    pipeline_module.abstain_reason = lambda *_: None  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

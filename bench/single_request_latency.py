@@ -20,7 +20,7 @@ from bench.publish import conditions, publish
 from bench.timing import seconds
 from service.execution.cpu_budget import cpu_budget
 from service.imaging.decode import decode_frame
-from service.imaging.letterbox import prepare
+from service.imaging.letterbox import crop_and_letterbox
 from service.inference.package import load_package
 from service.load_test.connection import Connection, Target
 from service.settings import SHIPPED_MODEL
@@ -43,7 +43,7 @@ class Raw:
 
     def classify(self, upload: bytes) -> None:
         """Do it; notes how long the model ran."""
-        prepared, _ = prepare(decode_frame(upload).pixels, self._preprocessing)
+        prepared, _ = crop_and_letterbox(decode_frame(upload).pixels, self._preprocessing)
         self.run_s.append(seconds(lambda: self._session.run(_OUTPUTS, {"frames": prepared[None, None]})))
 
 

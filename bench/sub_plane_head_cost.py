@@ -13,7 +13,7 @@ from bench.frames import scans
 from bench.publish import conditions, publish
 from bench.timing import seconds
 from service.imaging.decode import decode_frame
-from service.imaging.letterbox import prepare
+from service.imaging.letterbox import crop_and_letterbox
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.settings import SHIPPED_MODEL
@@ -33,11 +33,10 @@ def main() -> None:
     whole, without = Engine(package), Engine(plain)
 
     def classify(upload: bytes, engine: Engine) -> None:
-        view, _ = prepare(decode_frame(upload).pixels, package.manifest.preprocessing)
-        if engine is whole and engine._sub_planes is not None:
-            engine._sub_planes.probabilities(engine._infer(view))
-        else:
-            engine.score(view)
+        view, _ = crop_and_letterbox(decode_frame(upload).pixels, package.manifest.preprocessing)
+        scores = engine.score(view)
+        if engine is whole and engine._sub_planes is not None and scores.head_inputs is not None:
+            engine._sub_planes.probabilities(scores.head_inputs)
 
     ratios = []
     for turn in range(options.turns + 1):

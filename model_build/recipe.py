@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from model_build.models.attention import ATTENTIONS
 from model_build.models.efficientnet import BACKBONES
-from service.imaging.letterbox import Preprocessing
+from service.schemas.manifest import Preprocessing
 
 
 class _Section(BaseModel):

@@ -15,6 +15,7 @@ from service.api.middleware.security_headers import SecurityHeadersMiddleware
 from service.api.openapi import describe
 from service.api.problem_responses import install_handlers
 from service.api.routes import about, batch, classify, docs, exam, explain, frame, health, page
+from service.process_setup import configure_process
 from service.runtime import Service
 from service.settings import Settings
 
@@ -26,6 +27,7 @@ DESCRIPTION = (
 
 def create_app(settings: Settings) -> FastAPI:
     """Make an app of its own: with its own model, threads and metrics, which live from its start-up to its shutdown."""
+    configure_process()
     service = Service(settings)
     app = FastAPI(
         title="Fetal Planes",

@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.execution.admission import AdmissionLimits
-from service.imaging.decode import Limits
+from service.imaging.frame import Limits
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "default"
 

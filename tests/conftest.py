@@ -10,8 +10,11 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from service.inference.engine import Engine
 from service.inference.package import load_package
+from service.process_setup import configure_process
 from service.settings import Settings
 from tests.support.phantom_package import Phantom
+
+configure_process()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

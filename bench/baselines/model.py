@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from PIL import Image
 
-from service.imaging.letterbox import prepare
+from service.imaging.letterbox import crop_and_letterbox
 from service.inference.package import load_package
 from service.settings import Settings
 
@@ -25,7 +25,7 @@ class DefaultSession:
     def classify(self, upload: bytes) -> dict[str, Any]:
         """The two most probable planes of an upload."""
         pixels = np.asarray(Image.open(io.BytesIO(upload)).convert("L"))
-        prepared, _ = prepare(pixels, self.manifest.preprocessing)
+        prepared, _ = crop_and_letterbox(pixels, self.manifest.preprocessing)
         probabilities = self.session.run(["probabilities"], {"frames": prepared[None, None]})[0][0]
         best = probabilities.argsort()[::-1][:2]
         return {

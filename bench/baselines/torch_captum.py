@@ -17,7 +17,7 @@ from PIL import Image
 
 from model_build.models.classifier import blank_classifier
 from model_build.recipe import load_recipe
-from service.imaging.letterbox import prepare
+from service.imaging.letterbox import crop_and_letterbox
 from service.inference.package import load_package
 from service.settings import Settings
 
@@ -32,7 +32,7 @@ app = FastAPI()
 def explain(upload: Annotated[bytes, Body(media_type="application/octet-stream")]) -> dict[str, Any]:
     """Classify one frame and explain the first prediction."""
     pixels = np.asarray(Image.open(io.BytesIO(upload)).convert("L"))
-    prepared, _ = prepare(pixels, manifest.preprocessing)
+    prepared, _ = crop_and_letterbox(pixels, manifest.preprocessing)
     frames = torch.from_numpy(prepared)[None, None].float()
     with one_at_a_time:
         with torch.inference_mode():

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import torch
 
 from model_build.cli.data import add_data_commands, add_device
@@ -28,6 +27,7 @@ from model_build.training.run import train_run, warn
 from model_build.training.weight_averaging import average_weights
 from service.inference.engine import Engine
 from service.inference.package import PackageError, load_package
+from service.process_setup import configure_process
 
 _DATA = "a data set in a layout that docs/training.md describes: its folder, or its CSV file"
 _STRETCHED = "more brain frames, in the layout of FETAL_PLANES_DB but of one shape: they teach sub-planes alone"
@@ -36,7 +36,7 @@ _STRETCHED = "more brain frames, in the layout of FETAL_PLANES_DB but of one sha
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, or 1 with a line on standard error that says what is wrong."""
     options = _parser().parse_args(arguments)
-    cv2.setNumThreads(1)
+    configure_process()
     keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)

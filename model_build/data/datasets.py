@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 from model_build.data.augmentation import augment
 from model_build.data.records import Record
 from model_build.recipe import Recipe
-from service.imaging.letterbox import Preprocessing, choose_crop, prepare
+from service.imaging.letterbox import crop_and_letterbox, find_crop
+from service.schemas.manifest import Preprocessing
 
 IGNORE_INDEX = -1  # in the place of a plane's or a sub-plane's number: nothing is to be learnt there
 
@@ -33,7 +34,7 @@ class AugmentedDataset(Dataset[tuple[Tensor, int, int]]):
         # (Touvron et al., Fixing the train-test resolution discrepancy, 2019, arXiv 1906.06423).
         self._unzoomed = recipe.preprocessing.model_copy(update={"zoom": 1.0})
         self._crops = [
-            None if record.stretched else choose_crop(frame, self._unzoomed)
+            None if record.stretched else find_crop(frame, self._unzoomed).box
             for frame, record in zip(frames, records, strict=True)
         ]
         self.recipe = recipe
@@ -47,7 +48,7 @@ class AugmentedDataset(Dataset[tuple[Tensor, int, int]]):
         frame, crop = self.frames[row], self._crops[row]
         if crop is None:
             frame = reshaped(frame, random)
-            crop = choose_crop(frame, self._unzoomed)
+            crop = find_crop(frame, self._unzoomed).box
         reference = self.frames[int(random.integers(len(self.frames)))]
         size, strength = self.recipe.preprocessing.size, self.recipe.augmentation
         view = augment(frame, crop, reference, size, strength, random)
@@ -68,7 +69,7 @@ def reshaped(pixels: NDArray[np.uint8], random: Generator) -> NDArray[np.uint8]:
 
 def eval_inputs(frames: Sequence[NDArray[np.uint8]], preprocessing: Preprocessing) -> Tensor:
     """The views that serving would make: uint8 [N, 1, S, S]."""
-    return torch.from_numpy(np.stack([prepare(frame, preprocessing)[0] for frame in frames]))[:, None]
+    return torch.from_numpy(np.stack([crop_and_letterbox(frame, preprocessing).pixels for frame in frames]))[:, None]
 
 
 def eval_and_augmented_inputs(

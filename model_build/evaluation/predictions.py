@@ -20,7 +20,8 @@ from model_build.evaluation.metrics import (
     patient_bootstrap,
     top_k,
 )
-from service.imaging.letterbox import prepare
+from service.analysis.abstention import abstain_reason
+from service.imaging.letterbox import crop_and_letterbox
 from service.inference.engine import Engine
 from service.schemas.manifest import Plane
 
@@ -69,12 +70,15 @@ class Metric:
 def run_engine(engine: Engine, frames: Sequence[NDArray[np.uint8]], records: Sequence[Record]) -> Outcome:
     """Classify gray frames uint8 [H, W] one by one, as the service would."""
     preprocessing = engine.manifest.preprocessing
-    scores = [engine.score(prepare(frame, preprocessing)[0]) for frame in tqdm(frames, desc="scoring", disable=None)]
+    scores = [
+        engine.score(crop_and_letterbox(frame, preprocessing)[0])
+        for frame in tqdm(frames, desc="scoring", disable=None)
+    ]
     return Outcome(
         records,
         np.stack([score.probabilities for score in scores]),
         np.array([score.ood_score for score in scores], np.float32),
-        np.array([engine.abstains(score) is not None for score in scores]),
+        np.array([abstain_reason(score, engine.manifest.abstention) is not None for score in scores]),
         engine.manifest.planes,
     )
 

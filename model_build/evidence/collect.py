@@ -27,7 +27,8 @@ from model_build.models.classifier import PlaneClassifier
 from model_build.models.inference import predict
 from model_build.run_dir import read_model, read_recipe
 from model_build.training.run import warn
-from service.imaging.letterbox import letterbox_box, prepare
+from service.analysis.abstention import abstain_reason
+from service.imaging.letterbox import crop_and_letterbox, letterbox_box
 from service.imaging.sector import Box
 from service.inference.engine import Engine, Scores
 from service.inference.package import load_package
@@ -101,7 +102,7 @@ def ood_rows(engine: Engine, good: Sequence[Frame]) -> list[Row]:
 def _refusals(engine: Engine, kind: str, scores: Sequence[Scores], own: Sequence[Scores]) -> Row:
     ood_score = [score.ood_score for score in own] + [score.ood_score for score in scores]
     truth = [0] * len(own) + [1] * len(scores)
-    reasons = [engine.abstains(score) for score in scores]
+    reasons = [abstain_reason(score, engine.manifest.abstention) for score in scores]
     return {
         "input": kind,
         "count": len(scores),
@@ -118,7 +119,7 @@ def measure_maps(engine: Engine, model: PlaneClassifier, frames: Sequence[Frame]
     GradientSHAP counts where it speaks for the plane, as Grad-CAM does.
     """
     size = engine.manifest.preprocessing.size
-    prepared = [prepare(frame, engine.manifest.preprocessing) for frame in frames]
+    prepared = [crop_and_letterbox(frame, engine.manifest.preprocessing) for frame in frames]
     views = [view for view, _ in prepared]
     scores = [engine.score(view, with_features=True) for view in views]
     planes = [score.ranked()[0] for score in scores]
@@ -132,7 +133,7 @@ def measure_maps(engine: Engine, model: PlaneClassifier, frames: Sequence[Frame]
     def probability(batch: NDArray[np.uint8], plane: int) -> NDArray[np.float32]:
         return np.array([engine.score(view[0]).probabilities[plane] for view in batch], np.float32)
 
-    boxes = [letterbox_box(crop.height, crop.width, size) for _, crop in prepared]
+    boxes = [letterbox_box(crop.box.height, crop.box.width, size) for _, crop in prepared]
     inside = {name: float(np.mean([*map(_share_inside, heats, boxes)])) for name, heats in forward_features.items()}
     return compare(views, forward_features, planes, probability), inside
 
@@ -174,7 +175,7 @@ def _share_inside(heat: NDArray[np.float32], box: Box) -> float:
 
 
 def _score(engine: Engine, frame: Frame) -> Scores:
-    return engine.score(prepare(frame, engine.manifest.preprocessing)[0])
+    return engine.score(crop_and_letterbox(frame, engine.manifest.preprocessing).pixels)
 
 
 def _some_of_each(records: Sequence[Record], each: int) -> list[Record]:

@@ -17,7 +17,8 @@ from model_build.data.records import Source
 from model_build.evaluation.predictions import Outcome
 from model_build.evidence.gradient_shap import gradient_shap, smoothed
 from model_build.models.classifier import PlaneClassifier
-from service.imaging.letterbox import prepare
+from service.analysis.abstention import abstain_reason
+from service.imaging.letterbox import crop_and_letterbox
 from service.imaging.overlay import paint
 from service.imaging.sector import full_box
 from service.inference.engine import Engine
@@ -81,9 +82,9 @@ def paint_signed(view: Gray, attribution: Floats) -> Colors:
 def make_case(engine: Engine, model: PlaneClassifier, frame: Gray, truth: int) -> Case:
     """Classify a gray frame [H, W] and explain the plane that was said, by the service's engine and by PyTorch."""
     planes = engine.manifest.planes
-    view, _ = prepare(frame, engine.manifest.preprocessing)
+    view, _ = crop_and_letterbox(frame, engine.manifest.preprocessing)
     scores = engine.score(view, with_features=True)
-    said, reason = scores.ranked()[0], engine.abstains(scores)
+    said, reason = scores.ranked()[0], abstain_reason(scores, engine.manifest.abstention)
     caption = f"is: {planes[truth].label}\nsaid: {planes[said].label} {scores.probabilities[said]:.2f}"
     heat = engine.explain(scores, said).values
     return Case(view, caption + (f"\nabstains: {reason}" if reason else ""), heat, gradient_shap(model, view, said))

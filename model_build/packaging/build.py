@@ -32,6 +32,7 @@ from service import __version__
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.schemas.manifest import FORMAT, Abstention, Manifest, Plane, SubPlanes, TrainingData
+from service.schemas.manifest import Metric as MetricRecord
 
 _PARITY_VIEWS = 12
 _TIMES = 4  # varied views of each frame that ood_score is fitted to, and its threshold chosen by
@@ -110,7 +111,7 @@ def build_package(
     write_report(run, outcome, engine.manifest, figures, parity)
     said = limits(data_set, recipe, split)
     write_card(draft / "MODEL_CARD.md", engine.manifest, recipe, outcome, figures, parity, said)
-    metrics = {f"{figure.name}; {_side(recipe)}, {figure.frames} frames": figure.value for figure in figures}
+    metrics = tuple(_record(figure) for figure in figures)
     sub_planes = _add_sub_planes(network, run, draft, recipe, split, stretched, cache)
     write_manifest(draft, manifest.model_copy(update={"metrics": metrics, "sub_planes": sub_planes}))
     load_package(draft)
@@ -165,12 +166,27 @@ def _spread(views: NDArray[np.uint8], planes: NDArray[np.int64]) -> NDArray[np.u
     return views[np.sort(order[:_PARITY_VIEWS])]
 
 
-def _side(recipe: Recipe) -> str:
-    return {
-        "official": "official test subset",
-        "patients": "a fifth of the patients",
-        "frames": "a fifth of the frames",
-    }[recipe.split]
+_METRIC_IDS = {
+    "top-1": "top1",
+    "top-2": "top2",
+    "macro-F1": "macro_f1",
+    "calibration error (15 bins)": "calibration_error",
+    "Brier score": "brier_score",
+    "answered (not abstained)": "coverage",
+}
+
+
+def _record(figure: Metric) -> MetricRecord:
+    """Convert a metric of the card to its record in the manifest."""
+    return MetricRecord(
+        metric=_METRIC_IDS[figure.name.split(", ")[0]],
+        subset="main" if "main" in figure.name else "all",
+        split="test",
+        n=figure.frames,
+        value=figure.value,
+        low=figure.interval.low if figure.interval else None,
+        high=figure.interval.high if figure.interval else None,
+    )
 
 
 def _training_data(data: DataSet, split: Split) -> TrainingData:
@@ -204,6 +220,6 @@ def _manifest(
         files={},
         opset=opset,
         training_data=training_data,
-        metrics={},
+        metrics=(),
         code_version=__version__,
     )

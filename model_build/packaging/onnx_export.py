@@ -4,10 +4,9 @@ import copy
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 import torch
 from captum.attr import LayerGradCam
 from numpy.typing import NDArray
@@ -18,6 +17,10 @@ from model_build.models.batchnorm import norm_pairs
 from model_build.models.classifier import PlaneClassifier
 from model_build.models.ood_score import OodScore
 from model_build.packaging.grad_cam import traced_explainer
+from service.inference.session import open_session
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 PROBABILITY_TOLERANCE = 1e-5  # absolute
 OOD_SCORE_TOLERANCE = 0.01  # absolute; over training views each of its terms has a standard deviation of 1
@@ -112,14 +115,14 @@ def check_parity(served: Served, folder: Path, views: NDArray[np.uint8], planes:
     frames = torch.from_numpy(views)
     with torch.no_grad():  # in float64, so that the rounding is all ONNX Runtime's
         expected = copy.deepcopy(served).double().eval()(frames)
-    classifier = ort.InferenceSession(folder / "classifier.onnx")
+    classifier = open_session((folder / "classifier.onnx").read_bytes(), "classifier.onnx")
     probabilities, features, ood_score = classifier.run(["probabilities", "features", "ood_score"], {"frames": views})
     worst = float(np.abs(probabilities - expected[0].numpy()).max())
     if not worst <= PROBABILITY_TOLERANCE:
         raise ExportError(f"probabilities differ by {worst:.1e}; at most {PROBABILITY_TOLERANCE:.0e} is allowed")
     if not np.allclose(ood_score, expected[3].numpy(), rtol=1e-3, atol=OOD_SCORE_TOLERANCE):
         raise ExportError(f"ood_score differs by more than {OOD_SCORE_TOLERANCE}")
-    explainer = ort.InferenceSession(folder / "explainer.onnx")
+    explainer = open_session((folder / "explainer.onnx").read_bytes(), "explainer.onnx")
     differences = [_heat_map_difference(served, explainer, frames, features, plane, planes) for plane in range(planes)]
     if not max(differences) <= HEAT_MAP_TOLERANCE:
         raise ExportError(
@@ -131,7 +134,7 @@ def check_parity(served: Served, folder: Path, views: NDArray[np.uint8], planes:
 
 def _heat_map_difference(
     served: Served,
-    explainer: ort.InferenceSession,
+    explainer: "InferenceSession",
     frames: Tensor,
     features: NDArray[np.float32],
     plane: int,

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
@@ -12,7 +11,8 @@ from model_build.evaluation.sub_planes import SubPlaneEvaluation
 from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneNet
 from model_build.packaging.onnx_export import PROBABILITY_TOLERANCE, ExportError, export_graph
 from service.inference.package import CLASSIFIER
-from service.schemas.manifest import SubPlanes
+from service.inference.session import open_session
+from service.schemas.manifest import Metric, SubPlanes
 
 GRAPH = "sub_planes.onnx"
 
@@ -37,10 +37,10 @@ def add_sub_planes(
         The graph differs from PyTorch.
     """
     served = ServedSubPlanes(net, described.temperature).eval()
-    forward_features = ort.InferenceSession(package / CLASSIFIER).run(list(MAPS), {"frames": views})
+    forward_features = open_session((package / CLASSIFIER).read_bytes(), CLASSIFIER).run(list(MAPS), {"frames": views})
     inputs = tuple(torch.from_numpy(each) for each in forward_features)
     export_graph(served, inputs, list(MAPS), ["probabilities"], package / GRAPH)
-    session = ort.InferenceSession(package / GRAPH)
+    session = open_session((package / GRAPH).read_bytes(), GRAPH)
     one_by_one = [
         session.run(None, {name: each[row : row + 1] for name, each in zip(MAPS, forward_features, strict=True)})[0]
         for row in range(len(views))
@@ -55,12 +55,16 @@ def add_sub_planes(
         sub_planes=SUB_PLANES,
         file=GRAPH,
         temperature=described.temperature,
-        metrics={
-            f"{name}, three sub-planes; official test patients, {described.test['frames']} frames": float(
-                described.test[key]
+        metrics=tuple(
+            Metric(
+                metric=name,
+                subset="all",
+                split="test",
+                n=int(described.test["frames"]),
+                value=float(described.test[key]),
             )
-            for name, key in (("macro-F1", "macro_f1"), ("accuracy", "accuracy"))
-        },
+            for name, key in (("macro_f1", "macro_f1"), ("top1", "accuracy"))
+        ),
     )
 
 

@@ -19,7 +19,7 @@ from service.errors import (
     UnsupportedFormat,
     UploadTooLarge,
 )
-from service.schemas.answers import ProblemDetails
+from service.schemas.problems import ProblemDetails
 
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
 

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope, Send
 
 from service.errors import BadParameter, InternalError, MalformedRequest, MethodNotAllowed, NotFound, Problem
-from service.schemas.answers import ProblemDetails
+from service.schemas.problems import ProblemDetails
 
 MEDIA_TYPE = "application/problem+json"
 

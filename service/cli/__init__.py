@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,7 +10,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from service import __version__
-from service.analysis.pipeline import ExplainedFrame, Pipeline
+from service.analysis.pipeline import Pipeline
+from service.analysis.results import ExplainedFrame
 from service.api.dicom_responses import require_dicom
 from service.api.middleware.api_keys import KeyFileError, new_key
 from service.app import create_app
@@ -28,7 +28,7 @@ from service.cli.many import (
 )
 from service.errors import NotFound, Problem
 from service.execution.cpu_budget import cpu_budget
-from service.imaging.overlay import PictureType
+from service.execution.work import Work, work_context
 from service.inference.engine import Engine
 from service.inference.package import PackageError, load_package
 from service.jobs.command import UsageError, process
@@ -38,7 +38,10 @@ from service.jobs.tables.command import export_table_command
 from service.load_test.command import add_arguments as add_bench_arguments
 from service.load_test.command import bench
 from service.observability.request_id import new_request_id
-from service.schemas.answers import ProblemDetails, classification, explained
+from service.process_setup import configure_process
+from service.reports.answers import classification, explained
+from service.schemas.answers import PictureType
+from service.schemas.problems import ProblemDetails
 from service.server import Server
 from service.settings import Settings
 
@@ -48,8 +51,7 @@ _PICTURES: dict[str, PictureType] = {".jpg": "image/jpeg", ".jpeg": "image/jpeg"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. The exit code: 0 well, 1 a frame was refused, 2 the command, settings or model are wrong."""
     options = _parser().parse_args(arguments)
-    # Warnings of broken metadata, in pictures that are read all the same; they may quote it, names of patients too.
-    warnings.filterwarnings("ignore", module="PIL|pydicom|highdicom")
+    configure_process()
     try:
         settings = Settings() if options.model is None else Settings(model=options.model)
         return int(options.run(options, settings))
@@ -161,12 +163,11 @@ def _classify(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _classify_one(pipeline: Pipeline, path: Path) -> tuple[str, bool]:
-    request_id = new_request_id()
-    try:
-        result = pipeline.classify(_read(path))
-    except Problem as problem:
-        return ProblemDetails.of(problem, request_id).model_dump_json(), False
-    return classification(result, pipeline.engine.package, request_id).model_dump_json(), True
+    with work_context(Work(new_request_id())) as work:
+        try:
+            return classification(pipeline.classify(_read(path))).model_dump_json(), True
+        except Problem as problem:
+            return ProblemDetails.of(problem, work.request_id).model_dump_json(), False
 
 
 def _explain(options: argparse.Namespace, settings: Settings) -> int:
@@ -177,14 +178,15 @@ def _explain(options: argparse.Namespace, settings: Settings) -> int:
             return _fail("with --url, explain writes a picture (-o FILE) and no DICOM objects")
         return tell(lambda: explain_remotely(options, _PICTURES[options.output.suffix.lower()]))
     pipeline = _open_pipeline(settings)
-    request_id = new_request_id()
-    try:
-        upload = _read(options.frame)
-        result = pipeline.explain(upload, target=options.target)
-        files = _explained_files(options, pipeline, upload, result)
-    except Problem as problem:
-        sys.stdout.write(ProblemDetails.of(problem, request_id).model_dump_json() + "\n")
-        return 1
+    with work_context(Work(new_request_id())) as work:
+        try:
+            upload = _read(options.frame)
+            result = pipeline.explain(upload, target=options.target)
+            files = _explained_files(options, pipeline, upload, result)
+            answer = explained(result, None)
+        except Problem as problem:
+            sys.stdout.write(ProblemDetails.of(problem, work.request_id).model_dump_json() + "\n")
+            return 1
     for path, contents in files.items():
         try:
             if path.parent == options.dicom:
@@ -192,7 +194,7 @@ def _explain(options: argparse.Namespace, settings: Settings) -> int:
             path.write_bytes(contents)
         except OSError as error:
             return _fail(f"{path} cannot be written: {error.strerror}")
-    sys.stdout.write(explained(result, pipeline.engine.package, request_id, None).model_dump_json() + "\n")
+    sys.stdout.write(answer.model_dump_json() + "\n")
     return 0
 
 
@@ -206,8 +208,8 @@ def _explained_files(
         require_dicom(upload)
         from service.reports.dicom.write import write_overlay, write_report  # it takes half a second to load
 
-        files[options.dicom / "report.dcm"] = write_report(pipeline, upload, result).contents
-        files[options.dicom / "overlay.dcm"] = write_overlay(pipeline, upload, result).contents
+        files[options.dicom / "report.dcm"] = write_report(pipeline, result).contents
+        files[options.dicom / "overlay.dcm"] = write_overlay(pipeline, result).contents
     return files
 
 

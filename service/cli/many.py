@@ -13,18 +13,20 @@ from pathlib import Path
 import httpx2
 
 from service.analysis.batch import File, Selection
-from service.analysis.batch_session import BatchSession
+from service.analysis.batch_session import BatchSession, BatchTotals
 from service.analysis.exam import ExamReader, choose_expected, draw_evidence
 from service.analysis.pipeline import Pipeline
 from service.client import BatchRecord, Client, CutShortError, RefusedError
 from service.errors import NotFound, Problem
 from service.execution.cpu_budget import cpu_budget
-from service.imaging.overlay import PictureType
+from service.execution.work import Work, work_context
 from service.observability.request_id import new_request_id
+from service.reports.answers import batch_record, exam_report
 from service.reports.exam_html import render
-from service.schemas.answers import DEFAULT_TOP_K, ModelInfo, ProblemDetails
+from service.schemas.answers import PictureType
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 from service.schemas.exam import ExamReport
+from service.schemas.problems import ProblemDetails
 from service.settings import Settings
 
 KEY_VARIABLE = "FETAL_PLANES_CLIENT_KEY"
@@ -119,27 +121,29 @@ async def _exam_here(
     planes = pipeline.engine.manifest.planes
     reader = ExamReader(planes, choose_expected(options.expect, settings.expected_planes, planes))
     files = [File(number, path.name, partial(_read, path)) for number, path in enumerate(paths)]
-    with _workers(settings) as threads:
-        sitting = _sit(options, settings, pipeline, threads, thumbnails=options.output is not None)
-        async with aclosing(sitting.lines(files)) as lines:
+    with _workers(settings) as threads, work_context(Work(new_request_id())):
+        session = _open_session(options, settings, pipeline, threads, thumbnails=options.output is not None)
+        async with aclosing(session.lines(files)) as lines:
             async for line in lines:
-                if isinstance(line.says, BatchEnd):
-                    report = reader.finish(line.says, ModelInfo.of(pipeline.engine.package))
+                if isinstance(line, BatchTotals):
+                    found = reader.finish(line)
                 else:
                     reader.add(line)
+        report = exam_report(found, pipeline.model)
         if options.output is None:
             return report, None
-        evidence = await draw_evidence(report, reader, files, pipeline, sitting.run)
+        evidence = await draw_evidence(found, reader, files, pipeline, session.run)
         return report, render(report, reader.thumbnails, evidence)
 
 
 async def _cine_here(options: argparse.Namespace, settings: Settings, pipeline: Pipeline) -> int:
     code = 0
-    with _workers(settings) as threads:
-        sitting = _sit(options, settings, pipeline, threads)
-        async with aclosing(sitting.lines([File(0, options.file.name, partial(_read, options.file))])) as lines:
+    planes = pipeline.engine.manifest.planes
+    with _workers(settings) as threads, work_context(Work(new_request_id())):
+        session = _open_session(options, settings, pipeline, threads)
+        async with aclosing(session.lines([File(0, options.file.name, partial(_read, options.file))])) as lines:
             async for line in lines:
-                code |= _print_cine(options, line.says)
+                code |= _print_cine(options, batch_record(line, planes))
     return code
 
 
@@ -147,7 +151,7 @@ def _workers(settings: Settings) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cpu_budget(settings.workers).count)
 
 
-def _sit(
+def _open_session(
     options: argparse.Namespace,
     settings: Settings,
     pipeline: Pipeline,
@@ -158,10 +162,8 @@ def _sit(
     return BatchSession(
         pipeline=pipeline,
         run=partial(asyncio.get_running_loop().run_in_executor, threads),
-        request_id=new_request_id(),
-        top=DEFAULT_TOP_K,
         selection=Selection(options.every, options.limit),
-        most=settings.max_batch_frames,
+        max_frames=settings.max_batch_frames,
         window=_AHEAD * cpu_budget(settings.workers).count,
         thumbnails=thumbnails,
     )

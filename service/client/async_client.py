@@ -24,8 +24,7 @@ from service.client.messages import (
     read_reply,
     refusal,
 )
-from service.imaging.overlay import PictureType
-from service.schemas.answers import DEFAULT_TOP_K, Classification, ExplainedClassification
+from service.schemas.answers import DEFAULT_TOP_K, Classification, ExplainedClassification, PictureType
 from service.schemas.batch import BatchEnd
 from service.schemas.exam import ExamReport
 from service.schemas.manifest import Manifest

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 import httpx2
 from pydantic import BaseModel
 
-from service.imaging.overlay import PictureType
-from service.schemas.answers import ProblemDetails
+from service.schemas.answers import PictureType
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
+from service.schemas.problems import ProblemDetails
 
 Upload = Path | bytes
 BatchRecord = FrameAnswer | FrameProblem | BatchEnd

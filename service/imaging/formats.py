@@ -1,13 +1,10 @@
 """Tells a frame's format from its first bytes. Names and content types are what a client believes, not what it sent."""
 
 import struct
-from typing import Literal, get_args
 
 from service.errors import EmptyUpload, UnsupportedFormat
 from service.imaging.dicom.scan import Data, is_dicom
-
-Format = Literal["png", "jpeg", "bmp", "tiff", "webp", "dicom"]
-FORMATS: tuple[Format, ...] = get_args(Format)
+from service.schemas.answers import Format
 
 _HEAD = 64  # bytes that tell the other formats apart
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

@@ -1,49 +1,63 @@
-"""A frame becomes the network's input. Training and serving both come through here, so they cannot differ."""
+"""Crop a frame and fit it into the network's square input. Training and serving both call this module.
 
-from typing import Literal
+One module resizes for the network because resizing is where train/serve skew hides: on speckle, area averaging and
+linear interpolation differ by several gray levels.
+"""
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from service.imaging.sector import Box, find_sector, full_box
+from service.schemas.answers import CropSource
+from service.schemas.manifest import Preprocessing
 
 
-class Preprocessing(BaseModel):
-    """How a frame becomes the network's input; stored in the model package, so that a model brings its own."""
+class Crop(NamedTuple):
+    """The part of a frame that the network sees, and what determined it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: int = Field(ge=32, le=1024, description="Side S of the square network input, in pixels.")
-    crop: Literal["sector", "none"] = Field(description="Cut the frame to its insonated sector first, or do not.")
-    zoom: float = Field(
-        default=1.0,
-        ge=1,
-        le=2,
-        description="How much larger the crop's longer side is than the square; what overflows is cut at both ends.",
-    )
+    box: Box
+    source: CropSource
 
 
-CropSource = Literal["region", "sector", "none"]
+class Letterboxed(NamedTuple):
+    """The network's input uint8 [S, S], and the crop of the frame that it shows."""
+
+    pixels: NDArray[np.uint8]
+    crop: Crop
 
 
-def choose_crop(pixels: NDArray[np.uint8], preprocessing: Preprocessing, region: Box | None = None) -> Box:
-    """The box of `pixels` [H, W] that the network sees; `region` is where the scanner says that the tissue is."""
+def crop_and_letterbox(
+    pixels: NDArray[np.uint8], preprocessing: Preprocessing, region: Box | None = None
+) -> Letterboxed:
+    """Crop a gray frame and fit the crop into the network's square.
+
+    Parameters
+    ----------
+    pixels
+        uint8 [H, W].
+    region
+        The tissue region that the file declares, if it declares one. It replaces the sector search.
+    """
+    crop = find_crop(pixels, preprocessing, region)
+    return Letterboxed(letterbox(crop.box.cut(pixels), preprocessing.size), crop)
+
+
+def find_crop(pixels: NDArray[np.uint8], preprocessing: Preprocessing, region: Box | None = None) -> Crop:
+    """Return the part of `pixels` [H, W] that the network sees; parameters as for `crop_and_letterbox`."""
+    whole = _zoom(full_box(pixels), preprocessing.zoom)
     if preprocessing.crop == "none":
-        return _zoomed(full_box(pixels), preprocessing.zoom)
-    return _zoomed(find_sector(pixels) if region is None else region, preprocessing.zoom)
+        return Crop(whole, "none")
+    box = _zoom(find_sector(pixels) if region is None else region, preprocessing.zoom)
+    if box == whole:  # the sector or the region fills the frame: nothing was cropped
+        return Crop(box, "none")
+    return Crop(box, "sector" if region is None else "region")
 
 
-def crop_source(crop: Box, pixels: NDArray[np.uint8], preprocessing: Preprocessing, region: Box | None) -> CropSource:
-    """What gave a crop: the scanner's region, the sector that was found, or nothing, as it is all of the frame."""
-    if crop == _zoomed(full_box(pixels), preprocessing.zoom):
-        return "none"
-    return "sector" if region is None else "region"
-
-
-def _zoomed(box: Box, zoom: float) -> Box:
-    """The middle of a box: no side longer than the longer one divided by `zoom`."""
+def _zoom(box: Box, zoom: float) -> Box:
+    """Return the middle of a box, with no side longer than its longer side divided by `zoom`."""
     longest = max(1, round(max(box.width, box.height) / zoom))
     width, height = min(box.width, longest), min(box.height, longest)
     left, top = box.left + (box.width - width) // 2, box.top + (box.height - height) // 2
@@ -51,10 +65,9 @@ def _zoomed(box: Box, zoom: float) -> Box:
 
 
 def letterbox(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Fit a gray picture into a black square, its aspect kept, centered.
+    """Fit a gray picture into the middle of a black square; the aspect ratio stays.
 
-    Area averaging shrinks, linear interpolation enlarges: on speckle the two differ by several gray levels, which is
-    why nobody but this function resizes for the network.
+    Area averaging shrinks, linear interpolation enlarges.
 
     Parameters
     ----------
@@ -77,16 +90,8 @@ def letterbox(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def letterbox_box(height: int, width: int, size: int) -> Box:
-    """Where `fit` puts a picture of `height` x `width` in the square of side `size`."""
+    """Return where `letterbox` puts a picture of `height` x `width` in the square of side `size`."""
     scale = size / max(height, width)
     fitted_width, fitted_height = max(1, round(width * scale)), max(1, round(height * scale))
     left, top = (size - fitted_width) // 2, (size - fitted_height) // 2
     return Box(left, top, left + fitted_width, top + fitted_height)
-
-
-def prepare(
-    pixels: NDArray[np.uint8], preprocessing: Preprocessing, region: Box | None = None
-) -> tuple[NDArray[np.uint8], Box]:
-    """Crop a gray frame uint8 [H, W] and fit it: the network's input uint8 [S, S], and the crop it shows."""
-    crop = choose_crop(pixels, preprocessing, region)
-    return letterbox(crop.cut(pixels), preprocessing.size), crop

@@ -1,7 +1,5 @@
 """A heat map becomes a picture: the evidence painted over the frame it was found in."""
 
-from typing import Literal
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +7,7 @@ from numpy.typing import NDArray
 from service.imaging.downscale import downscale
 from service.imaging.letterbox import letterbox_box
 from service.imaging.sector import Box
-
-PictureType = Literal["image/jpeg", "image/png"]
+from service.schemas.answers import PictureType
 
 _STRENGTH = 0.65  # of the color where the evidence is strongest; the tissue below must stay readable
 _WORKING_SIDE = 256  # a heat map of a few cells is smooth at this size; growing on from it linearly costs a tenth

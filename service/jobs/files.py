@@ -7,8 +7,9 @@ from pathlib import Path
 from threading import Lock
 
 from service.errors import NotFound
-from service.imaging.decode import Frame, Frames, Limits, open_frames
+from service.imaging.decode import open_frames
 from service.imaging.dicom.scan import Data, is_dicom
+from service.imaging.frame import Frame, Frames, Limits
 
 _HEAD = 256  # bytes that tell a DICOM from a picture
 

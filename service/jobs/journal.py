@@ -8,7 +8,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.schemas.answers import Classification, ProblemDetails
+from service.schemas.answers import Classification
+from service.schemas.problems import ProblemDetails
 
 
 class ResultRow(BaseModel):

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from service.analysis.pipeline import ExplainedFrame, FrameResult, Pipeline
+from service.analysis.pipeline import Pipeline
+from service.analysis.results import ExplainedFrame, FrameResult
 from service.errors import InternalError, Problem
-from service.imaging.dicom.scan import Data
+from service.execution.work import Work, work_context
 from service.jobs.files import Upload
 from service.jobs.journal import ResultRow
 from service.observability.request_id import new_request_id
+from service.reports.answers import classification
 from service.reports.dicom import DicomObject
-from service.schemas.answers import ProblemDetails, classification
+from service.schemas.problems import ProblemDetails
 
 _LOG = logging.getLogger("fetal_planes.process")
 
@@ -23,17 +25,17 @@ Keep = Callable[[DicomObject], str]
 """Puts a DICOM object where it belongs, and says what it is called there."""
 
 
-def attempt(answer: Callable[[str], T]) -> T | ProblemDetails:
-    """What `answer` gives for a new request id, or why there is nothing; never an exception."""
-    request_id = new_request_id()
+def attempt(answer: Callable[[], T], work: Work) -> T | ProblemDetails:
+    """Return what `answer` returns as part of `work`, or the problem that it raises; never raise."""
     try:
-        return answer(request_id)
+        with work_context(work):
+            return answer()
     except Problem as problem:
         refusal = problem
     except Exception as error:  # a bug, or a disk that is full: told without the text, which may quote the file
-        _LOG.error("a frame failed", extra={"request_id": request_id, "exception": type(error).__qualname__})
+        _LOG.error("a frame failed", extra={"request_id": work.request_id, "exception": type(error).__qualname__})
         refusal = InternalError("The frame could not be worked on.")
-    return ProblemDetails.of(refusal, request_id)
+    return ProblemDetails.of(refusal, work.request_id)
 
 
 class Wanted(NamedTuple):
@@ -53,27 +55,27 @@ class Worker:
 
     def work(self, upload: Upload, index: int, frames: int | None) -> ResultRow:
         """The row of frame `index`; never an exception, since a bad file must not end a run."""
-        row = attempt(partial(self._answer, upload, index))
+        row = attempt(partial(self._answer, upload, index), Work(new_request_id()))
         if isinstance(row, ProblemDetails):
             return ResultRow(file=upload.name, frame=index, frames=frames, answer=None, problem=row, dicom=[])
         return row
 
-    def _answer(self, upload: Upload, index: int, request_id: str) -> ResultRow:
-        data, frame = upload.read(index, self.pipeline.limits)
+    def _answer(self, upload: Upload, index: int) -> ResultRow:
+        _, frame = upload.read(index, self.pipeline.limits)
         dicom = frame.format == "dicom"
         result: FrameResult
         if dicom and self.wanted.overlays:
             result = self.pipeline.explain_frame(frame)
         else:
             result = self.pipeline.classify_frame(frame)
-        objects = [self.keep(each) for each in self._objects(data, result)] if dicom and any(self.wanted) else []
-        answer = classification(result, self.pipeline.engine.package, request_id)
+        objects = [self.keep(each) for each in self._objects(result)] if dicom and any(self.wanted) else []
+        answer = classification(result)
         return ResultRow(file=upload.name, frame=index, frames=frame.count, answer=answer, problem=None, dicom=objects)
 
-    def _objects(self, data: Data, result: FrameResult) -> Iterator[DicomObject]:
+    def _objects(self, result: FrameResult) -> Iterator[DicomObject]:
         from service.reports.dicom.write import write_overlay, write_report  # it takes half a second to load
 
         if self.wanted.reports:
-            yield write_report(self.pipeline, data, result)
+            yield write_report(self.pipeline, result)
         if self.wanted.overlays and isinstance(result, ExplainedFrame):
-            yield write_overlay(self.pipeline, data, result)
+            yield write_overlay(self.pipeline, result)

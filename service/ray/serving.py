@@ -31,7 +31,7 @@ def build(scale: Scale) -> Application:
     it has, and then ends as the app does when its server stops.
     """
     settings = scale.app_settings
-    places = settings.bounds(math.ceil(scale.cpus)).places
+    places = settings.bounds(math.ceil(scale.cpus)).uploads
 
     def make_app() -> object:
         return create_app(settings)

@@ -1,257 +1,108 @@
-"""What the service answers, as JSON: every shape that `/openapi.json` documents."""
+"""Answers about one frame: `/classify` and `/explain`."""
 
-import base64
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from service.analysis.pipeline import ExplainedFrame, FrameResult
-from service.errors import Problem
-from service.imaging.formats import Format
-from service.imaging.letterbox import CropSource
-from service.imaging.overlay import PictureType
-from service.inference.engine import AbstainReason
-from service.inference.package import ModelPackage
-from service.schemas.manifest import SubPlanes
+from service.schemas.base import Schema
 
-_ProblemClass = type[Problem]  # named here, since two models below have a field called `type`
+Format = Literal["png", "jpeg", "bmp", "tiff", "webp", "dicom"]
+CropSource = Literal["region", "sector", "none"]
+AbstainReason = Literal["color-flow", "out-of-distribution", "uncertain"]
+PictureType = Literal["image/jpeg", "image/png"]
 
-DEFAULT_TOP_K = 2  # predictions in an answer: where the first is wrong, the second is nearly always right
+DEFAULT_TOP_K = 2  # when the first prediction is wrong, the second is nearly always right
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
+class Prediction(Schema):
+    """A plane and its probability."""
+
+    plane: str = Field(description="Id of the plane.", examples=["fetal_brain"])
+    label: str = Field(description="Name of the plane for people.", examples=["Fetal brain"])
+    probability: float = Field(ge=0, le=1, description="Calibrated probability.", examples=[0.981])
 
 
-class Prediction(_Answer):
-    """One plane, and how probable it is."""
+class SubPlane(Schema):
+    """A standard plane of the same anatomy, such as the trans-thalamic plane of the fetal brain."""
 
-    plane: str = Field(examples=["fetal_brain"])
-    label: str = Field(examples=["Fetal brain"])
-    probability: float = Field(ge=0, le=1, description="Calibrated.", examples=[0.981])
-
-
-class SubPlane(_Answer):
-    """The finer class of a plane."""
-
-    plane: str = Field(examples=["trans_thalamic"])
-    label: str = Field(examples=["Trans-thalamic"])
+    plane: str = Field(description="Id of the sub-plane.", examples=["trans_thalamic"])
+    label: str = Field(description="Name of the sub-plane for people.", examples=["Trans-thalamic"])
     probability: float = Field(
-        ge=0, le=1, description="Calibrated, given that the frame shows the first prediction.", examples=[0.93]
+        ge=0, le=1, description="Calibrated probability, given that the first prediction is right.", examples=[0.93]
     )
 
-    @classmethod
-    def of(cls, told: tuple[int, float] | None, described: SubPlanes | None) -> "SubPlane | None":
-        """Tell what `Classified.sub_plane` gives."""
-        if told is None or described is None:
-            return None
-        best = described.sub_planes[told[0]]
-        return cls(plane=best.id, label=best.label, probability=round(told[1], 6))
 
+class FrameInfo(Schema):
+    """The frame that the service read from the upload."""
 
-class FrameInfo(_Answer):
-    """What was read from the upload."""
-
-    format: Format = Field(description="Told from the bytes.")
-    width: int = Field(description="Of the upright frame, in pixels.")
-    height: int
-    index: int = Field(description="Which frame of the file, from 0.")
-    count: int = Field(description="How many frames the file has.")
+    format: Format = Field(description="File format, detected from the bytes.")
+    width: int = Field(description="Width of the upright frame, in pixels.")
+    height: int = Field(description="Height of the upright frame, in pixels.")
+    index: int = Field(description="Index of the frame in the file, from 0.")
+    count: int = Field(description="Number of frames in the file.")
     crop: tuple[int, int, int, int] = Field(
-        description="The part that the model saw: left, top, right, bottom in pixels, the last two exclusive."
+        description="The part of the frame that the model saw: left, top, right, bottom in pixels. Right and bottom "
+        "are exclusive."
     )
     crop_source: CropSource = Field(
-        description="What gave the crop. `region`: the DICOM's Sequence of Ultrasound Regions; `sector`: the sector, "
-        "found in the picture; `none`: nothing was cut."
+        description="Where the crop comes from. `region`: the Sequence of Ultrasound Regions of the DICOM object; "
+        "`sector`: the insonated sector, found in the pixels; `none`: the frame was not cropped."
     )
 
 
-class ModelInfo(_Answer):
-    """Which model answered."""
+class ModelInfo(Schema):
+    """The model that answered."""
 
-    name: str
-    version: str
-    sha256: str = Field(description="Of the package's manifest, which holds the sha256 of each of its other files.")
-
-    @classmethod
-    def of(cls, package: ModelPackage) -> "ModelInfo":
-        """Name a package."""
-        return cls(name=package.manifest.name, version=package.manifest.version, sha256=package.sha256)
+    name: str = Field(description="Name of the model package.")
+    version: str = Field(description="Version of the model package.")
+    sha256: str = Field(description="SHA-256 of the manifest, which holds the SHA-256 of every other file.")
 
 
-class Classification(_Answer):
+class Classification(Schema):
     """The answer of `/classify`."""
 
     predictions: list[Prediction] = Field(
-        description="The most probable planes, the first the most so: two, or as many as `top` asks."
+        description="The most probable planes, in descending order; `top` sets how many."
     )
-    abstain: bool = Field(description="Whether the predictions should not be relied on.")
+    abstain: bool = Field(description="True when nobody should rely on the predictions.")
     abstain_reason: AbstainReason | None = Field(
-        description="`color-flow`: Doppler is painted over the tissue, and the model knows gray frames alone; "
-        "`out-of-distribution`: unlike the frames of the training; `uncertain`: no plane is probable enough."
+        description="`color-flow`: color Doppler covers the tissue, and the model was trained on gray frames only; "
+        "`out-of-distribution`: the frame is unlike the training frames; `uncertain`: no plane is probable enough."
     )
     sub_plane: SubPlane | None = Field(
         default=None,
-        description="Which standard plane of the first prediction it is. Null where the model tells none of that "
-        "plane, and where it abstains.",
+        description="The standard plane of the first prediction. Null when the model knows no sub-planes of that "
+        "plane, and when it abstains.",
     )
     frame: FrameInfo
     model: ModelInfo
-    request_id: str
+    request_id: str = Field(description="Id of the request; the log lines of the request carry it too.")
 
 
-class Overlay(_Answer):
-    """The heat map painted over the frame, at the frame's own size."""
+class Overlay(Schema):
+    """The heat map, painted over the frame in the frame's own size."""
 
     media_type: PictureType
-    width: int
-    height: int
-    data: str = Field(description="The picture, in base64.", json_schema_extra={"contentEncoding": "base64"})
+    width: int = Field(description="In pixels.")
+    height: int = Field(description="In pixels.")
+    data: str = Field(description="The picture in Base64.", json_schema_extra={"contentEncoding": "base64"})
 
 
-class Explanation(_Answer):
+class Explanation(Schema):
     """The evidence for one plane."""
 
-    method: Literal["grad-cam"] = "grad-cam"
-    target: str = Field(description="The plane that was asked for, or the first prediction.")
+    method: Literal["grad-cam"] = Field(default="grad-cam", description="Method that computed the heat map.")
+    target: str = Field(description="Id of the explained plane: the requested one, or the first prediction.")
     heatmap: list[list[float]] = Field(
-        description="h rows of w values, 0..1, over the square that holds the crop, fitted and centered."
+        description="h rows of w values from 0 to 1. The map covers the square network input, which holds the crop "
+        "letterboxed."
     )
-    raw_max: float = Field(ge=0, description="What the raw map was divided by.")
-    empty: bool = Field(description="Whether nothing in the frame speaks for the plane; the map is all zeros then.")
-    overlay: Overlay | None = Field(description="Null where `overlay=false` was asked.")
+    raw_max: float = Field(ge=0, description="Maximum of the Grad-CAM map before it was scaled to 1.")
+    empty: bool = Field(description="True when no part of the frame supports the plane; the map is all zeros then.")
+    overlay: Overlay | None = Field(description="Null when the request says `overlay=false`.")
 
 
 class ExplainedClassification(Classification):
     """The answer of `/explain`."""
 
     explanation: Explanation
-
-
-class Health(_Answer):
-    """The verdict on the service."""
-
-    status: Literal["alive", "ready"]
-
-
-class Workers(_Answer):
-    """How many frames are worked on at once."""
-
-    count: int
-    source: str = Field(description="What decided the count: a setting, a cgroup's CPU quota, the CPU affinity.")
-    threads_per_run: int = 1
-    threads_of_a_lone_run: int = Field(description="Of a run that is alone on the machine: it has every core.")
-
-
-class Load(_Answer):
-    """What is being worked on."""
-
-    busy_workers: int
-    waiting: int = Field(description="Pieces of work that wait for a worker.")
-    requests: int = Field(description="Uploads taken in: coming, waiting or worked on.")
-    max_requests: int = Field(description="Beyond so many, one more is refused.")
-    held_bytes: int = Field(description="Of their uploads.")
-    max_held_bytes: int
-
-
-class HealthDetails(Health):
-    """The verdict, and what there is to know beside it."""
-
-    version: str = Field(description="Of the service.")
-    model: ModelInfo
-    workers: Workers
-    load: Load
-    expected_planes: list[str] = Field(description="What an exam should hold, as set, of what the model knows.")
-    uptime_seconds: float = Field(ge=0)
-
-
-class ProblemDetails(_Answer):
-    """A refusal, as RFC 9457 has it."""
-
-    type: str = Field(description="Stable; a path of this service that describes it.", examples=["/problems/not-found"])
-    title: str = Field(description="The kind of problem, in words.", examples=["Not found"])
-    status: int = Field(ge=400, le=599, examples=[404])
-    detail: str = Field(description="One sentence on this very request.")
-    code: str = Field(description="The last part of `type`.", examples=["not-found"])
-    request_id: str
-
-    @classmethod
-    def of(cls, problem: Problem, request_id: str) -> "ProblemDetails":
-        """Tell a problem."""
-        return cls(
-            type=problem.type_uri(),
-            title=problem.title(),
-            status=problem.status,
-            detail=problem.detail,
-            code=problem.code,
-            request_id=request_id,
-        )
-
-
-class ProblemKind(_Answer):
-    """A row of the table of problems."""
-
-    type: str
-    code: str
-    status: int
-    title: str
-    meaning: str
-
-    @classmethod
-    def of(cls, kind: _ProblemClass) -> "ProblemKind":
-        """Describe a kind of problem."""
-        return cls(type=kind.type_uri(), code=kind.code, status=kind.status, title=kind.title(), meaning=kind.meaning)
-
-
-def classification(
-    result: FrameResult, package: ModelPackage, request_id: str, top: int = DEFAULT_TOP_K
-) -> Classification:
-    """Tell the result of `Pipeline.classify`, with its `top` most probable planes."""
-    return Classification(**_classified(result, package, request_id, top))
-
-
-def explained(
-    result: ExplainedFrame, package: ModelPackage, request_id: str, overlay: bytes | None, top: int = DEFAULT_TOP_K
-) -> ExplainedClassification:
-    """Tell the result of `Pipeline.explain`; `overlay` is the picture as JPEG, or None to leave it out."""
-    height, width = result.frame.pixels.shape
-    picture = overlay and Overlay(
-        media_type="image/jpeg", width=width, height=height, data=base64.b64encode(overlay).decode()
-    )
-    explanation = Explanation(
-        target=result.target.id,
-        heatmap=[[round(value, 4) for value in row] for row in result.heat.values.tolist()],
-        raw_max=result.heat.raw_max,
-        empty=result.heat.empty,
-        overlay=picture or None,
-    )
-    return ExplainedClassification(**_classified(result, package, request_id, top), explanation=explanation)
-
-
-def _classified(result: FrameResult, package: ModelPackage, request_id: str, top: int) -> dict[str, Any]:
-    planes, scores, frame = package.manifest.planes, result.scores, result.frame
-    height, width = frame.pixels.shape
-    return {
-        "predictions": [
-            Prediction(
-                plane=planes[number].id,
-                label=planes[number].label,
-                probability=round(min(1.0, float(scores.probabilities[number])), 6),
-            )
-            for number in scores.ranked()[:top]
-        ],
-        "abstain": result.abstain_reason is not None,
-        "abstain_reason": result.abstain_reason,
-        "sub_plane": SubPlane.of(result.sub_plane(), package.manifest.sub_planes),
-        "frame": FrameInfo(
-            format=frame.format,
-            width=width,
-            height=height,
-            index=frame.index,
-            count=frame.count,
-            crop=result.crop,
-            crop_source=result.crop_source,
-        ),
-        "model": ModelInfo.of(package),
-        "request_id": request_id,
-    }

@@ -1,127 +1,79 @@
-"""What is answered about many frames at once, as JSON."""
+"""Answers about many frames: `/classify/batch`."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from service.analysis.cine import Best, Cine, Segment
-from service.schemas.answers import Classification, ProblemDetails, SubPlane
-from service.schemas.manifest import Manifest, Plane, SubPlanes
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
+from service.schemas.answers import Classification, SubPlane
+from service.schemas.base import Schema
+from service.schemas.problems import ProblemDetails
 
 
-class Source(_Part):
-    """Which frame of which file an answer is about."""
+class Source(Schema):
+    """The file and frame that an answer belongs to."""
 
-    file: int = Field(description="Number of the file in the upload, from 0.")
-    name: str | None = Field(description="The name that it came with.")
-    frame: int | None = Field(description="Index of the frame in it, from 0; null where all of the file was refused.")
+    file: int = Field(description="Index of the file in the upload, from 0.")
+    name: str | None = Field(description="File name in the upload.")
+    frame: int | None = Field(description="Index of the frame in the file, from 0; null for a whole file.")
 
 
 class FrameAnswer(Classification):
-    """One frame's line: what `/classify` answers of it, and where it is from."""
+    """The line of one classified frame: the answer of `/classify` with its source."""
 
     source: Source
 
 
 class FrameProblem(ProblemDetails):
-    """The line of a frame, or of a whole file, that was refused."""
+    """The line of a refused frame or file."""
 
     source: Source
 
 
-class CineSegment(_Part):
-    """A run of frames of one plane within one shot."""
+class CineSegment(Schema):
+    """Consecutive frames of one shot that show one plane."""
 
-    start: int = Field(description="Its first frame.")
-    end: int = Field(description="Its last frame.")
-    plane: str | None = Field(description="Null where the model abstained throughout.")
+    start: int = Field(description="Index of the first frame.")
+    end: int = Field(description="Index of the last frame.")
+    plane: str | None = Field(description="Null when the model abstained on every frame.")
     label: str | None
     confidence: float | None = Field(description="Mean of the smoothed probabilities of the plane.")
-    frames: int = Field(description="How many frames were looked at.")
-    abstained: int = Field(description="On how many of them the model abstained; these had no vote.")
-
-    @classmethod
-    def of(cls, segment: Segment, planes: tuple[Plane, ...]) -> "CineSegment":
-        """Tell a segment."""
-        plane = None if segment.plane is None else planes[segment.plane]
-        return cls(
-            start=segment.start,
-            end=segment.end,
-            plane=plane.id if plane else None,
-            label=plane.label if plane else None,
-            confidence=None if segment.confidence is None else _rounded(segment.confidence),
-            frames=segment.frames,
-            abstained=segment.abstained,
-        )
+    frames: int = Field(description="Number of classified frames.")
+    abstained: int = Field(description="Number of frames on which the model abstained; they do not count as votes.")
 
 
-class CineBest(_Part):
-    """The frame of a loop that shows a plane best."""
+class CineBest(Schema):
+    """The frame of a cine that shows a plane best."""
 
     plane: str
     label: str
-    frame: int = Field(description="Its index in the file.")
-    probability: float = Field(ge=0, le=1, description="The frame's own, calibrated.")
-    smoothed: float = Field(ge=0, le=1, description="The average over the frame and its neighbors.")
-    sub_plane: SubPlane | None = Field(default=None, description="As in an answer of `/classify`.")
-
-    @classmethod
-    def of(cls, best: Best, planes: tuple[Plane, ...], sub_planes: SubPlanes | None) -> "CineBest":
-        """Tell a best frame."""
-        plane = planes[best.plane]
-        return cls(
-            plane=plane.id,
-            label=plane.label,
-            frame=best.index,
-            probability=_rounded(best.probability),
-            smoothed=_rounded(best.smoothed),
-            sub_plane=SubPlane.of(best.sub_plane, sub_planes),
-        )
+    frame: int = Field(description="Index of the frame in the file.")
+    probability: float = Field(ge=0, le=1, description="Calibrated probability of this frame.")
+    smoothed: float = Field(ge=0, le=1, description="Mean probability of this frame and its neighbors.")
+    sub_plane: SubPlane | None = Field(default=None, description="As in the answer of `/classify`.")
 
 
-class CineSummary(_Part):
-    """What a file of several frames shows."""
+class CineSummary(Schema):
+    """The planes that a file with several frames shows."""
 
-    file: int
+    file: int = Field(description="Index of the file in the upload, from 0.")
     name: str | None
-    count: int = Field(description="How many frames the file has.")
-    frames: int = Field(description="How many of them were looked at and not refused.")
-    cuts: list[int] = Field(description="Frames with which another shot begins.")
+    count: int = Field(description="Number of frames in the file.")
+    frames: int = Field(description="Number of classified frames.")
+    cuts: list[int] = Field(description="Indices of the frames that start a new shot.")
     segments: list[CineSegment]
-    best: list[CineBest] = Field(description="Of each plane that a segment shows.")
-
-    @classmethod
-    def of(cls, source: Source, count: int, cine: Cine, manifest: Manifest) -> "CineSummary":
-        """Tell a loop."""
-        return cls(
-            file=source.file,
-            name=source.name,
-            count=count,
-            frames=cine.frames,
-            cuts=list(cine.cuts),
-            segments=[CineSegment.of(segment, manifest.planes) for segment in cine.segments],
-            best=[CineBest.of(best, manifest.planes, manifest.sub_planes) for best in cine.best],
-        )
+    best: list[CineBest] = Field(description="The best frame of each plane that a segment shows.")
 
 
-class BatchSummary(_Part):
-    """What a batch came to."""
+class BatchSummary(Schema):
+    """The totals of a batch."""
 
-    files: int = Field(description="How many were looked at.")
-    frames: int = Field(description="How many were answered.")
-    refused: int = Field(description="How many frames, or whole files, were refused.")
-    complete: bool = Field(description="Whether all frames asked for were looked at; false where the limit came first.")
-    cines: list[CineSummary] = Field(description="Every file of several frames.")
+    files: int = Field(description="Number of files read.")
+    frames: int = Field(description="Number of classified frames.")
+    refused: int = Field(description="Number of refused frames and files.")
+    complete: bool = Field(description="False when the limit on frames ended the batch early.")
+    cines: list[CineSummary] = Field(description="One summary for each file with several frames.")
 
 
-class BatchEnd(_Part):
-    """The last line of a batch. Without it the reply is not whole."""
+class BatchEnd(Schema):
+    """The last line of a batch. A reply without it was cut short."""
 
     summary: BatchSummary
     request_id: str
-
-
-def _rounded(probability: float) -> float:
-    return round(min(1.0, probability), 6)

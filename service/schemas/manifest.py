@@ -1,27 +1,40 @@
-"""`model.json`, the manifest of a model package: what `model_build` writes and the service checks."""
+"""The manifest of a model package, `model.json`: `model_build` writes it, the service checks it."""
 
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from service.imaging.letterbox import Preprocessing
+from service.schemas.base import Schema
 
-FORMAT = 1  # raised when a package of the new kind cannot be read by the old service
+FORMAT = 1  # increase it when an older service could not read the new layout
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Strict(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Preprocessing(_Strict):
+    """How a frame becomes the network's input; each model package brings its own."""
+
+    size: int = Field(ge=32, le=1024, description="Side S of the square network input, in pixels.")
+    crop: Literal["sector", "none"] = Field(description="Whether the frame is cropped to its insonated sector first.")
+    zoom: float = Field(
+        default=1.0,
+        ge=1,
+        le=2,
+        description="Longer side of the crop divided by the side of the square; the overflow is cut at both ends.",
+    )
 
 
 class Plane(_Strict):
-    """A class that the model tells apart."""
+    """A class of the model."""
 
     id: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Stable name used by the API, such as `fetal_brain`.")
     label: str = Field(min_length=1, description="Name shown to a person, such as `Fetal brain`.")
 
 
 class Abstention(_Strict):
-    """When the service says that it does not know. Both thresholds are chosen on validation patients."""
+    """Thresholds of abstention, both chosen on validation patients."""
 
     min_probability: float = Field(
         ge=0, le=1, description="Below this calibrated top-1 probability the answer is `uncertain`."
@@ -31,14 +44,30 @@ class Abstention(_Strict):
     )
 
 
-class SubPlanes(_Strict):
-    """The finer classes of one plane, which a head of their own tells apart on what the classifier has computed."""
+class Metric(_Strict):
+    """One metric of the model, measured on one subset of one split."""
 
-    plane: str = Field(description="Id of the plane that they are the finer classes of.")
+    metric: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="Name of the metric: `top1`, `top2`, `macro_f1`, `calibration_error` (15 bins), `brier_score`, or "
+        "`coverage`, the share of frames on which the model does not abstain.",
+    )
+    subset: str = Field(description="Planes of the frames: `main`, the main planes, or `all`.")
+    split: str = Field(description="Side of the data split that the frames belong to, such as `test`.")
+    n: int = Field(ge=0, description="Number of frames.")
+    value: float
+    low: float | None = Field(default=None, description="Lower end of the 95 % interval; null without an interval.")
+    high: float | None = Field(default=None, description="Upper end of the 95 % interval; null without an interval.")
+
+
+class SubPlanes(_Strict):
+    """The sub-planes of one plane and the graph that classifies them from the classifier's feature maps."""
+
+    plane: str = Field(description="Id of the plane that the sub-planes belong to.")
     sub_planes: tuple[Plane, ...] = Field(min_length=2, description="In the order of the graph's M outputs.")
-    file: str = Field(description="The graph; it takes outputs of the classifier, by their names.")
-    temperature: float = Field(gt=0, description="Divides the logits; already inside the graph.")
-    metrics: dict[str, float] = Field(description="Headline figures of the card, each named with its data and split.")
+    file: str = Field(description="File of the graph. Its inputs are outputs of the classifier, by name.")
+    temperature: float = Field(gt=0, description="Divisor of the logits; the graph already applies it.")
+    metrics: tuple[Metric, ...] = Field(description="Headline metrics of the model card.")
 
     @field_validator("sub_planes")
     @classmethod
@@ -47,7 +76,7 @@ class SubPlanes(_Strict):
 
 
 class TrainingData(_Strict):
-    """What the model was trained on, and under which license that may be used."""
+    """The training data and its license."""
 
     name: str
     license: str
@@ -59,19 +88,19 @@ class TrainingData(_Strict):
 class Manifest(_Strict):
     """The contents of `model.json`."""
 
-    format: int = Field(description=f"Version of this layout; this service reads {FORMAT}.")
+    format: int = Field(description=f"Version of this layout; this service reads version {FORMAT}.")
     name: str
     version: str
     planes: tuple[Plane, ...] = Field(min_length=2, description="In the order of the graph's K outputs.")
     preprocessing: Preprocessing
-    temperature: float = Field(gt=0, description="Divides the logits; already inside the graph.")
+    temperature: float = Field(gt=0, description="Divisor of the logits; the graph already applies it.")
     abstention: Abstention
-    files: dict[str, str] = Field(description="File name to sha256 (hex), for every file of the package but this one.")
+    files: dict[str, str] = Field(description="SHA-256 (hexadecimal) of every other file of the package, by file name.")
     opset: int
     training_data: TrainingData
-    metrics: dict[str, float] = Field(description="Headline figures of the card, each named with its data and split.")
+    metrics: tuple[Metric, ...] = Field(description="Headline metrics of the model card.")
     code_version: str = Field(description="Version of fetal-planes that built the package.")
-    sub_planes: SubPlanes | None = Field(default=None, description="Null where the package tells no sub-planes.")
+    sub_planes: SubPlanes | None = Field(default=None, description="Null when the package has no sub-planes.")
 
     @field_validator("planes")
     @classmethod

@@ -40,13 +40,20 @@ function answers(model) {
   ];
 }
 
+// Names of the manifest's metrics; a metric without a name here is shown under its own.
+const METRIC_NAMES = {
+  top1: "Top-1 accuracy", top2: "Top-2 accuracy", macro_f1: "Macro F1 score", brier_score: "Brier score",
+  calibration_error: "Calibration error", coverage: "Coverage",
+};
+
 function metrics(model) {
   const { training_data: data } = model;
-  const rows = Object.entries(model.metrics).map(([key, value]) => {
-    const [name, ...basis] = key.split("; ");
-    return h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value.toFixed(3)), h("td", {}, basis.join("; ")));
+  const rows = model.metrics.map(({ metric, subset, split, n, value, low, high }) => {
+    const interval = low === null || high === null ? "" : ` (${low.toFixed(3)} to ${high.toFixed(3)})`;
+    return h("tr", {}, h("th", { scope: "row" }, `${METRIC_NAMES[metric] ?? metric}, ${subset} planes`),
+      h("td", {}, `${value.toFixed(3)}${interval}`), h("td", {}, `${split}, ${plural(n, "frame")}`));
   });
-  const heads = ["Metric", "Value", "Measured on"].map((text) => h("th", { scope: "col" }, text));
+  const heads = ["Metric", "Value (95 % interval)", "Measured on"].map((text) => h("th", { scope: "col" }, text));
   return [
     h("h3", {}, "Metrics of this model"),
     h("p", {}, `${model.name} ${model.version}, trained on ${plural(data.train_frames, "frame")} of ` +

@@ -18,7 +18,8 @@ import httpx2
 import numpy as np
 
 from service.api.middleware.api_keys import new_key
-from service.imaging.letterbox import Preprocessing, prepare
+from service.imaging.letterbox import crop_and_letterbox
+from service.schemas.manifest import Preprocessing
 from tests.integration.api.test_admission import eventually
 from tests.integration.test_serve import PATIENCE_S, free_port, start, wait_until_ready
 from tests.support.images import encode, speckle
@@ -49,7 +50,7 @@ def running(folder: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[st
 def right(reply: httpx2.Response, phantom: Phantom, number: int) -> bool:
     """Whether a reply is the answer to frame `number` and to no other."""
     preprocessing = Preprocessing(size=phantom.size, crop="none")
-    truth = phantom.probabilities(prepare(FRAMES[number], preprocessing)[0])
+    truth = phantom.probabilities(crop_and_letterbox(FRAMES[number], preprocessing)[0])
     body = reply.json()
     best = body["predictions"][0]
     height, width = FRAMES[number].shape

@@ -11,9 +11,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from service.imaging.letterbox import Preprocessing, prepare
+from service.imaging.letterbox import crop_and_letterbox
 from service.load_test.connection import Connection, Target
 from service.load_test.loops import closed_loop
+from service.schemas.manifest import Preprocessing
 from tests.integration.api.test_admission import eventually
 from tests.integration.test_lifecycle import running
 from tests.integration.test_serve import PATIENCE_S
@@ -32,7 +33,7 @@ SOME = 3  # threads and files that are made when they are first needed; a leak m
 
 def test_a_storm_is_answered_rightly_or_refused(phantom: Phantom, phantom_folder: Path) -> None:
     preprocessing = Preprocessing(size=phantom.size, crop="none")
-    truths = [phantom.probabilities(prepare(frame, preprocessing)[0]) for frame in FRAMES]
+    truths = [phantom.probabilities(crop_and_letterbox(frame, preprocessing)[0]) for frame in FRAMES]
     ends: Counter[str] = Counter()
 
     async def client(session: httpx2.AsyncClient, url: str, number: int) -> None:
@@ -74,7 +75,7 @@ def test_a_storm_is_answered_rightly_or_refused(phantom: Phantom, phantom_folder
         assert ends["503"] > 0
         eventually(lambda: httpx2.get(f"{url}/health").json()["load"]["requests"] == 0)
         load = httpx2.get(f"{url}/health").json()["load"]
-        assert (load["waiting"], load["busy_workers"], load["held_bytes"]) == (0, 0, 0)
+        assert (load["queued"], load["busy_workers"], load["held_bytes"]) == (0, 0, 0)
         metrics = httpx2.get(f"{url}/metrics").text
         assert 'status="500"' not in metrics
         assert httpx2.post(f"{url}/classify", content=UPLOADS[0]).status_code == 200

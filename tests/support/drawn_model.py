@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.imaging.letterbox import Preprocessing, prepare
+from service.imaging.letterbox import crop_and_letterbox
+from service.schemas.manifest import Preprocessing
 from tests.support.drawn_frames import draw_frame
 from tests.support.phantom_package import PLANES, STRIDE, Phantom
 
@@ -33,7 +34,7 @@ class DrawnModel(Phantom):
     def manifest(self) -> dict[str, Any]:
         """Return the phantom's manifest with metrics and training data that are true of the drawings alone."""
         count = len(KINDS) * _SEEDS
-        metrics = {f"top-1; the drawn frames, {count} frames": self.accuracy(), "frames of a fetus; none": 0.0}
+        metrics = [{"metric": "top1", "subset": "main", "split": "drawings", "n": count, "value": self.accuracy()}]
         data = {"name": "drawn frames", "train_frames": count}
         manifest = super().manifest()
         return manifest | {"metrics": metrics, "training_data": manifest["training_data"] | data}
@@ -48,7 +49,7 @@ class DrawnModel(Phantom):
 def _training_set() -> tuple[list[NDArray[np.uint8]], NDArray[np.int64]]:
     preprocessing = Preprocessing(size=64, crop="sector")
     kinds = [(kind, seed) for kind in KINDS for seed in range(_SEEDS)]
-    frames = [prepare(draw_frame(kind, seed=seed), preprocessing)[0] for kind, seed in kinds]
+    frames = [crop_and_letterbox(draw_frame(kind, seed=seed), preprocessing)[0] for kind, seed in kinds]
     return frames, np.array([KINDS[kind] for kind, _ in kinds])
 
 

@@ -91,7 +91,7 @@ class Phantom:
             "sub_planes": _described(self.sub_planes),
             "file": "sub_planes.onnx",
             "temperature": 1.0,
-            "metrics": {},
+            "metrics": [],
         }
         return ({"sub_planes": finer} if self.sub_planes else {}) | {
             "format": 1,
@@ -110,7 +110,7 @@ class Phantom:
                 "train_frames": 0,
                 "train_patients": 0,
             },
-            "metrics": {},
+            "metrics": [],
             "code_version": "0.1.0",
         }
 

@@ -5,8 +5,8 @@ from fastapi import APIRouter, Response
 from service.api.openapi import problems
 from service.errors import TABLE, NotFound, NotReady
 from service.runtime import RunningDep, ServiceDep
-from service.schemas.answers import ProblemKind
 from service.schemas.manifest import Manifest
+from service.schemas.problems import ProblemKind
 
 router = APIRouter()
 

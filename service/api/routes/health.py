@@ -10,7 +10,7 @@ from service.api.openapi import problems
 from service.errors import NotReady
 from service.execution.pool import WorkerPool
 from service.runtime import ReadyDep, Running, Service, ServiceDep
-from service.schemas.answers import Health, HealthDetails, Load, Workers
+from service.schemas.health import Health, HealthDetails, Load, Workers
 
 router = APIRouter(prefix="/health")
 
@@ -35,7 +35,7 @@ async def health(service: ServiceDep, running: ReadyDep) -> HealthDetails:
         status="ready",
         version=__version__,
         model=running.model,
-        workers=Workers(count=width.count, source=width.source, threads_of_a_lone_run=width.count),
+        workers=Workers(count=width.count, source=width.source, threads_for_single_request=width.count),
         load=_load(service, running.pool),
         expected_planes=choose_expected(
             None, service.settings.expected_planes, running.pipeline.engine.manifest.planes
@@ -52,9 +52,9 @@ def _load(service: Service, pool: WorkerPool) -> Load:
     admission = service.admission
     return Load(
         busy_workers=pool.busy,
-        waiting=pool.waiting,
-        requests=admission.taken,
-        max_requests=admission.bounds.places,
-        held_bytes=admission.held,
-        max_held_bytes=admission.bounds.held_bytes,
+        queued=pool.waiting,
+        requests=admission.uploads,
+        max_requests=admission.limits.uploads,
+        held_bytes=admission.held_bytes,
+        max_held_bytes=admission.limits.held_bytes,
     )

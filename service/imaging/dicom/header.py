@@ -1,22 +1,13 @@
 """What a DICOM header says of its frames, checked; what cannot be read is refused here, before any pixel is touched."""
 
-import io
-import logging
 from dataclasses import dataclass
 
-from pydicom import config
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
 from service.errors import FrameTooLarge, UnreadableFrame, UnsupportedFormat
+from service.imaging.dicom.attributes import read_attributes
 from service.imaging.dicom.scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, DatasetLayout
-
-# Values that break a rule are common in scanners' objects. pydicom quotes them in warnings and log lines, and a value
-# may be a patient's name: it is told not to look, and not to speak.
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-config.settings.reading_validation_mode = config.IGNORE
 
 ULTRASOUND = {
     "1.2.840.10008.5.1.4.1.1.6.1": "Ultrasound Image",
@@ -62,16 +53,6 @@ PHOTOMETRICS = {
 _VIDEO = tuple(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109))
 _MAX_FRAMES = 100_000
 _MAX_CINE_PIXELS = 2**33  # of all frames together; an hour's cine of any scanner is below it
-_ATTRIBUTES = [
-    "SOPClassUID", "Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
-    "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
-    "SequenceOfUltrasoundRegions", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "RescaleSlope",
-    "RescaleIntercept",
-    "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
-    "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
-    "BluePaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData",
-    "SegmentedGreenPaletteColorLookupTableData", "SegmentedBluePaletteColorLookupTableData",
-]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,13 +89,6 @@ class Header:
     signed: bool
 
 
-def read_attributes(structure: DatasetLayout, wanted: list[str] | None = None) -> Dataset:
-    """The header's elements named in `wanted`, or all of them; the pixel data are not among them."""
-    header = io.BytesIO(structure.data[structure.start : structure.header_end])
-    tags: list[BaseTag | int] | None = None if wanted is None else [Tag(keyword) for keyword in wanted]
-    return read_dataset(header, not structure.explicit, structure.little, specific_tags=tags)
-
-
 def read_header(structure: DatasetLayout, max_side: int, max_pixels: int) -> Header:
     """Read and check what describes the pixels.
 
@@ -127,7 +101,7 @@ def read_header(structure: DatasetLayout, max_side: int, max_pixels: int) -> Hea
     FrameTooLarge
         Rows, columns or frames are over the limits.
     """
-    attributes = read_attributes(structure, _ATTRIBUTES)
+    attributes = read_attributes(structure)
     _check_kind(attributes, structure.transfer_syntax)
     if structure.pixels is None:
         raise UnreadableFrame("The DICOM has no pixel data.")

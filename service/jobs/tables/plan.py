@@ -5,7 +5,7 @@ import hashlib
 from pydantic import BaseModel, ConfigDict, Field
 
 from service import __version__
-from service.imaging.decode import Limits
+from service.imaging.frame import Limits
 from service.inference.package import ModelPackage
 from service.jobs.tables.listing import ShardSize, survey, write_listing
 from service.jobs.tables.storage import Storage

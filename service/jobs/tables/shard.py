@@ -10,7 +10,7 @@ from time import perf_counter
 
 from service import __version__
 from service.analysis.pipeline import Pipeline
-from service.execution.work import Work, stage, work_context
+from service.execution.work import Work, stage
 from service.imaging.dicom.scan import Data
 from service.inference.engine import Engine
 from service.inference.package import load_package
@@ -22,7 +22,8 @@ from service.jobs.tables.parquet import TableRow, counts_from, values_of, write_
 from service.jobs.tables.plan import Plan, PlanError, read_plan
 from service.jobs.tables.storage import Entry, open_storage
 from service.jobs.worker import attempt
-from service.schemas.answers import classification
+from service.observability.request_id import new_request_id
+from service.reports.answers import classification
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +147,8 @@ class _FrameWorker:
 
     def work(self, upload: Upload, index: int, frames: int | None) -> TableRow:
         """The row of frame `index`; never an exception, since a bad file must not end a run."""
-        with work_context(Work()) as work:
-            row = attempt(partial(self._answer, upload, index))
+        work = Work(new_request_id())
+        row = attempt(partial(self._answer, upload, index), work)
         for name, taken in work.stages:
             self.spent.add("decode" if name == "decode" else "infer", taken)
         if isinstance(row, TableRow):
@@ -156,11 +157,11 @@ class _FrameWorker:
             file=upload.name, frame=index, frames=frames, answer=None, problem=row, dicom=[], ood_score=None
         )
 
-    def _answer(self, upload: Upload, index: int, request_id: str) -> TableRow:
+    def _answer(self, upload: Upload, index: int) -> TableRow:
         with stage("decode"):
             _, frame = upload.read(index, self.pipeline.limits)
         seen = self.pipeline.classify_frame(frame)
-        answer = classification(seen, self.pipeline.engine.package, request_id, len(self.plan.planes))
+        answer = classification(seen, len(self.plan.planes))
         return TableRow(
             file=upload.name, frame=index, frames=frame.count, answer=answer, problem=None, dicom=[],
             ood_score=seen.scores.ood_score,

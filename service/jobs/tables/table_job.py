@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import monotonic
 
-from service.imaging.decode import Limits
+from service.imaging.frame import Limits
 from service.inference.package import load_package
 from service.jobs.summary import DISCLAIMER, Counts
 from service.jobs.tables.listing import ShardSize

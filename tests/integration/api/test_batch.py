@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.analysis.pipeline import Pipeline
-from service.imaging.decode import Frame
+from service.imaging.frame import Frame
 from tests.support.dicom_objects import BASELINE, compressed, jpeg, native
 from tests.support.disk_watch import WATCHING
 from tests.support.images import animation, encode, speckle

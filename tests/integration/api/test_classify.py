@@ -6,7 +6,8 @@ import pytest
 from fastapi.testclient import TestClient
 from pydicom.sequence import Sequence
 
-from service.imaging.letterbox import Preprocessing, prepare
+from service.imaging.letterbox import crop_and_letterbox
+from service.schemas.manifest import Preprocessing
 from tests.support import dicom_objects as dicoms
 from tests.support.images import animation, encode, speckle, with_orientation
 from tests.support.phantom_package import Phantom
@@ -15,7 +16,7 @@ KINDS = [("PNG", {}), ("JPEG", {"quality": 95}), ("BMP", {}), ("TIFF", {}), ("WE
 
 
 def expected(phantom: Phantom, pixels: np.ndarray[Any, Any]) -> dict[str, float]:
-    prepared, _ = prepare(pixels, Preprocessing(size=phantom.size, crop="none"))
+    prepared, _ = crop_and_letterbox(pixels, Preprocessing(size=phantom.size, crop="none"))
     return dict(zip(phantom.planes, phantom.probabilities(prepared).tolist(), strict=True))
 
 

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from service.analysis.pipeline import Pipeline
-from service.imaging.decode import Frame
+from service.imaging.frame import Frame
 from service.reports.exam_html import POLICY
 from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom
@@ -117,7 +117,7 @@ def test_frames_that_the_model_abstains_on_are_for_a_person(
     client = serve(Phantom(max_ood_score=0.5))
     bright = np.full((64, 64), 250, np.uint8)
     answer = ask(client, exam | {"bright.png": encode(bright), "loop2.png": animation("PNG", [bright, bright - 3] * 3)})
-    told = [(each["why"], each["source"]["name"], each["source"]["frame"]) for each in answer["review"]]
+    told = [(each["reason"], each["source"]["name"], each["source"]["frame"]) for each in answer["review"]]
     assert told == [("out-of-distribution", "bright.png", 0), ("no-plane", "loop2.png", None)]
     assert "bright.png" not in str(answer["planes"])  # and not among those that were recognized
 
@@ -126,7 +126,7 @@ def test_close_calls_are_for_a_person(serve: Callable[..., TestClient]) -> None:
     client = serve(Phantom(temperature=1e6))  # all planes equally probable
     answer = ask(client, {"a.png": encode(speckle())})
     (review,) = answer["review"]
-    assert (review["why"], review["source"]["name"]) == ("close", "a.png")
+    assert (review["reason"], review["source"]["name"]) == ("close", "a.png")
     assert review["runner_up"]["probability"] == pytest.approx(1 / 6, abs=0.01)
     assert sum(len(plane["frames"]) for plane in answer["planes"]) == 1  # it counts nevertheless
 
@@ -225,7 +225,7 @@ def test_the_evidence_is_that_of_explain(client: TestClient, phantom: Phantom) -
 def test_a_long_exam_shows_the_first_stills_alone(
     client: TestClient, phantom: Phantom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.analysis.exam.PICTURES", 2)
+    monkeypatch.setattr("service.analysis.exam.MAX_THUMBNAILS", 2)
     frames = {f"{number}.png": encode(still(phantom, "fetal_femur", number)) for number in range(5)}
     page = page_of(client, frames)
     best, evidence, *others = page.pictures()

@@ -8,14 +8,15 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from service.imaging.letterbox import Preprocessing, prepare
+from service.imaging.letterbox import crop_and_letterbox
 from service.inference.engine import Engine
+from service.schemas.manifest import Preprocessing
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import PLANES, Phantom
 
 
 def prepared(phantom: Phantom, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return prepare(pixels, Preprocessing(size=phantom.size, crop="none"))[0]
+    return crop_and_letterbox(pixels, Preprocessing(size=phantom.size, crop="none"))[0]
 
 
 @pytest.mark.parametrize("plane", PLANES)

@@ -13,7 +13,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.analysis.pipeline import Pipeline
-from service.imaging.letterbox import Preprocessing, prepare
+from service.imaging.letterbox import crop_and_letterbox
+from service.schemas.manifest import Preprocessing
 from tests.support.disk_watch import WATCHING
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
@@ -94,7 +95,7 @@ def test_a_client_that_leaves_is_no_error(client: TestClient, caplog: pytest.Log
 def test_answers_are_never_swapped(client: TestClient, phantom: Phantom) -> None:
     preprocessing = Preprocessing(size=phantom.size, crop="none")
     frames = [speckle(40 + seed, 90 - seed, seed) for seed in range(24)]
-    truths = [phantom.probabilities(prepare(pixels, preprocessing)[0]) for pixels in frames]
+    truths = [phantom.probabilities(crop_and_letterbox(pixels, preprocessing)[0]) for pixels in frames]
     assert len({tuple(truth) for truth in truths}) == len(frames)
     uploads = [encode(pixels) for pixels in frames]
 
@@ -157,6 +158,6 @@ def test_the_pool_is_as_wide_as_asked(serve: Callable[..., TestClient], monkeypa
     assert client.get("/health").json()["workers"] == {
         "count": 3,
         "source": "setting",
-        "threads_per_run": 1,
-        "threads_of_a_lone_run": 3,
+        "threads_per_inference": 1,
+        "threads_for_single_request": 3,
     }

@@ -7,7 +7,8 @@ import httpx2 as httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from service.imaging.letterbox import Preprocessing, prepare
+from service.imaging.letterbox import crop_and_letterbox
+from service.schemas.manifest import Preprocessing
 from tests.support.phantom_package import Phantom
 
 
@@ -26,7 +27,7 @@ def assert_same_picture(found: NDArray[np.uint8], wanted: NDArray[np.uint8], gra
 
 
 def expected_predictions(phantom: Phantom, pixels: NDArray[np.uint8]) -> list[tuple[str, float]]:
-    prepared, _ = prepare(pixels, Preprocessing(size=phantom.size, crop=phantom.crop))  # type: ignore[arg-type]
+    prepared, _ = crop_and_letterbox(pixels, Preprocessing(size=phantom.size, crop=phantom.crop))  # type: ignore[arg-type]
     named = zip(phantom.planes, phantom.probabilities(prepared).tolist(), strict=True)
     return sorted(((name.replace("_", " ").capitalize(), p) for name, p in named), key=lambda pair: -pair[1])
 

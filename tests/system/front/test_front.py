@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from service import errors
 from service.api.uploads import MULTIPART_OVERHEAD
-from service.schemas.answers import ProblemDetails
+from service.schemas.problems import ProblemDetails
 from service.settings import Settings
 from tests.support.images import encode, speckle
 from tests.system.front.conftest import CONF, Front, wait_for

@@ -17,7 +17,7 @@ if find_spec("ray") is None:  # to import it here would warn
     pytest.skip("the extra `ray` is not installed", allow_module_level=True)
 
 from service.analysis.pipeline import Pipeline
-from service.imaging.decode import DEFAULT_LIMITS
+from service.imaging.frame import DEFAULT_LIMITS
 from service.inference.engine import Engine
 from service.jobs.tables.listing import ShardSize
 from service.jobs.tables.shard import TableJob

@@ -14,7 +14,7 @@ from pyarrow import fs, parquet
 
 from service.analysis.pipeline import Pipeline
 from service.cli import main
-from service.imaging.decode import DEFAULT_LIMITS, Limits
+from service.imaging.frame import DEFAULT_LIMITS, Limits
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.jobs.tables.listing import ShardSize, make_shards

@@ -12,8 +12,9 @@ from model_build.data.datasets import IGNORE_INDEX, AugmentedDataset, eval_input
 from model_build.data.records import load_frames, read_records
 from model_build.data.samplers import BalancedBatchSampler, balance_weights
 from model_build.recipe import Augmentation, Recipe
-from service.imaging.letterbox import Preprocessing, prepare
+from service.imaging.letterbox import crop_and_letterbox
 from service.imaging.sector import find_sector
+from service.schemas.manifest import Preprocessing
 from tests.support.tiny_dataset import phantom
 
 STRONG = Augmentation(geometry=2, intensity=2, texture=2, graphics=2)
@@ -23,7 +24,7 @@ NONE = Augmentation(geometry=0, intensity=0, texture=0, graphics=0)
 def test_without_variation_training_sees_what_serving_sees(tiny_recipe: Recipe) -> None:
     frame = phantom(1, 3)
     view = augment(frame, find_sector(frame), frame, 64, NONE, np.random.default_rng(0))
-    assert np.array_equal(view, prepare(frame, Preprocessing(size=64, crop="sector"))[0])
+    assert np.array_equal(view, crop_and_letterbox(frame, Preprocessing(size=64, crop="sector"))[0])
 
 
 @settings(max_examples=60, deadline=None)
@@ -73,7 +74,7 @@ def test_served_views_are_those_of_the_service(phantoms: Path, tiny_recipe: Reci
     frames = load_frames(read_records(phantoms)[:3])
     views = eval_inputs(frames, tiny_recipe.preprocessing)
     assert views.shape == (3, 1, 64, 64)
-    assert np.array_equal(views[2, 0].numpy(), prepare(frames[2], tiny_recipe.preprocessing)[0])
+    assert np.array_equal(views[2, 0].numpy(), crop_and_letterbox(frames[2], tiny_recipe.preprocessing)[0])
 
 
 def test_balance_lifts_rare_planes_and_machines(phantoms: Path) -> None:

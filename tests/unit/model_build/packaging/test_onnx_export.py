@@ -18,9 +18,9 @@ from model_build.packaging.build import infer
 from model_build.packaging.grad_cam import traced_explainer
 from model_build.packaging.onnx_export import ExportError, Served, check_parity, export_graphs
 from model_build.recipe import Network
-from service.imaging.letterbox import Preprocessing
 from service.inference.engine import Engine
 from service.inference.package import load_package
+from service.schemas.manifest import Preprocessing
 
 
 def shaken(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:

@@ -21,7 +21,7 @@ from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneNet
 from model_build.packaging.onnx_export import export_graph
 from model_build.recipe import Network
 from model_build.run_dir import read_network
-from service.imaging.letterbox import prepare
+from service.imaging.letterbox import crop_and_letterbox
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from tests.support.tiny_dataset import phantom, write_table
@@ -196,7 +196,7 @@ def test_a_package_tells_sub_planes_and_the_planes_to_the_last_bit_as_without(ma
     plain = replace(package, manifest=package.manifest.model_copy(update={"sub_planes": None}), sub_planes=None)
     engine, without = Engine(package), Engine(plain)
     for seed in range(6):
-        view = prepare(phantom(1, seed), package.manifest.preprocessing)[0]
+        view = crop_and_letterbox(phantom(1, seed), package.manifest.preprocessing)[0]
         told = [each.score(view, with_features=True) for each in (engine, without)]
         assert told[0].probabilities.tobytes() == told[1].probabilities.tobytes()
         assert told[0].ood_score == told[1].ood_score

@@ -14,7 +14,7 @@ import pytest
 
 from service.analysis.batch import Batch, File, FrameOutcome, Job, Selection, in_order
 from service.errors import Problem, UnsupportedFormat
-from service.imaging.decode import Frame, Limits
+from service.imaging.frame import Frame, Limits
 from tests.support.dicom_objects import BASELINE, compressed, jpeg
 from tests.support.images import animation, encode, speckle
 
@@ -138,7 +138,7 @@ def work(
         with ThreadPoolExecutor(3) as threads:
             batch = Batch(partial(loop.run_in_executor, threads), judge, Limits(), selection, window)
             files = [file(number, upload) for number, upload in enumerate(uploads)]
-            async with aclosing(batch.work(files)) as outcomes:
+            async with aclosing(batch.outcomes(files)) as outcomes:
                 return [met async for met in outcomes]
 
     return asyncio.run(run())

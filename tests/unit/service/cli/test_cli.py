@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from service import __version__, cli
-from service.imaging.letterbox import Preprocessing, prepare
+from service.imaging.letterbox import crop_and_letterbox
+from service.schemas.manifest import Preprocessing
 from tests.support.images import encode, speckle
 from tests.support.paths import ROOT
 from tests.support.phantom_package import Phantom
@@ -36,7 +37,7 @@ def test_classify_prints_a_line_for_each_frame_in_order(
     code, lines = run(capsys, phantom_folder, "classify", *frames)
     assert code == 0
     for seed, line in enumerate(lines):
-        prepared, _ = prepare(speckle(40 + seed, 50, seed), Preprocessing(size=phantom.size, crop="none"))
+        prepared, _ = crop_and_letterbox(speckle(40 + seed, 50, seed), Preprocessing(size=phantom.size, crop="none"))
         assert line["frame"]["height"] == 40 + seed
         assert line["predictions"][0]["probability"] == pytest.approx(phantom.probabilities(prepared).max(), abs=1e-5)
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 from model_build.evidence.doppler import gray, tinted, with_flow, with_graphics
 from service.imaging.color import FLOW, flow_share, reduce_colors
-from service.imaging.decode import Frame, decode_frame
+from service.imaging.decode import decode_frame
+from service.imaging.frame import Frame
 from service.imaging.sector import Box, full_box
 from tests.support import dicom_objects as dicoms
 from tests.support.images import encode, speckle, with_orientation

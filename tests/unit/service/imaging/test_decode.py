@@ -21,7 +21,8 @@ from service.errors import (
     UnsupportedFormat,
     UploadTooLarge,
 )
-from service.imaging.decode import Limits, decode_frame
+from service.imaging.decode import decode_frame
+from service.imaging.frame import Limits
 from tests.support.images import animation, colored, encode, png_bomb, png_chunk, speckle, webp_bomb, with_orientation
 
 LOSSLESS: list[tuple[str, dict[str, Any]]] = [
@@ -173,13 +174,13 @@ def test_index_picks_the_frame(kind: str, options: dict[str, Any]) -> None:
         assert (frame.index, frame.count) == (index, 3)
         assert distance(frame.pixels, expected) <= 1
     for index in (3, -1, 10**9):
-        with pytest.raises(NoSuchFrame, match="the file has 3"):
+        with pytest.raises(NoSuchFrame, match="this file has 3 frames"):
             decode_frame(data, index=index)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
 def test_a_still_has_one_frame(kind: str) -> None:
-    with pytest.raises(NoSuchFrame, match="the file has 1"):
+    with pytest.raises(NoSuchFrame, match="this file has 1 frame"):
         decode_frame(encode(speckle(), kind), index=1)
 
 

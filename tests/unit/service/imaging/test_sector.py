@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from service.imaging.letterbox import Preprocessing, choose_crop, letterbox, letterbox_box, prepare
+from service.imaging.letterbox import crop_and_letterbox, find_crop, letterbox, letterbox_box
 from service.imaging.sector import Box, find_sector, full_box
+from service.schemas.manifest import Preprocessing
 from tests.support.images import speckle
 
 GRAY = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=300), fill=st.integers(0, 255))
@@ -30,7 +31,7 @@ def test_any_frame_has_a_sector_inside_it(pixels: np.ndarray[Any, np.dtype[np.ui
 def test_any_frame_can_be_prepared(
     pixels: np.ndarray[Any, np.dtype[np.uint8]], crop: Any, size: int, zoom: float
 ) -> None:
-    prepared, box = prepare(pixels, Preprocessing(size=size, crop=crop, zoom=zoom))
+    prepared, (box, _) = crop_and_letterbox(pixels, Preprocessing(size=size, crop=crop, zoom=zoom))
     assert prepared.shape == (size, size)
     assert prepared.dtype == np.uint8
     assert_inside(box, pixels)
@@ -40,7 +41,7 @@ def test_extreme_shapes() -> None:
     for shape in ((1, 1), (1, 16_384), (16_384, 1), (2, 3)):
         for level in (0, 255):
             pixels = np.full(shape, level, np.uint8)
-            prepared, _ = prepare(pixels, Preprocessing(size=224, crop="sector"))
+            prepared, _ = crop_and_letterbox(pixels, Preprocessing(size=224, crop="sector"))
             assert prepared.shape == (224, 224)
 
 
@@ -71,6 +72,6 @@ def test_fit_keeps_aspect_and_centers() -> None:
 
 def test_zoom_cuts_the_longer_side_and_leaves_the_shorter_while_it_can() -> None:
     pixels = np.full((100, 160), 90, np.uint8)
-    assert choose_crop(pixels, Preprocessing(size=64, crop="none", zoom=1.25)) == Box(16, 0, 144, 100)
-    assert choose_crop(pixels, Preprocessing(size=64, crop="none", zoom=2.0)) == Box(40, 10, 120, 90)
-    assert choose_crop(pixels, Preprocessing(size=64, crop="none")) == full_box(pixels)
+    assert find_crop(pixels, Preprocessing(size=64, crop="none", zoom=1.25)).box == Box(16, 0, 144, 100)
+    assert find_crop(pixels, Preprocessing(size=64, crop="none", zoom=2.0)).box == Box(40, 10, 120, 90)
+    assert find_crop(pixels, Preprocessing(size=64, crop="none")).box == full_box(pixels)

@@ -25,7 +25,7 @@ def frame(name: str | None, index: int = 0, probability: float = 0.9) -> ExamFra
 
 def review(reason: ReviewReason, name: str = "a.png") -> ReviewFrame:
     source = Source(file=0, name=name, frame=None)
-    return ReviewFrame(why=reason, source=source, plane=None, label=None, probability=None, runner_up=None)
+    return ReviewFrame(reason=reason, source=source, plane=None, label=None, probability=None, runner_up=None)
 
 
 def report(*frames: ExamFrame, **changes: Any) -> ExamReport:

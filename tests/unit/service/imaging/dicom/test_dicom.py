@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from service.errors import FrameTooLarge, NoSuchFrame, Problem, UnreadableFrame, UnsupportedFormat
-from service.imaging.decode import Frame, Limits, decode_frame
+from service.imaging.decode import decode_frame
+from service.imaging.frame import Frame, Limits
 from tests.support import dicom_objects as dicoms
 from tests.support.dicom_objects import compressed, describe, native, write
 from tests.support.images import speckle

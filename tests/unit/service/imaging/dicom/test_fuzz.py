@@ -12,7 +12,8 @@ import pytest
 from pydicom.sequence import Sequence
 
 from service.errors import Problem
-from service.imaging.decode import Frame, Limits, decode_frame
+from service.imaging.decode import decode_frame
+from service.imaging.frame import Frame, Limits
 from tests.support import dicom_objects as dicoms
 from tests.support.images import speckle
 

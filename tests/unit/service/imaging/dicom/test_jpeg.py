@@ -11,12 +11,13 @@ import pydicom
 import pytest
 
 from service.errors import FrameTooLarge, Problem, UnreadableFrame, UnsupportedFormat
-from service.imaging.decode import Limits, decode_frame
+from service.imaging.decode import decode_frame
 from service.imaging.dicom.codecs import decode_samples
 from service.imaging.dicom.encapsulation import encapsulated_frames, join
 from service.imaging.dicom.header import read_header
 from service.imaging.dicom.jpeg import lossless
 from service.imaging.dicom.scan import scan_layout
+from service.imaging.frame import Limits
 from tests.support import dicom_objects as dicoms
 from tests.support.dicom_objects import compressed, native
 from tests.support.images import speckle

@@ -1,0 +1,148 @@
+"""The values that decoding yields: a frame, the frames of a file, and the limits on both."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from service.errors import FrameTooLarge, NoSuchFrame, Problem, UnreadableFrame
+from service.imaging.color import Colors
+from service.imaging.gray import Gray
+from service.imaging.sector import Box
+from service.schemas.answers import Format
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+MAX_SIDE = 16_384  # pixels; JPEG, WebP and OpenCV have limits near it, and no scanner comes close
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The sizes beyond which an upload is refused before it is decoded."""
+
+    max_bytes: int = 32 * 2**20
+    max_pixels: int = 32_000_000
+
+    def check_size(self, width: int, height: int, frames: int = 1) -> None:
+        """Raise FrameTooLarge where `frames` frames of `width` x `height` pixels are over the limits."""
+        if max(width, height) > MAX_SIDE:
+            raise FrameTooLarge(f"The frame is {width} x {height} pixels; the limit is {MAX_SIDE} pixels per side.")
+        if width * height * frames > self.max_pixels:
+            count = f"{frames} frames of " if frames > 1 else ""
+            raise FrameTooLarge(f"{count}{width} x {height} pixels exceed the limit of {self.max_pixels} pixels.")
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameMetadata:
+    """What an answer says of a frame, without the pixels.
+
+    Attributes
+    ----------
+    format
+        The format of the file.
+    width, height
+        Of the upright frame, in pixels.
+    index, count
+        The index of the frame in the file, from 0, and the number of frames of the file.
+    dicom
+        The patient, study and instance attributes of a DICOM file; a report about the frame copies them. None for
+        other formats.
+    """
+
+    format: Format
+    width: int
+    height: int
+    index: int
+    count: int
+    dicom: "Dataset | None" = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One decoded frame.
+
+    Attributes
+    ----------
+    pixels
+        uint8 [H, W], upright, 0 is black; contiguous.
+    format, index, count, dicom
+        As in `FrameMetadata`.
+    region
+        The part of the frame that shows tissue, if the file declares it, as DICOM can.
+    colors
+        A small color copy, as `reduce_colors` makes it; None where the frame is gray.
+    """
+
+    pixels: Gray
+    format: Format
+    index: int = 0
+    count: int = 1
+    region: Box | None = None
+    colors: Colors | None = None
+    dicom: "Dataset | None" = None
+
+    @property
+    def metadata(self) -> FrameMetadata:
+        """The frame without its pixels."""
+        height, width = self.pixels.shape
+        return FrameMetadata(self.format, width, height, self.index, self.count, self.dicom)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames:
+    """The frames of one file, opened once and decoded one by one; at most one of them is in memory.
+
+    Not thread-safe. Read an animation in rising order: a step back decodes it from its first frame again.
+
+    Attributes
+    ----------
+    format, count
+        As in `FrameMetadata`.
+    independent
+        Whether the frames after a damaged frame can still be read.
+    """
+
+    format: Format
+    count: int
+    independent: bool
+    _read: Callable[[int], Frame]
+
+    def read(self, index: int) -> Frame:
+        """Decode frame `index`, from 0.
+
+        Raises
+        ------
+        NoSuchFrame
+            `index` is not below `count`.
+        UnreadableFrame
+            The frame is damaged.
+        FrameTooLarge
+            The frame is over the limits.
+        """
+        if not 0 <= index < self.count:
+            raise NoSuchFrame(
+                f"`frame` must be between 0 and {self.count - 1}; this file has {self.count} "
+                f"{'frame' if self.count == 1 else 'frames'}."
+            )
+        with parser_errors_as_problems(self.format):
+            return self._read(index)
+
+
+@contextmanager
+def parser_errors_as_problems(format_: Format) -> Iterator[None]:
+    """Turn every exception of a parser into UnreadableFrame; hostile bytes can make a parser raise anything."""
+    try:
+        yield
+    except Problem:
+        raise
+    except Exception as error:
+        raise unreadable(format_) from error
+
+
+def unreadable(format_: Format) -> UnreadableFrame:
+    """Return the refusal of a damaged file."""
+    return UnreadableFrame(f"The {format_.upper()} is damaged, cut short, or of a kind that is not supported.")

@@ -1,0 +1,121 @@
+"""Open PNG, JPEG, BMP, TIFF and WebP files and decode their frames, with OpenCV or Pillow.
+
+Plain 8-bit PNG, JPEG and WebP go through OpenCV, the fastest decoder; everything else goes through Pillow. The two
+differ by at most one gray level.
+"""
+
+import io
+
+import cv2
+import numpy as np
+from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL.ImageFile import ImageFile
+
+from service.errors import FrameTooLarge, UnreadableFrame
+from service.imaging.color import reduce_colors
+from service.imaging.formats import tiff_pages, webp_header
+from service.imaging.frame import Frame, Frames, Limits, unreadable
+from service.imaging.gray import Gray, orientation_of, to_colors, to_gray, turn_upright
+from service.schemas.answers import Format
+
+_MAX_PAGES = 1_000
+_MAX_SCANS = 100  # each scan of a progressive JPEG costs a full pass over the picture; encoders write about 10
+_JPEG_SOS = b"\xff\xda"  # start of scan
+
+# `Image.open` checks sizes against a process-wide limit and reports with warnings, so each plugin is called directly.
+_PLUGINS: dict[Format, type[ImageFile]] = {
+    "png": PngImagePlugin.PngImageFile,
+    "jpeg": JpegImagePlugin.JpegImageFile,
+    "bmp": BmpImagePlugin.BmpImageFile,
+    "tiff": TiffImagePlugin.TiffImageFile,
+    "webp": WebPImagePlugin.WebPImageFile,
+}
+_TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 322, 323
+
+
+def open_raster(data: bytes, format_: Format, limits: Limits) -> Frames:
+    """Read the header of a picture file and check its size; raises what `open_frames` raises."""
+    # WebP first, without Pillow: Pillow allocates the canvas that the header claims as soon as it opens the file.
+    if format_ == "webp":
+        width, height, plain = webp_header(data)
+        limits.check_size(width, height)
+        if plain:
+            return Frames(format_, 1, True, lambda _: _read_plain(data, format_, colored=True))
+    if format_ == "jpeg" and data.count(_JPEG_SOS) > _MAX_SCANS:
+        raise UnreadableFrame(f"The JPEG has more than {_MAX_SCANS} scans.")
+    # Pillow reads the header here and no pixel.
+    image = _PLUGINS[format_](io.BytesIO(data))
+    count = tiff_pages(data, _MAX_PAGES) if format_ == "tiff" else int(getattr(image, "n_frames", 1))
+    if format_ == "tiff" and count > _MAX_PAGES:
+        raise FrameTooLarge(f"The file has more than {_MAX_PAGES} pages.")
+    limits.check_size(image.width, image.height)
+    if _is_plain(image, data, format_, count):
+        colored, orientation = image.mode == "RGB", orientation_of(image)
+        return Frames(format_, 1, True, lambda _: _read_plain(data, format_, colored=colored, orientation=orientation))
+    # Pages of a TIFF are independent; frames of an animation build on those before them.
+    return Frames(format_, count, format_ == "tiff", _PillowReader(image, data, format_, count, limits))
+
+
+class _PillowReader:
+    """Reads the frames of a picture that Pillow has opened."""
+
+    def __init__(self, image: ImageFile, data: bytes, format_: Format, count: int, limits: Limits) -> None:
+        self._image, self._data, self._format, self._count, self._limits = image, data, format_, count, limits
+        self._position = -1  # index of the last frame read
+
+    def __call__(self, index: int) -> Frame:
+        if index <= self._position:
+            self._image, self._position = _PLUGINS[self._format](io.BytesIO(self._data)), -1
+        self._seek(index)
+        self._position = index
+        self._image.load()
+        # Pillow turns a TIFF upright by itself, and nothing else.
+        orientation = 1 if self._format == "tiff" else orientation_of(self._image)
+        pixels, colors = to_gray(self._image), to_colors(self._image)
+        upright = None if colors is None else turn_upright(colors, orientation)
+        return Frame(turn_upright(pixels, orientation), self._format, index, self._count, colors=upright)
+
+    def _seek(self, index: int) -> None:
+        image = self._image
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            image.seek(index)
+            self._limits.check_size(image.width, image.height)
+            # A tile can be larger than the picture and is decoded whole.
+            self._limits.check_size(image.tag_v2.get(_TIFF_TILE_WIDTH, 1), image.tag_v2.get(_TIFF_TILE_HEIGHT, 1))
+        elif index:
+            # A seek decodes every frame in between, so all of them count.
+            self._limits.check_size(image.width, image.height, index - self._position)
+            image.seek(index)
+
+
+def _is_plain(image: ImageFile, data: bytes, format_: Format, count: int) -> bool:
+    """Return whether OpenCV reads the file as `service.imaging.decode` defines it."""
+    if image.mode not in ("L", "RGB") or count > 1:
+        return False
+    if format_ == "png":
+        bit_depth = data[24]
+        # EXIF may follow the pixels, so the whole file is searched. A match by chance only costs speed.
+        return bit_depth == 8 and "transparency" not in image.info and b"eXIf" not in data
+    return format_ == "jpeg"
+
+
+def _read_plain(data: bytes, format_: Format, *, colored: bool, orientation: int = 1) -> Frame:
+    colors = None
+    if not colored:
+        pixels = _decode(data, format_, cv2.IMREAD_GRAYSCALE)
+    elif format_ == "jpeg":
+        # A JPEG stores luma apart from the colors: gray and a quarter-size color copy cost less than full color.
+        pixels = _decode(data, format_, cv2.IMREAD_GRAYSCALE)
+        colors = reduce_colors(_decode(data, format_, cv2.IMREAD_REDUCED_COLOR_4))
+    else:
+        full = _decode(data, format_, cv2.IMREAD_COLOR)
+        pixels, colors = np.asarray(cv2.cvtColor(full, cv2.COLOR_BGR2GRAY), np.uint8), reduce_colors(full)
+    upright = None if colors is None else turn_upright(colors, orientation)
+    return Frame(turn_upright(pixels, orientation), format_, colors=upright)
+
+
+def _decode(data: bytes, format_: Format, flags: int) -> Gray:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None:
+        raise unreadable(format_)
+    return pixels.astype(np.uint8, copy=False)

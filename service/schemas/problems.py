@@ -1,0 +1,49 @@
+"""Refusals: problem details for HTTP APIs (RFC 9457)."""
+
+from pydantic import Field
+
+from service.errors import Problem
+from service.schemas.base import Schema
+
+_ProblemClass = type[Problem]  # inside the models below, `type` is a field
+
+
+class ProblemDetails(Schema):
+    """The body of every refusal, as `application/problem+json`."""
+
+    type: str = Field(
+        description="Stable URI of the kind of problem: a path of this service that describes it.",
+        examples=["/problems/not-found"],
+    )
+    title: str = Field(description="Name of the kind of problem.", examples=["Not found"])
+    status: int = Field(ge=400, le=599, description="HTTP status.", examples=[404])
+    detail: str = Field(description="One sentence about this request.")
+    code: str = Field(description="Last part of `type`.", examples=["not-found"])
+    request_id: str = Field(description="Id of the request; the log lines of the request carry it too.")
+
+    @classmethod
+    def of(cls, problem: Problem, request_id: str) -> "ProblemDetails":
+        """Return the wire form of a problem."""
+        return cls(
+            type=problem.type_uri(),
+            title=problem.title(),
+            status=problem.status,
+            detail=problem.detail,
+            code=problem.code,
+            request_id=request_id,
+        )
+
+
+class ProblemKind(Schema):
+    """A row of the problem table."""
+
+    type: str
+    code: str
+    status: int
+    title: str
+    meaning: str
+
+    @classmethod
+    def of(cls, kind: _ProblemClass) -> "ProblemKind":
+        """Return the wire form of a row."""
+        return cls(type=kind.type_uri(), code=kind.code, status=kind.status, title=kind.title(), meaning=kind.meaning)

@@ -1,0 +1,60 @@
+"""The digest of the deciding code covers all of it, and changes with each of its files."""
+
+import ast
+import shutil
+from pathlib import Path
+
+import pytest
+
+import service
+from service.analysis.code_digest import deciding_sources, decision_digest, digest_sources
+
+_ROOT = Path(service.__file__).parent
+_ENTRY_POINTS = ("imaging/decode.py", "imaging/letterbox.py", "imaging/sector.py", "analysis/abstention.py")
+_DECIDES_NOTHING = {"__init__.py", "errors.py", "schemas/answers.py", "schemas/base.py", "execution/work.py", "process_setup.py"}  # names and messages
+
+
+def _imported_by(source: Path) -> set[Path]:
+    names = [
+        node.module
+        for node in ast.walk(ast.parse(source.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("service.")
+    ]
+    below = [_ROOT / Path(*name.split(".")[1:]) for name in names]
+    return {path.with_suffix(".py") for path in below if path.with_suffix(".py").is_file()}
+
+
+def test_it_covers_every_module_that_the_decoder_letterbox_sector_and_abstention_import() -> None:
+    reached: set[Path] = set()
+    waiting = {_ROOT / name for name in _ENTRY_POINTS}
+    while waiting:
+        source = waiting.pop()
+        reached.add(source)
+        waiting |= _imported_by(source) - reached
+    deciding = {path for path in reached if path.relative_to(_ROOT).as_posix() not in _DECIDES_NOTHING}
+    assert _ROOT / "imaging/dicom/jpeg/lossless.py" in deciding
+    assert deciding <= set(deciding_sources())
+
+
+@pytest.mark.parametrize("name", ["imaging/decode.py", "imaging/dicom/jpeg/lossless.py", "inference/engine.py"])
+def test_it_changes_with_a_deciding_file(name: str, tmp_path: Path) -> None:
+    copy = tmp_path / "service"
+    shutil.copytree(_ROOT, copy, ignore=shutil.ignore_patterns("models", "web", "__pycache__"))
+    assert digest_sources(copy) == decision_digest()
+    with (copy / name).open("a") as source:
+        source.write("\n# changed\n")
+    assert digest_sources(copy) != decision_digest()
+
+
+def test_it_stays_the_same_when_a_file_changes_that_decides_nothing(tmp_path: Path) -> None:
+    copy = tmp_path / "service"
+    shutil.copytree(_ROOT, copy, ignore=shutil.ignore_patterns("models", "web", "__pycache__"))
+    (copy / "imaging/overlay.py").write_text("")
+    assert digest_sources(copy) == decision_digest()
+
+
+def test_a_new_module_of_the_decoder_is_covered(tmp_path: Path) -> None:
+    copy = tmp_path / "service"
+    shutil.copytree(_ROOT, copy, ignore=shutil.ignore_patterns("models", "web", "__pycache__"))
+    (copy / "imaging/dicom/new_codec.py").write_text("")
+    assert digest_sources(copy) != decision_digest()
