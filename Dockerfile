@@ -1,4 +1,4 @@
-# The image of the service: no compiler, no torch, no pip of its own; one venv, one model package, one user.
+# The image of the service: one venv, one model package, one user; no compiler, no torch, no pip.
 # To pin the base by digest: docker build --build-arg PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:...
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
@@ -7,14 +7,14 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-# strip and readelf, whatever their version; this stage is thrown away.
+# strip and readelf, in any version: this stage is discarded.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends binutils \
     && rm -rf /var/lib/apt/lists/* \
     && python3 -m venv --without-pip /opt/fetal-planes
 
-# Which extras: `dicom`, or `none`. Each choice has a lock of its own.
+# Extras: `dicom` or `none`. Each choice has its own lock.
 ARG EXTRAS=dicom
 COPY requirements/service.txt requirements/service-none.txt requirements/package.txt requirements/
 COPY deploy/image deploy/image
@@ -36,7 +36,7 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
 
 FROM ${PYTHON_IMAGE}
 ARG PYTHON_IMAGE
-ARG VERSION=0.1.0
+ARG VERSION=0.5.0
 ARG REVISION=unknown
 ARG EXTRAS=dicom
 LABEL org.opencontainers.image.title="fetal-planes" \
@@ -46,8 +46,8 @@ LABEL org.opencontainers.image.title="fetal-planes" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
       fetal-planes.extras="${EXTRAS}"
-# XNAT's container service reads its command here.
-LABEL org.nrg.commands='[{"name":"fetal-planes","label":"Fetal planes","description":"Names the standard planes of obstetric ultrasound. Research use only.","version":"0.1.0","schema-version":"1.0","type":"docker","image":"fetal-planes:latest","command-line":"fetal-planes process /input /output --reports --overlays","override-entrypoint":true,"mounts":[{"name":"in","writable":false,"path":"/input"},{"name":"out","writable":true,"path":"/output"}],"inputs":[],"outputs":[{"name":"results","description":"Rows, table, reports and overlays","required":true,"mount":"out"}],"xnat":[{"name":"fetal-planes-scan","label":"Fetal planes","description":"Name the planes of a scan","contexts":["xnat:imageScanData"],"external-inputs":[{"name":"scan","type":"Scan","required":true,"matcher":"\"DICOM\" in @.resources[*].label"}],"derived-inputs":[{"name":"frames","type":"Resource","matcher":"@.label == \"DICOM\"","required":true,"derived-from-wrapper-input":"scan","provides-files-for-command-mount":"in"}],"output-handlers":[{"name":"results","accepts-command-output":"results","as-a-child-of":"scan","type":"Resource","label":"FETAL_PLANES"}]}]}]'
+# The command for XNAT's container service.
+LABEL org.nrg.commands='[{"name":"fetal-planes","label":"Fetal planes","description":"Names the standard planes of obstetric ultrasound. Research use only.","version":"0.5.0","schema-version":"1.0","type":"docker","image":"fetal-planes:latest","command-line":"fetal-planes process /input /output --reports --overlays","override-entrypoint":true,"mounts":[{"name":"in","writable":false,"path":"/input"},{"name":"out","writable":true,"path":"/output"}],"inputs":[],"outputs":[{"name":"results","description":"Rows, table, reports and overlays","required":true,"mount":"out"}],"xnat":[{"name":"fetal-planes-scan","label":"Fetal planes","description":"Name the planes of a scan","contexts":["xnat:imageScanData"],"external-inputs":[{"name":"scan","type":"Scan","required":true,"matcher":"\"DICOM\" in @.resources[*].label"}],"derived-inputs":[{"name":"frames","type":"Resource","matcher":"@.label == \"DICOM\"","required":true,"derived-from-wrapper-input":"scan","provides-files-for-command-mount":"in"}],"output-handlers":[{"name":"results","accepts-command-output":"results","as-a-child-of":"scan","type":"Resource","label":"FETAL_PLANES"}]}]}]'
 
 RUN groupadd --gid 10001 fetal-planes \
     && useradd --no-log-init --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \

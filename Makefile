@@ -5,21 +5,31 @@ IMAGE ?= fetal-planes
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py)
 REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
+SLOW_MARKERS := slow or training or fuzz or browser or container or ray or prometheus or orthanc or realdata
+
 .DEFAULT_GOAL := help
-.PHONY: help tls-certificate sbom serve test lint lock screenshots image up soak compare sizing container-test clean cine-memory archive-rate exam-time lone-time head-cost
+.PHONY: help serve check test lint docs lock screenshots image up tls-certificate sbom soak container-test clean \
+  bench-baselines bench-sizing bench-single-request-latency bench-exam-overhead bench-cine-memory bench-table-throughput \
+  bench-sub-plane-head-cost bench-loader
 
 help: ## List these targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 32
 
 serve: $(VENV)/.service ## Install the service and serve on 127.0.0.1:8000
 	$(BIN)/fetal-planes serve
 
+# Unmarked tests only; pytest-xdist runs them on both cores of a small machine.
+check: lint ## Run the linters, the type checker and the fast tests, within two minutes
+	$(BIN)/pytest -q -n 2 -m "not ($(SLOW_MARKERS))"
+
 test: $(VENV)/.test ## Install everything and run all tests
 	$(BIN)/pytest
 
-lint: $(VENV)/.test ## Run the linter, the formatter's check and the type checker
+lint: $(VENV)/.test ## Run the linter, the formatter's check, the word list, the import contracts and the type checker
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 $(VENV)/.service: requirements/service.txt pyproject.toml
@@ -35,7 +45,10 @@ $(VENV)/.test: requirements/test.txt pyproject.toml
 	$(BIN)/pip install --no-deps -e .
 	touch $@
 
-screenshots: $(VENV)/.test ## Take the pictures of the page in docs/pictures anew (needs chromium)
+docs: $(VENV)/.test ## Build the documentation into site/, which also works offline
+	$(BIN)/zensical build --strict --clean
+
+screenshots: $(VENV)/.test ## Take the pictures of the page again, into docs/pictures (needs Chromium)
 	$(BIN)/python -m tests.system.browser.screenshots docs/pictures
 
 $(VENV)/.bench: bench/requirements.txt $(VENV)/.test
@@ -46,17 +59,17 @@ $(VENV)/.bench: bench/requirements.txt $(VENV)/.test
 	$(VENV)/bench/bin/pip install --no-deps -e .
 	touch $@
 
-# What the nodes of a cluster have, and no more: each process that Ray starts would load some of the tests' packages.
+# Only what the nodes of a cluster have: every process that Ray starts would load some of the tests' packages.
 $(VENV)/.ray: requirements/ray.txt
 	python3 -m venv $(VENV)/ray
 	$(VENV)/ray/bin/pip install --no-deps -r requirements/ray.txt
 	touch $@
 
-lock: ## Resolve the hash-locked requirements anew (needs uv)
+lock: ## Resolve the hash-locked requirements again (needs uv)
 	uv pip compile -q pyproject.toml --extra dicom -o requirements/service.txt
 	uv pip compile -q pyproject.toml -c requirements/service.txt -o requirements/service-none.txt
-	uv pip compile -q pyproject.toml --extra dicom --extra build --extra test --extra archive --extra ray -c requirements/service.txt -o requirements/test.txt
-	uv pip compile -q pyproject.toml --extra dicom --extra archive --extra ray --extra kuberay -c requirements/test.txt -o requirements/ray.txt
+	uv pip compile -q pyproject.toml --extra dicom --extra build --extra test --extra docs --extra table --extra ray -c requirements/service.txt -o requirements/test.txt
+	uv pip compile -q pyproject.toml --extra dicom --extra table --extra ray --extra kuberay -c requirements/test.txt -o requirements/ray.txt
 	python3 -c "import tomllib; \
 	  print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
 	  | uv pip compile -q - -o requirements/package.txt
@@ -68,47 +81,54 @@ up: ## Build the image and serve it on 127.0.0.1:8000
 	docker compose up --build
 
 CERTIFICATES ?= deploy/nginx/certs
-tls-certificate: ## Make a certificate for localhost that nobody vouches for, to try the TLS front with
+tls-certificate: ## Make a self-signed certificate for localhost, to try the TLS front
 	mkdir -p $(CERTIFICATES)
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=localhost \
 	  -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
 	  -keyout $(CERTIFICATES)/tls.key -out $(CERTIFICATES)/tls.crt 2>/dev/null
-	chmod 644 $(CERTIFICATES)/tls.key # another user runs nginx; a real key is given to that user alone
+	chmod 644 $(CERTIFICATES)/tls.key # another user runs nginx; give a real key to that user only
 
 CYCLONEDX ?= $(BIN)/cyclonedx-py
 SBOM ?= dist/sbom.cdx.json
-sbom: ## Write the bill of materials of what the image installs, as CycloneDX
+sbom: ## Write the bill of materials of the image's packages, as CycloneDX
 	mkdir -p $(dir $(SBOM))
 	$(CYCLONEDX) requirements --pyproject pyproject.toml --spec-version 1.6 --output-reproducible \
 	  --output-format JSON --output-file $(SBOM) requirements/service.txt
 
-soak: $(VENV)/.test ## Send 20,000 requests, and look at what they leave behind
+soak: $(VENV)/.test ## Send 20,000 requests and check that memory, threads and files stay constant
 	FETAL_PLANES_SOAK=1 $(BIN)/pytest -s tests/integration/test_overload.py
 
-compare: $(VENV)/.bench ## Measure the service beside other servers, on this machine
-	$(VENV)/bench/bin/python -m bench.compare --write docs/benchmarks.md
-
-sizing: $(VENV)/.test ## Measure what a core gives, and write it into the operating guide; wants an idle machine
-	$(BIN)/python -m bench.sizing --write docs/operation.md
-
-container-test: $(VENV)/.test ## Build the image and drive the composed service
+container-test: $(VENV)/.test ## Build the image and test the composed service
 	$(BIN)/pytest tests/system/container
 
-cine-memory: $(VENV)/.test ## Memory that a cine of 10,000 frames takes, beside one of 100 (minutes)
-	$(BIN)/python -m bench.cine_memory --frames 100 10000 --write docs/benchmarks.md
+# Benchmarks write into the documentation. They need a machine without other load.
+BENCHMARKS := docs/reference/benchmarks.md
 
-archive-rate: $(VENV)/.test $(VENV)/.ray ## Rate of an archive job: plain, on one Ray node, on two; wants an idle machine
-	$(BIN)/python -m bench.table_throughput --python $(VENV)/ray/bin/python --write docs/scaling.md
+bench-baselines: $(VENV)/.bench ## Compare the service with other servers
+	$(VENV)/bench/bin/python -m bench.baselines --write $(BENCHMARKS)
 
-exam-time: $(VENV)/.test ## What sorting an exam costs beyond its frames; wants an idle machine
-	$(BIN)/python -m bench.exam_overhead --write docs/benchmarks.md
+bench-sizing: $(VENV)/.test ## Measure what the service answers on 1, 2, 4 ... cores
+	$(BIN)/python -m bench.sizing --write $(BENCHMARKS)
 
-lone-time: $(VENV)/.test ## What a lone request takes beside bare inference on all cores; wants an idle machine
-	$(BIN)/python -m bench.single_request_latency --write docs/benchmarks.md
+bench-single-request-latency: $(VENV)/.test ## Compare the latency of a single request with direct inference on all cores
+	$(BIN)/python -m bench.single_request_latency --write $(BENCHMARKS)
 
-head-cost: $(VENV)/.test ## What the head for sub-planes adds to a classify; wants an idle machine
-	$(BIN)/python -m bench.sub_plane_head_cost --write docs/subplanes.md
+bench-exam-overhead: $(VENV)/.test ## Measure what sorting an exam costs beyond its frames
+	$(BIN)/python -m bench.exam_overhead --write $(BENCHMARKS)
+
+bench-cine-memory: $(VENV)/.test ## Measure the memory of a cine of 100 frames and of 10,000 (minutes)
+	$(BIN)/python -m bench.cine_memory --frames 100 10000 --write $(BENCHMARKS)
+
+bench-table-throughput: $(VENV)/.test $(VENV)/.ray ## Measure a table job: without Ray, on one Ray node, on two
+	$(BIN)/python -m bench.table_throughput --python $(VENV)/ray/bin/python --write $(BENCHMARKS)
+
+bench-sub-plane-head-cost: $(VENV)/.test ## Measure what the sub-plane head adds to a classification
+	$(BIN)/python -m bench.sub_plane_head_cost --write $(BENCHMARKS)
+
+DATA ?= FETAL_PLANES_DB
+bench-loader: $(VENV)/.test ## Measure whether the data loader keeps up with training on DATA
+	$(BIN)/python -m bench.loader $(DATA) --write $(BENCHMARKS)
 
 clean: ## Remove what the targets above made
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
-	find service model_build tests -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf $(VENV) dist site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
+	find service model_build bench tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,1 +1,1 @@
-"""The service beside other servers: the same frames, model and machine, in one run."""
+"""Measurements that write their results into the documentation, each a command: `python -m bench.NAME`."""

@@ -1,76 +1,89 @@
-"""What sorting an exam costs beyond its frames: `python -m bench.exam_overhead`.
+"""Measure what sorting an exam costs beyond classifying its frames: `python -m bench.exam_overhead`.
 
-In turns, in one process: the exam by way of the service, and the same frames decoded, prepared and classified in plain
-threads, as many as the service has workers, with no service about them. What is told is the ratio within each turn.
+In alternation, in one process: the exam through the service, and the same frames decoded, prepared and classified by
+plain threads, as many as the service has workers. The result is the ratio within each turn.
 
-The frames are speckle, on which a sound model abstains. So that every plane has frames, and a best one whose evidence
-the page must draw, what the model says is dealt out among the planes, and it is kept from abstaining.
+The frames are speckle, so the model abstains on them. To give every plane frames and a best frame whose heat map the
+page must draw, a copy of the package never abstains, and the probabilities are rotated among the planes.
 """
 
-import argparse
 import dataclasses
-import statistics
+import json
+import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from fastapi.testclient import TestClient
+from numpy.typing import NDArray
 
-from bench.publish import conditions, publish
-from bench.timing import seconds
-from service.analysis import pipeline as pipeline_module
+from bench.publish import conditions, make_parser, parse
+from bench.timing import median_and_range, seconds
 from service.app import create_app
 from service.execution.cpu_budget import cpu_budget
 from service.inference.engine import Engine, Scores
-from service.settings import SHIPPED_MODEL, Settings
+from service.settings import Settings
 from tests.support.images import encode, speckle
+
+_MEDIA_TYPES = ("application/json", "text/html")
 
 
 def main() -> None:
-    """Print the ratio's median and range."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=55)
+    """Publish the median and the range of the ratio for each media type."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--frames", type=int, default=55, help="frames of the exam")
     parser.add_argument("--turns", type=int, default=9)
-    parser.add_argument("--model", type=Path, default=SHIPPED_MODEL)
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the figures between the page's marks")
-    options = parser.parse_args()
-    lines = [f"{conditions(options.model)}.\n\n"]
-    _deal_out()
+    options, section = parse(parser, "exam-overhead")
+    _rotate_probabilities()
     uploads = [encode(speckle(661, 959, seed), "JPEG", quality=90) for seed in range(options.frames)]
-    files = [("files", (f"{number}.jpg", upload)) for number, upload in enumerate(uploads)]
-    with TestClient(create_app(Settings(model=options.model))) as client:
-        pipeline = client.app.state.service.running.pipeline  # type: ignore[attr-defined]
-        workers = cpu_budget().count
-        with ThreadPoolExecutor(workers) as threads:
-
-            def plain() -> object:
-                return list(threads.map(pipeline.classify, uploads))
-
-            for kind in ("application/json", "text/html"):
-
-                def exam(accept: str = kind) -> object:
-                    return client.post("/exam", files=files, headers={"Accept": accept}).raise_for_status()
-
-                ratios = [seconds(exam) / seconds(plain) for _ in range(options.turns + 1)][1:]  # one to warm up
+    lines = [f"{conditions(options.model)}.\n\n"]
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(model=_never_abstaining(options.model, Path(folder) / "model"))
+        with TestClient(create_app(settings)) as client:
+            for media_type in _MEDIA_TYPES:
+                ratios = _measure(client, uploads, media_type, options.turns)
                 lines.append(
-                    f"- {options.frames} frames, {workers} workers, `{kind}`: {statistics.median(ratios):.3f} "
-                    f"({min(ratios):.3f} to {max(ratios):.3f} in {options.turns} turns)\n"
+                    f"- {options.frames} frames, {cpu_budget().count} workers, `{media_type}`: "
+                    f"{median_and_range(ratios, note=f' in {options.turns} turns')}\n"
                 )
-    publish("".join(lines), "exam-time", options.write)
+    section.publish("".join(lines))
 
 
-def _deal_out() -> None:
-    """Have each plane be the first of as many frames as any other."""
+def _measure(client: TestClient, uploads: list[bytes], media_type: str, turns: int) -> list[float]:
+    """Return, for each turn, the time of the exam divided by that of its frames in plain threads."""
+    pipeline = client.app.state.service.running.pipeline  # type: ignore[attr-defined]
+    files = [("files", (f"{number}.jpg", upload)) for number, upload in enumerate(uploads)]
+    with ThreadPoolExecutor(cpu_budget().count) as threads:
+
+        def exam() -> object:
+            return client.post("/exam", files=files, headers={"Accept": media_type}).raise_for_status()
+
+        def plain() -> object:
+            return list(threads.map(pipeline.classify, uploads))
+
+        return [seconds(exam) / seconds(plain) for _ in range(turns + 1)][1:]  # the first turn warms up
+
+
+def _never_abstaining(package: Path, copy: Path) -> Path:
+    """Copy a model package, with thresholds that every frame passes."""
+    shutil.copytree(package, copy)
+    manifest = json.loads((copy / "model.json").read_text())
+    manifest["abstention"] |= {"min_probability": 0.0, "max_ood_score": 1e9}
+    (copy / "model.json").write_text(json.dumps(manifest))
+    return copy
+
+
+def _rotate_probabilities() -> None:
+    """Make every plane the most probable one of about as many frames as any other."""
     score = Engine.score
 
-    def dealt(engine: Engine, frame: Any, **how: Any) -> Scores:
-        scores = score(engine, frame, **how)
-        turn = int(frame.sum()) % scores.probabilities.size
-        return dataclasses.replace(scores, probabilities=np.roll(np.sort(scores.probabilities), turn))
+    def rotated(engine: Engine, frame: NDArray[np.uint8], *, with_features: bool = False) -> Scores:
+        scores = score(engine, frame, with_features=with_features)
+        shift = int(frame.sum()) % scores.probabilities.size
+        return dataclasses.replace(scores, probabilities=np.roll(np.sort(scores.probabilities), shift))
 
-    Engine.score = dealt  # type: ignore[method-assign, assignment]
-    pipeline_module.abstain_reason = lambda *_: None  # type: ignore[assignment]
+    Engine.score = rotated  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":

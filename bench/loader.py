@@ -1,5 +1,10 @@
-"""Whether the loader keeps up: frames a second of training as it is, and on batches that are there already."""
+"""Measure whether the data loader keeps up with training: `python -m bench.loader DATA`.
 
+In alternation: the loader alone, training on tensors that are already in memory, and training with the loader. A ratio
+near 1 between the last two means that training does not wait for data.
+"""
+
+import argparse
 import statistics
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -9,68 +14,102 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from model_build.data.datasets import AugmentedDataset
+from bench.publish import conditions, make_parser, parse
+from bench.timing import median_and_range
 from model_build.data.formats import read_data
 from model_build.data.frames import open_frames
+from model_build.data.records import Dataset
 from model_build.data.splits import make_split
-from model_build.models.multi_task import pretrained_network
-from model_build.recipe import Recipe
+from model_build.recipe import load_recipe
 from model_build.training.distributed import Distributed
-from model_build.training.trainer import Trainer, freeze, make_loader, set_training
+from model_build.training.trainer import Batch, RunOptions, Trainer
+
+Batches = Iterator[Batch]
+LOADER, IN_MEMORY, TRAINING = "loader alone", "training on tensors in memory", "training with the loader"
 
 
-def measure_loader(
-    recipe: Recipe, data: Path, *, device: str, workers: int, cache: Path | None, steps: int, turns: int
-) -> dict[str, float]:
-    """Measure in turns, so that what else the machine does hits all alike; medians of `turns` times `steps` steps.
+class LoaderBenchmark:
+    """One network, one loader and one set of batches in memory, on which the three rates are measured."""
 
-    Returns
-    -------
-    Frames a second of the loader alone, of training on cached tensors and of training with the loader; and `ratio`, the
-    median over the turns of the last two's ratio.
-    """
-    distributed, data_set = Distributed(device), read_data(data)
-    records = make_split(data_set, recipe).train
-    views = AugmentedDataset(open_frames(data_set.records, cache)(records), records, recipe)
-    loader = make_loader(views, records, recipe, distributed, workers)
-    network = pretrained_network(recipe.network, len(data_set.planes)).to(device)
-    freeze(network, recipe.training.frozen_blocks)
-    set_training(network, recipe.training.frozen_blocks)
-    run = Trainer(network, recipe, steps=steps, distributed=distributed)
-    each = recipe.training.grad_accum_steps
-    cached = [next(iter(loader)) for _ in range(each)]
-    cached = [[each_of.to(device) for each_of in batch] for batch in cached]
+    def __init__(self, options: argparse.Namespace) -> None:
+        recipe, data_set = load_recipe(options.recipe), read_data(options.data)
+        records = make_split(data_set, recipe).train
+        train_data = Dataset(open_frames(data_set.records, options.cache)(records), records)
+        run_options = RunOptions(Distributed(options.device), options.workers)
+        self._trainer = Trainer(recipe, train_data, Dataset([], []), Path(), data_set.planes, run_options)
+        self._trainer.network.train()
+        self._loader: DataLoader[Any] = self._trainer.loader
+        self._micro_batches = recipe.training.grad_accum_steps
+        self._batch_size = recipe.training.batch_size
+        self._steps = options.steps
+        self._device = torch.device(options.device)
+        # Steps that use up the batches which the workers prefetched before the clock started.
+        self._prefetched = 4 * options.workers // self._micro_batches + 1
+        batches = [next(iter(self._loader)) for _ in range(self._micro_batches)]
+        self._in_memory = [_to(batch, options.device) for batch in batches]
 
-    def train(parts: Iterator[Any] | None) -> None:
-        run.step([next(parts) for _ in range(each)] if parts else cached, (0, 0, 0))
+    def measure(self) -> dict[str, float]:
+        """Return frames per second by what was measured, once each."""
+        rates = {IN_MEMORY: self._rate(self._train_in_memory, warm_up=1)}
+        for name, step in ((TRAINING, self._train), (LOADER, self._load)):
+            batches = _endless(self._loader)
+            rates[name] = self._rate(lambda: step(batches), self._prefetched)  # noqa: B023
+            batches.close()
+        return rates
 
-    def load(parts: Iterator[Any]) -> None:
-        for _ in range(each):
-            next(parts)
+    def _train_in_memory(self) -> None:
+        self._trainer.step(self._in_memory, 0, 0)
 
-    ahead = 4 * workers // each + 1  # steps that eat what the workers made before the clock ran
-    rates: dict[str, list[float]] = {"loader": [], "cached tensors": [], "training": []}
-    for _ in range(turns):
-        rates["cached tensors"].append(_rate(lambda: train(None), 1, steps, recipe.training.batch_size, device))
-        for name, work in (("training", train), ("loader", load)):
-            parts = _endless(loader)
-            rates[name].append(_rate(lambda: work(parts), ahead, steps, recipe.training.batch_size, device))  # noqa: B023
-            parts.close()
-    ratios = [own / best for own, best in zip(rates["training"], rates["cached tensors"], strict=True)]
-    return {name: statistics.median(values) for name, values in rates.items()} | {"ratio": statistics.median(ratios)}
+    def _train(self, batches: Batches) -> None:
+        self._trainer.step([next(batches) for _ in range(self._micro_batches)], 0, 0)
+
+    def _load(self, batches: Batches) -> None:
+        for _ in range(self._micro_batches):
+            next(batches)
+
+    def _rate(self, step: Callable[[], None], warm_up: int) -> float:
+        for _ in range(warm_up):
+            step()
+        started = time.perf_counter()
+        for _ in range(self._steps):
+            step()
+        if self._device.type == "cuda":  # kernels run asynchronously
+            torch.cuda.synchronize()
+        return float(self._steps * self._batch_size / (time.perf_counter() - started))
 
 
-def _rate(work: Callable[[], None], ahead: int, steps: int, batch: int, device: str) -> float:
-    for _ in range(ahead):
-        work()
-    start = time.perf_counter()
-    for _ in range(steps):
-        work()
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-    return steps * batch / (time.perf_counter() - start)
+def _to(batch: Batch, device: str) -> Batch:
+    frames, planes, sub_planes = batch
+    return frames.to(device), planes.to(device), sub_planes.to(device)
 
 
 def _endless(loader: DataLoader[Any]) -> Generator[Any, None, None]:
     while True:
         yield from loader
+
+
+def main() -> None:
+    """Publish the rates and the ratio of training with the loader to training in memory."""
+    parser = make_parser(__doc__)
+    parser.add_argument("data", type=Path, help="a data set, as `fetal-planes-build train` takes it")
+    parser.add_argument("--recipe", default="default", help="name or TOML file (default: %(default)s)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--workers", type=int, default=2, help="processes of the loader (default: %(default)s)")
+    parser.add_argument("--cache", type=Path, help="folder of decoded frames")
+    parser.add_argument("--steps", type=int, default=20, help="steps of each measurement (default: %(default)s)")
+    parser.add_argument("--turns", type=int, default=5)
+    options, section = parse(parser, "loader")
+    benchmark = LoaderBenchmark(options)
+    turns = [benchmark.measure() for _ in range(options.turns)]
+    note = f" in {options.turns} turns of {options.steps} steps"
+    ratios = [turn[TRAINING] / turn[IN_MEMORY] for turn in turns]
+    lines = [f"{conditions(options.model)}; {options.device}, {options.workers} loader processes.\n\n"]
+    for name in (LOADER, IN_MEMORY, TRAINING):
+        rates = [turn[name] for turn in turns]
+        lines.append(f"- {name}: {statistics.median(rates):.1f} frames/s\n")
+    lines.append(f"- with the loader / in memory: {median_and_range(ratios, note=note)}\n")
+    section.publish("".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,43 +1,93 @@
-"""Puts what was measured into a page of the documentation, between two marks."""
+"""Print what was measured, and put it into a section of a page of the documentation."""
 
+import argparse
 import os
 import platform
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnxruntime
 
 from service.execution.cpu_budget import cpu_budget
 from service.inference.package import load_package
+from service.settings import SHIPPED_MODEL
 
 
-def publish(text: str, name: str, page: Path | None) -> None:
-    """Print a text, or write it between the marks `<!-- name -->` and `<!-- end of name -->` of a page.
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The part of a page between the marks `<!-- name -->` and `<!-- end of name -->`.
+
+    Attributes
+    ----------
+    name
+        In the marks.
+    page
+        A Markdown file. A page that does not exist yet is created; None prints the text only.
 
     Raises
     ------
     ValueError
-        The page has no such marks.
+        The page has no such marks, or its folder does not exist. A section is made before the measurement starts, so
+        that a wrong path costs no measurement.
     """
-    if page is None:
+
+    name: str
+    page: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.page is not None:
+            self._split(self.page)
+
+    def publish(self, text: str) -> None:
+        """Print a text and replace the content of the section. The text is printed first, whatever happens then."""
         sys.stdout.write(text)
-        return
-    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    before, begun, rest = page.read_text().partition(begin)
-    _, ended, after = rest.partition(end)
-    if not (begun and ended):
-        raise ValueError(f"{page} has no marks {begin} and {end}")
-    page.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
+        sys.stdout.flush()
+        if self.page is not None:
+            before, after = self._split(self.page)
+            self.page.write_text(f"{before}\n\n{text}\n{after}")
+
+    def _split(self, page: Path) -> tuple[str, str]:
+        """Return the page up to the end of the first mark, and from the start of the second."""
+        begin, end = f"<!-- {self.name} -->", f"<!-- end of {self.name} -->"
+        if not page.exists():
+            if not page.parent.is_dir():
+                raise ValueError(f"{page} cannot be created: the folder {page.parent} does not exist")
+            return begin, f"{end}\n"
+        before, begun, rest = page.read_text().partition(begin)
+        _, ended, after = rest.partition(end)
+        if not (begun and ended):
+            raise ValueError(f"{page} has no marks {begin} and {end}")
+        return f"{before}{begin}", f"{end}{after}"
+
+
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the options `--write` and `--model`, which every measurement has."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="also write the result between the marks of PAGE")
+    parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="model package (default: the one that ships)")
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser, section: str) -> tuple[argparse.Namespace, Section]:
+    """Parse the command line, and check that the result can be written; exit with a message where it cannot."""
+    options = parser.parse_args()
+    try:
+        return options, Section(section, options.write)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def conditions(model: Path) -> str:
-    """When, on what, and with which model something is measured now."""
+    """Return the date, the machine, the versions and the model of a measurement that runs now."""
     manifest = load_package(model).manifest
     return (
         f"{time.strftime('%Y-%m-%d')}, {_processor()}, {cpu_budget().count} cores, Python {platform.python_version()}, "
         f"ONNX Runtime {onnxruntime.__version__}, model {manifest.name} {manifest.version}; load average over the last "
-        f"quarter of an hour {os.getloadavg()[2]:.1f}"
+        f"15 minutes {os.getloadavg()[2]:.1f}"
     )
 
 

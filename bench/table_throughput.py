@@ -1,9 +1,7 @@
-"""What an archive job costs on one machine: without Ray, and on a Ray cluster of one node and of two.
+"""Measure the throughput of a table job: without Ray, on one Ray node and on two: `python -m bench.table_throughput`.
 
-    python -m bench.table_throughput [--frames N] [--rounds N] [--python PYTHON] [--write PAGE]
-
-The three are measured in turns, round after round, so that whatever else the machine does meets them alike. Each has
-two cores. A job on Ray is the first of a cluster that has just come up, so that it pays for all that Ray starts once.
+The three run in alternation, round after round, so that other load on the machine affects them alike. Each has two
+cores. A job on Ray is the first job of a new cluster, so it includes everything that Ray starts once.
 """
 
 import argparse
@@ -14,149 +12,175 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from pyarrow import parquet
 
-from bench.publish import conditions, publish
-from service.settings import SHIPPED_MODEL
+from bench.publish import conditions, make_parser, parse
+from bench.servers import ROOT
+from bench.timing import median_and_range
 from tests.support.images import encode, speckle
-from tests.support.paths import ROOT
-from tests.system.ray.cluster import Cluster
+from tests.support.ray_cluster import Cluster
 
 CORES = 2
-SIDES = ("plain", "one Ray node", "two Ray nodes")
-SHARES = ("read", "decode", "infer", "write")
+PLAIN, ONE_NODE, TWO_NODES = "plain", "one Ray node", "two Ray nodes"
+STAGES = ("read", "decode", "infer", "write")
+_HOURLY_PRICE = 0.04  # of one core; an assumption
 
 
-class Measured(NamedTuple):
-    """A job.
+@dataclass(frozen=True, slots=True)
+class JobTiming:
+    """The timing of one job.
 
     Attributes
     ----------
-    whole
-        Frames a second of the command, from its start to its end.
-    running
-        Frames a second in the middle of it, where nothing starts and nothing ends.
-    start, end
-        Seconds before the first frame is worked on, and those at the end when cores have no more frames.
-    spent
-        Seconds of its threads, by what they were spent on.
+    overall_rate
+        Frames per second of the command, from start to end.
+    steady_rate
+        Frames per second in the middle of the job, where nothing starts or ends.
+    start_s, end_s
+        Seconds until the first frame is read, and seconds at the end in which cores have no frames left.
+    stage_s
+        Seconds of thread time by stage.
     """
 
-    whole: float
-    running: float
-    start: float
-    end: float
-    spent: dict[str, float]
+    overall_rate: float
+    steady_rate: float
+    start_s: float
+    end_s: float
+    stage_s: dict[str, float]
 
 
-def plant(folder: Path, frames: int) -> int:
-    """So many PNGs of 800 x 600, as a scanner exports them. The bytes of one."""
+@dataclass(frozen=True, slots=True)
+class JobOutput:
+    """What the output of one job says about its timing.
+
+    Attributes
+    ----------
+    parts
+        Time of writing (seconds since the epoch) and number of frames of each part, in order of time.
+    started
+        Start of the command, in seconds since the epoch.
+    wall_s
+        Seconds from start to end of the command.
+    parallel
+        Number of parts that are worked on at the same time.
+    stage_s
+        Seconds of thread time by stage.
+    """
+
+    parts: list[tuple[float, int]]
+    started: float
+    wall_s: float
+    parallel: int
+    stage_s: dict[str, float]
+
+
+def write_frames(folder: Path, count: int) -> int:
+    """Write `count` PNG files of 800 x 600 pixels; return the mean size of one in bytes."""
     folder.mkdir()
-    kinds = [encode(speckle(600, 800, seed)) for seed in range(16)]
-    for number in range(frames):
-        (folder / f"{number:06d}.png").write_bytes(kinds[number % len(kinds)])
-    return sum(map(len, kinds)) // len(kinds)
+    distinct = [encode(speckle(600, 800, seed)) for seed in range(16)]
+    for number in range(count):
+        (folder / f"{number:06d}.png").write_bytes(distinct[number % len(distinct)])
+    return sum(map(len, distinct)) // len(distinct)
 
 
-def measure(source: Path, out: Path, python: str, cluster: Cluster | None) -> Measured:
-    """Do a job, on a cluster or without one."""
-    command = ["-m", "service.cli", "archive", str(source), str(out)]
-    begun = time.time()
+def run_job(source: Path, out: Path, python: str, cluster: Cluster | None) -> JobTiming:
+    """Run one job, on a cluster or without Ray, and return its timing."""
+    command = ["-m", "service.cli", "table", str(source), str(out)]
+    started = time.time()
     if cluster is None:
         subprocess.run([python, *command], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
     else:
         job = cluster.python(*command, "--ray", cluster.address)
         _, errors = job.communicate()
         assert job.returncode == 0, errors
-    taken = time.time() - begun
+    wall_s = time.time() - started
     parts = [(part.stat().st_mtime, parquet.read_metadata(part).num_rows) for part in out.glob("batch=*/part-*")]
-    side_by_side = 1 if cluster is None else CORES  # a plain run has all cores work on one shard
-    return timed(sorted(parts), begun, taken, side_by_side, json.loads((out / "_summary.json").read_text())["seconds"])
+    parallel = 1 if cluster is None else CORES  # without Ray, all cores work on one shard
+    stage_s = json.loads((out / "_summary.json").read_text())["seconds"]
+    return analyze(JobOutput(sorted(parts), started, wall_s, parallel, stage_s))
 
 
-def timed(
-    parts: list[tuple[float, int]], begun: float, taken: float, side_by_side: int, spent: dict[str, float]
-) -> Measured:
-    """Tell a job's rate once it runs from what it takes to start, by when each part was written and its frames."""
-    ends = [end for end, _ in parts]
-    done = [sum(frames for _, frames in parts[: number + 1]) for number in range(len(parts))]
-    edge = len(parts) // 8
-    running = statistics.linear_regression(ends[edge : len(ends) - edge], done[edge : len(done) - edge]).slope
-    start = ends[0] - begun - side_by_side * parts[0][1] / running
-    return Measured(done[-1] / taken, running, start, taken - start - done[-1] / running, spent)
+def analyze(job: JobOutput) -> JobTiming:
+    """Separate a job's steady rate from its start and its end, from the times at which its parts were written."""
+    times = [written for written, _ in job.parts]
+    done = [sum(frames for _, frames in job.parts[: number + 1]) for number in range(len(job.parts))]
+    edge = len(job.parts) // 8  # parts at either end that may not be steady yet
+    middle = slice(edge, len(job.parts) - edge)
+    steady_rate = statistics.linear_regression(times[middle], done[middle]).slope
+    start_s = times[0] - job.started - job.parallel * job.parts[0][1] / steady_rate
+    end_s = job.wall_s - start_s - done[-1] / steady_rate
+    return JobTiming(done[-1] / job.wall_s, steady_rate, start_s, end_s, job.stage_s)
 
 
 def main() -> None:
-    """Measure, and print a table, or write it into a page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=5120)
+    """Run all rounds and publish the table."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--frames", type=int, default=5120, help="frames of each job")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--python", default=sys.executable, help="what the jobs run on; that of `requirements/ray.txt`")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the figures between the page's marks")
-    options = parser.parse_args()
-    found: dict[str, list[Measured]] = {side: [] for side in SIDES}
+    parser.add_argument(
+        "--python", default=sys.executable, help="interpreter of the jobs, with `requirements/ray.txt` installed"
+    )
+    options, section = parse(parser, "table-throughput")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in"
-        size = plant(source, options.frames)
-        for turn in range(options.rounds):
-            for side in SIDES:
-                out = Path(folder) / f"{side}-{turn}"
-                found[side].append(_measure_side(side, source, out, options.python))
-    lines = [
-        f"{conditions(SHIPPED_MODEL)}; niceness {os.nice(0)}. {options.frames} PNGs of 800 x 600 on {CORES} cores, in "
-        f"shards of the default size; medians of {options.rounds} rounds, with the lowest and the highest.\n\n",
-        table(found),
-        ten_million(statistics.median(each.running for each in found["one Ray node"]) / CORES, size),
-    ]
-    publish("".join(lines), "archive-rate", options.write)
+        size = write_frames(source, options.frames)
+        timings = _run_rounds(source, Path(folder), options)
+    steady_rate = statistics.median(timing.steady_rate for timing in timings[ONE_NODE]) / CORES
+    section.publish(
+        f"{conditions(options.model)}; niceness {os.nice(0)}. {options.frames} PNG files of 800 x 600 on {CORES} "
+        f"cores, shards of the default size; medians of {options.rounds} rounds, with the lowest and the highest.\n\n"
+        f"{table(timings)}{ten_million(steady_rate, size)}"
+    )
 
 
-def _measure_side(side: str, source: Path, out: Path, python: str) -> Measured:
-    if side == "plain":
-        return measure(source, out, python, None)
-    two = side == "two Ray nodes"
-    with Cluster(cpus=CORES // 2 if two else CORES, second=two, python=python) as cluster:
-        return measure(source, out, python, cluster)
+def _run_rounds(source: Path, folder: Path, options: argparse.Namespace) -> dict[str, list[JobTiming]]:
+    timings: dict[str, list[JobTiming]] = {PLAIN: [], ONE_NODE: [], TWO_NODES: []}
+    for number in range(options.rounds):
+        for setup, rounds in timings.items():
+            out = folder / f"{setup}-{number}"
+            if setup == PLAIN:
+                rounds.append(run_job(source, out, options.python, None))
+                continue
+            second = setup == TWO_NODES
+            with Cluster(cpus=CORES // 2 if second else CORES, second=second, python=options.python) as cluster:
+                rounds.append(run_job(source, out, options.python, cluster))
+    return timings
 
 
-def table(found: dict[str, list[Measured]]) -> str:
-    """A row for each side; its ratios are of each round, and then the median."""
-    head = ("", "Once running, frames/s", "of plain", "Whole command, frames/s", "of plain", "Start, s", "End, s")
-    rows = [(*head, *SHARES), ("---",) * (len(head) + len(SHARES))]
-    for side, runs in found.items():
-        pairs = list(zip(runs, found["plain"], strict=True))
-        spent = {name: statistics.median(each.spent[name] for each in runs) for name in SHARES}
+def table(timings: dict[str, list[JobTiming]]) -> str:
+    """Return one row for each setup. A ratio is the median of each round's ratio to the plain job."""
+    head = ("Setup", "Steady, frames/s", "ratio", "Whole command, frames/s", "ratio", "Start, s", "End, s")
+    rows = [(*head, *STAGES), ("---",) * (len(head) + len(STAGES))]
+    for setup, rounds in timings.items():
+        pairs = list(zip(rounds, timings[PLAIN], strict=True))
+        stage_s = {name: statistics.median(timing.stage_s[name] for timing in rounds) for name in STAGES}
         rows.append(
             (
-                side,
-                _told([each.running for each in runs], 1),
-                _told([each.running / plain.running for each, plain in pairs], 2),
-                _told([each.whole for each in runs], 1),
-                _told([each.whole / plain.whole for each, plain in pairs], 2),
-                f"{statistics.median(each.start for each in runs):.1f}",
-                f"{statistics.median(each.end for each in runs):.1f}",
-                *(f"{spent[name] / sum(spent.values()):.1%}" for name in SHARES),
+                setup,
+                median_and_range([timing.steady_rate for timing in rounds], 1),
+                median_and_range([timing.steady_rate / plain.steady_rate for timing, plain in pairs], 2),
+                median_and_range([timing.overall_rate for timing in rounds], 1),
+                median_and_range([timing.overall_rate / plain.overall_rate for timing, plain in pairs], 2),
+                f"{statistics.median(timing.start_s for timing in rounds):.1f}",
+                f"{statistics.median(timing.end_s for timing in rounds):.1f}",
+                *(f"{stage_s[name] / sum(stage_s.values()):.1%}" for name in STAGES),
             )
         )
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def ten_million(rate: float, size: int, price: float = 0.04) -> str:
-    """What ten million frames take, at so many a second and core, of so many bytes each; `price` of a core-hour."""
+def ten_million(rate: float, size: int) -> str:
+    """Return what ten million frames of `size` bytes take at `rate` frames per second and core."""
     hours = 1e7 / rate / 3600
     return (
-        f"\nAt {rate:.1f} frames/s a core, as one Ray node has once running, ten million frames are {hours:.0f} "
-        f"core-hours: {hours / 16:.1f} hours on one machine of 16 cores, {hours / 64:.1f} on four. At an **assumed** "
-        f"price of {price} a core-hour a million frames cost {hours * price / 10:.2f}. These 64 cores read "
-        f"{64 * rate:.0f} frames/s, of {size / 1000:.0f} kB each: {64 * rate * size / 1e6:.0f} MB/s.\n"
+        f"\nAt {rate:.1f} frames/s per core, the steady rate of one Ray node, ten million frames take {hours:.0f} "
+        f"core-hours: {hours / 16:.1f} hours on one machine of 16 cores, {hours / 64:.1f} hours on four. At an "
+        f"**assumed** price of {_HOURLY_PRICE} per core-hour, a million frames cost {hours * _HOURLY_PRICE / 10:.2f}. "
+        f"64 cores read {64 * rate:.0f} frames/s of {size / 1000:.0f} kB each: {64 * rate * size / 1e6:.0f} MB/s.\n"
     )
-
-
-def _told(values: list[float], digits: int) -> str:
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 if __name__ == "__main__":

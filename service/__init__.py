@@ -1,3 +1,3 @@
 """Fetal Planes: the service that runs in production. It imports neither torch nor `model_build`."""
 
-__version__ = "0.1.0"
+__version__ = "0.5.0"

@@ -16,9 +16,40 @@ from tests.support.phantom_package import Phantom
 
 configure_process()
 
+MARKERS = {
+    "integration/api/test_schema_fuzz.py": "fuzz",
+    "integration/test_own_classes.py": "training",
+    "policy/test_docs_site.py": "slow",
+    "realdata/": "realdata",
+    "system/browser/": "browser",
+    "system/container/": "container",
+    "system/front/": "slow",
+    "system/monitoring/": "prometheus",
+    "system/orthanc/": "orthanc",
+    "system/ray/": "ray",
+    "unit/model_build/experiments/": "training",
+    "unit/model_build/training/test_distributed.py": "training",
+    "unit/model_build/training/test_trainer.py": "training",
+    "unit/service/imaging/dicom/test_fuzz.py": "fuzz",
+}
+"""The marker of every test in a file or folder. `make check` runs the tests without a marker."""
+
+FIXTURE_MARKERS = {"built": "training"}
+"""The marker of every test that uses a fixture."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their place and their fixtures."""
+    for item in items:
+        place = item.path.relative_to(Path(__file__).parent).as_posix()
+        markers = {marker for prefix, marker in MARKERS.items() if place.startswith(prefix)}
+        markers |= {FIXTURE_MARKERS[name] for name in getattr(item, "fixturenames", ()) if name in FIXTURE_MARKERS}
+        for marker in markers:
+            item.add_marker(marker)
+
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail where a thread is left that would keep the process from ending, or that belongs to a pool nobody closed."""
+    """Fail where a thread is left that keeps the process from ending, or whose pool was not closed."""
     left = [
         thread.name
         for thread in threading.enumerate()
@@ -46,14 +77,14 @@ def engine(phantom_folder: Path) -> Engine:
 
 @pytest.fixture(scope="session")
 def client(phantom_folder: Path) -> Iterator[TestClient]:
-    """A client of an app that serves the phantom, ready."""
+    """A client of an app that serves the phantom and is ready."""
     with TestClient(create_app(Settings(model=phantom_folder))) as client:
         yield client
 
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
-    """Makes further clients: `serve(phantom, max_upload_bytes=…)`."""
+    """Start further clients: `serve(phantom, max_upload_bytes=...)`."""
     clients: list[TestClient] = []
 
     def start(phantom: Phantom, **settings: Any) -> TestClient:

@@ -1,1 +1,1 @@
-"""The same model behind other servers, each set up as its own documentation has it."""
+"""The same model behind other servers, each set up as its documentation recommends."""

@@ -1,4 +1,4 @@
-"""LitServe: https://lightning.ai/docs/litserve/features/request-response-format ; a worker a core."""
+"""LitServe: https://lightning.ai/docs/litserve/features/request-response-format ; one worker per core."""
 
 import os
 import sys
@@ -11,23 +11,23 @@ from bench.baselines.model import DefaultSession
 
 
 class PlaneAPI(ls.LitAPI):
-    """Classifies one frame."""
+    """An API that classifies one frame."""
 
     def setup(self, device: str) -> None:
-        """Open the session, in each worker."""
+        """Open the session, once per worker."""
         self.model = DefaultSession()
 
     async def decode_request(self, request: Request) -> bytes:
-        """The form's file: LitServe reads any other body as JSON."""
+        """Return the form's file. LitServe reads any other body as JSON."""
         upload: bytes = await request["upload"].read()
         return upload
 
     async def predict(self, x: bytes) -> dict[str, Any]:
-        """Classify it."""
+        """Return the two most probable planes."""
         return self.model.classify(x)
 
     async def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
-        """As it is."""
+        """Return the output unchanged."""
         return output
 
 

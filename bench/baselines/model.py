@@ -1,5 +1,6 @@
-"""What all peers do with a frame: Pillow opens it, as their documentation has it; the crop, which the model's answers
-depend on, is lent by us; and ONNX Runtime runs the model in a session of its defaults.
+"""The work of every other server: Pillow decodes, our code crops, and ONNX Runtime runs with its default session.
+
+The crop is ours because the model's answers depend on it; without it the other servers would solve a different task.
 """
 
 import io
@@ -15,7 +16,7 @@ from service.settings import Settings
 
 
 class DefaultSession:
-    """The shipped classifier in a session of ONNX Runtime's defaults."""
+    """The shipped classifier in a session with ONNX Runtime's default options."""
 
     def __init__(self) -> None:
         package = load_package(Settings().model)
@@ -23,7 +24,7 @@ class DefaultSession:
         self.session = ort.InferenceSession(package.classifier, providers=["CPUExecutionProvider"])
 
     def classify(self, upload: bytes) -> dict[str, Any]:
-        """The two most probable planes of an upload."""
+        """Return the two most probable planes of an upload."""
         pixels = np.asarray(Image.open(io.BytesIO(upload)).convert("L"))
         prepared, _ = crop_and_letterbox(pixels, self.manifest.preprocessing)
         probabilities = self.session.run(["probabilities"], {"frames": prepared[None, None]})[0][0]

@@ -1,6 +1,6 @@
-"""FastAPI and ONNX Runtime, as tutorials have it: an endpoint in the framework's thread pool, one session.
+"""FastAPI and ONNX Runtime, as tutorials show it: an endpoint in the framework's thread pool, one session.
 
-https://fastapi.tiangolo.com/async/ : work that blocks belongs into a plain `def`.
+https://fastapi.tiangolo.com/async/ : a function that blocks is a plain `def`.
 """
 
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ app = FastAPI()
 
 @app.post("/classify")
 def classify(upload: Annotated[bytes, Body(media_type="application/octet-stream")]) -> dict[str, Any]:
-    """Classify one frame."""
+    """Return the two most probable planes of one frame."""
     return model.classify(upload)
 
 

@@ -1,6 +1,6 @@
-"""PyTorch and Captum behind FastAPI: Grad-CAM as its library has it, by a backward pass of the whole network.
+"""PyTorch and Captum behind FastAPI: Grad-CAM as the library offers it, with a backward pass of the whole network.
 
-The shipped recipe's network with weights of no training, which cost the same. The crop is lent by us.
+The network is that of the shipped recipe with untrained weights, which cost the same. The crop is ours.
 """
 
 import io
@@ -15,14 +15,14 @@ from captum.attr import LayerGradCam
 from fastapi import Body, FastAPI
 from PIL import Image
 
-from model_build.models.classifier import blank_classifier
+from model_build.models.classifier import create_classifier
 from model_build.recipe import load_recipe
 from service.imaging.letterbox import crop_and_letterbox
 from service.inference.package import load_package
 from service.settings import Settings
 
 manifest = load_package(Settings().model).manifest
-model = blank_classifier(load_recipe("default").network, len(manifest.planes)).eval()
+model = create_classifier(load_recipe("default").network, len(manifest.planes)).eval()
 cam = LayerGradCam(model, model.backbone)
 one_at_a_time = threading.Lock()  # hooks of one module are shared by all threads
 app = FastAPI()
@@ -30,7 +30,7 @@ app = FastAPI()
 
 @app.post("/explain")
 def explain(upload: Annotated[bytes, Body(media_type="application/octet-stream")]) -> dict[str, Any]:
-    """Classify one frame and explain the first prediction."""
+    """Return the most probable plane of one frame and its heat map."""
     pixels = np.asarray(Image.open(io.BytesIO(upload)).convert("L"))
     prepared, _ = crop_and_letterbox(pixels, manifest.preprocessing)
     frames = torch.from_numpy(prepared)[None, None].float()

@@ -1,4 +1,4 @@
-"""Run the command `fetal-planes-build` as `python -m model_build.cli`."""
+"""Run `fetal-planes-build` as `python -m model_build.cli`."""
 
 import sys
 

@@ -1,32 +1,36 @@
-"""Pictures for the report: curves, confusion matrix, reliability diagram."""
+"""Plots of a training log and of an evaluation."""
 
 import csv
 from pathlib import Path
 
 import matplotlib as mpl
 
-mpl.use("Agg")
+mpl.use("Agg")  # no display; pyplot must be imported after this line
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from model_build.evaluation.metrics import bin_numbers
+
 _DPI = 110
+_BINS = 15
+
+Confidence = tuple[NDArray[np.float64], NDArray[np.bool_]]  # top-1 probability and correctness, [N] each
 
 
 def draw_curves(log: Path, path: Path) -> None:
-    """Draw the training log as loss and accuracy over epochs."""
+    """Draw loss and accuracy over epochs from `log.csv`."""
     with log.open(newline="") as lines:
         rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)]
-    epochs = [row["epoch"] for row in rows]
-    figure, (losses, scores) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-    for axis, names in (
-        (losses, ("train_loss", "validation_loss")),
-        (scores, ("validation_top1", "validation_macro_recall")),
-    ):
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    columns = ("train_loss", "val_loss"), ("val_top1", "val_macro_recall")
+    for axis, names in zip(axes, columns, strict=True):
         for name in names:
-            axis.plot(epochs, [row[name] for row in rows], marker=".", label=name.replace("_", " "))
+            values = [row[name] for row in rows]
+            axis.plot([row["epoch"] for row in rows], values, marker=".", label=name.replace("_", " "))
         axis.set_xlabel("epoch")
         axis.grid(alpha=0.3)
         axis.legend()
@@ -34,7 +38,7 @@ def draw_curves(log: Path, path: Path) -> None:
 
 
 def draw_confusion(counts: NDArray[np.int64], labels: list[str], path: Path) -> None:
-    """Draw a confusion matrix int64 [K, K], rows true; shaded by share of the row, annotated with counts."""
+    """Draw a confusion matrix int64 [K, K], rows true. Color shows the share of the row, text the count."""
     shares = counts / np.maximum(1, counts.sum(1, keepdims=True))
     figure, axis = plt.subplots(figsize=(6, 5.4), layout="constrained")
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -42,32 +46,29 @@ def draw_confusion(counts: NDArray[np.int64], labels: list[str], path: Path) -> 
     axis.set_yticks(range(len(labels)), labels)
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
-    for row, column in np.ndindex(*counts.shape):
-        if counts[row, column]:
-            shade = "white" if shares[row, column] > 0.5 else "black"
-            axis.text(column, row, str(counts[row, column]), ha="center", va="center", color=shade)
+    for row, column in np.argwhere(counts):
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axis.text(column, row, str(counts[row, column]), ha="center", va="center", color=color)
     _save(figure, path)
 
 
-def draw_reliability(
-    before: tuple[NDArray[np.float64], NDArray[np.bool_]],
-    after: tuple[NDArray[np.float64], NDArray[np.bool_]],
-    path: Path,
-    bins: int = 15,
-) -> None:
-    """Draw accuracy over confidence, (confidence, hits) [N] before and after the temperature; dots sized by count."""
+def draw_reliability(before: Confidence, after: Confidence, path: Path) -> None:
+    """Draw accuracy over confidence before and after temperature scaling; dot area shows the number of frames."""
     figure, axes = plt.subplots(1, 2, figsize=(8, 3.9), sharey=True, layout="constrained")
-    for axis, title, (confidence, hits) in zip(axes, ("before", "after"), (before, after), strict=True):
-        bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-        used = np.unique(bin_of)
-        x = [confidence[bin_of == number].mean() for number in used]
-        y = [hits[bin_of == number].mean() for number in used]
-        sizes = [(bin_of == number).sum() for number in used]
-        axis.plot([0, 1], [0, 1], color="gray", linewidth=1)
-        axis.scatter(x, y, s=20 + 180 * np.array(sizes) / max(sizes))
+    for axis, title, pair in zip(axes, ("before", "after"), (before, after), strict=True):
         axis.set(title=f"{title} calibration", xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.05))
-        axis.grid(alpha=0.3)
+        _reliability(axis, *pair)
     _save(figure, path)
+
+
+def _reliability(axis: Axes, confidence: NDArray[np.float64], hits: NDArray[np.bool_]) -> None:
+    bin_of = bin_numbers(confidence, _BINS)
+    used, sizes = np.unique(bin_of, return_counts=True)
+    x = [confidence[bin_of == number].mean() for number in used]
+    y = [hits[bin_of == number].mean() for number in used]
+    axis.plot([0, 1], [0, 1], color="gray", linewidth=1)
+    axis.scatter(x, y, s=20 + 180 * sizes / sizes.max())
+    axis.grid(alpha=0.3)
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -1,7 +1,7 @@
-"""What to choose by: how runs do on the validation patients, whose frames are served as they are, and varied.
+"""Comparison of runs on the validation patients, to choose between runs without the test split.
 
-Validation frames as they are soon are all told right. Varied as in training, and half as much again, they stand in for
-other machines, and still tell networks apart. The test split is not looked at.
+Most networks classify every validation frame correctly. Augmented frames still separate networks, and they stand in for
+scanners that are not in the data. Each run is scored on the original frames and on two magnitudes of augmentation.
 """
 
 from collections.abc import Sequence
@@ -14,69 +14,74 @@ from torch import Tensor
 
 from model_build.data.datasets import augmented_inputs, eval_inputs
 from model_build.data.formats import read_data
-from model_build.data.records import Record, load_frames, planes_of
-from model_build.data.splits import main_planes, make_split
+from model_build.data.frames import load_frames
+from model_build.data.labels import main_planes
+from model_build.data.records import Dataset, planes_of
 from model_build.evaluation.metrics import top_k
-from model_build.evaluation.predictions import Row
+from model_build.evaluation.tables import Row
 from model_build.models.classifier import PlaneClassifier
 from model_build.models.inference import predict
 from model_build.recipe import Augmentation, Recipe
-from model_build.run_dir import read_model, read_planes, read_recipe
+from model_build.run_dir import read_model, read_planes, read_recipe, read_split, read_split_text
 
-TIMES = 6  # varied views of each validation frame
-_STRENGTHS = (1.0, 1.5)
+AUGMENTED_PER_FRAME = 6
+_MAGNITUDES = (1.0, 1.5)
 
 
 def validate(runs: Sequence[Path], data: Path) -> list[Row]:
-    """Score runs on their validation frames: one row a run, of the main planes where there are more, and of all.
+    """Score runs on their validation frames.
 
-    All runs see the same variations of the same frames, each with its own preprocessing.
+    Every run gets the same augmentation of the same frames, with its own preprocessing.
+
+    Returns
+    -------
+    One row per run: top-1 and log loss on all planes, and top-1 on the main planes, at each magnitude (0: no
+    augmentation).
 
     Raises
     ------
     ValueError
-        The runs hold out different patients.
+        The runs have different splits.
     """
     recipes = [read_recipe(run) for run in runs]
-    if len({(recipe.split, recipe.validation_folds) for recipe in recipes}) > 1:
-        raise ValueError("the runs hold out different patients; only runs of one split can be compared")
-    val = make_split(read_data(data), recipes[0]).val
-    frames, planes = load_frames(val), planes_of(val)
+    if len({read_split_text(run) for run in runs}) > 1:
+        raise ValueError("the runs have different splits; only runs with the same split can be compared")
+    val = read_split(runs[0], read_data(data)).val
+    val_data, labels = Dataset(load_frames(val), val), planes_of(val)
     rows: list[Row] = []
     for run, recipe in zip(runs, recipes, strict=True):
         model, names = read_model(run), [plane.id for plane in read_planes(run)]
-        main = np.isin(planes, main_planes(names) or range(len(names)))
+        main = np.isin(labels, main_planes(names) or range(len(names)))
         row: Row = {"run": run.name, "frames": len(val), "main_frames": int(main.sum())}
-        for strength in (0.0, *_STRENGTHS):
-            views = _views(frames, val, recipe, recipes[0], strength)
-            probabilities = softmax(model, views)
-            times = len(views) // len(val)
-            row[f"top1_at_{strength:g}"] = _top1(probabilities, np.tile(planes, times))
-            row[f"main_top1_at_{strength:g}"] = _top1(probabilities[np.tile(main, times)], np.tile(planes[main], times))
-            row[f"loss_at_{strength:g}"] = mean_log_loss(probabilities, np.tile(planes, times))
+        for magnitude in (0.0, *_MAGNITUDES):
+            inputs = _inputs(val_data, recipe, recipes[0], magnitude)
+            probabilities, repeats = softmax(model, inputs), len(inputs) // len(val)
+            all_labels, all_main = np.tile(labels, repeats), np.tile(main, repeats)
+            row[f"top1_at_{magnitude:g}"] = _top1(probabilities, all_labels)
+            row[f"main_top1_at_{magnitude:g}"] = _top1(probabilities[all_main], all_labels[all_main])
+            row[f"loss_at_{magnitude:g}"] = mean_log_loss(probabilities, all_labels)
         rows.append(row)
     return rows
 
 
-def softmax(model: PlaneClassifier, views: Tensor, device: str = "cpu") -> NDArray[np.float32]:
-    """Probabilities float32 [N, K] of views uint8 [N, 1, S, S], without any temperature."""
-    return torch.softmax(predict(model, views, device), 1).numpy()
+def softmax(model: PlaneClassifier, inputs: Tensor, device: str = "cpu") -> NDArray[np.float32]:
+    """Return uncalibrated probabilities float32 [N, K] of inputs uint8 [N, 1, S, S]."""
+    return torch.softmax(predict(model, inputs, device), 1).numpy()
 
 
-def mean_log_loss(probabilities: NDArray[np.float32], planes: NDArray[np.int64]) -> float:
-    """The mean negative logarithm of the true plane's probability."""
-    return float(-np.log(probabilities[np.arange(len(planes)), planes]).mean())
+def mean_log_loss(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Return the mean negative log-probability of the true class."""
+    return float(-np.log(probabilities[np.arange(len(labels)), labels]).mean())
 
 
-def _views(
-    frames: Sequence[NDArray[np.uint8]], val: Sequence[Record], own: Recipe, first: Recipe, strength: float
-) -> Tensor:
-    if strength == 0:
-        return eval_inputs(frames, own.preprocessing)
-    everything = Augmentation(geometry=strength, intensity=strength, texture=strength, graphics=strength)
-    variation = first.model_copy(update={"preprocessing": own.preprocessing, "augmentation": everything, "seed": 0})
-    return augmented_inputs(frames, val, variation, TIMES)
+def _inputs(val_data: Dataset, recipe: Recipe, first: Recipe, magnitude: float) -> Tensor:
+    if magnitude == 0:
+        return eval_inputs(val_data.frames, recipe.preprocessing)
+    # Augmentation depends on the seed and on the number of epochs of a recipe: all runs use those of the first recipe.
+    strength = Augmentation(geometry=magnitude, intensity=magnitude, texture=magnitude, graphics=magnitude)
+    update = {"preprocessing": recipe.preprocessing, "augmentation": strength, "seed": 0}
+    return augmented_inputs(val_data, first.model_copy(update=update), AUGMENTED_PER_FRAME)
 
 
-def _top1(probabilities: NDArray[np.float32], planes: NDArray[np.int64]) -> float:
-    return float(top_k(probabilities, planes, 1).mean())
+def _top1(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    return float(top_k(probabilities, labels, 1).mean())

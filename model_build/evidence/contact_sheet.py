@@ -1,4 +1,4 @@
-"""Contact sheets: frames, right and wrong ones, with their Grad-CAM and their GradientSHAP, for a person to look at."""
+"""Contact sheets: correct and wrong predictions with their Grad-CAM and GradientSHAP, for visual inspection."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-mpl.use("Agg")
+mpl.use("Agg")  # no display; pyplot must be imported after this line
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from model_build.data.records import Source
-from model_build.evaluation.predictions import Outcome
+from model_build.evaluation.predictions import Predictions
 from model_build.evidence.gradient_shap import gradient_shap, smoothed
 from model_build.models.classifier import PlaneClassifier
 from service.analysis.abstention import abstain_reason
@@ -28,114 +28,130 @@ Floats = NDArray[np.float32]
 Gray = NDArray[np.uint8]
 Colors = NDArray[np.uint8]
 
-MOST_WRONG = 18
-_RIGHT_EACH = 2
-_CASES_A_ROW = 2
+MAX_WRONG = 18
+_CORRECT_PER_PLANE = 2
+_CASES_PER_ROW = 2
 _TILES = ("frame", "Grad-CAM", "GradientSHAP")
 _FOR, _AGAINST = (255, 70, 40), (60, 130, 255)  # red, green, blue
-_FULL = 99.5  # percentile of the attribution's strength that gets the full color
+_SATURATION_PERCENTILE = 99.5  # attribution at this percentile gets the full color
 _TILE_INCHES, _DPI, _QUALITY = 1.42, 100, 82
 _LEGEND = """\
-Each case is three pictures: what the network sees of a test frame (its crop); Grad-CAM of the plane that it said,
-painted as the service paints it (brighter: more evidence); GradientSHAP of the same logit, smoothed (red speaks for
-that plane, blue against it). {model}. Research use only, not a medical device: a map shows where a score
-came from, not anatomy. Frames cropped, reduced and painted over, from {name}, {license}.
+Each case shows three pictures: the input of the network (the crop of a test frame); Grad-CAM of the predicted plane,
+painted as the service paints it (brighter: more evidence); GradientSHAP of the same logit, smoothed (red: evidence for
+the plane, blue: against it). {model}. Research use only, not a medical device: a heat map shows where a score
+comes from, not anatomy. Frames are cropped, reduced and painted over; source: {name}, {license}.
 {citation}."""
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A frame, what was said of it, and why.
+    """One frame with its prediction and two explanations of it.
 
     Attributes
     ----------
-    view
-        What the network sees, uint8 [S, S].
+    pixels
+        The input of the network, uint8 [S, S].
     caption
-        What is true and what was said, a line each.
+        The true and the predicted plane, one per line.
     heat
         Grad-CAM as the service computes it, float32 [h, w], 0..1.
     attribution
         GradientSHAP of the same logit, float32 [S, S], signed, not smoothed.
     """
 
-    view: Gray
+    pixels: Gray
     caption: str
     heat: Floats
     attribution: Floats
 
     def tiles(self) -> tuple[Colors, Colors, Colors]:
-        """The three pictures, uint8 [S, S, 3] in the order red, green, blue."""
-        frame = np.repeat(self.view[..., None], 3, 2)
-        painted = paint(self.view, self.heat, full_box(self.view), self.view.shape[0])[..., ::-1]
-        return frame, painted, paint_signed(self.view, smoothed(self.attribution))
+        """Return the three pictures, uint8 [S, S, 3] in RGB order."""
+        frame = np.repeat(self.pixels[..., None], 3, 2)
+        overlay = paint(self.pixels, self.heat, full_box(self.pixels), self.pixels.shape[0])[..., ::-1]
+        return frame, overlay, paint_signed(self.pixels, smoothed(self.attribution))
 
 
-def paint_signed(view: Gray, attribution: Floats) -> Colors:
-    """Paint what speaks for a plane red over a view [S, S], what speaks against it blue: uint8 [S, S, 3]."""
-    full = max(float(np.percentile(np.abs(attribution), _FULL)), 1e-9)
+@dataclass(frozen=True, eq=False)
+class Explainer:
+    """The two implementations of one model that explain it: the engine (Grad-CAM) and PyTorch (GradientSHAP)."""
+
+    engine: Engine
+    model: PlaneClassifier
+
+    def explain(self, frame: Gray, label: int) -> Case:
+        """Classify a gray frame [H, W] and explain the predicted plane."""
+        planes = self.engine.manifest.planes
+        pixels = crop_and_letterbox(frame, self.engine.manifest.preprocessing).pixels
+        scores = self.engine.score(pixels, with_features=True)
+        predicted, reason = scores.ranked()[0], abstain_reason(scores, self.engine.manifest.abstention)
+        probability = scores.probabilities[predicted]
+        caption = f"true: {planes[label].label}\npredicted: {planes[predicted].label} {probability:.2f}"
+        heat = self.engine.explain(scores, predicted).values
+        caption += f"\nabstains: {reason}" if reason else ""
+        return Case(pixels, caption, heat, gradient_shap(self.model, pixels, predicted))
+
+
+def paint_signed(pixels: Gray, attribution: Floats) -> Colors:
+    """Return an input [S, S] in RGB, uint8 [S, S, 3], with positive attribution in red and negative in blue."""
+    full = max(float(np.percentile(np.abs(attribution), _SATURATION_PERCENTILE)), 1e-9)
     strength = np.clip(np.abs(attribution) / full, 0, 1)[..., None]
     color = np.where(attribution[..., None] > 0, np.array(_FOR), np.array(_AGAINST))
-    return np.asarray(view[..., None] * (1 - strength) + color * strength, np.uint8)
+    return np.asarray(pixels[..., None] * (1 - strength) + color * strength, np.uint8)
 
 
-def make_case(engine: Engine, model: PlaneClassifier, frame: Gray, truth: int) -> Case:
-    """Classify a gray frame [H, W] and explain the plane that was said, by the service's engine and by PyTorch."""
-    planes = engine.manifest.planes
-    view, _ = crop_and_letterbox(frame, engine.manifest.preprocessing)
-    scores = engine.score(view, with_features=True)
-    said, reason = scores.ranked()[0], abstain_reason(scores, engine.manifest.abstention)
-    caption = f"is: {planes[truth].label}\nsaid: {planes[said].label} {scores.probabilities[said]:.2f}"
-    heat = engine.explain(scores, said).values
-    return Case(view, caption + (f"\nabstains: {reason}" if reason else ""), heat, gradient_shap(model, view, said))
-
-
-def choose_right(outcome: Outcome, each: int = _RIGHT_EACH) -> list[int]:
-    """Rows of the first frames of every plane that were told right, one a patient."""
-    said = outcome.probabilities.argmax(1)
+def choose_correct(predictions: Predictions, per_plane: int = _CORRECT_PER_PLANE) -> list[int]:
+    """Return rows of the first correct predictions of every plane, one per patient."""
     chosen: list[int] = []
-    for plane in range(len(outcome.labels)):
+    for plane in range(len(predictions.planes)):
         first: dict[str, int] = {}
-        for row in np.flatnonzero((outcome.planes == plane) & (said == plane)).tolist():
-            first.setdefault(outcome.records[row].patient, row)
-        chosen += list(first.values())[:each]
+        for row in np.flatnonzero((predictions.labels == plane) & (predictions.predicted == plane)).tolist():
+            first.setdefault(predictions.records[row].patient, row)
+        chosen += list(first.values())[:per_plane]
     return chosen
 
 
-def choose_wrong(outcome: Outcome, most: int = MOST_WRONG) -> list[int]:
-    """Rows of the frames that were told wrong, by true plane; the surest ones where there are more than `most`."""
-    wrong = np.flatnonzero(outcome.probabilities.argmax(1) != outcome.planes)
-    surest = wrong[np.argsort(-outcome.probabilities[wrong].max(1), kind="stable")][:most]
-    return sorted(surest.tolist(), key=lambda row: (int(outcome.planes[row]), row))
+def choose_wrong(predictions: Predictions, most: int = MAX_WRONG) -> list[int]:
+    """Return rows of at most `most` wrong predictions, those with the highest probability, sorted by true plane."""
+    labels = predictions.labels
+    wrong = np.flatnonzero(predictions.predicted != labels)
+    chosen = wrong[np.argsort(-predictions.probabilities[wrong].max(1), kind="stable")][:most]
+    return sorted(chosen.tolist(), key=lambda row: (int(labels[row]), row))
 
 
 def write_sheets(
-    engine: Engine, model: PlaneClassifier, frames: Sequence[Gray], outcome: Outcome, source: Source, out: Path
+    explainer: Explainer, frames: Sequence[Gray], predictions: Predictions, source: Source, out: Path
 ) -> None:
-    """Write `heat-right.jpg` and, where any frame was told wrong, `heat-wrong.jpg`, of the outcome's frames."""
-    count = int((outcome.probabilities.argmax(1) != outcome.planes).sum())
-    wrong = choose_wrong(outcome)
-    which = "all" if len(wrong) == count else f"the {len(wrong)} surest"
+    """Write `heat-correct.jpg` and `heat-wrong.jpg` of frames and their predictions; a sheet without a case is skipped.
+
+    The sheets show frames of the data set, so they do not belong into a repository.
+    """
+    count = int((predictions.predicted != predictions.labels).sum())
+    wrong = choose_wrong(predictions)
+    which = "all" if len(wrong) == count else f"the {len(wrong)} most confident"
     for name, rows, title in (
-        ("right", choose_right(outcome), "Told right: of each plane the first frames, one a patient"),
-        ("wrong", wrong, f"Told wrong: {which} of {count}, among {len(frames)} test frames"),
+        (
+            "correct",
+            choose_correct(predictions),
+            "Correct predictions: the first frames of each plane, one per patient",
+        ),
+        ("wrong", wrong, f"Wrong predictions: {which} of {count}, among {len(frames)} test frames"),
     ):
         if rows:
-            cases = [make_case(engine, model, frames[row], outcome.records[row].plane) for row in rows]
-            figure = draw_sheet(cases, title, legend(engine.manifest, source))
+            cases = [explainer.explain(frames[row], predictions.records[row].plane) for row in rows]
+            figure = draw_sheet(cases, title, legend(explainer.engine.manifest, source))
             figure.savefig(out / f"heat-{name}.jpg", dpi=_DPI, pil_kwargs={"quality": _QUALITY})
             plt.close(figure)
 
 
 def legend(manifest: Manifest, source: Source) -> str:
-    """What a sheet shows, of which model, for what use, and whose frames they are."""
+    """Return the text below a sheet: its content, the model, the intended use and the source of the frames."""
     model = f"Model {manifest.name} {manifest.version}"
     return _LEGEND.format(model=model, name=source.name, license=source.license, citation=source.citation)
 
 
 def draw_sheet(cases: Sequence[Case], title: str, legend: str) -> Figure:
-    """Draw the cases in order, two a row, with three tiles each."""
-    rows, columns = -(-len(cases) // _CASES_A_ROW), _CASES_A_ROW * len(_TILES)
+    """Draw the cases in order, two per row, with three tiles each."""
+    rows, columns = -(-len(cases) // _CASES_PER_ROW), _CASES_PER_ROW * len(_TILES)
     size = columns * _TILE_INCHES, rows * (_TILE_INCHES + 0.42) + 1.5
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     figure.suptitle(title, fontsize=10)
@@ -143,7 +159,7 @@ def draw_sheet(cases: Sequence[Case], title: str, legend: str) -> Figure:
     for axis in axes.flat:
         axis.set_axis_off()
     for number, case in enumerate(cases):
-        row, first = divmod(number, _CASES_A_ROW)
+        row, first = divmod(number, _CASES_PER_ROW)
         own = axes[row, first * len(_TILES) : (first + 1) * len(_TILES)]
         for axis, picture, name in zip(own, case.tiles(), (case.caption, *_TILES[1:]), strict=True):
             axis.imshow(picture)

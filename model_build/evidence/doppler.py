@@ -1,4 +1,4 @@
-"""Frames in color, to test the finding of color flow with: tinted, drawn upon, and painted by Doppler."""
+"""Frames in color, to test the detection of color Doppler: tinted, with colored graphics, and with painted flow."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from model_build.evaluation.predictions import Row
+from model_build.evaluation.tables import Row
 from service.imaging.color import FLOW, flow_share
 from service.imaging.decode import decode_frame
 from service.imaging.sector import find_sector
@@ -15,25 +15,25 @@ from service.imaging.sector import find_sector
 Gray = NDArray[np.uint8]
 Colors = NDArray[np.uint8]
 
-_TINTS = ((1.4, 1.1, 0.85), (0.8, 1.0, 1.3), (2.2, 1.2, 0.7))  # exponents for blue, green, red: sepia, blue, amber
+_TINTS = ((1.4, 1.1, 0.85), (0.8, 1.0, 1.3), (2.2, 1.2, 0.7))  # exponents of blue, green, red: sepia, blue, amber
 _INKS = ((0, 255, 255), (0, 255, 0), (255, 255, 0), (0, 128, 255))
-_QUALITY = 75  # of JPEG, whose halved chroma is the hardest case
+_QUALITY = 75  # JPEG; its subsampled chroma is the hardest case
 
 
 def gray(frame: Gray, random: Generator) -> Colors:
-    """The frame as it is, stored in color: uint8 [H, W, 3], as all of these give."""
+    """Return a gray frame uint8 [H, W] in color format, uint8 [H, W, 3]."""
     return cv2.merge([frame] * 3).astype(np.uint8, copy=False)
 
 
 def tinted(frame: Gray, random: Generator) -> Colors:
-    """The frame through a color map, as many scanners show it."""
+    """Return the frame through a color map, as many scanners show it."""
     level = np.arange(256) / 255
     table = np.stack([level**exponent for exponent in _TINTS[random.integers(len(_TINTS))]], 1) * 255
     return np.asarray(table.astype(np.uint8)[frame])
 
 
 def with_graphics(frame: Gray, random: Generator) -> Colors:
-    """The frame with three ellipses and three lines of text in color."""
+    """Return the frame with three ellipses and three lines of text in color."""
     painted, (height, width) = gray(frame, random), frame.shape
     for _ in range(3):
         ink = _INKS[random.integers(len(_INKS))]
@@ -45,15 +45,15 @@ def with_graphics(frame: Gray, random: Generator) -> Colors:
 
 
 def with_flow(frame: Gray, random: Generator) -> Colors:
-    """The frame with a box, half as wide and high, in which flow is painted red and blue by its speed."""
+    """Return the frame with a box of half its width and height in which red and blue show the speed of flow."""
     painted, (height, width) = gray(frame, random), frame.shape
     speed = cv2.GaussianBlur(random.normal(0, 1, (height, width)).astype(np.float32), (0, 0), max(height, width) / 25)
     box = np.zeros_like(frame, bool)
     top, left = int(random.integers(height // 2)), int(random.integers(width // 2))
     box[top : top + height // 2, left : left + width // 2] = True
     strong = box & (np.abs(speed) > speed.std())
-    all_reduce = np.abs(speed) / np.abs(speed).max()
-    towards = np.stack([all_reduce * 60, all_reduce * 160, 100 + all_reduce * 155], -1)
+    relative = np.abs(speed) / np.abs(speed).max()
+    towards = np.stack([relative * 60, relative * 160, 100 + relative * 155], -1)
     away = towards[..., ::-1]
     painted[strong] = np.where((speed > 0)[..., None], towards, away)[strong].astype(np.uint8)
     return painted
@@ -68,20 +68,20 @@ KINDS: dict[str, Callable[[Gray, Generator], Colors]] = {
 
 
 def color_rows(frames: Sequence[Gray]) -> list[Row]:
-    """How much color flow is found in the crops of each kind's frames, stored as JPEG, and how many that refuses."""
+    """Return one row per kind: the share of color-flow pixels in JPEG frames, and the share of abstentions."""
     rows: list[Row] = []
     for kind, paint in KINDS.items():
         random = np.random.default_rng(0)
-        shares = [_flow(paint(frame, random)) for frame in frames]
-        low, middle, high = (float(value) for value in np.quantile(shares, (0, 0.5, 1)))
-        refused = float(np.mean([all_reduce > FLOW for all_reduce in shares]))
+        shares = [_flow_share(paint(frame, random)) for frame in frames]
+        low, median, high = (float(value) for value in np.quantile(shares, (0, 0.5, 1)))
+        abstained = float(np.mean([share > FLOW for share in shares]))
         rows.append(
-            {"input": kind, "count": len(frames), "least": low, "median": middle, "most": high, "refused": refused}
+            {"input": kind, "frames": len(frames), "min": low, "median": median, "max": high, "abstained": abstained}
         )
     return rows
 
 
-def _flow(painted: Colors) -> float:
+def _flow_share(painted: Colors) -> float:
     frame = decode_frame(cv2.imencode(".jpg", painted, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes())
     if frame.colors is None:
         return 0.0

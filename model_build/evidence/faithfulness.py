@@ -1,10 +1,12 @@
-"""Whether heat maps mean something: measured against baselines that know nothing of the frame.
+"""Tests of heat maps against baselines that do not depend on the frame.
 
-Deletion and insertion (Petsiuk et al., RISE, BMVC 2018, arXiv 1806.07421): places are removed from the view, or put
-into a blurred one, the hottest first, and the target's probability is followed. The weight-randomization check (Adebayo
-et al., NeurIPS 2018, arXiv 1810.03292): maps of a network whose weights were replaced must differ.
+Deletion and insertion (Petsiuk et al., RISE, BMVC 2018, arXiv 1806.07421): pixels are removed from the input, or added
+to a blurred one, in the order of the heat map, and the probability of the target plane is recorded.
+
+Weight randomization (Adebayo et al., NeurIPS 2018, arXiv 1810.03292): random weights must give other heat maps.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 
 import cv2
@@ -19,27 +21,26 @@ from model_build.evidence.gradient_shap import blurred
 from model_build.models.classifier import PlaneClassifier
 
 Floats = NDArray[np.float32]
-View = NDArray[np.uint8]
-Score = Callable[[NDArray[np.uint8], int], Floats]  # views [N, 1, S, S] and a plane to its probability [N]
-
-Change = Callable[[View], View]
+Gray = NDArray[np.uint8]
+ScorePlane = Callable[[NDArray[np.uint8], int], Floats]  # inputs [N, 1, S, S] and a plane to its probability [N]
+Areas = dict[str, list[dict[str, float]]]  # by heat-map method: for every frame, the area by measure
 
 CENTER = "center Gaussian"
-_STEPS = 12  # twice as many change the means by 0.005 at most
+_STEPS = 12  # 24 steps change the means by at most 0.005
 
 
-def _black(view: View) -> View:
-    return np.zeros_like(view)
+def _black(pixels: Gray) -> Gray:
+    return np.zeros_like(pixels)
 
 
-def _mean(view: View) -> View:
-    """The mean of what is not black, everywhere."""
-    return np.full_like(view, round(float(view[view > 0].mean())) if view.any() else 0)
+def _mean(pixels: Gray) -> Gray:
+    """Return an input in which every pixel is the mean of the pixels that are not black."""
+    return np.full_like(pixels, round(float(pixels[pixels > 0].mean())) if pixels.any() else 0)
 
 
-# What a view starts as and what its places become, by measure. No replacement is neutral: black is what a scanner draws
-# where there is nothing, and a shadow; a blur leaves coarse shapes; an even gray has edges of its own.
-MEASURES: dict[str, tuple[Change, Change]] = {
+# By measure: the first input, and the input that its pixels are replaced from. No replacement is neutral. Scanners draw
+# black where there is no echo, and so do shadows; a blur keeps coarse shapes; an even gray has edges of its own.
+MEASURES: dict[str, tuple[Callable[[Gray], Gray], Callable[[Gray], Gray]]] = {
     "deletion": (np.copy, _black),
     "deletion_blurred": (np.copy, blurred),
     "deletion_mean": (np.copy, _mean),
@@ -47,77 +48,81 @@ MEASURES: dict[str, tuple[Change, Change]] = {
 }
 
 
-def enlarge(heat: Floats, size: int) -> Floats:
-    """A heat map [h, w] at the view's size [S, S], as the overlay shows it."""
+def upsample(heat: Floats, size: int) -> Floats:
+    """Return a heat map [h, w] at the size of the input [S, S], interpolated as in the overlay."""
     return np.asarray(cv2.resize(heat, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def areas(view: View, heat: Floats, plane: int, score: Score) -> dict[str, float]:
-    """The area under each measure's curve, 0..1, of one view uint8 [S, S] under a map float32 [S, S].
+def areas(pixels: Gray, heat: Floats, plane: int, score: ScorePlane) -> dict[str, float]:
+    """Return the area under the curve of each measure, 0..1, of an input uint8 [S, S] and its heat map float32 [S, S].
 
-    A good map has low deletions and a high insertion.
+    A good heat map has low deletion and high insertion.
     """
-    order = np.argsort(-heat, axis=None, kind="stable")
+    order = np.argsort(-heat, axis=None, kind="stable")  # the hottest pixel first
     cuts = np.linspace(0, order.size, _STEPS + 1).astype(int)
     found = {}
-    for name, (start, change) in MEASURES.items():
-        before, after = start(view).reshape(-1), change(view).reshape(-1)
+    for name, (start, replacement) in MEASURES.items():
+        before, after = start(pixels).reshape(-1), replacement(pixels).reshape(-1)
         steps = np.repeat(before[None], _STEPS + 1, 0)
         for step, cut in enumerate(cuts):
             steps[step, order[:cut]] = after[order[:cut]]
-        probabilities = score(steps.reshape(_STEPS + 1, 1, *view.shape), plane)
+        probabilities = score(steps.reshape(_STEPS + 1, 1, *pixels.shape), plane)
         found[name] = float(np.trapezoid(probabilities, dx=1 / _STEPS))
     return found
 
 
-def uninformed(count: int, size: int, seed: int = 0) -> dict[str, list[Floats]]:
-    """Maps [S, S] that know nothing of the frame: random ones as coarse as Grad-CAM's, and a spot in the center."""
+def baseline_maps(count: int, size: int, seed: int = 0) -> dict[str, list[Floats]]:
+    """Return `count` heat maps [S, S] per baseline: random ones as coarse as Grad-CAM, and a Gaussian in the center."""
     random = np.random.default_rng(seed)
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     center = np.exp(-(axis[:, None] ** 2 + axis[None] ** 2) / 0.5)
-    coarse = [enlarge(random.random((size // 32, size // 32), np.float32), size) for _ in range(count)]
+    coarse = [upsample(random.random((size // 32, size // 32), np.float32), size) for _ in range(count)]
     return {"random, as coarse": coarse, CENTER: [center] * count}
 
 
 def compare(
-    views: Sequence[View], forward_features: Mapping[str, Sequence[Floats]], planes: Sequence[int], score: Score
-) -> dict[str, list[dict[str, float]]]:
-    """`areas` of every view under each method's maps [S, S], and under those that know nothing of the frame."""
-    known = {**forward_features, **uninformed(len(views), views[0].shape[0])}
+    inputs: Sequence[Gray], heat_maps: Mapping[str, Sequence[Floats]], planes: Sequence[int], score: ScorePlane
+) -> Areas:
+    """Return `areas` of every input for the heat maps [S, S] of each method, and for the baselines."""
+    methods = {**heat_maps, **baseline_maps(len(inputs), inputs[0].shape[0])}
     return {
-        name: [areas(*each, score) for each in zip(views, heats, planes, strict=True)] for name, heats in known.items()
+        name: [areas(*frame, score) for frame in zip(inputs, heats, planes, strict=True)]
+        for name, heats in methods.items()
     }
 
 
-def randomization(model: PlaneClassifier, views: Tensor, planes: Tensor, seed: int = 0) -> dict[str, float]:
-    """Mean rank correlation of the maps with those of the same network, its weights replaced from the top down.
+def randomization(model: PlaneClassifier, inputs: Tensor, planes: Tensor, seed: int = 0) -> dict[str, float]:
+    """Return the mean rank correlation of Grad-CAM before and after weights are randomized, from the head down.
 
-    Near 1 would mean that the maps ignore what the network has learned.
+    A value near 1 means that the heat maps do not depend on what the network has learned. `model` keeps its weights:
+    a copy is randomized.
     """
-    torch.manual_seed(seed)
-    original = _maps(model, views, planes)
-    results = {}
+    original = _grad_cam(model, inputs, planes)
+    model = copy.deepcopy(model)
     stages: list[tuple[str, list[nn.Module]]] = [
         ("head", [model.head]),
         ("and last convolution", [model.backbone.get_submodule("_conv_head")]),
         ("and last six blocks", model.backbone.blocks[-6:]),
         ("all", [model.backbone]),
     ]
-    for name, parts in stages:
-        for part in parts:
-            _randomize(part)
-        correlations = [
-            spearmanr(a.ravel(), b.ravel()).statistic
-            for a, b in zip(original, _maps(model, views, planes), strict=True)
-            if a.std() > 0 and b.std() > 0
-        ]
-        results[name] = float(np.mean(correlations)) if correlations else 0.0
+    results = {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name, parts in stages:
+            for part in parts:
+                _randomize(part)
+            correlations = [
+                spearmanr(a.ravel(), b.ravel()).statistic
+                for a, b in zip(original, _grad_cam(model, inputs, planes), strict=True)
+                if a.std() > 0 and b.std() > 0  # the correlation with a constant map is undefined
+            ]
+            results[name] = float(np.mean(correlations)) if correlations else 0.0
     return results
 
 
-def _maps(model: PlaneClassifier, views: Tensor, planes: Tensor) -> Floats:
-    forward_features = LayerGradCam(model.eval(), model.backbone).attribute(views.float(), target=planes)
-    result: Floats = forward_features[:, 0].detach().numpy()
+def _grad_cam(model: PlaneClassifier, inputs: Tensor, planes: Tensor) -> Floats:
+    heat_maps = LayerGradCam(model.eval(), model.backbone).attribute(inputs.float(), target=planes)
+    result: Floats = heat_maps[:, 0].detach().numpy()
     return result
 
 

@@ -1,4 +1,4 @@
-"""Inputs that are no fetal ultrasound, made here or shipped inside packages, to test abstention with."""
+"""Inputs that are not fetal ultrasound, to test abstention with: synthetic, or shipped inside Python packages."""
 
 import string
 from collections.abc import Callable, Iterator
@@ -17,11 +17,11 @@ from service.imaging.decode import decode_frame
 Frame = NDArray[np.uint8]
 
 _ULTRASOUND = ("examples_rgb_color.dcm", "examples_palette.dcm", "examples_ybr_color.dcm", "examples_jpeg2k.dcm")
-_TOMOGRAMS = ("CT_small.dcm", "MR_small.dcm")
+_SLICES = ("CT_small.dcm", "MR_small.dcm")
 
 
 def ood_inputs(each: int = 40, seed: int = 0) -> dict[str, list[Frame]]:
-    """Make about `each` gray inputs uint8 [H, W] of every kind; the names of the kinds are the keys."""
+    """Return about `each` gray inputs, uint8 [H, W], by kind."""
     makers: dict[str, Callable[[Generator], Frame]] = {
         "blank": _blank,
         "noise": _noise,
@@ -32,10 +32,10 @@ def ood_inputs(each: int = 40, seed: int = 0) -> dict[str, list[Frame]]:
     inputs = {kind: [make(np.random.default_rng((seed, row))) for row in range(each)] for kind, make in makers.items()}
     photographs = [decode_frame(path.read_bytes()).pixels for path in _photographs()]
     random = np.random.default_rng(seed)
-    inputs["photograph"] = [_cut(photographs[row % len(photographs)], random) for row in range(each)]
+    inputs["photograph"] = [_random_crop(photographs[row % len(photographs)], random) for row in range(each)]
     inputs["other organ's ultrasound"] = [frame for name in _ULTRASOUND for frame in _dicom_frames(name, limit=10)]
-    tomograms = [_tomogram(name) for name in _TOMOGRAMS]
-    inputs["CT, MR"] = [_cut(tomograms[row % len(tomograms)], random) for row in range(each)]
+    slices = [_slice(name) for name in _SLICES]
+    inputs["CT, MR"] = [_random_crop(slices[row % len(slices)], random) for row in range(each)]
     return inputs
 
 
@@ -47,9 +47,9 @@ def _blank(random: Generator) -> Frame:
 
 def _noise(random: Generator) -> Frame:
     shape = (int(random.integers(100, 500)), int(random.integers(100, 700)))
-    blurred = cv2.GaussianBlur(random.random(shape, np.float32), (0, 0), float(random.uniform(0.3, 4)))
-    low, high = float(blurred.min()), float(blurred.max())
-    return np.asarray((blurred - low) / (high - low) * random.uniform(60, 255), np.uint8)
+    field = cv2.GaussianBlur(random.random(shape, np.float32), (0, 0), float(random.uniform(0.3, 4)))
+    low, high = float(field.min()), float(field.max())
+    return np.asarray((field - low) / (high - low) * random.uniform(60, 255), np.uint8)
 
 
 def _page(random: Generator) -> Frame:
@@ -82,16 +82,16 @@ def _photographs() -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.stem in names and path.suffix in (".png", ".jpg"))
 
 
-def _cut(photograph: Frame, random: Generator) -> Frame:
+def _random_crop(photograph: Frame, random: Generator) -> Frame:
     height, width = photograph.shape
-    all_reduce = float(random.uniform(0.5, 1))
-    rows, columns = int(height * all_reduce), int(width * all_reduce)
+    share = float(random.uniform(0.5, 1))
+    rows, columns = int(height * share), int(width * share)
     top, left = int(random.integers(height - rows + 1)), int(random.integers(width - columns + 1))
     return photograph[top : top + rows, left : left + columns]
 
 
-def _tomogram(name: str) -> Frame:
-    """A slice that ships with pydicom, its values stretched over the gray levels; the service itself refuses it."""
+def _slice(name: str) -> Frame:
+    """Return a slice that ships with pydicom, scaled to gray levels. The service itself refuses CT and MR."""
     values = pydicom.dcmread(_shipped(name)).pixel_array.astype(np.float64)
     scaled = (values - values.min()) / np.ptp(values) * 255
     return np.asarray(cv2.resize(scaled.astype(np.uint8), None, fx=3, fy=3), np.uint8)
@@ -102,7 +102,7 @@ def _shipped(name: str) -> Path:
 
 
 def _dicom_frames(name: str, limit: int) -> Iterator[Frame]:
-    """Up to `limit` frames of a file that ships with pydicom, evenly spread over it."""
+    """Yield up to `limit` evenly spaced frames of a file that ships with pydicom."""
     data = _shipped(name).read_bytes()
     count = decode_frame(data).count
     for index in range(0, count, max(1, count // limit)):

@@ -1,28 +1,32 @@
-"""A recipe from data to report by one call: train, package, evaluate, and set the figures beside the published ones.
+"""Reproduction of a recipe: train, package, evaluate, and compare with the published results.
 
-A recipe that splits by frame, as the paper does, is run a second time split by patient; the difference is what the
-leak is worth.
+A recipe that splits by frame, as the paper does, runs a second time with a split by patient. The difference is the
+effect of the leak.
 """
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from model_build.data.formats import read_data
 from model_build.data.frames import open_frames
-from model_build.data.records import DataSet
-from model_build.data.splits import Split, make_split
+from model_build.data.records import DatasetIndex
+from model_build.data.splits import Split
 from model_build.evaluation.metrics import macro_f1, patient_bootstrap, top_k
-from model_build.evaluation.predictions import Outcome, Row, run_engine, write_table
+from model_build.evaluation.predictions import Predictions, classify_frames
+from model_build.evaluation.tables import Row, write_table
 from model_build.packaging.build import build_package
+from model_build.packaging.trained_run import PackageOptions
 from model_build.recipe import Recipe
-from model_build.training.distributed import Distributed
+from model_build.run_dir import read_split
 from model_build.training.run import train_run
+from model_build.training.trainer import RunOptions
 from service.inference.engine import Engine
 from service.inference.package import load_package
 
-PAPER: Row = {
+PUBLISHED: Row = {
     "run": "published (Sivasubramanian et al. 2025)",
     "data": "FETAL_PLANES_DB, 12,400 frames",
     "test_frames": "",
@@ -32,109 +36,75 @@ PAPER: Row = {
     "top2": 0.9980,
     "macro_f1": 0.9576,
 }
-_NAMES = {"official": "the data's own split", "patients": "80:20 by patient", "frames": "80:20 by frame"}
+_NAMES = {"official": "split of the data set", "patients": "80:20 by patient", "frames": "80:20 by frame"}
 
 
-def reproduce(
-    recipe: Recipe,
-    data: Path,
-    out: Path,
-    distributed: Distributed,
-    *,
-    version: str,
-    weights: Path | None = None,
-    workers: int = 0,
-    cache: Path | None = None,
-) -> list[Row]:
-    """Train, package and score a recipe; interrupted, it goes on where it was.
+def reproduce(recipe: Recipe, data: Path, out: Path, version: str, options: RunOptions) -> list[Row]:
+    """Train, package and evaluate a recipe; a second call skips what is finished.
 
-    Pictures of women that are held out are left out of training, whatever number they have there.
-
-    Writes a run and a package for each way to split, `table.csv` and `report.md` into `out`.
+    Training frames that show the same picture as a held-out frame are dropped: the published data set has such pairs.
+    The function writes a run and a package for each split, `table.csv` and `report.md` into `out`.
 
     Returns
     -------
-    The rows of the table, the published one first.
+    The rows of the table; the first row holds the published results.
     """
-    ways = ("frames", "patients") if recipe.split == "frames" else (recipe.split,)
+    splits = ("frames", "patients") if recipe.split == "frames" else (recipe.split,)
     data_set = read_data(data)
-    rows = [PAPER]
-    for way in ways:
-        variant = recipe.model_copy(update={"split": way})
-        run, package = out / f"run-{way}", out / f"package-{way}"
+    rows = [PUBLISHED]
+    for split in splits:
+        variant = recipe.model_copy(update={"split": split})
+        run, package = out / f"run-{split}", out / f"package-{split}"
         if not (run / "model.pt").exists():
-            train_run(
-                variant,
-                data,
-                run,
-                distributed,
-                resume=True,
-                weights=weights,
-                workers=workers,
-                cache=cache,
-                drop_repeats=True,  # a picture under two women's numbers is in the data set as it is published
-            )
-        if distributed.is_main:
+            train_run(variant, data, run, replace(options, resume=True, drop_near_duplicates=True))
+        if options.distributed.is_main:
             if not package.exists():
-                build_package(run, data, package, name=f"reproduced-{way}", version=version, cache=cache)
-            rows += _score(way, package, data_set, make_split(data_set, variant), cache)
-        distributed.wait()
-    if distributed.is_main:
+                package_options = PackageOptions(f"reproduced-{split}", version, cache=options.cache)
+                build_package(run, data, package, package_options)
+            rows += _score(package, data_set, read_split(run, data_set), split, options.cache)
+        options.distributed.barrier()
+    if options.distributed.is_main:
         write_table(out / "table.csv", rows)
         (out / "report.md").write_text(_report(rows, data_set), "utf-8")
     return rows
 
 
-def _score(way: str, package: Path, data: DataSet, split: Split, cache: Path | None) -> list[Row]:
+def _score(package: Path, data: DatasetIndex, split: Split, kind: str, cache: Path | None) -> list[Row]:
+    name = _NAMES[kind]
     engine = Engine(load_package(package))
-    outcome = run_engine(engine, open_frames(data.records, cache)(split.test), split.test)
-    rows = [_row(_NAMES[way], data, outcome)]
-    if way == "frames":
+    predictions = classify_frames(engine, open_frames(data.records, cache)(split.test), split.test)
+    rows = [_row(name, data, predictions)]
+    if kind == "frames":
         seen = {record.patient for record in (*split.train, *split.val)}
-        known = np.array([record.patient in seen for record in split.test])
+        known = np.array([patient in seen for patient in predictions.patients])
+        subsets = {"patients in training": known, "patients not in training": ~known}
         rows += [
-            _row(f"{_NAMES[way]}: {name}", data, outcome.only(part))
-            for name, part in (("women in training", known), ("women not in training", ~known))
-            if part.any()
+            _row(f"{name}: {subset}", data, predictions.select(mask)) for subset, mask in subsets.items() if mask.any()
         ]
     return rows
 
 
-def _row(name: str, data: DataSet, outcome: Outcome) -> Row:
-    hits = top_k(outcome.probabilities, outcome.planes, 1)
-    patients = [record.patient for record in outcome.records]
-    interval = patient_bootstrap(lambda rows: float(hits[rows].mean()), patients)
+def _row(name: str, data: DatasetIndex, predictions: Predictions) -> Row:
+    probabilities, labels = predictions.probabilities, predictions.labels
+    hits = top_k(probabilities, labels, 1)
+    interval = patient_bootstrap(lambda rows: float(hits[rows].mean()), predictions.patients)
     return {
         "run": name,
         "data": data.source.name,
-        "test_frames": len(patients),
+        "test_frames": len(labels),
         "top1": float(hits.mean()),
         "top1_low": interval.low,
         "top1_high": interval.high,
-        "top2": float(top_k(outcome.probabilities, outcome.planes, 2).mean()),
-        "macro_f1": macro_f1(outcome.probabilities, outcome.planes),
+        "top2": float(top_k(probabilities, labels, 2).mean()),
+        "macro_f1": macro_f1(probabilities, labels),
     }
 
 
-def _report(rows: Sequence[Row], data: DataSet) -> str:
-    lines = [
-        "# Reproduced, beside what was published\n",
-        f"Data: {data.source.name}. {data.source.license}. {data.source.citation}.\n",
-        "The published figures are of all 12,400 frames, split 80:20, by the authors' own code; the settings that are",
-        "not public are ours here. **Figures of a subset or of another split are another thing**: they can neither",
-        "confirm nor refute the published ones.\n",
-        "| run | data | test frames | top-1 (95 %, by patient) | top-2 | macro-F1 |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in rows:
-        interval = f" ({row['top1_low']:.4f} to {row['top1_high']:.4f})" if row["top1_low"] != "" else ""
-        lines.append(
-            f"| {row['run']} | {row['data']} | {row['test_frames']} | {row['top1']:.4f}{interval} "
-            f"| {row['top2']:.4f} | {row['macro_f1']:.4f} |"
-        )
-    if len(rows) > 2:
-        lines.append(
-            "\nSplit by frame, a woman's frames stand on both sides: the network is asked about women that it knows. "
-            "The rows *by patient* and *women not in training* are without that leak."
-        )
-    return "\n".join(lines) + "\n"
+def _report(rows: list[Row], data: DatasetIndex) -> str:
+    environment = Environment(  # noqa: S701 - the output is Markdown, which needs no HTML escaping
+        loader=PackageLoader("model_build.experiments", "."),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("reproduction_report.md.jinja").render(rows=rows, data=data)

@@ -1,10 +1,10 @@
 """Grad-CAM as a graph without autograd, so that ONNX Runtime can compute it.
 
-Selvaraju et al., Grad-CAM (ICCV 2017, arXiv 1610.02391), equations 1 and 2: the weight of a channel is the mean of the
-target logit's gradient over the map, the heat map is the ReLU of the weighted sum of channels.
+Source: Selvaraju et al., Grad-CAM (ICCV 2017, arXiv 1610.02391), equations 1 and 2. The weight of a channel is the mean
+of the target logit's gradient over the feature map. The heat map is the ReLU of the weighted sum of channels.
 
-The gradient is taken of the head alone. `torch.func.vjp` of it is traced to plain tensor operations, which export as
-any forward pass does.
+The gradient needs only the head. `torch.func.vjp` of the head is traced to plain tensor operations, which export like a
+forward pass.
 """
 
 from collections.abc import Callable
@@ -19,24 +19,24 @@ from model_build.models.classifier import Head
 
 
 def grad_cam(features: Tensor, gradient: Tensor) -> Tensor:
-    """Heat maps float32 [N, h, w], not rescaled, from features and the target logit's gradient, both [N, C, h, w]."""
+    """Return heat maps float32 [N, h, w], not rescaled, of features and target-logit gradients, both [N, C, h, w]."""
     weights = gradient.mean((2, 3), keepdim=True)
     return torch.relu((weights * features).sum(1))
 
 
 def traced_explainer(head: Head, features: Tensor, target: Tensor) -> nn.Module:
-    """Trace Grad-CAM of `head` into a module of plain operations.
+    """Return Grad-CAM of `head` as a module of plain tensor operations.
 
     Parameters
     ----------
     head
         In evaluation mode.
     features, target
-        Example inputs, float32 [N, C, h, w] and one-hot [N, K], with N of at least 2 so that it is traced as free.
+        Example inputs, float32 [N, C, h, w] and one-hot [N, K]. N must be at least 2: the tracer fixes sizes of 1.
 
     Returns
     -------
-    A module that takes `features` and `target` of any N and gives heat maps float32 [N, h, w].
+    A module from `features` and `target` of any N to heat maps float32 [N, h, w].
     """
     parameters = {name: value.detach() for name, value in head.named_parameters()}
 
@@ -44,12 +44,13 @@ def traced_explainer(head: Head, features: Tensor, target: Tensor) -> nn.Module:
         pull_back = vjp(lambda x: functional_call(head, parameters, (x,)), features)[1]
         return grad_cam(features, pull_back(target)[0])
 
+    # Core decompositions leave `convolution_backward`, which ONNX does not have.
     decompositions = {**core_aten_decompositions(), torch.ops.aten.convolution_backward.default: _convolution_backward}
     trace = make_fx(explain, decomposition_table=decompositions, tracing_mode="symbolic", _allow_non_fake_inputs=True)
     return trace(features, target)
 
 
-def _convolution_backward(
+def _convolution_backward(  # noqa: PLR0913
     gradient: Tensor,
     inputs: Tensor,
     weight: Tensor,
@@ -62,7 +63,10 @@ def _convolution_backward(
     groups: int,
     output_mask: list[bool],
 ) -> tuple[Tensor | None, None, None]:
-    """The gradient with respect to a convolution's input, as a transposed convolution; weights are not asked for."""
+    """Return the gradient of a convolution with respect to its input, as a transposed convolution.
+
+    The signature is that of `aten::convolution_backward`.
+    """
     if transposed or any(output_mask[1:]):
         raise ValueError("only the gradient of a plain convolution's input can be traced")
     backward: Callable[..., Tensor] = (

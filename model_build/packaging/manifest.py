@@ -1,19 +1,72 @@
-"""The folder of a model package as it is written."""
+"""`model.json`, the manifest of a model package."""
 
 import hashlib
 from pathlib import Path
 
+from model_build.data.labels import SUB_PLANES, SUB_PLANES_OF
+from model_build.evaluation.calibration import Calibration
+from model_build.evaluation.sub_planes import SubPlaneScores
+from model_build.packaging.sub_planes import SUB_PLANES_FILE
+from model_build.packaging.trained_run import PackageOptions, TrainedRun
+from service import __version__
 from service.inference.package import MANIFEST
-from service.schemas.manifest import Manifest
+from service.schemas.manifest import FORMAT, Manifest, Metric, SubPlanes, TrainingData
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `model.json` with the hash of every other file of the folder."""
+    """Write `model.json` with the sha256 of every other file of the folder."""
     files = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.iterdir())
         if path.name != MANIFEST
     }
-    sealed = manifest.model_copy(update={"files": files})
-    unused = {"sub_planes"} if sealed.sub_planes is None else None  # services that know of none read it still
-    (folder / MANIFEST).write_text(sealed.model_dump_json(indent=2, exclude=unused) + "\n", "utf-8")
+    complete = manifest.model_copy(update={"files": files})
+    exclude = {"sub_planes"} if complete.sub_planes is None else None  # older services do not know the field
+    (folder / MANIFEST).write_text(complete.model_dump_json(indent=2, exclude=exclude) + "\n", "utf-8")
+
+
+def make_manifest(trained: TrainedRun, calibration: Calibration, opset: int, options: PackageOptions) -> Manifest:
+    """Return the manifest without metrics and hashes, which `write` in `build` adds."""
+    source, train = trained.data.source, trained.split.train
+    sub_planes = None
+    if calibration.sub_plane_temperature is not None:
+        sub_planes = SubPlanes(
+            plane=SUB_PLANES_OF,
+            sub_planes=SUB_PLANES,
+            file=SUB_PLANES_FILE,
+            temperature=calibration.sub_plane_temperature,
+            metrics=(),
+        )
+    return Manifest(
+        format=FORMAT,
+        name=options.name,
+        version=options.version,
+        planes=trained.data.planes,
+        preprocessing=trained.recipe.preprocessing,
+        temperature=calibration.temperature,
+        abstention=calibration.abstention,
+        files={},
+        opset=opset,
+        training_data=TrainingData(
+            name=source.name,
+            license=source.license,
+            citation=source.citation,
+            train_frames=len(train),
+            train_patients=len({record.patient for record in train}),
+        ),
+        metrics=(),
+        code_version=__version__,
+        sub_planes=sub_planes,
+    )
+
+
+def sub_plane_metrics(scores: SubPlaneScores, split: str) -> tuple[Metric, ...]:
+    """Return the metrics of the sub-plane head; `top1` is its accuracy."""
+    values = {
+        "macro_f1": (scores.macro_f1, scores.macro_f1_interval),
+        "top1": (scores.accuracy, scores.accuracy_interval),
+    }
+    return tuple(
+        Metric(metric=name, subset="all", split=split, n=scores.frames, value=value, low=low, high=high)
+        for name, (value, (low, high)) in values.items()
+    )

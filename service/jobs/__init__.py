@@ -1,1 +1,5 @@
-"""Works through many frames without a server: a folder, a tree, or a study of a DICOMweb archive."""
+"""Jobs over folders, object storage and DICOMweb studies: one runner, one worker, several sinks."""
+
+
+class JobError(Exception):
+    """A job cannot start or continue. The message says why and what to do."""

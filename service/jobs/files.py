@@ -1,64 +1,111 @@
-"""The files to work through, each opened when its turn comes and not before."""
+"""The files of a job: one walk for every kind of storage, and files that open when a worker first reads them."""
 
 import mmap
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
+from time import perf_counter
+from typing import NamedTuple
 
 from service.errors import NotFound
 from service.imaging.decode import open_frames
 from service.imaging.dicom.scan import Data, is_dicom
 from service.imaging.frame import Frame, Frames, Limits
 
-_HEAD = 256  # bytes that tell a DICOM from a picture
+_HEAD = 256  # bytes: enough to recognize DICOM
+
+
+class FolderEntry(NamedTuple):
+    """A file or folder in a listing: size in bytes, time of the last change in ns since 1970."""
+
+    name: str
+    is_folder: bool
+    size: int = 0
+    modified_ns: int = 0
+
+
+class FileEntry(NamedTuple):
+    """A file found by `walk`: path below the start, size in bytes, time of the last change in ns since 1970."""
+
+    file: str
+    size: int
+    modified_ns: int
+
+
+def walk(list_folder: Callable[[str], Iterable[FolderEntry]], below: str = "") -> Iterator[FileEntry]:
+    """Yield every file in a tree, in the order of names; hidden files and folders are left out.
+
+    Parameters
+    ----------
+    list_folder
+        Lists one folder, given by its path below the start. Only one branch of the tree is in memory at a time.
+    below
+        Path of the folder to begin with.
+    """
+    for entry in sorted(list_folder(below)):
+        if entry.name.startswith("."):
+            continue
+        path = f"{below}/{entry.name}".lstrip("/")
+        if entry.is_folder:
+            yield from walk(list_folder, path)
+        else:
+            yield FileEntry(path, entry.size, entry.modified_ns)
 
 
 @dataclass(slots=True, eq=False)
-class Upload:
-    """A file by its name, opened once, by whichever thread asks first; safe to use from several.
+class SourceFile:
+    """A file of a job. The first read opens it; several threads may read at once.
 
     Attributes
     ----------
     name
-        What the results call it.
+        Name of the file in the results.
     load
-        Reads the bytes, of a DICOM file on disk a map, so that a long cine is never in memory as a whole; may raise a
-        `Problem`.
+        Returns the bytes, for a DICOM file on disk as a memory map, so that a long cine is never in memory as a whole.
+        May raise a `Problem`.
+    load_s
+        Seconds that `load` took.
     """
 
     name: str
     load: Callable[[], Data]
-    _opened: tuple[Data, Frames] | None = field(default=None, init=False)
+    load_s: float = 0.0
+    _frames: Frames | None = field(default=None, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
 
-    def read(self, index: int, limits: Limits) -> tuple[Data, Frame]:
-        """The bytes and their frame `index`; raises what `load`, `open_frames` and `Frames.read` raise."""
+    def read(self, index: int, limits: Limits) -> Frame:
+        """Return frame `index`; raises what `load`, `open_frames` and `Frames.read` raise."""
         with self._lock:
-            if self._opened is None:
-                data = self.load()
-                self._opened = data, open_frames(data, _stretched(limits, data))
-            data, frames = self._opened
-            if frames.format != "dicom":  # the others' readers go from frame to frame
-                return data, frames.read(index)
-        return data, frames.read(index)
+            if self._frames is None:
+                data = self._load()
+                self._frames = open_frames(data, _limits_for(limits, data))
+            # Only DICOM frames can be decoded side by side; the other readers step from frame to frame.
+            if self._frames.format != "dicom":
+                return self._frames.read(index)
+        return self._frames.read(index)
+
+    def _load(self) -> Data:
+        started = perf_counter()
+        try:
+            return self.load()
+        finally:
+            self.load_s += perf_counter() - started
 
 
-def walk(folder: Path, skip: Callable[[Path], bool]) -> Iterator[Upload]:
-    """Every file below a folder, in the order of names, but those that `skip` names and hidden ones."""
-    for path in sorted(folder.rglob("*")):
-        below = path.relative_to(folder)
-        if path.is_file() and not skip(path) and not any(part.startswith(".") for part in below.parts):
-            yield Upload(below.as_posix(), file_reader(path))
-
-
-def _stretched(limits: Limits, data: Data) -> Limits:
-    """Without a limit in bytes for a map, whose length costs no memory."""
-    return limits if isinstance(data, bytes) else replace(limits, max_bytes=max(limits.max_bytes, len(data)))
+def source_files(folder: Path, skip: Callable[[Path], bool]) -> Iterator[SourceFile]:
+    """Yield the files below a local folder, except hidden files and those for which `skip` returns true."""
+    for entry in walk(partial(_list_local, folder)):
+        path = folder / entry.file
+        if not skip(path):
+            yield SourceFile(entry.file, file_reader(path))
 
 
 def file_reader(path: Path) -> Callable[[], Data]:
-    """What reads a file on disk: a map of a DICOM, the bytes of any other."""
+    """Return a function that reads a local file: a memory map of a DICOM file, the bytes of any other."""
 
     def read() -> Data:
         try:
@@ -70,3 +117,18 @@ def file_reader(path: Path) -> Callable[[], Data]:
             raise NotFound(f"The file cannot be read: {error.strerror}.") from error
 
     return read
+
+
+def _list_local(root: Path, below: str) -> Iterator[FolderEntry]:
+    # Like `Path.rglob`: folders without permission and links to folders (which may form circles) are left out.
+    with suppress(PermissionError), os.scandir(root / below) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield FolderEntry(entry.name, is_folder=True)
+            elif entry.is_file():
+                yield FolderEntry(entry.name, is_folder=False)
+
+
+def _limits_for(limits: Limits, data: Data) -> Limits:
+    """Return the limits without the one on bytes for a memory map: its length costs no memory."""
+    return limits if isinstance(data, bytes) else replace(limits, max_bytes=max(limits.max_bytes, len(data)))

@@ -1,91 +1,92 @@
-"""What has been done, one JSON line a frame, so that a run that was killed goes on where it was."""
+"""The results log of a folder: one JSON line per frame, so that an interrupted job continues where it stopped."""
 
-import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.schemas.answers import Classification
-from service.schemas.problems import ProblemDetails
+from service.jobs import JobError
+from service.jobs.rows import ResultRow, Sink
+
+ROWS, KEY = "frames.jsonl", "job.json"
 
 
-class ResultRow(BaseModel):
-    """A line: one frame, and either what it shows or why it was refused."""
+class JobKey(BaseModel):
+    """What decides an answer, besides the frame. Rows with different keys never share a folder."""
 
     model_config = ConfigDict(frozen=True)
 
-    file: str = Field(description="Its path below the folder, or its SOP Instance UID.")
-    frame: int = Field(description="From 0.")
-    frames: int | None = Field(description="How many the file has; null where that could not be found out.")
-    answer: Classification | None = Field(description="As `/classify` answers.")
-    problem: ProblemDetails | None = Field(description="As `/classify` refuses.")
-    dicom: list[str] = Field(description="The DICOM objects written about it: file names, or SOP Instance UIDs.")
+    model_sha256: str = Field(description="Hash of the model package.")
+    decision_digest: str = Field(description="Hash of the code that decodes and crops a frame and decides on it.")
+
+    def difference(self, earlier: "JobKey") -> str | None:
+        """Return what differs from an earlier job, as a clause for a message; None if nothing does."""
+        if earlier.model_sha256 != self.model_sha256:
+            return "it holds answers of another model"
+        if earlier.decision_digest != self.decision_digest:
+            return "it holds answers of another version of the program, whose code decides differently"
+        return None
 
 
-class ResultLogError(Exception):
-    """The journal cannot be continued; the message says why."""
+class ResultLogError(JobError):
+    """The results in a folder cannot be continued."""
 
 
-class ResultLog:
-    """Appends rows to a file, each whole or not at all.
+class ResultLog(Sink):
+    """Appends rows to `frames.jsonl`; each line is written whole or not at all.
 
     Parameters
     ----------
-    path
-        The file of JSON lines; where it exists, the run goes on. Its last line is dropped if it was cut short.
-    model_sha256
-        The model that answers: rows of two models do not belong into one journal.
+    folder
+        Folder of the results. If it holds a log, the job continues it; a last line that was cut short is removed.
+    key
+        What decides the answers of this job. It is kept in `job.json`.
 
     Raises
     ------
-    JournalError
-        The file holds rows of another model, or lines that are no rows.
+    ResultLogError
+        The folder holds rows of a job with another key, or the log holds lines of another kind.
     """
 
-    def __init__(self, path: Path, model_sha256: str) -> None:
-        self.path = path
+    def __init__(self, folder: Path, key: JobKey) -> None:
+        super().__init__()
+        self._path = folder / ROWS
         self._frames: dict[str, int | None] = {}
         self._done: dict[str, set[int]] = {}
-        _drop_torn_line(path)
+        _check_key(folder, key)
+        _remove_partial_line(self._path)
         for row in self.rows():
-            if row.answer is not None and row.answer.model.sha256 != model_sha256:
-                raise ResultLogError(f"{path} holds answers of another model; choose another folder")
             self._note(row)
-        self._file = path.open("ab")
+            self.counts.add(row)
+        write_whole(folder / KEY, key.model_dump_json(indent=2).encode() + b"\n")
+        self._file = self._path.open("ab")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def rows(self) -> Iterator[ResultRow]:
-        """Every row so far, in the order in which they were written."""
-        if not self.path.exists():
+        """Yield every row so far, in the order in which they were written."""
+        if not self._path.exists():
             return
-        with self.path.open("rb") as lines:
+        with self._path.open("rb") as lines:
             for line in lines:
                 try:
                     yield ResultRow.model_validate_json(line)
                 except ValueError as error:
-                    raise ResultLogError(f"{self.path} is not a journal of this program") from error
+                    raise ResultLogError(f"{self._path} is not a results log of this program") from error
 
-    def frames_of(self, file: str) -> int | None:
-        """How many frames a file has that the journal knows; None for any other."""
+    def frame_count(self, file: str) -> int | None:
+        """Return the number of frames in a file that has a row; None for any other file."""
         return self._frames.get(file)
 
     def has(self, file: str, frame: int) -> bool:
-        """Whether a frame has its row."""
+        """Return whether the log has the row of this frame."""
         return frame in self._done.get(file, ())
 
-    def write(self, row: ResultRow) -> None:
-        """Append a row; it is in the file, if not on the disk, when this returns."""
+    def _store(self, row: ResultRow) -> None:
+        # One write and a flush: a killed process leaves at most one partial line, the last.
         self._file.write(row.model_dump_json().encode() + b"\n")
         self._file.flush()
         self._note(row)
@@ -95,7 +96,19 @@ class ResultLog:
         self._done.setdefault(row.file, set()).add(row.frame)
 
 
-def _drop_torn_line(path: Path) -> None:
+def _check_key(folder: Path, key: JobKey) -> None:
+    log = folder / ROWS
+    if not log.exists() or not log.stat().st_size:
+        return
+    try:
+        earlier = JobKey.model_validate_json((folder / KEY).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ResultLogError(f"{log} has no valid {KEY} next to it; choose another folder") from error
+    if (difference := key.difference(earlier)) is not None:
+        raise ResultLogError(f"{folder} cannot be continued: {difference}; choose another folder")
+
+
+def _remove_partial_line(path: Path) -> None:
     if not path.exists():
         return
     with path.open("r+b") as file:
@@ -105,13 +118,8 @@ def _drop_torn_line(path: Path) -> None:
             file.truncate(whole)
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write a JSON file so that it is never seen half-written."""
-    write_whole(path, json.dumps(value, indent=2).encode() + b"\n")
-
-
 def write_whole(path: Path, contents: bytes) -> None:
-    """Write a file so that it is never seen half-written."""
+    """Write a file that readers see either whole or not at all."""
     # Two workers may write the same object at the same time: two files can hold one SOP Instance UID.
     draft = path.with_name(f".{path.name}.{threading.get_ident()}.part")
     draft.write_bytes(contents)

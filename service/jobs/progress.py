@@ -1,56 +1,45 @@
-"""A line on a terminal that says how far a run is; silent where there is no terminal."""
+"""The progress bar of a job: files or shards done, frames, and the time left."""
 
 import sys
-from time import monotonic
-from types import TracebackType
-from typing import Self, TextIO
+from typing import TextIO
 
-_EVERY_S = 0.1
-_WIDTH = 30
+from tqdm import tqdm
+
+_TERMINAL_EVERY_S, _LOG_EVERY_S = 0.2, 30.0
 
 
-class Progress:
-    """Counts files and frames, and shows them a few times a second.
+class JobProgress:
+    """A bar of tqdm.
 
     Parameters
     ----------
-    files
-        How many there are to come; None where that is not known.
+    total, unit
+        Number of files or shards, and which of them the bar counts.
+    log
+        Whether to show a line every 30 s where the stream is no terminal; otherwise the bar is silent there.
     stream
-        Where the line is shown, if it is a terminal.
+        Where the bar is shown.
     """
 
-    def __init__(self, files: int | None, stream: TextIO = sys.stderr) -> None:
-        self._files = files
-        self._stream = stream
-        self._shown = stream.isatty()
-        self._begun = monotonic()
-        self._last = 0.0
+    def __init__(self, total: int, unit: str, *, log: bool = False, stream: TextIO = sys.stderr) -> None:
+        terminal = stream.isatty()
         self._frames = 0
-        self._seen: set[str] = set()
+        self._bar = tqdm(
+            total=total,
+            unit=unit,
+            file=stream,
+            disable=not (terminal or log),
+            mininterval=_TERMINAL_EVERY_S if terminal else _LOG_EVERY_S,
+        )
 
-    def __enter__(self) -> Self:
-        return self
+    def close(self) -> None:
+        """Show the last state and end the line."""
+        self._bar.close()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._shown and self._frames:
-            self._show()
-            self._stream.write("\n")
-
-    def add(self, file: str) -> None:
-        """A frame of `file` is done."""
-        self._frames += 1
-        self._seen.add(file)
-        if self._shown and monotonic() - self._last > _EVERY_S:
-            self._show()
-
-    def _show(self) -> None:
-        self._last = monotonic()
-        rate = self._frames / max(self._last - self._begun, 1e-6)
-        counts = f"{len(self._seen)}/{self._files or '?'} files, {self._frames} frames, {rate:.1f} frames/s"
-        share = len(self._seen) / self._files if self._files else 0
-        bar = "#" * round(_WIDTH * min(1.0, share))
-        self._stream.write(f"\r[{bar:<{_WIDTH}}] {counts} ")
-        self._stream.flush()
+    def add(self, units: int, frames: int) -> None:
+        """Count finished files or shards, and finished frames."""
+        self._frames += frames
+        elapsed = self._bar.format_dict["elapsed"] if not self._bar.disable else 0.0
+        rate = self._frames / max(elapsed, 1e-6)
+        self._bar.set_postfix_str(f"{self._frames} frames, {rate:.1f} frames/s", refresh=False)
+        self._bar.update(units)

@@ -1,94 +1,86 @@
-"""Keeps the workers busy with frames, and writes down what they find."""
+"""The runner of every job: it keeps the worker threads busy and hands each finished row to the sink."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
-from service.jobs.files import Upload
+from service.jobs.files import SourceFile
+from service.jobs.rows import ResultRow, Sink
 
-_AHEAD = 2  # frames given out for each thread: one at work, one that waits for it
-
-
-class Done(Protocol):
-    """What has become of a frame."""
-
-    @property
-    def frames(self) -> int | None: ...  # noqa: D102
+_TASKS_PER_THREAD = 2  # one in work, one waiting
 
 
-R = TypeVar("R", bound=Done)
-W = TypeVar("W", bound=Done, contravariant=True)
-M = TypeVar("M", bound=Done, covariant=True)
+class Worker(Protocol):
+    """Turns a frame into a row."""
 
-
-class FrameWorker(Protocol[M]):
-    """Works on a frame; never raises."""
-
-    def work(self, upload: Upload, index: int, frames: int | None) -> M: ...  # noqa: D102
-
-
-class JobLog(Protocol[W]):
-    """What has been done, and takes what is done now."""
-
-    def frames_of(self, file: str) -> int | None: ...  # noqa: D102
-
-    def has(self, file: str, frame: int) -> bool: ...  # noqa: D102
-
-    def write(self, row: W) -> None: ...  # noqa: D102
+    def work(self, file: SourceFile, index: int, frames: int | None) -> ResultRow:
+        """Return the row of frame `index`; never raise. `frames` is the number of frames in the file, if known."""
 
 
 class _Task(NamedTuple):
-    upload: Upload
+    file: SourceFile
     frame: int
     frames: int | None
 
 
-def run_job(uploads: Iterable[Upload], worker: FrameWorker[R], log: JobLog[R], threads: int) -> Iterator[R]:
-    """Work through every frame that the log does not have, `threads` at a time, and yield each row once it is written.
+def run_job(
+    files: Iterable[SourceFile],
+    worker: Worker,
+    sink: Sink,
+    threads: int,
+    on_row: Callable[[ResultRow], None] = lambda _: None,
+) -> None:
+    """Process every frame that the sink does not have yet, `threads` at a time; call `on_row` for each written row.
 
-    How many frames a file has is known once the first is done; the others follow before the next file is opened, so
-    that only a few files are open at any time.
+    The first frame of a file tells how many frames follow. They are processed before the next file is opened, so only
+    a few files are open at any time.
     """
-    tasks: _Tasks[R] = _Tasks(uploads, log)
-    with ThreadPoolExecutor(threads, thread_name_prefix="process") as pool:
-        running: dict[Future[R], _Task] = {}
+    tasks = _TaskQueue(files, sink)
+    with ThreadPoolExecutor(threads, thread_name_prefix="job") as pool:
+        running: dict[Future[ResultRow], _Task] = {}
         try:
             while True:
-                while len(running) < _AHEAD * threads and (task := tasks.next()) is not None:
+                # Keep every thread supplied, but take no file from the walk before there is room for it.
+                while len(running) < _TASKS_PER_THREAD * threads and (task := tasks.next()) is not None:
                     running[pool.submit(worker.work, *task)] = task
                 if not running:
                     return
+                # Only this thread writes: sinks need no lock, and each row is whole.
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     task, row = running.pop(future), future.result()
-                    log.write(row)
-                    tasks.learn(task, row)
-                    yield row
+                    sink.write(row)
+                    tasks.add_following(task, row)
+                    on_row(row)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-class _Tasks(Generic[R]):
-    def __init__(self, uploads: Iterable[Upload], log: JobLog[R]) -> None:
-        self._uploads = iter(uploads)
-        self._log = log
+class _TaskQueue:
+    """The frames to process, in order; frames that the sink has are left out."""
+
+    def __init__(self, files: Iterable[SourceFile], sink: Sink) -> None:
+        self._files = iter(files)
+        self._sink = sink
         self._ready: deque[_Task] = deque()
 
     def next(self) -> _Task | None:
+        """Return the next task; None at the end, or while the first frames of the last files are still in work."""
         while not self._ready:
-            upload = next(self._uploads, None)
-            if upload is None:
+            file = next(self._files, None)
+            if file is None:
                 return None
-            if not self._log.has(upload.name, 0):
-                self._ready.append(_Task(upload, 0, None))
+            if self._sink.has(file.name, 0):
+                self._add_rest(file, self._sink.frame_count(file.name))
             else:
-                self._add_rest(upload, self._log.frames_of(upload.name))
+                self._ready.append(_Task(file, 0, None))
         return self._ready.popleft()
 
-    def learn(self, task: _Task, row: R) -> None:
+    def add_following(self, task: _Task, row: ResultRow) -> None:
+        """Add the other frames of a file when its first frame is done."""
         if task.frame == 0:
-            self._add_rest(task.upload, row.frames)
+            self._add_rest(task.file, row.frames)
 
-    def _add_rest(self, upload: Upload, frames: int | None) -> None:
+    def _add_rest(self, file: SourceFile, frames: int | None) -> None:
         rest = range(1, frames or 1)
-        self._ready.extend(_Task(upload, frame, frames) for frame in rest if not self._log.has(upload.name, frame))
+        self._ready.extend(_Task(file, frame, frames) for frame in rest if not self._sink.has(file.name, frame))

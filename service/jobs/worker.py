@@ -1,81 +1,121 @@
-"""One frame of one file becomes one row, whatever happens to it."""
+"""The worker of every job: it turns one frame into one row, whatever is wrong with the frame."""
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from threading import Lock
 
 from service.analysis.pipeline import Pipeline
 from service.analysis.results import ExplainedFrame, FrameResult
 from service.errors import InternalError, Problem
-from service.execution.work import Work, work_context
-from service.jobs.files import Upload
-from service.jobs.journal import ResultRow
+from service.execution.work import Stage, Work, stage, work_context
+from service.jobs.files import SourceFile
+from service.jobs.rows import ResultRow
 from service.observability.request_id import new_request_id
 from service.reports.answers import classification
 from service.reports.dicom import DicomObject
+from service.schemas.answers import DEFAULT_TOP_K
 from service.schemas.problems import ProblemDetails
 
-_LOG = logging.getLogger("fetal_planes.process")
-
-T = TypeVar("T")
-
-Keep = Callable[[DicomObject], str]
-"""Puts a DICOM object where it belongs, and says what it is called there."""
+_LOG = logging.getLogger("fetal_planes.jobs")
 
 
-def attempt(answer: Callable[[], T], work: Work) -> T | ProblemDetails:
-    """Return what `answer` returns as part of `work`, or the problem that it raises; never raise."""
-    try:
-        with work_context(work):
-            return answer()
-    except Problem as problem:
-        refusal = problem
-    except Exception as error:  # a bug, or a disk that is full: told without the text, which may quote the file
-        _LOG.error("a frame failed", extra={"request_id": work.request_id, "exception": type(error).__qualname__})
-        refusal = InternalError("The frame could not be worked on.")
-    return ProblemDetails.of(refusal, work.request_id)
+@dataclass(frozen=True, slots=True)
+class DicomOutput:
+    """DICOM objects to write for each frame of a DICOM file.
+
+    Attributes
+    ----------
+    reports, overlays
+        Whether to write a structured report and a Secondary Capture with the evidence.
+    store
+        Stores an object and returns its name in the row: a file name or a SOP Instance UID.
+    """
+
+    reports: bool
+    overlays: bool
+    store: Callable[[DicomObject], str]
 
 
-class Wanted(NamedTuple):
-    """Which DICOM objects are wanted about each frame of a DICOM object."""
+class StageSeconds:
+    """Seconds spent per stage, summed over threads."""
 
-    reports: bool = False
-    overlays: bool = False
+    def __init__(self) -> None:
+        self._seconds = {"decode": 0.0, "infer": 0.0}
+        self._lock = Lock()
+
+    def add(self, stages: list[tuple[Stage, float]]) -> None:
+        """Add the stages of one frame; every stage but decoding counts as `infer`."""
+        with self._lock:
+            for name, seconds in stages:
+                self._seconds["decode" if name == "decode" else "infer"] += seconds
+
+    def __getitem__(self, name: str) -> float:
+        return self._seconds[name]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Worker:
-    """Reads, classifies and writes; safe to use from several threads at once."""
+class FrameWorker:
+    """Reads, classifies and stores; several threads may use it at once.
+
+    Attributes
+    ----------
+    pipeline
+        Classifies and explains.
+    top
+        Number of predictions in an answer.
+    dicom
+        DICOM objects to write; None for none.
+    seconds
+        Time spent so far.
+    """
 
     pipeline: Pipeline
-    wanted: Wanted
-    keep: Keep
+    top: int = DEFAULT_TOP_K
+    dicom: DicomOutput | None = None
+    seconds: StageSeconds = field(default_factory=StageSeconds)
 
-    def work(self, upload: Upload, index: int, frames: int | None) -> ResultRow:
-        """The row of frame `index`; never an exception, since a bad file must not end a run."""
-        row = attempt(partial(self._answer, upload, index), Work(new_request_id()))
-        if isinstance(row, ProblemDetails):
-            return ResultRow(file=upload.name, frame=index, frames=frames, answer=None, problem=row, dicom=[])
-        return row
+    def work(self, file: SourceFile, index: int, frames: int | None) -> ResultRow:
+        """Return the row of frame `index`; never raise, since one bad file must not end a job."""
+        with work_context(Work(new_request_id())) as work:
+            try:
+                return self._answer(file, index)
+            except Problem as error:
+                problem = error
+            except Exception as error:  # a defect or a full disk
+                # Only the type is logged: the text may quote the file.
+                _LOG.error(
+                    "a frame failed", extra={"request_id": work.request_id, "exception": type(error).__qualname__}
+                )
+                problem = InternalError("The frame could not be processed.")
+            finally:
+                self.seconds.add(work.stages)
+        refusal = ProblemDetails.of(problem, work.request_id)
+        return ResultRow(file=file.name, frame=index, frames=frames, answer=None, problem=refusal, dicom=[])
 
-    def _answer(self, upload: Upload, index: int) -> ResultRow:
-        _, frame = upload.read(index, self.pipeline.limits)
-        dicom = frame.format == "dicom"
+    def _answer(self, file: SourceFile, index: int) -> ResultRow:
+        with stage("decode"):
+            frame = file.read(index, self.pipeline.limits)
+        output = self.dicom if frame.format == "dicom" else None
         result: FrameResult
-        if dicom and self.wanted.overlays:
+        if output is not None and output.overlays:
             result = self.pipeline.explain_frame(frame)
         else:
             result = self.pipeline.classify_frame(frame)
-        objects = [self.keep(each) for each in self._objects(result)] if dicom and any(self.wanted) else []
-        answer = classification(result)
-        return ResultRow(file=upload.name, frame=index, frames=frame.count, answer=answer, problem=None, dicom=objects)
+        return ResultRow(
+            file=file.name,
+            frame=index,
+            frames=frame.count,
+            answer=classification(result, self.top),
+            problem=None,
+            dicom=[output.store(each) for each in self._objects(output, result)] if output else [],
+            ood_score=result.scores.ood_score,
+        )
 
-    def _objects(self, result: FrameResult) -> Iterator[DicomObject]:
-        from service.reports.dicom.write import write_overlay, write_report  # it takes half a second to load
+    def _objects(self, output: DicomOutput, result: FrameResult) -> Iterator[DicomObject]:
+        from service.reports.dicom.write import write_overlay, write_report  # takes half a second to import
 
-        if self.wanted.reports:
+        if output.reports:
             yield write_report(self.pipeline, result)
-        if self.wanted.overlays and isinstance(result, ExplainedFrame):
+        if output.overlays and isinstance(result, ExplainedFrame):
             yield write_overlay(self.pipeline, result)

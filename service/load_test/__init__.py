@@ -1,1 +1,1 @@
-"""Load against a running service, and what it took: `fetal-planes bench`."""
+"""The load generator of `fetal-planes bench`: closed and open loops against a running service."""

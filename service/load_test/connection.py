@@ -1,4 +1,7 @@
-"""The least HTTP client that can be driven hard from one thread: one connection, one request at a time, kept alive."""
+"""A minimal HTTP/1.1 client: one kept-alive connection, one request at a time.
+
+A full client needs more CPU per request than the service does, and would measure itself.
+"""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -7,14 +10,14 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where requests go, and what each carries beside its frame.
+    """The endpoint under load.
 
     Attributes
     ----------
     host, port, path
-        Of a plain `http` address; the path with its query.
+        Parts of a plain `http` URL; the path includes the query.
     headers
-        Further headers, such as the API key's.
+        Further headers, such as the one of the API key.
     """
 
     host: str
@@ -24,27 +27,27 @@ class Target:
 
     @classmethod
     def parse(cls, url: str, headers: dict[str, str] | None = None) -> "Target":
-        """Read an address; raises `ValueError` where it is not a plain `http` one."""
+        """Parse a URL; raises `ValueError` unless its scheme is `http`."""
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
-            raise ValueError(f"{url} is not an address that begins with http://")
+            raise ValueError(f"{url} is not a URL that begins with http://")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(parts.hostname, parts.port or 80, path, headers or {})
 
     def request(self, frame: bytes) -> bytes:
-        """A POST of one frame, as it goes over the wire."""
-        named = {"Host": f"{self.host}:{self.port}", "Content-Length": str(len(frame))} | self.headers
-        head = "".join(f"{name}: {value}\r\n" for name, value in named.items())
+        """Return the bytes of a POST request with one frame."""
+        headers = {"Host": f"{self.host}:{self.port}", "Content-Length": str(len(frame))} | self.headers
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"POST {self.path} HTTP/1.1\r\n{head}\r\n".encode() + frame
 
 
 class Connection:
-    """One connection; it is opened when it is needed, and again when the other side has closed it.
+    """One connection. It opens with the first request, and again after the other side closed it.
 
     Attributes
     ----------
     retry_after_s
-        Seconds that the last reply asks to wait before the next request; 0 where it does not.
+        Seconds to wait before the next request, as the last reply asks; 0 if it does not.
     """
 
     def __init__(self, target: Target, timeout_s: float) -> None:
@@ -54,7 +57,7 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def send(self, request: bytes) -> int:
-        """Send a request, read the reply whole, and give its status; 0 where none came."""
+        """Send a request, read the whole reply, and return its status; 0 without a reply."""
         self.retry_after_s = 0.0
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -64,7 +67,7 @@ class Connection:
             return 0
 
     def close(self) -> None:
-        """Close it, if it is open."""
+        """Close the connection if it is open."""
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
@@ -81,8 +84,8 @@ class Connection:
             await _read_chunks(reader)
         else:
             await reader.readexactly(int(headers.get("content-length", "0")))
-        asked = headers.get("retry-after", "")
-        self.retry_after_s = float(asked) if asked.isdecimal() else 0.0
+        retry_after = headers.get("retry-after", "")
+        self.retry_after_s = float(retry_after) if retry_after.isdecimal() else 0.0
         if headers.get("connection", "").lower() == "close":
             self.close()
         return int(head[0].split()[1])

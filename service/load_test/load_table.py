@@ -1,4 +1,4 @@
-"""What a stretch of load came to: a row of the table, and of the CSV."""
+"""The load table: one row per loop, as Markdown and as CSV."""
 
 import csv
 import io
@@ -11,65 +11,61 @@ from service.load_test.loops import Sample
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One stretch of load.
+    """One loop.
 
     Attributes
     ----------
     load
-        `16 clients`, or `200 a second`.
-    answered
-        Replies of status 200.
-    refused
-        Honest refusals: 503.
-    failed
-        All else, with requests that had no reply.
-    a_second
-        Answers a second.
+        `16 clients` for a closed loop, `200 per second` for an open one.
+    answered, refused, failed
+        Numbers of replies with status 200, of replies with status 503, and of all other requests.
+    per_second
+        Answers per second.
     p50_ms, p95_ms, p99_ms
-        Of the answers' times; not a number where there was none.
+        Percentiles of the answers' times; not a number without an answer.
     """
 
     load: str
     answered: int
     refused: int
     failed: int
-    a_second: float
+    per_second: float
     p50_ms: float
     p95_ms: float
     p99_ms: float
 
     @classmethod
     def of(cls, load: str, sample: Sample) -> "Row":
-        """Sum up a sample."""
+        """Summarize a sample."""
         times = sorted(
             seconds for status, seconds in zip(sample.statuses, sample.seconds, strict=True) if status == 200
         )
         refused = sample.statuses.count(503)
-        p50, p95, p99 = (round(percentile(times, share) * 1000, 1) for share in (50, 95, 99))
+        p50, p95, p99 = (round(percentile(times, percent) * 1000, 1) for percent in (50, 95, 99))
         rate = round(len(times) / sample.wall_s, 1) if sample.wall_s else 0.0
         failed = len(sample.statuses) - len(times) - refused
         return cls(load, len(times), refused, failed, rate, p50, p95, p99)
 
 
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """The least value that `share` percent of the ordered values do not exceed; not a number without any."""
-    return ordered[max(0, math.ceil(len(ordered) * share / 100) - 1)] if ordered else math.nan
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """Return the nearest-rank percentile of sorted values; not a number if there are none."""
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else math.nan
 
 
 def as_table(rows: Sequence[Row]) -> str:
-    """Rows as a table in Markdown."""
+    """Return the rows as a Markdown table."""
     names = [field.name for field in fields(Row)]
     lines = [[str(value) for value in asdict(row).values()] for row in rows]
     widths = [max(len(line[column]) for line in [names, *lines]) for column in range(len(names))]
-    ruled = [names, ["-" * width for width in widths], *lines]
+    with_rule = [names, ["-" * width for width in widths], *lines]
     return "".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |\n"
-        for line in ruled
+        for line in with_rule
     )
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """Rows as CSV, with a head."""
+    """Return the rows as CSV with a header."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
     writer.writeheader()

@@ -1,10 +1,12 @@
 """Closed and open loops.
 
-In a closed loop so many clients each wait for their answer before they ask again: it finds the throughput. A client
-that is refused waits as long as `Retry-After` asks, as ours do; or, impatient, asks again at once: with many of these
-on the service's own machine, what is measured is a fight of refusals and clients over its cores. In an open loop
-requests come at a rate of their own, whether or not the service keeps up, as patients do: it finds what overload does.
-There a request's time runs from when it was due, so that a service that stalls cannot hide it by stalling the clients.
+In a closed loop each of N clients waits for its answer before it sends the next request: this finds the throughput. A
+refused client waits as long as `Retry-After` asks. Without back-off it asks again at once; with many such clients on
+the service's own machine, refusals and clients compete with the service for its cores.
+
+In an open loop requests arrive at a fixed rate, whether or not the service keeps up: this finds the effect of overload.
+A request's time runs from when it was due, so that a service that stalls cannot hide it by stalling the clients
+("coordinated omission").
 """
 
 import asyncio
@@ -20,21 +22,21 @@ _TIMEOUT_S = 60
 
 @dataclass(slots=True)
 class Sample:
-    """What came back in one stretch of load.
+    """The replies of one loop.
 
     Attributes
     ----------
     statuses, seconds
-        Of each request, in the order of their ends; status 0 where no reply came.
+        HTTP status and time of each request, in the order in which they ended; status 0 without a reply.
     wall_s
-        From the first request to the last reply.
+        Seconds from the first request to the last reply.
     """
 
     statuses: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     wall_s: float = 0.0
 
-    def note(self, status: int, seconds: float) -> None:
+    def add(self, status: int, seconds: float) -> None:
         """Add one request."""
         self.statuses.append(status)
         self.seconds.append(seconds)
@@ -43,16 +45,17 @@ class Sample:
 async def closed_loop(
     target: Target, frames: Sequence[bytes], clients: int, seconds: float, *, without_back_off: bool = False
 ) -> Sample:
-    """Keep `clients` asking for so many seconds; one that is refused waits as it is told to, unless it is impatient."""
+    """Let `clients` send requests for `seconds`; a refused client waits for `Retry-After`, or not at all."""
     requests, sample = _requests(target, frames), Sample()
     started = perf_counter()
 
     async def client() -> None:
         connection = Connection(target, _TIMEOUT_S)
         while (sent := perf_counter()) < started + seconds:
-            sample.note(await connection.send(next(requests)), perf_counter() - sent)
+            sample.add(await connection.send(next(requests)), perf_counter() - sent)
             if connection.retry_after_s and not without_back_off:
-                await asyncio.sleep(min(connection.retry_after_s, max(0.0, started + seconds - perf_counter())))
+                remaining_s = max(0.0, started + seconds - perf_counter())
+                await asyncio.sleep(min(connection.retry_after_s, remaining_s))
         connection.close()
 
     await asyncio.gather(*(client() for _ in range(clients)))
@@ -61,20 +64,20 @@ async def closed_loop(
 
 
 async def open_loop(target: Target, frames: Sequence[bytes], rate: float, seconds: float) -> Sample:
-    """Send `rate` requests a second for so many seconds, evenly spaced, each when it is due."""
+    """Send `rate` requests per second for `seconds`, evenly spaced, each when it is due."""
     requests, sample, idle = _requests(target, frames), Sample(), list[Connection]()
     started = perf_counter()
 
-    async def ask(due: float) -> None:
+    async def send(due: float) -> None:
         connection = idle.pop() if idle else Connection(target, _TIMEOUT_S)
-        sample.note(await connection.send(next(requests)), perf_counter() - due)
+        sample.add(await connection.send(next(requests)), perf_counter() - due)
         idle.append(connection)
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(max(1, round(rate * seconds))):
             due = started + number / rate
             await asyncio.sleep(max(0.0, due - perf_counter()))
-            tasks.create_task(ask(due))
+            tasks.create_task(send(due))
     for connection in idle:
         connection.close()
     sample.wall_s = perf_counter() - started

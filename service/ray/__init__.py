@@ -1,1 +1,1 @@
-"""The same engine on many machines, under Ray; needs the extra `ray`."""
+"""The service on many machines, under Ray. Needs the extra `ray`; only the CLI and this package import it."""

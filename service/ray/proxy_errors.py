@@ -1,7 +1,7 @@
-"""What Ray Serve's proxies refuse by themselves, told as the app tells its refusals.
+"""Problem documents for what the proxies of Ray Serve refuse themselves.
 
-A proxy answers in plain text where all queues are full, or where a replica was lost with a request in it. It wears this
-middleware where `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` is `service.ray.proxy_errors:middlewares`.
+A proxy answers in plain text if all queues are full, or if a replica is lost with a request in it. Each proxy uses this
+middleware if `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` is `service.ray.proxy_errors:middlewares`.
 """
 
 from starlette.middleware import Middleware
@@ -15,12 +15,12 @@ _RETRY_AFTER_S = 1
 
 
 def middlewares() -> list[Middleware]:
-    """What each proxy is to wear."""
-    return [Middleware(Refusals)]
+    """Return the middleware of each proxy."""
+    return [Middleware(ProxyErrorMiddleware)]
 
 
-class Refusals:
-    """Turns a proxy's own refusal into a problem document; whatever the app says passes as it is."""
+class ProxyErrorMiddleware:
+    """Turns a refusal of the proxy into a problem document; answers of the app pass unchanged."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -30,31 +30,31 @@ class Refusals:
         if scope["type"] != "http" or scope["path"].startswith("/-/"):  # the proxy's own probes
             await self.app(scope, receive, send)
             return
-        refused = False
+        replaced = False
 
-        async def send_told(message: Message) -> None:
-            nonlocal refused
-            if message["type"] == "http.response.start" and (problem := _own_refusal(message)) is not None:
-                refused = True
-                await _told(problem)(scope, receive, send)
-            if not refused:
+        async def send_or_replace(message: Message) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start" and (problem := _proxy_refusal(message)) is not None:
+                replaced = True
+                await _response(problem)(scope, receive, send)
+            if not replaced:
                 await send(message)
 
-        await self.app(scope, receive, send_told)
+        await self.app(scope, receive, send_or_replace)
 
 
-def _own_refusal(start: Message) -> Problem | None:
-    """The problem that a proxy's own refusal is; None for an answer of the app, whose refusals are problems already."""
+def _proxy_refusal(start: Message) -> Problem | None:
+    """Return the problem behind a refusal of the proxy; None for an answer of the app, whose media type differs."""
     status, headers = start["status"], dict(start.get("headers", ()))
     if status < 500 or headers.get(b"content-type", b"").startswith(MEDIA_TYPE.encode()):
         return None
-    after = {"Retry-After": str(_RETRY_AFTER_S)}
+    retry = {"Retry-After": str(_RETRY_AFTER_S)}
     if status == 503:
-        return Overloaded("Every replica is full, and so is the queue.", headers=after)
-    return NotReady("The replica was lost that worked on this; nothing is kept of it. Ask again.", headers=after)
+        return Overloaded("Every replica is full, and so is the queue. Try again later.", headers=retry)
+    return NotReady("The replica that worked on this request was lost. Try again.", headers=retry)
 
 
-def _told(problem: Problem) -> ASGIApp:
+def _response(problem: Problem) -> ASGIApp:
     request_id = new_request_id()
     problem.headers[HEADER] = request_id
     return problem_response(problem, request_id)

@@ -1,4 +1,4 @@
-"""How the service is spread over a Ray cluster."""
+"""The number and size of replicas on a Ray cluster."""
 
 import math
 
@@ -8,36 +8,39 @@ from service.settings import Settings
 
 
 class Scale(BaseModel):
-    """How many replicas there are, and of which size: the arguments of the Serve application."""
+    """The arguments of the Serve application."""
 
     model_config = ConfigDict(extra="forbid")
 
     cpus: float = Field(
-        default=1, gt=0, description="Cores of a replica, which are its workers, a fraction rounded up."
+        default=1, gt=0, description="Cores per replica. It has as many workers, a fraction rounded up."
     )
-    min_replicas: int = Field(default=1, ge=1)
-    max_replicas: int = Field(default=4, ge=1)
-    replicas_a_node: int | None = Field(default=None, ge=1, description="At most; unset: what its cores hold.")
-    busy: float = Field(
-        default=4, gt=0, description="Requests a core, waiting ones included, beyond which there are more replicas."
+    min_replicas: int = Field(default=1, ge=1, description="Smallest number of replicas.")
+    max_replicas: int = Field(default=4, ge=1, description="Largest number of replicas.")
+    max_replicas_per_node: int | None = Field(
+        default=None, ge=1, description="Largest number of replicas on one node. Default: as many as its cores hold."
     )
-    queued: int | None = Field(
+    target_requests_per_cpu: float = Field(
+        default=4, gt=0, description="Requests per core, waiting ones included, above which replicas are added."
+    )
+    max_queued_requests: int | None = Field(
         default=None,
         ge=0,
-        description="Requests that may wait at each proxy when every replica is full; one more gets 503. Unset: as "
-        "many as a replica takes in.",
+        description="Requests that wait at each proxy when every replica is full; further ones get 503. "
+        "Default: as many as one replica accepts.",
     )
     settings: dict[str, str | int | float] = Field(
-        default_factory=dict, description="Of the app, by the names of `Settings`; others come from the environment."
+        default_factory=dict,
+        description="Settings of the app, by the field names of `Settings`; the environment provides the others.",
     )
 
     @model_validator(mode="after")
-    def _ordered(self) -> "Scale":
+    def _check_order(self) -> "Scale":
         if self.max_replicas < self.min_replicas:
             raise ValueError("max_replicas is less than min_replicas")
         return self
 
     @property
     def app_settings(self) -> Settings:
-        """The settings of each replica's app, with as many workers as it has cores."""
+        """The settings of each replica's app, by default with one worker per core."""
         return Settings.model_validate({"workers": math.ceil(self.cpus)} | self.settings)

@@ -1,6 +1,6 @@
-"""The app under Ray Serve: the same app, as many times as it takes, behind queues that are bounded.
+"""The app under Ray Serve: as many replicas as the load needs, behind bounded queues.
 
-`serve run service.ray.serving:build` serves it; `deploy/ray/serve.yaml` has every choice.
+`serve run service.ray.serving:build` serves it; `deploy/ray/serve.yaml` lists every argument.
 """
 
 import math
@@ -10,13 +10,14 @@ from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
 
 from service.app import create_app
+from service.process_setup import configure_process
 from service.ray.scaling import Scale
 
 _LAST_REPLIES_S = 5
 
 
 class _Replica:
-    """What Ray asks of a replica beyond requests."""
+    """The methods that Ray Serve calls on a replica."""
 
     def check_health(self) -> None:
         """Raise unless the app is ready; Ray then replaces the replica."""
@@ -24,14 +25,15 @@ class _Replica:
 
 
 def build(scale: Scale) -> Application:
-    """The application that Ray Serve runs.
+    """Return the application that Ray Serve runs.
 
-    A replica takes in what the app's own bounds allow; beyond it requests wait at the proxies, and beyond what may wait
-    there they are refused, by `service.ray.proxy_errors`. A replica that is to go gets no more requests, finishes what
-    it has, and then ends as the app does when its server stops.
+    A replica accepts as many requests as the app itself would. Further requests wait at the proxies, and what exceeds
+    their queues is refused (`service.ray.proxy_errors`). A replica that stops gets no more requests, finishes those
+    that it has, and shuts down as the app does under its own server.
     """
+    configure_process()  # Ray must not report its use to its maker
     settings = scale.app_settings
-    places = settings.bounds(math.ceil(scale.cpus)).uploads
+    accepted = settings.bounds(math.ceil(scale.cpus)).uploads
 
     def make_app() -> object:
         return create_app(settings)
@@ -40,13 +42,13 @@ def build(scale: Scale) -> Application:
     deployment = serve.deployment(
         name="fetal-planes",
         ray_actor_options={"num_cpus": scale.cpus},
-        max_ongoing_requests=places,
-        max_queued_requests=places if scale.queued is None else scale.queued,
-        max_replicas_per_node=scale.replicas_a_node,  # type: ignore[arg-type]  # None is its default
+        max_ongoing_requests=accepted,
+        max_queued_requests=accepted if scale.max_queued_requests is None else scale.max_queued_requests,
+        max_replicas_per_node=scale.max_replicas_per_node,  # type: ignore[arg-type]  # None is its default
         autoscaling_config=AutoscalingConfig(
             min_replicas=scale.min_replicas,
             max_replicas=scale.max_replicas,
-            target_ongoing_requests=scale.busy * scale.cpus,
+            target_ongoing_requests=scale.target_requests_per_cpu * scale.cpus,
         ),
         health_check_period_s=5,
         health_check_timeout_s=10,

@@ -5,7 +5,6 @@ import json
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 import threading
 import time
@@ -17,13 +16,13 @@ from pathlib import Path
 import httpx2
 import numpy as np
 
+from bench.servers import RunningService, running_service
 from service.api.middleware.api_keys import new_key
 from service.imaging.letterbox import crop_and_letterbox
 from service.schemas.manifest import Preprocessing
-from tests.integration.api.test_admission import eventually
-from tests.integration.test_serve import PATIENCE_S, free_port, start, wait_until_ready
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
+from tests.support.waiting import TIMEOUT_S, eventually
 
 FRAMES = [speckle(60 + seed, 80, seed) for seed in range(6)]
 UPLOADS = [encode(frame) for frame in FRAMES]
@@ -33,16 +32,12 @@ logs: list[str] = []
 
 
 @contextmanager
-def running(folder: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    port = free_port()
+def running(folder: Path, **settings: str) -> Iterator[RunningService]:
     with tempfile.TemporaryFile("w+") as log:  # a pipe that nobody reads would fill, and stop the server
-        process = start(folder, port, stderr=log.fileno(), **settings)
         try:
-            wait_until_ready(url := f"http://127.0.0.1:{port}")
-            yield process, url
+            with running_service(folder, settings, stderr=log.fileno()) as service:
+                yield service
         finally:
-            process.kill()
-            process.wait()
             log.seek(0)
             logs.append(log.read())
 
@@ -67,7 +62,7 @@ def test_kill_term_under_load_loses_nothing(phantom: Phantom, phantom_folder: Pa
     with running(phantom_folder, drain_s="2") as (process, url):
 
         def ask_until_told_to_leave(client: int) -> int:
-            with httpx2.Client(timeout=PATIENCE_S) as session:
+            with httpx2.Client(timeout=TIMEOUT_S) as session:
                 for count in range(100_000):
                     number = (client + count) % len(UPLOADS)
                     reply = session.post(f"{url}/classify", content=UPLOADS[number])
@@ -79,7 +74,7 @@ def test_kill_term_under_load_loses_nothing(phantom: Phantom, phantom_folder: Pa
 
         with ThreadPoolExecutor(8) as threads:
             clients = [threads.submit(ask_until_told_to_leave, each) for each in range(8)]
-            assert begun.wait(PATIENCE_S)
+            assert begun.wait(TIMEOUT_S)
             process.send_signal(signal.SIGTERM)
             eventually(lambda: httpx2.get(f"{url}/health/ready").status_code == 503)
             assert httpx2.get(f"{url}/health/live").status_code == 200
@@ -87,13 +82,13 @@ def test_kill_term_under_load_loses_nothing(phantom: Phantom, phantom_folder: Pa
                 httpx2.post(f"{url}/classify", content=UPLOADS[0]), phantom, 0
             )  # late, and served all the same
             assert all(each.result() > 0 for each in clients)
-        assert process.wait(PATIENCE_S) == 0
+        assert process.wait(TIMEOUT_S) == 0
 
 
 def test_an_upload_under_way_at_the_end_is_answered(phantom: Phantom, phantom_folder: Path) -> None:
     with running(phantom_folder) as (process, url):
         host, port = url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
+        with socket.create_connection((host, int(port)), timeout=TIMEOUT_S) as connection:
             head = f"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: {len(UPLOADS[1])}\r\n\r\n"
             connection.sendall(head.encode() + UPLOADS[1][:100])
             eventually(lambda: "uploads_held_bytes 100.0" in httpx2.get(f"{url}/metrics").text)
@@ -103,12 +98,12 @@ def test_an_upload_under_way_at_the_end_is_answered(phantom: Phantom, phantom_fo
             reply = b"".join(iter(lambda: connection.recv(65536), b""))
         assert reply.startswith(b"HTTP/1.1 200 ")
         assert json.loads(reply.partition(b"\r\n\r\n")[2])["frame"]["height"] == FRAMES[1].shape[0]
-        assert process.wait(PATIENCE_S) == 0
+        assert process.wait(TIMEOUT_S) == 0
 
 
 def accepts(host: str, port: int) -> bool:
     try:
-        socket.create_connection((host, port), timeout=PATIENCE_S).close()
+        socket.create_connection((host, port), timeout=TIMEOUT_S).close()
     except OSError:
         return False
     return True
@@ -132,7 +127,7 @@ def test_hang_up_switches_the_model_and_refuses_a_bad_one(phantom: Phantom, tmp_
     keys.write_text(line)
     other = Phantom(planes=tuple(reversed(phantom.planes)))
     bearer = {"Authorization": f"Bearer {key}"}
-    with running(folder, api_keys=str(keys)) as (process, url), httpx2.Client(timeout=PATIENCE_S) as session:
+    with running(folder, api_keys=str(keys)) as (process, url), httpx2.Client(timeout=TIMEOUT_S) as session:
 
         def reloads(result: str) -> bool:
             text = session.get(f"{url}/metrics", headers=bearer).text
@@ -162,7 +157,7 @@ def test_hang_up_switches_the_model_and_refuses_a_bad_one(phantom: Phantom, tmp_
         process.send_signal(signal.SIGHUP)
         eventually(lambda: session.post(f"{url}/classify", content=UPLOADS[2], headers=bearer).status_code == 401)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_S) == 0
+        assert process.wait(TIMEOUT_S) == 0
     assert "the reload is refused; the old model and keys serve on" in logs[-1]
     assert key not in logs[-1]
 
@@ -176,7 +171,7 @@ def test_a_model_may_change_under_load(phantom: Phantom, tmp_path: Path) -> None
     with running(folder) as (process, url):
 
         def ask(client: int) -> None:
-            with httpx2.Client(timeout=PATIENCE_S) as session:
+            with httpx2.Client(timeout=TIMEOUT_S) as session:
                 number = client % len(UPLOADS)
                 while not end.is_set():
                     reply = session.post(f"{url}/classify", content=UPLOADS[number])
@@ -200,7 +195,7 @@ def test_a_model_may_change_under_load(phantom: Phantom, tmp_path: Path) -> None
 def test_heads_that_never_come_are_hung_up_on_and_starve_nobody(phantom: Phantom, phantom_folder: Path) -> None:
     with running(phantom_folder, upload_s="1.5") as (_, url):
         host, port = url.removeprefix("http://").split(":")
-        idle = [socket.create_connection((host, int(port)), timeout=PATIENCE_S) for _ in range(60)]
+        idle = [socket.create_connection((host, int(port)), timeout=TIMEOUT_S) for _ in range(60)]
         for number, connection in enumerate(idle):
             head = b"POST /classify HTTP/1.1\r\nHost: x\r\n"
             connection.sendall((b"", b"GE", head, head + b"Content-Length: 5000\r\n\r\n\x89")[number % 4])
@@ -228,4 +223,4 @@ def test_a_second_signal_ends_the_draining(phantom_folder: Path) -> None:
         time.sleep(0.3)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_S) == 0
+        assert process.wait(TIMEOUT_S) == 0

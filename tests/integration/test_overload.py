@@ -1,4 +1,4 @@
-"""Bursts, leavers and long days: every request gets its own right answer or an honest refusal, and nothing piles up."""
+"""Under overload, every request gets its own correct answer or a refusal, and no resource leaks."""
 
 import asyncio
 import gc
@@ -11,27 +11,26 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from bench.servers import running_service
 from service.imaging.letterbox import crop_and_letterbox
 from service.load_test.connection import Connection, Target
 from service.load_test.loops import closed_loop
 from service.schemas.manifest import Preprocessing
-from tests.integration.api.test_admission import eventually
-from tests.integration.test_lifecycle import running
-from tests.integration.test_serve import PATIENCE_S
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
+from tests.support.waiting import TIMEOUT_S, eventually
 
 FRAMES = [
     speckle(height, width, seed) for seed, (height, width) in enumerate([(40, 50), (64, 64), (300, 400), (900, 1200)])
 ]
 UPLOADS = [encode(frame) for frame in FRAMES]
 CAPACITY = 8
-STORM = 10 * CAPACITY
+OVERLOAD = 10 * CAPACITY
 ROUNDS = 4
 SOME = 3  # threads and files that are made when they are first needed; a leak makes hundreds
 
 
-def test_a_storm_is_answered_rightly_or_refused(phantom: Phantom, phantom_folder: Path) -> None:
+def test_a_overload_is_answered_rightly_or_refused(phantom: Phantom, phantom_folder: Path) -> None:
     preprocessing = Preprocessing(size=phantom.size, crop="none")
     truths = [phantom.probabilities(crop_and_letterbox(frame, preprocessing)[0]) for frame in FRAMES]
     ends: Counter[str] = Counter()
@@ -63,14 +62,15 @@ def test_a_storm_is_answered_rightly_or_refused(phantom: Phantom, phantom_folder
                 assert abs(best["probability"] - float(truth.max())) < 1e-5
             ends[str(reply.status_code)] += 1
 
-    async def storm(url: str) -> None:
-        limits = httpx2.Limits(max_connections=STORM)
-        async with httpx2.AsyncClient(timeout=PATIENCE_S, limits=limits) as session:
-            await asyncio.gather(*(client(session, url, number) for number in range(STORM)))
+    async def overload(url: str) -> None:
+        limits = httpx2.Limits(max_connections=OVERLOAD)
+        async with httpx2.AsyncClient(timeout=TIMEOUT_S, limits=limits) as session:
+            await asyncio.gather(*(client(session, url, number) for number in range(OVERLOAD)))
 
-    with running(phantom_folder, max_requests=str(CAPACITY), workers="2") as (_, url):
-        asyncio.run(storm(url))
-        assert sum(ends.values()) == STORM * ROUNDS
+    settings = {"max_requests": str(CAPACITY), "workers": "2"}
+    with running_service(phantom_folder, settings, stderr=subprocess.DEVNULL) as (_, url):
+        asyncio.run(overload(url))
+        assert sum(ends.values()) == OVERLOAD * ROUNDS
         assert ends["200"] >= CAPACITY
         assert ends["503"] > 0
         eventually(lambda: httpx2.get(f"{url}/health").json()["load"]["requests"] == 0)
@@ -94,12 +94,12 @@ def holds(process: subprocess.Popen[str]) -> tuple[int, int]:
 
 
 async def send(url: str, count: int) -> None:
-    """So many requests by four clients: frames, nonsense, and some that leave before their answer."""
+    """Send `count` requests from four clients: frames, invalid uploads, and some that disconnect before the answer."""
     target = Target.parse(f"{url}/explain")
     requests = [target.request(upload) for upload in [*UPLOADS[:3], b"nonsense", UPLOADS[1][:200]]]
 
     async def client(number: int) -> None:
-        connection = Connection(target, PATIENCE_S)
+        connection = Connection(target, TIMEOUT_S)
         for turn in range(count // 4):
             if turn % 50 == 49:
                 connection.close()
@@ -121,7 +121,7 @@ DAYS = pytest.param(20_000, 2_000, 1.10, marks=pytest.mark.skipif(not LONG, reas
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 @pytest.mark.parametrize(("requests", "first", "growth"), [(1_200, 400, 1.25), DAYS])
 def test_nothing_piles_up(phantom_folder: Path, requests: int, first: int, growth: float) -> None:
-    with running(phantom_folder, workers="2") as (process, url):
+    with running_service(phantom_folder, {"workers": "2"}, stderr=subprocess.DEVNULL) as (process, url):
         asyncio.run(send(url, first))
         eventually(lambda: httpx2.get(f"{url}/health").json()["load"]["requests"] == 0)
         before, held = memory_of(process), holds(process)
@@ -136,7 +136,8 @@ def test_nothing_piles_up(phantom_folder: Path, requests: int, first: int, growt
 
 
 def test_refusals_are_quick_while_all_workers_are_busy(phantom_folder: Path) -> None:
-    with running(phantom_folder, workers="1", max_requests="2") as (_, url):
+    settings = {"workers": "1", "max_requests": "2"}
+    with running_service(phantom_folder, settings, stderr=subprocess.DEVNULL) as (_, url):
         sample = asyncio.run(closed_loop(Target.parse(f"{url}/classify"), UPLOADS[3:], 12, 2, without_back_off=True))
         times: dict[int, list[float]] = {200: [], 503: []}
         for status, seconds in zip(sample.statuses, sample.seconds, strict=True):

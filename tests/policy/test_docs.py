@@ -1,10 +1,11 @@
-"""The documentation says what the code does: commands exist, links lead somewhere, tables are the code's own."""
+"""The documentation matches the code: commands parse, links resolve, and tables are the code's own."""
 
+import argparse
+import contextlib
 import importlib
 import itertools
 import re
 import shlex
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,18 +14,21 @@ from service import errors
 from service.app import create_app
 from service.settings import SHIPPED_MODEL, Settings
 from tests.support.paths import ROOT
+from tests.support.repository import PROJECT
 
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-ELSEWHERE = {"curl", "docker", "kubectl", "python3"}  # what the pages take as present
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [*sorted(ROOT.glob("*.md")), *DOCS]
+SCRIPTS: dict[str, str] = PROJECT["project"]["scripts"]
+OTHER_PROGRAMS = {"cp", "curl", "docker", "git", "kubectl", "pip", "pytest", "python3"}  # assumed to be installed
+MAKEFILE = (ROOT / "Makefile").read_text()
 
 
 def shell_commands(page: Path) -> list[list[str]]:
     """Every simple command of the page's `sh` blocks, as words."""
     commands = []
-    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+    for block in re.findall(r"^ *```sh\n(.*?)^ *```", page.read_text(), re.DOTALL | re.MULTILINE):
         for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
+            words = shlex.split(re.sub(r">>? *\S+", "", line), comments=True)  # without redirections
             while words:
                 end = next((i for i, word in enumerate(words) if word in {"&&", "|", ";"}), len(words))
                 commands.append(words[:end])
@@ -32,7 +36,11 @@ def shell_commands(page: Path) -> list[list[str]]:
     return [command for command in commands if command]
 
 
-COMMANDS = [(page.name, command) for page in PAGES for command in shell_commands(page)]
+COMMANDS = [
+    pytest.param(command, id=f"{page.relative_to(ROOT)}-{shlex.join(command)[:60]}")
+    for page in PAGES
+    for command in shell_commands(page)
+]
 
 
 def readme_line(ending: str) -> str:
@@ -40,31 +48,43 @@ def readme_line(ending: str) -> str:
     return str(line)
 
 
-@pytest.mark.parametrize(("page", "command"), COMMANDS, ids=lambda value: value if isinstance(value, str) else value[0])
-def test_every_command_in_the_docs_is_real(page: str, command: list[str]) -> None:
+def parse(script: str, arguments: list[str]) -> argparse.Namespace:
+    """Parse a whole command line as the script does, without running it."""
+    parser = importlib.import_module(SCRIPTS[script].partition(":")[0]).build_parser()
+    namespace = parser.parse_args(arguments)
+    assert isinstance(namespace, argparse.Namespace)
+    return namespace
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_in_the_docs_is_valid(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     words = [word for word in command if not re.fullmatch(r"[A-Z_]+=\S*", word)]  # variables set for the command
-    program = words[0].removeprefix(".venv/bin/")
+    if not words:
+        return
+    program, arguments = words[0].removeprefix(".venv/bin/"), words[1:]
     if program == "make":
-        assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE) for target in words[1:])
+        targets = [word for word in arguments if not word.startswith("-")]
+        assert all(re.search(rf"^{target}:", MAKEFILE, re.MULTILINE) for target in targets)
     elif program in SCRIPTS:
-        assert subcommand_exists(program, words[1])
+        with contextlib.suppress(SystemExit):  # `--help` and `--version` exit, and so does a mistake
+            parse(program, arguments)
+        assert "error:" not in capsys.readouterr().err
     else:
-        assert program in ELSEWHERE | {"pip", "pytest"}
+        assert program in OTHER_PROGRAMS
     for before, word in itertools.pairwise(words):
         if before == "-r":
             assert (ROOT / word).is_file()
 
 
-def subcommand_exists(script: str, verb: str) -> bool:
-    module, function = SCRIPTS[script].split(":")
-    command = getattr(importlib.import_module(module), function)
+@pytest.mark.parametrize("arguments", [["package", "run", "out", "--data", "data"], ["no-such-command"], ["train"]])
+def test_a_command_without_a_required_option_is_invalid(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        command([verb] if verb == "--help" else [verb, "--help"])
-    return ended.value.code == 0
+        parse("fetal-planes-build", arguments)
+    assert ended.value.code == 2
 
 
 def test_make_does_what_the_readme_says() -> None:
-    makefile = (ROOT / "Makefile").read_text().replace("$(BIN)", ".venv/bin").replace("$(VENV)", ".venv")
+    makefile = MAKEFILE.replace("$(BIN)", ".venv/bin").replace("$(VENV)", ".venv")
     recipes = set(re.findall(r"^\t(.+)$", makefile, re.MULTILINE))
     for line in (readme_line("fetal-planes serve"), readme_line("pytest")):
         assert set(line.split(" && ")) <= recipes
@@ -78,20 +98,21 @@ def test_ci_runs_the_command_of_the_readme() -> None:
     assert first == readme_line("pytest")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_to_files(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
     assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]
 
 
 def test_every_page_is_in_the_index() -> None:
-    index = (ROOT / "docs" / "README.md").read_text()
-    assert not [page for page in PAGES if page.name != "README.md" and f"{page.name})" not in index]
+    index = "".join((ROOT / "docs" / name).read_text() for name in ("README.md", "adr/README.md"))
+    pages = [page for page in PAGES if page.parent != ROOT and page.name != "README.md"]
+    assert not [page for page in pages if f"{page.name})" not in index]
 
 
 def test_every_refusal_is_documented() -> None:
     rows = [f"| {row.status:d} | `{row.code}` | {row.meaning} |" for row in errors.TABLE.values()]
-    page = (ROOT / "docs" / "errors.md").read_text().splitlines()
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text().splitlines()
     assert rows
     assert [line for line in page if re.match(r"\| \d{3} ", line)] == rows
 
@@ -103,7 +124,7 @@ def test_every_setting_is_documented() -> None:
         f"| `{prefix}{name.upper()}` | {shown.get(field.default, f'`{field.default}`')} | {field.description} |"
         for name, field in Settings.model_fields.items()
     ]
-    page = (ROOT / "docs" / "settings.md").read_text().splitlines()
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text().splitlines()
     assert rows
     assert [line for line in page if line.startswith(f"| `{prefix}")] == rows
 

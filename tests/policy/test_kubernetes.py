@@ -127,7 +127,7 @@ def test_scales_on_a_metric_that_there_is(place: str) -> None:
     assert scaler["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
     assert "replicas" not in deployment["spec"]  # or each rollout would undo the scaling
     assert scaler["minReplicas"] > one(resources, "PodDisruptionBudget")["spec"]["maxUnavailable"]
-    assert metric["pods"]["metric"]["name"] in (KUBERNETES.parents[1] / "docs" / "kubernetes.md").read_text()
+    assert metric["pods"]["metric"]["name"] in (KUBERNETES.parents[1] / "docs" / "how-to" / "kubernetes.md").read_text()
     assert {each["metadata"].get("namespace", "fetal-planes") for each in resources} == {"fetal-planes"}
 
 

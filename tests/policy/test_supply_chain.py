@@ -1,4 +1,4 @@
-"""What goes into the image: by which rules it is built, under which licenses it stands, and the list of it."""
+"""The rules by which the image is built, the licenses of its packages, and its bill of materials."""
 
 import importlib.metadata
 import json
@@ -14,8 +14,8 @@ import pytest
 from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
-from tests.policy.test_repo import LOCKS, PROJECT, locked
 from tests.support.paths import ROOT
+from tests.support.repository import LOCKS, PROJECT, locked_versions
 
 COMMANDS = dockerfile.parse_file(str(ROOT / "Dockerfile"))  # BuildKit's own parser
 CHOICES = {"none": "service-none", "dicom": "service"}
@@ -30,7 +30,7 @@ def of(kind: str) -> list[dockerfile.Command]:
 
 
 def test_the_dockerfile_keeps_the_rules() -> None:
-    """Those of hadolint that matter, by their numbers there."""
+    """Check the rules of hadolint that matter here, by their numbers."""
     runs = [" ".join(command.value) for command in of("run")]
     assert all(
         ":" in value
@@ -66,13 +66,13 @@ def test_the_dockerfile_keeps_the_rules() -> None:
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "deploy/image/slim.py", "deploy/image/load.py"])
-def test_the_image_is_built_alike_for_every_processor(name: str) -> None:
+def test_the_image_names_no_processor(name: str) -> None:
     assert not re.search(r"x86_64|amd64|aarch64|arm64|lib64|linux-gnu", (ROOT / name).read_text())
 
 
-def test_hadolint_is_content() -> None:
+def test_hadolint_passes() -> None:
     if not shutil.which("hadolint"):
-        pytest.skip("hadolint is not installed; it is GPL, and no part of the project")
+        pytest.skip("hadolint is not installed (it is GPL, so it is not a dependency)")
     subprocess.run(["hadolint", "Dockerfile"], cwd=ROOT, check=True)
 
 
@@ -81,23 +81,22 @@ def test_each_choice_of_extras_has_its_lock() -> None:
     for lock in CHOICES.values():
         assert (LOCKS / f"{lock}.txt").is_file()
         assert f"!requirements/{lock}.txt\n" in ignore
-    assert locked("service-none").items() < locked("service").items()
-    assert not {"pydicom", "highdicom", "pyjpegls"} & set(locked("service-none"))
+    assert not {"pydicom", "highdicom", "pyjpegls"} & set(locked_versions("service-none"))
     assert {canonicalize_name(re.split("[>=]", line)[0]) for line in PROJECT["project"]["dependencies"]} <= set(
-        locked("service-none")
+        locked_versions("service-none")
     )
 
 
 def licenses(package: str) -> str:
-    """What a package says of its license, wherever it says so."""
-    told = importlib.metadata.metadata(package)
-    fields = {name: told.get_all(name) or [] for name in ("License-Expression", "License", "Classifier")}
+    """Everything that a package's metadata say about its license."""
+    metadata = importlib.metadata.metadata(package)
+    fields = {name: metadata.get_all(name) or [] for name in ("License-Expression", "License", "Classifier")}
     classifiers = [line for line in fields["Classifier"] if line.startswith("License ::")]
     return "; ".join([*fields["License-Expression"], *(text[:200] for text in fields["License"]), *classifiers])
 
 
 def installed() -> Iterator[str]:
-    """The packages that the service's lock installs here."""
+    """Every package of the service's lock that this platform installs."""
     text = (LOCKS / "service.txt").read_text()
     for package, marker in re.findall(r"^([a-z0-9._-]+)==\S+(?: ; (.*?))? \\$", text, re.MULTILINE):
         if not marker or Marker(marker).evaluate():
@@ -105,10 +104,10 @@ def installed() -> Iterator[str]:
 
 
 def test_every_license_is_free_and_none_is_gpl() -> None:
-    told = {package: licenses(package) for package in installed()}
-    assert len(told) > 30
-    assert not {package: text for package, text in told.items() if COPYLEFT.search(text)}
-    assert not {package: text for package, text in told.items() if not FREE.search(text)}
+    found = {package: licenses(package) for package in installed()}
+    assert len(found) > 30
+    assert not {package: text for package, text in found.items() if COPYLEFT.search(text)}
+    assert not {package: text for package, text in found.items() if not FREE.search(text)}
 
 
 def test_the_bill_of_materials_lists_the_lock(tmp_path: Path) -> None:
@@ -117,16 +116,16 @@ def test_the_bill_of_materials_lists_the_lock(tmp_path: Path) -> None:
     subprocess.run(
         ["make", "-s", "sbom", f"SBOM={out}", f"CYCLONEDX={program}"], cwd=ROOT, check=True, capture_output=True
     )
-    told = json.loads(out.read_text())
-    assert (told["bomFormat"], told["specVersion"]) == ("CycloneDX", "1.6")
-    assert told["metadata"]["component"]["name"] == "fetal-planes"
-    listed = {each["name"]: each for each in told["components"]}
-    assert {canonicalize_name(name): each["version"] for name, each in listed.items()} == locked("service")
+    bill = json.loads(out.read_text())
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    assert bill["metadata"]["component"]["name"] == "fetal-planes"
+    listed = {each["name"]: each for each in bill["components"]}
+    assert {canonicalize_name(name): each["version"] for name, each in listed.items()} == locked_versions("service")
     assert all(each["purl"].startswith("pkg:pypi/") for each in listed.values())
     assert "sha256" in json.dumps(listed["numpy"]).lower().replace("-", "")
 
 
-def test_the_threat_model_names_tests_that_there_are() -> None:
-    named = set(re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "docs" / "threats.md").read_text()))
+def test_the_threat_model_names_existing_tests() -> None:
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "docs" / "explanation" / "threat-model.md").read_text()))
     assert len(named) > 10
     assert not [name for name in named if not (ROOT / name).is_file()]

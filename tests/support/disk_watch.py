@@ -1,4 +1,4 @@
-"""Watch what the process opens for writing."""
+"""Record which files this process opens for writing."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def watch_disk() -> Iterator[list[str]]:
-    """What is opened for writing meanwhile."""
+    """Yield the list of files opened for writing while `WATCHING` is set."""
     if not getattr(sys, "_disk_is_watched", False):
         sys.addaudithook(_watch)
         sys._disk_is_watched = True  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
-"""Puts a kustomization together, for the few features that `deploy/kubernetes` uses, where there is no kustomize.
+"""Build a kustomization without kustomize, with the few features that `deploy/kubernetes` uses.
 
-Resources (files and other kustomizations), strategic-merge patches by kind and name, namespace, and images' tags.
-Anything else in a kustomization is an error here.
+Supported: resources (files and other kustomizations), strategic-merge patches by kind and name, namespace, tags of
+images. Anything else in a kustomization fails.
 """
 
 from pathlib import Path

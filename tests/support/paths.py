@@ -6,4 +6,4 @@ ROOT = Path(__file__).parents[2]
 """The repository's root."""
 
 DATA = ROOT.parent / "shared" / "data"
-"""Real frames; absent on machines that have the repository alone."""
+"""Real frames; absent on machines that have the repository only."""

@@ -1,1 +1,1 @@
-"""Classifies a tree of files, on one machine or on many, into partitioned Parquet; needs the extra `archive`."""
+"""The job `table`: a tree of files into partitioned Parquet, on one machine or many. Needs the extra `table`."""

@@ -1,4 +1,4 @@
-"""What there is to classify, written down once, shard by shard, so that every run and every machine sees the same."""
+"""The listing of a source: written once, shard by shard, so that every run and every machine sees the same files."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -7,22 +7,23 @@ from typing import NamedTuple
 import pyarrow as pa
 from pyarrow import parquet
 
-from service.jobs.tables.storage import Entry, Storage
+from service.jobs.files import FileEntry
+from service.jobs.tables.storage import Storage
 
 LISTING = "_listing.parquet"
 
-_SCHEMA = pa.schema([("source", pa.string()), ("size", pa.int64()), ("changed", pa.int64())])
+_SCHEMA = pa.schema([("file", pa.string()), ("size", pa.int64()), ("modified_ns", pa.int64())])
 
 
 class ShardSize(NamedTuple):
-    """How many files a shard has at most, and how many bytes; a longer file is a shard of its own."""
+    """The largest number of files and of bytes in a shard; a file with more bytes is a shard of its own."""
 
     files: int
     bytes: int
 
 
-class Listed(NamedTuple):
-    """A listing in brief: its sha256, and how many shards, files and bytes it has."""
+class ListingSummary(NamedTuple):
+    """The sha256 of a listing, and the number of shards, files and bytes in it."""
 
     sha256: str
     shards: int
@@ -30,55 +31,55 @@ class Listed(NamedTuple):
     bytes: int
 
 
-def make_shards(entries: Iterable[Entry], size: ShardSize) -> Iterator[list[Entry]]:
-    """Put entries together to shards, in their order."""
-    shard: list[Entry] = []
-    held = 0
+def make_shards(entries: Iterable[FileEntry], size: ShardSize) -> Iterator[list[FileEntry]]:
+    """Group entries into shards, in their order."""
+    shard: list[FileEntry] = []
+    total = 0
     for entry in entries:
-        if shard and (len(shard) == size.files or held + entry.size > size.bytes):
+        if shard and (len(shard) == size.files or total + entry.size > size.bytes):
             yield shard
-            shard, held = [], 0
+            shard, total = [], 0
         shard.append(entry)
-        held += entry.size
+        total += entry.size
     if shard:
         yield shard
 
 
-def survey(source: Storage, size: ShardSize) -> Listed:
-    """What a source holds now, written nowhere; raises `PlaceError`."""
-    return _go_through(source, size, None)
+def summarize(source: Storage, size: ShardSize) -> ListingSummary:
+    """List a source without writing anything; raises `StorageError`."""
+    return _list(source, size, None)
 
 
-def write_listing(source: Storage, out: Storage, size: ShardSize) -> Listed:
-    """The same, written into `out` with a row group for each shard; never more than a shard of it is in memory."""
-    listed: list[Listed] = []
+def write_listing(source: Storage, out: Storage, size: ShardSize) -> ListingSummary:
+    """List a source into `out`, one row group per shard; one shard of it is in memory. Raises `StorageError`."""
+    summary: list[ListingSummary] = []
 
     def fill(stream: pa.NativeFile) -> None:
         with parquet.ParquetWriter(stream, _SCHEMA) as writer:
-            listed.append(_go_through(source, size, writer))
+            summary.append(_list(source, size, writer))
 
     out.write(LISTING, fill)
-    return listed[0]
+    return summary[0]
 
 
-def _go_through(source: Storage, size: ShardSize, writer: parquet.ParquetWriter | None) -> Listed:
+def _list(source: Storage, size: ShardSize, writer: parquet.ParquetWriter | None) -> ListingSummary:
     digest = hashlib.sha256()
-    shards = files = held = 0
+    shards = files = total = 0
     for shard in make_shards(source.walk(), size):
         for entry in shard:
-            digest.update(f"{entry.source}\0{entry.size}\0{entry.changed}\n".encode())
+            digest.update(f"{entry.file}\0{entry.size}\0{entry.modified_ns}\n".encode())
         if writer is not None:
             writer.write_table(pa.Table.from_pylist([entry._asdict() for entry in shard], _SCHEMA))
-        shards, files, held = shards + 1, files + len(shard), held + sum(entry.size for entry in shard)
-    return Listed(digest.hexdigest(), shards, files, held)
+        shards, files, total = shards + 1, files + len(shard), total + sum(entry.size for entry in shard)
+    return ListingSummary(digest.hexdigest(), shards, files, total)
 
 
 class Listing:
-    """A listing that was written, read shard by shard; for one thread."""
+    """A written listing, read shard by shard by one thread."""
 
     def __init__(self, out: Storage) -> None:
         self._file = parquet.ParquetFile(out.open(LISTING))
 
-    def shard(self, number: int) -> list[Entry]:
-        """The files of a shard."""
-        return [Entry(**row) for row in self._file.read_row_group(number).to_pylist()]
+    def shard(self, number: int) -> list[FileEntry]:
+        """Return the files of a shard."""
+        return [FileEntry(**row) for row in self._file.read_row_group(number).to_pylist()]

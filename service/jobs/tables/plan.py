@@ -1,37 +1,38 @@
-"""What a run has set out to do, pinned beside its results: rows of two models or two sources never mix."""
+"""The plan of a table, stored next to its parts, so that rows of two models, programs or sources never mix."""
 
 import hashlib
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import __version__
+from service.analysis.code_digest import decision_digest
 from service.imaging.frame import Limits
 from service.inference.package import ModelPackage
-from service.jobs.tables.listing import ShardSize, survey, write_listing
+from service.jobs import JobError
+from service.jobs.journal import JobKey
+from service.jobs.tables.listing import ShardSize, summarize, write_listing
 from service.jobs.tables.storage import Storage
 
-PLAN = "_archive.json"
+PLAN = "_table.json"
 FORMAT = 1
 
 
-class PlanError(Exception):
-    """The folder of results belongs to another run; the message says what differs."""
+class PlanError(JobError):
+    """The folder of a table belongs to another job; the message says what differs."""
 
 
 class Plan(BaseModel):
-    """The contents of `_archive.json`."""
+    """The contents of `_table.json`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = FORMAT
-    code_version: str = Field(default=__version__, description="Of the code that reads the frames.")
-    model_sha256: str
+    key: JobKey
     planes: tuple[str, ...]
     max_upload_bytes: int
     max_frame_pixels: int
     shard_files: int
     shard_bytes: int
-    listing_sha256: str = Field(description="Of every file's path, length and time of change.")
+    listing_sha256: str = Field(description="Hash of every file's path, size and time of change.")
     shards: int
     files: int
     bytes: int
@@ -42,73 +43,78 @@ class Plan(BaseModel):
         return Limits(self.max_upload_bytes, self.max_frame_pixels)
 
     def part(self, number: int) -> str:
-        """The file that a shard's rows go into: the same name for the same frames, model and settings, and no other."""
+        """Return the file name of a shard's rows. The name depends on everything in the plan."""
         name = hashlib.sha256(f"{self.model_dump_json()}\n{number}".encode()).hexdigest()[:16]
         return f"batch={number // 1000:04d}/part-{number:06d}-{name}.parquet"
 
 
 _DIFFERENCES = {
-    "format": "it was begun by another version of this program",
-    "code_version": "it was begun by another version of this program",
-    "model_sha256": "it holds answers of another model",
+    "format": "it was written by another version of this program",
     "planes": "it holds answers of another model",
-    "max_upload_bytes": "FETAL_PLANES_MAX_UPLOAD_BYTES was another",
-    "max_frame_pixels": "FETAL_PLANES_MAX_FRAME_PIXELS was another",
-    "shard_files": "--shard-files was another",
-    "shard_bytes": "--shard-bytes was another",
-    "listing_sha256": "the source has changed since: files were added, removed or written to",
+    "max_upload_bytes": "FETAL_PLANES_MAX_UPLOAD_BYTES had another value",
+    "max_frame_pixels": "FETAL_PLANES_MAX_FRAME_PIXELS had another value",
+    "shard_files": "--shard-files had another value",
+    "shard_bytes": "--shard-bytes had another value",
+    "listing_sha256": "files of the source were added, removed or changed",
 }
 
 
 def make_plan(source: Storage, out: Storage, package: ModelPackage, limits: Limits, size: ShardSize) -> Plan:
-    """Pin what there is to do, or find that it is what was pinned.
+    """Write the plan of a new table, or check that the plan of an existing one still holds.
 
     Raises
     ------
     PlanError
-        `out` holds another run's results, or files that are none.
-    PlaceError
-        A place cannot be read or written.
+        `out` holds a table of another job, or other files.
+    StorageError
+        A folder cannot be read or written.
     """
-    begun = out.has(PLAN)
-    if not begun and out.taken():
-        raise PlanError(f"{out.root} holds files that are no archive; choose another folder")
-    listed = survey(source, size) if begun else write_listing(source, out, size)
+    exists = out.has(PLAN)
+    if not exists and out.has_foreign_files():
+        raise PlanError(f"{out.root} holds files that belong to no table; choose another folder")
+    listing = summarize(source, size) if exists else write_listing(source, out, size)
     plan = Plan(
-        model_sha256=package.sha256,
+        key=current_key(package),
         planes=tuple(plane.id for plane in package.manifest.planes),
         max_upload_bytes=limits.max_bytes,
         max_frame_pixels=limits.max_pixels,
         shard_files=size.files,
         shard_bytes=size.bytes,
-        listing_sha256=listed.sha256,
-        shards=listed.shards,
-        files=listed.files,
-        bytes=listed.bytes,
+        listing_sha256=listing.sha256,
+        shards=listing.shards,
+        files=listing.files,
+        bytes=listing.bytes,
     )
-    if begun:
+    if exists:
         _check_same(out, plan)
     else:
         out.write(PLAN, lambda stream: stream.write(plan.model_dump_json(indent=2).encode()))
     return plan
 
 
+def current_key(package: ModelPackage) -> JobKey:
+    """Return the key of a job that this process would begin."""
+    return JobKey(model_sha256=package.sha256, decision_digest=decision_digest())
+
+
 def read_plan(out: Storage) -> Plan:
-    """The plan of a run.
+    """Read the plan of a table.
 
     Raises
     ------
     PlanError
-        It is none.
+        The file is not a plan.
     """
     try:
         return Plan.model_validate_json(out.read(PLAN))
     except ValueError as error:
-        raise PlanError(f"{out.at(PLAN)} is not a plan of this program") from error
+        raise PlanError(f"{out.path(PLAN)} is not a plan of this program") from error
 
 
 def _check_same(out: Storage, plan: Plan) -> None:
-    begun = read_plan(out)
-    for name, why in _DIFFERENCES.items():
-        if getattr(begun, name) != getattr(plan, name):
-            raise PlanError(f"{out.root} cannot be gone on with: {why}; choose another folder")
+    earlier = read_plan(out)
+    difference = plan.key.difference(earlier.key) or next(
+        (text for name, text in _DIFFERENCES.items() if getattr(earlier, name) != getattr(plan, name)), None
+    )
+    if difference is not None:
+        raise PlanError(f"{out.root} cannot be continued: {difference}; choose another folder")

@@ -13,13 +13,12 @@ from fastapi.testclient import TestClient
 
 from service.analysis.pipeline import Pipeline
 from service.execution.work import StopReason, WorkStopped, current_work
-from service.runtime import Service
-from tests.integration.api.test_problems import assert_problem
 from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom
+from tests.support.replies import assert_problem, service_of
+from tests.support.waiting import TIMEOUT_S, eventually
 
 GOOD = encode(speckle())
-PATIENCE_S = 30
 
 
 class Held:
@@ -31,7 +30,7 @@ class Held:
 
         def wait(pipeline: Pipeline, *arguments: Any, **options: Any) -> Any:
             self.begun += 1
-            run, until = current_work(), time.monotonic() + PATIENCE_S
+            run, until = current_work(), time.monotonic() + TIMEOUT_S
             while not self.release.wait(0.01) and time.monotonic() < until:
                 if run.stopped:
                     self.stopped.append(run.stopped)
@@ -46,18 +45,6 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
     held = Held(monkeypatch)
     yield held
     held.release.set()
-
-
-def service_of(client: TestClient) -> Service:
-    service: Service = client.app.state.service  # type: ignore[attr-defined]
-    return service
-
-
-def eventually(true: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def idle(client: TestClient) -> bool:
@@ -209,10 +196,10 @@ def test_a_client_that_leaves_frees_worker_and_place(serve: Callable[..., TestCl
         second = threads.submit(call, client, waiting)
         eventually(lambda: pool.waiting == 1)
         waiting.close.set()
-        assert second.result(PATIENCE_S) == []
+        assert second.result(TIMEOUT_S) == []
         assert (pool.waiting, held.begun) == (0, 1)  # dropped before it began
         working.close.set()
-        assert first.result(PATIENCE_S) == []
+        assert first.result(TIMEOUT_S) == []
     eventually(lambda: idle(client))
     assert held.stopped == [StopReason.CLIENT_LEFT]
     held.release.set()
@@ -228,7 +215,7 @@ class Dripper:
 
     async def __call__(self) -> Any:
         if self.sent:
-            await asyncio.sleep(PATIENCE_S)
+            await asyncio.sleep(TIMEOUT_S)
         self.sent = True
         return {"type": "http.request", "body": b"\x89", "more_body": True}
 
@@ -255,7 +242,7 @@ def test_slow_uploads_do_not_keep_others_out(serve: Callable[..., TestClient]) -
         eventually(lambda: service_of(client).admission.held_bytes == 2)
         eventually(lambda: service_of(client).admission.uploads == 0)  # they have lent their places
         assert [client.post("/classify", content=GOOD).status_code for _ in range(5)] == [200] * 5
-        assert [each.result(PATIENCE_S)[0]["status"] for each in slow] == [408, 408]
+        assert [each.result(TIMEOUT_S)[0]["status"] for each in slow] == [408, 408]
     assert idle(client)
 
 
@@ -267,7 +254,7 @@ def test_a_lone_request_gets_every_core_and_a_busy_service_gives_each_one(serve:
     pool = service_of(client).running.pool
 
     async def occupy() -> None:
-        await pool.run(release.wait, PATIENCE_S)
+        await pool.run(release.wait, TIMEOUT_S)
 
     assert client.portal is not None
     with ThreadPoolExecutor(1) as threads:

@@ -11,9 +11,9 @@ from service.api.middleware.api_keys import KeyFileError, KeyRing, new_key
 from service.api.middleware.security_headers import DEFAULTS
 from service.cli import main
 from service.observability.trace import read_traceparent
-from tests.integration.api.test_problems import assert_problem
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
+from tests.support.replies import assert_problem
 
 GOOD = encode(speckle())
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from fastapi.testclient import TestClient
 
 from service.errors import TABLE
-from tests.integration.api.test_admission import service_of
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
+from tests.support.replies import service_of
 
 GOOD = encode(speckle())
 

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
@@ -15,6 +14,7 @@ from service.observability.logs import JsonFormatter
 from service.settings import Settings
 from tests.support.images import dicom, encode, png_bomb, speckle
 from tests.support.phantom_package import Phantom
+from tests.support.replies import assert_problem
 
 GOOD = encode(speckle())
 FORM = {"content-type": "multipart/form-data; boundary=x"}
@@ -76,18 +76,6 @@ ELSEWHERE = {
     *("overloaded", "deadline-passed", "upload-too-slow"),  # in test_gate.py
     "no-key",  # in test_keys.py
 }
-
-
-def assert_problem(reply: httpx2.Response, code: str) -> None:
-    kind = TABLE[code]
-    assert reply.status_code == kind.status, reply.text
-    assert reply.headers["content-type"] == "application/problem+json"
-    body = reply.json()
-    assert set(body) == {"type", "title", "status", "detail", "code", "request_id"}
-    assert (body["code"], body["type"], body["status"]) == (code, f"/problems/{code}", kind.status)
-    assert body["title"] == kind.title()
-    assert body["detail"]
-    assert body["request_id"] == reply.headers["x-request-id"]
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,12 @@
-import socket
-import time
 from collections.abc import Iterator
 
 import httpx2 as httpx
 import pytest
 
+from bench.servers import free_port, wait_until_ready
 from tests.system.container.engine import IMAGE, Engine, find_engine
 
-START_WITHIN = 90.0  # seconds, on a machine that is busy with something else
+START_TIMEOUT_S = 90  # on a machine that is busy with other work
 
 
 @pytest.fixture(scope="session")
@@ -24,26 +23,14 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def client(engine: Engine) -> Iterator[httpx.Client]:
     """A client of the composed service, which is up and ready; it is taken down at the end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     engine.compose("up", "-d", "--no-build", port=port)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            wait_until_ready(client, engine)
+            try:
+                wait_until_ready(str(client.base_url), timeout_s=START_TIMEOUT_S)
+            except TimeoutError as error:
+                pytest.fail(f"{error}; the log of the container:\n{engine.log()}")
             yield client
     finally:
         engine.compose("down", port=port)
-
-
-def wait_until_ready(client: httpx.Client, engine: Engine) -> None:
-    deadline = time.monotonic() + START_WITHIN
-    while True:
-        try:
-            if client.get("/health/ready").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        if time.monotonic() > deadline:
-            pytest.fail(f"not ready within {START_WITHIN:.0f} s; its log:\n{engine.log()}")
-        time.sleep(0.5)

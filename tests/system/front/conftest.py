@@ -1,88 +1,16 @@
-"""nginx with the configuration that ships, in front of two services; skipped where there is no nginx."""
+"""The fixture `front`; tests are skipped where nginx is not installed."""
 
-import os
 import shutil
 import signal
 import ssl
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-import httpx2
 import pytest
 
-from tests.integration.test_serve import free_port, start, wait_until_ready
-from tests.support.paths import ROOT
-
-CONF = ROOT / "deploy" / "nginx"
-PATIENCE_S = 20
-
-
-class Front(NamedTuple):
-    """A front under test: its URL, what trusts its certificate, its folder, and the replicas behind it."""
-
-    url: str
-    trust: ssl.SSLContext
-    folder: Path
-    replicas: dict[int, "subprocess.Popen[str]"]
-
-    def client(self) -> httpx2.Client:
-        """A client that trusts the certificate."""
-        return httpx2.Client(base_url=self.url, verify=self.trust, timeout=60)
-
-    def log(self) -> str:
-        """What nginx wrote of the requests."""
-        return (self.folder / "access.log").read_text()
-
-    def replicas_log(self) -> str:
-        """What the replicas wrote."""
-        return "".join((self.folder / f"{number}.log").read_text() for number in self.replicas)
-
-
-def make_certificate(folder: Path) -> None:
-    """As `make tls-certificate` does."""
-    subprocess.run(["make", "-s", "tls-certificate", f"CERTIFICATES={folder}"], cwd=CONF.parents[1], check=True)
-
-
-def lay_out(folder: Path, port: int, replicas: list[int]) -> Path:
-    """The shipped configuration but for its port, its replicas, and where it writes."""
-    make_certificate(folder / "certs")
-    conf = (CONF / "nginx.conf").read_text()
-    changes = {
-        "listen 8443": f"listen 127.0.0.1:{port}",
-        "/run/nginx/": f"{folder}/run/",
-        "/dev/stdout": f"{folder}/access.log",
-        "/dev/stderr": f"{folder}/error.log",
-    }
-    for old, new in changes.items():
-        assert old in conf
-        conf = conf.replace(old, new)
-    (folder / "run").mkdir()
-    (folder / "nginx.conf").write_text(conf)
-    servers = "".join(f"server 127.0.0.1:{replica} max_fails=1 fail_timeout=5s; " for replica in replicas)
-    upstream = f"upstream replicas {{ zone replicas 64k; least_conn; {servers} keepalive 16; }}"
-    (folder / "upstream.conf").write_text(upstream)
-    return folder / "nginx.conf"
-
-
-def run_nginx(conf: Path) -> "subprocess.Popen[bytes]":
-    """Start nginx; its workers as the same user, for the folder of a test is nobody else's to read."""
-    rights = "user root; " if os.geteuid() == 0 else ""
-    command = [str(find_nginx()), "-p", str(conf.parent), "-c", str(conf), "-g", f"{rights}daemon off;"]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def start_replica(model: Path, port: int, folder: Path) -> "subprocess.Popen[str]":
-    """Start a service that writes its log into `folder`."""
-    with (folder / f"{port}.log").open("w") as log:
-        return start(model, port, log.fileno())
-
-
-def find_nginx() -> str | None:
-    """Debian keeps it where only root looks for programs."""
-    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+from bench.servers import free_port, wait_until_ready
+from tests.support.waiting import eventually
+from tests.system.front.proxy import STOP_TIMEOUT_S, Front, answers, find_nginx, lay_out, run_nginx, start_replica
 
 
 @pytest.fixture(scope="module")
@@ -103,24 +31,11 @@ def front(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         for number in replicas:
             wait_until_ready(f"http://127.0.0.1:{number}")
         with front.client() as client:
-            wait_for(lambda: client.get("/health/ready").status_code == 200)
+            eventually(lambda: answers(client))
         yield front
     finally:
         nginx.send_signal(signal.SIGTERM)
-        nginx.wait(PATIENCE_S)
+        nginx.wait(STOP_TIMEOUT_S)
         for replica in replicas.values():
             replica.kill()
             replica.communicate()
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        try:
-            if holds():
-                return
-        except httpx2.TransportError:
-            pass
-        time.sleep(0.05)
-    pytest.fail("the front does not come up")

@@ -17,7 +17,8 @@ from service.api.uploads import MULTIPART_OVERHEAD
 from service.schemas.problems import ProblemDetails
 from service.settings import Settings
 from tests.support.images import encode, speckle
-from tests.system.front.conftest import CONF, Front, wait_for
+from tests.support.waiting import eventually
+from tests.system.front.proxy import CONF, Front
 
 FRAME = encode(speckle())
 PROBLEM = TypeAdapter(ProblemDetails)
@@ -66,15 +67,15 @@ def test_refusals_of_the_front_look_like_the_service_s(client: httpx2.Client) ->
         (client.get("/metrics"), errors.NotFound),
         (client.post("/classify", content=bytes(34 * 2**20)), errors.UploadTooLarge),
     ):
-        told = PROBLEM.validate_json(reply.content)
+        problem = PROBLEM.validate_json(reply.content)
         assert reply.headers["Content-Type"] == "application/problem+json"
-        assert (reply.status_code, told.code, told.type) == (kind.status, kind.code, kind.type_uri())
-        assert told.title == kind.title()
-        assert told.request_id == reply.headers["X-Request-ID"]
+        assert (reply.status_code, problem.code, problem.type) == (kind.status, kind.code, kind.type_uri())
+        assert problem.title == kind.title()
+        assert problem.request_id == reply.headers["X-Request-ID"]
 
 
-def test_the_service_refuses_what_is_its_to_refuse(client: httpx2.Client) -> None:
-    """Again and again: were it to hang up on nginx while that still writes, both replicas would be taken for dead."""
+def test_the_service_refuses_an_upload_that_nginx_passes_on(client: httpx2.Client) -> None:
+    """Repeat it: a replica that closes its connection while nginx still writes would count as dead."""
     for _ in range(4):
         reply = client.post("/classify", content=bytes(Settings().max_upload_bytes + 1))
         assert (reply.status_code, reply.json()["code"]) == (413, "upload-too-large")
@@ -88,7 +89,7 @@ def test_a_request_s_id_and_trace_go_through(front: Front, client: httpx2.Client
     made = client.post("/classify?top=3", content=FRAME, headers={"X-Request-ID": "no good\tid"})
     assert re.fullmatch(r"[0-9a-f]{32}", made.json()["request_id"])
     ids = {"find-me", made.json()["request_id"]}
-    wait_for(lambda: ids <= {json.loads(line)["request_id"] for line in front.log().splitlines()})
+    eventually(lambda: ids <= {json.loads(line)["request_id"] for line in front.log().splitlines()})
     assert "top=3" not in front.log()
     (served,) = [line for line in front.replicas_log().splitlines() if "find-me" in line]
     assert json.loads(served)["trace_id"] == trace.split("-")[1]
@@ -162,7 +163,7 @@ def test_a_replica_s_end_costs_no_answer(front: Front) -> None:
     askers = [threading.Thread(target=ask_on) for _ in range(4)]
     for asker in askers:
         asker.start()
-    wait_for(lambda: len(statuses) >= 10)
+    eventually(lambda: len(statuses) >= 10)
     next(iter(front.replicas.values())).kill()
     for asker in askers:
         asker.join()
@@ -170,13 +171,13 @@ def test_a_replica_s_end_costs_no_answer(front: Front) -> None:
     assert statuses == [200] * 80
 
 
-def test_without_a_replica_it_says_so(front: Front) -> None:
-    """Last: it ends the other replica too."""
+def test_without_a_replica_the_front_is_not_ready(front: Front) -> None:
+    """This test comes last, because it ends the other replica, too."""
     for replica in front.replicas.values():
         replica.kill()
         replica.wait()
     with front.client() as client:
         reply = client.post("/classify", content=FRAME)
-    told = PROBLEM.validate_json(reply.content)
-    assert (reply.status_code, told.code) == (errors.NotReady.status, errors.NotReady.code)
+    problem = PROBLEM.validate_json(reply.content)
+    assert (reply.status_code, problem.code) == (errors.NotReady.status, errors.NotReady.code)
     assert int(reply.headers["Retry-After"]) > 0

@@ -1,7 +1,7 @@
-"""For each alert, series under which it must fire and series under which it must not, in promtool's notation.
+"""For each alert: series that must make it fire and series that must not, in promtool's notation.
 
-Every case is what a scrape of the service would have seen: a sample a minute, or every ten or sixty where the past is a
-day or a week. The quiet ones are the near misses: faults that are too small, too short or of another kind.
+The series are what Prometheus would have scraped, one sample a minute, or every ten or sixty minutes for rules about a
+day or a week. The quiet cases are near misses: faults that are too small, too short or of another kind.
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ class Case:
     Attributes
     ----------
     fires, quiet
-        Series of a scrape, beside those of a service that is up and ready unless they say otherwise.
+        Scraped series. Those of a service that is up and ready are added unless given here.
     at
-        When to look.
+        Time of the evaluation.
     minutes
-        Between two samples, and between two looks.
+        Minutes between two samples and between two evaluations.
     """
 
     fires: tuple[Series, ...]
@@ -34,7 +34,7 @@ class Case:
 
 
 def refused(code: str, samples: str, posts: str = "0+100x60") -> Series:
-    """Refusals of a code, beside uploads."""
+    """Return the series of refusals with a code, and of uploads."""
     return {
         f'fetal_planes_refused_total{{{HERE}, code="{code}"}}': samples,
         f'fetal_planes_requests_total{{{HERE}, method="POST", route="/classify", status="200"}}': posts,
@@ -42,7 +42,7 @@ def refused(code: str, samples: str, posts: str = "0+100x60") -> Series:
 
 
 def times(name: str, labels: str, limits: dict[str, int]) -> Series:
-    """A histogram of which so many observations a minute are up to each limit."""
+    """Return a histogram with `limits[limit]` observations per minute up to each limit."""
     return {f'{name}_bucket{{{HERE}, {labels}, le="{limit}"}}': f"0+{count}x60" for limit, count in limits.items()}
 
 
@@ -54,8 +54,8 @@ def answers(route: str, limits: dict[str, int]) -> Series:
     return times("fetal_planes_request_seconds", f'route="{route}"', limits)
 
 
-def said(metric: str, before: int, now: int, frames: int = 60) -> Series:
-    """A week in which `before` of `frames` frames were counted every hour, then seven hours of `now`."""
+def drift(metric: str, before: int, now: int, frames: int = 60) -> Series:
+    """Return a week with `before` of `frames` frames counted per hour, then seven hours with `now`."""
     counts = {f"fetal_planes_confidence_count{{{HERE}}}": (frames, frames), metric: (before, now)}
     return {name: f"0+{first}x168 {first * 168 + then}+{then}x6" for name, (first, then) in counts.items()}
 
@@ -88,7 +88,7 @@ CASES = {
     ),
     "NotReady": Case(
         fires=({f"fetal_planes_ready{{{HERE}}}": "1x5 0x60"},),
-        quiet=({f"fetal_planes_ready{{{HERE}}}": "1x18 0x60"},),  # a drain as it should be
+        quiet=({f"fetal_planes_ready{{{HERE}}}": "1x18 0x60"},),  # a normal drain
     ),
     "Restarting": Case(
         fires=({STARTED: "1x5 2x5 3x60"},),
@@ -125,7 +125,7 @@ CASES = {
         fires=(answers("/classify", {"0.1": 90, "1.0": 95, "2.0": 100, "+Inf": 100}),),
         quiet=(
             answers("/classify", {"0.1": 90, "1.0": 100, "2.0": 100, "+Inf": 100}),
-            answers("/classify/batch", {"0.1": 0, "1.0": 0, "2.0": 0, "10.0": 90, "+Inf": 100}),  # long by nature
+            answers("/classify/batch", {"0.1": 0, "1.0": 0, "2.0": 0, "10.0": 90, "+Inf": 100}),  # a batch takes long
         ),
     ),
     "LongQueue": Case(
@@ -140,7 +140,7 @@ CASES = {
         fires=({MEMORY: "100e6x150 200e6x20", STARTED: "1x200"},),
         quiet=(
             {MEMORY: "100e6x150 140e6x20", STARTED: "1x200"},
-            {MEMORY: "100e6x155 200e6x2 100e6x20", STARTED: "1x200"},  # a long upload, and gone
+            {MEMORY: "100e6x155 200e6x2 100e6x20", STARTED: "1x200"},  # a long upload that has ended
             {MEMORY: "100e6x150 200e6x20", STARTED: "1x150 2x50"},  # another process, with another model perhaps
         ),
         at="26h30m",
@@ -150,7 +150,7 @@ CASES = {
         fires=({FILES: "20x150 95x20", MOST_FILES: "1024x200"}, {FILES: "850x200", MOST_FILES: "1024x200"}),
         quiet=(
             {FILES: "20x150 60x20", MOST_FILES: "1024x200"},
-            {FILES: "20x155 900x1 20x20", MOST_FILES: "1e6x200"},  # a storm, and gone
+            {FILES: "20x155 900x1 20x20", MOST_FILES: "1e6x200"},  # a short overload
             {FILES: "450x200", MOST_FILES: "1024x200"},
         ),
         at="26h30m",
@@ -170,20 +170,20 @@ CASES = {
         at="100m",
     ),
     "AbstentionDrift": Case(
-        fires=(said(ABSTENTIONS, 6, 24), said(ABSTENTIONS, 24, 6)),
-        quiet=(said(ABSTENTIONS, 12, 12), said(ABSTENTIONS, 24, 27), said(ABSTENTIONS, 4, 16, FEW)),
+        fires=(drift(ABSTENTIONS, 6, 24), drift(ABSTENTIONS, 24, 6)),
+        quiet=(drift(ABSTENTIONS, 12, 12), drift(ABSTENTIONS, 24, 27), drift(ABSTENTIONS, 4, 16, FEW)),
         at=DRIFTED,
         minutes=HOUR,
     ),
     "ConfidenceDrift": Case(
-        fires=(said(UNSURE, 12, 30), said(UNSURE, 30, 12)),
-        quiet=(said(UNSURE, 12, 18), said(UNSURE, 9, 22, FEW)),
+        fires=(drift(UNSURE, 12, 30), drift(UNSURE, 30, 12)),
+        quiet=(drift(UNSURE, 12, 18), drift(UNSURE, 9, 22, FEW)),
         at=DRIFTED,
         minutes=HOUR,
     ),
     "PlaneMixDrift": Case(
-        fires=(said(BRAINS, 12, 30), said(BRAINS, 30, 12)),
-        quiet=(said(BRAINS, 12, 20), said(BRAINS, 9, 22, FEW)),
+        fires=(drift(BRAINS, 12, 30), drift(BRAINS, 30, 12)),
+        quiet=(drift(BRAINS, 12, 20), drift(BRAINS, 9, 22, FEW)),
         at=DRIFTED,
         minutes=HOUR,
     ),

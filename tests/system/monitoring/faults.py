@@ -1,4 +1,4 @@
-"""One service a kind of trouble, and the faults that are done to it."""
+"""One service for each kind of fault, and the functions that cause the faults."""
 
 import os
 import resource
@@ -16,25 +16,25 @@ import httpx2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.servers import free_port, start_service
 from service.api.middleware.api_keys import new_key
-from tests.integration.test_serve import free_port, start
 from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom
-from tests.system.monitoring.watched import PATIENCE_S, Job, until, write_brittle
+from tests.system.monitoring.watched import TIMEOUT_S, Job, until, write_brittle
 
 PHANTOM = Phantom(max_ood_score=0.6)
 TILE = PHANTOM.kernels[:, 0] > 0
 USUAL = [np.tile(np.where(TILE[kernel], 60, 0).astype(np.uint8), (8, 8)) for kernel in (0, 2)]
-"""Two planes, each surely told and familiar."""
+"""Frames of two planes: each is predicted with confidence and in distribution."""
 STRANGE = np.full((64, 64), 255, np.uint8)
-"""A third plane, less surely told and not familiar."""
+"""A frame of a third plane: it is predicted with less confidence and out of distribution."""
 LARGE = encode(speckle(1800, 2400))
 MANY = 40  # frames of a batch
 HELD = 60 * 2**20
 
 
-class Patient:
-    """A service, and what is done to it until the end."""
+class WatchedService:
+    """A service in a process of its own, which faults are caused in."""
 
     def __init__(self, name: str, model: Path, key_file: Path, **settings: str) -> None:
         self.name, self.model, self.settings = name, model, settings
@@ -44,17 +44,17 @@ class Patient:
         self.process = self._start()
 
     def _start(self) -> Popen[str]:
-        return start(self.model, self.port, stderr=DEVNULL, **self.settings)
+        return start_service(self.model, self.port, self.settings, stderr=DEVNULL)
 
     def restart(self) -> None:
-        """Die without a word, and start again."""
+        """Kill the process and start the service again."""
         self.process.kill()
         self.process.wait()
         self.process = self._start()
         self.wait()
 
     def wait(self) -> None:
-        """Wait until it is ready; four that start at once take their time."""
+        """Wait until it is ready."""
         until(self._ready, f"{self.name} to be ready")
 
     def _ready(self) -> bool:
@@ -65,17 +65,17 @@ class Patient:
 
 
 @contextmanager
-def again_and_again(*acts: Callable[[], None]) -> Iterator[None]:
-    """Do each of the acts over and over, side by side, meanwhile."""
+def repeating(*actions: Callable[[], None]) -> Iterator[None]:
+    """Repeat each of the actions, in parallel, until the end of the block."""
     end = threading.Event()
 
-    def repeat(act: Callable[[], None]) -> None:
+    def repeat(action: Callable[[], None]) -> None:
         while not end.is_set():
-            act()
-            end.wait(0.1)  # a busy loop would measure nothing but itself
+            action()
+            end.wait(0.1)  # a busy loop would only load the machine
 
-    with ThreadPoolExecutor(len(acts)) as threads:
-        under_way = [threads.submit(repeat, act) for act in acts]
+    with ThreadPoolExecutor(len(actions)) as threads:
+        under_way = [threads.submit(repeat, action) for action in actions]
         try:
             yield
         finally:
@@ -84,8 +84,8 @@ def again_and_again(*acts: Callable[[], None]) -> Iterator[None]:
             each.result()
 
 
-class Ward:
-    """The services: one that is well until its frames change, and three that are not."""
+class FaultyServices:
+    """One healthy service, whose frames change later, and three that get other faults."""
 
     def __init__(self, folder: Path) -> None:
         none = folder / "no-key"
@@ -94,88 +94,88 @@ class Ward:
         (folder / "keys").write_text(line)
         (key_file := folder / "key").write_text(self.key)
         model = PHANTOM.write(folder / "model")
-        self.well = Patient("fetal-planes", model, none, workers="2")
-        self.strained = Patient("strained", model, none, workers="1", max_requests="4")
+        self.healthy = WatchedService("fetal-planes", model, none, workers="2")
+        self.overloaded = WatchedService("overloaded", model, none, workers="1", max_requests="4")
         limits = {"max_upload_bytes": str(2 * HELD), "max_held_bytes": str(round(2.4 * HELD)), "upload_s": "600"}
-        self.leaking = Patient("leaking", model, none, **limits)
+        self.leaking = WatchedService("leaking", model, none, **limits)
         brittle = write_brittle(folder / "brittle")
         keys = str(folder / "keys")
-        self.faulty = Patient("faulty", brittle, key_file, api_keys=keys, drain_s="600")
-        self.patients = [self.well, self.strained, self.leaking, self.faulty]
-        self.jobs = [each.job for each in self.patients]
-        self.jobs.append(Job("mixed", (self.well.port, self.faulty.port), key_file))
-        self.clients = httpx2.Client(timeout=PATIENCE_S, limits=httpx2.Limits(max_connections=20))
+        self.faulty = WatchedService("faulty", brittle, key_file, api_keys=keys, drain_s="600")
+        self.services = [self.healthy, self.overloaded, self.leaking, self.faulty]
+        self.jobs = [each.job for each in self.services]
+        self.jobs.append(Job("mixed", (self.healthy.port, self.faulty.port), key_file))
+        self.clients = httpx2.Client(timeout=TIMEOUT_S, limits=httpx2.Limits(max_connections=20))
         self.connections: list[socket.socket] = []
 
     def wait(self) -> None:
-        """Wait until all are ready."""
-        for each in self.patients:
+        """Wait until all services are ready."""
+        for each in self.services:
             each.wait()
 
     def close(self) -> None:
-        """End all of it."""
+        """End all services and clients."""
         self.clients.close()
         for connection in self.connections:
             connection.close()
-        for each in self.patients:
+        for each in self.services:
             each.process.kill()
             each.process.wait()
 
-    def ask_as_usual(self) -> None:
-        """What a department does all day; one upload is no image."""
-        self._ask(USUAL * (MANY // 2))
+    def send_usual_frames(self) -> None:
+        """Send what a department sends all day, with one upload that cannot be decoded."""
+        self._send(USUAL * (MANY // 2))
 
-    def ask_strangely(self) -> None:
-        """Another machine, or a transducer that is left on."""
-        self._ask([STRANGE] * MANY)
+    def send_unusual_frames(self) -> None:
+        """Send frames of another kind, as a new scanner or a transducer that is left on would."""
+        self._send([STRANGE] * MANY)
 
-    def crowd(self) -> None:
-        """A client more than there is room for, who asks again at once; several do this."""
+    def send_without_back_off(self) -> None:
+        """Send requests without a pause; several clients do this, more than the service has slots for."""
         for _ in range(5):
-            self._post(self.strained, "/classify", LARGE)
+            self._post(self.overloaded, "/classify", LARGE)
 
-    def hurry(self) -> None:
-        """A client that has no time."""
-        self._post(self.strained, "/classify", LARGE, {"X-Deadline-Ms": "500"})
+    def send_with_deadline(self) -> None:
+        """Send a request that must be answered within half a second."""
+        self._post(self.overloaded, "/classify", LARGE, {"X-Deadline-Ms": "500"})
 
     def stall(self) -> None:
-        """The machine has something else to do."""
-        os.kill(self.strained.process.pid, signal.SIGSTOP)
+        """Stop the process for a second, as a busy machine would."""
+        os.kill(self.overloaded.process.pid, signal.SIGSTOP)
         time.sleep(1.3)
-        os.kill(self.strained.process.pid, signal.SIGCONT)
+        os.kill(self.overloaded.process.pid, signal.SIGCONT)
         time.sleep(0.4)
 
     def leak(self) -> None:
-        """Long uploads that are never finished, and connections that nobody closes."""
+        """Open connections that are never closed, two of them with long uploads that never end."""
         pid = self.leaking.process.pid
         held = len(list(Path(f"/proc/{pid}/fd").iterdir()))
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (held + 100, held + 100))
         for number in range(90):
-            connection = socket.create_connection(("127.0.0.1", self.leaking.port), timeout=PATIENCE_S)
+            connection = socket.create_connection(("127.0.0.1", self.leaking.port), timeout=TIMEOUT_S)
             self.connections.append(connection)
             if number < 2:
                 connection.sendall(f"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: {HELD + 9}\r\n\r\n".encode())
                 connection.sendall(bytes(HELD))
 
     def break_model(self) -> None:
-        """Put half a file on disk, and have it loaded."""
+        """Write a truncated model file and make the service reload it."""
         (self.faulty.model / "classifier.onnx").write_bytes(b"half a file")
         self.faulty.process.send_signal(signal.SIGHUP)
 
     def misuse(self) -> None:
-        """Frames that the model fails on, uploads that are no images, and a client without a key."""
+        """Send frames that the model fails on, uploads that cannot be decoded, and requests without a key."""
         bearer = {"Authorization": f"Bearer {self.key}"}
         self._post(self.faulty, "/classify", encode(STRANGE), bearer)
         for _ in range(3):
             self._post(self.faulty, "/classify", b"no image", bearer)
             self.clients.get(f"{self.faulty.url}/model")
 
-    def _ask(self, frames: list[NDArray[np.uint8]]) -> None:
-        self._post(self.well, "/classify/batch", animation("TIFF", frames))
+    def _send(self, frames: list[NDArray[np.uint8]]) -> None:
+        self._post(self.healthy, "/classify/batch", animation("TIFF", frames))
         for frame in frames[:4]:
-            self._post(self.well, "/classify", encode(frame))
-            self._post(self.well, "/explain", encode(frame))
-        self._post(self.well, "/classify", b"no image")
+            self._post(self.healthy, "/classify", encode(frame))
+            self._post(self.healthy, "/explain", encode(frame))
+        self._post(self.healthy, "/classify", b"no image")
 
-    def _post(self, patient: Patient, path: str, content: bytes, headers: dict[str, str] | None = None) -> None:
-        self.clients.post(f"{patient.url}{path}", content=content, headers=headers)
+    def _post(self, service: WatchedService, path: str, content: bytes, headers: dict[str, str] | None = None) -> None:
+        self.clients.post(f"{service.url}{path}", content=content, headers=headers)

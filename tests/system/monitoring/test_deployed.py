@@ -1,4 +1,4 @@
-"""What is deployed beside the service: the dashboard's file, and the two containers of the compose file."""
+"""The dashboard, and the containers of Prometheus and Grafana in the compose file."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def test_dashboard_variables_and_notes_ask_the_source_that_is_provisioned() -> N
     assert source["url"] == "http://prometheus:9090"
 
 
-def test_the_files_are_where_grafana_is_told_to_look() -> None:
+def test_the_files_are_where_grafana_looks() -> None:
     (provider,) = yaml.safe_load((SOURCE.parents[1] / "dashboards" / "files.yml").read_text())["providers"]
     mounts = {mount.split(":")[1]: mount.split(":")[0] for mount in COMPOSE["services"]["grafana"]["volumes"]}
     assert ROOT / mounts[provider["options"]["path"]] == DASHBOARD.parent
@@ -55,7 +55,7 @@ def test_the_files_are_where_grafana_is_told_to_look() -> None:
 
 
 @pytest.mark.parametrize("name", WATCHERS)
-def test_a_watcher_has_no_rights_its_bounds_and_a_port_for_this_machine_alone(name: str) -> None:
+def test_a_monitoring_container_has_no_rights_limits_and_a_local_port(name: str) -> None:
     service = COMPOSE["services"][name]
     assert service["profiles"] == ["watch"]
     assert service["read_only"]

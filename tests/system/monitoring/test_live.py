@@ -1,6 +1,6 @@
-"""A real Prometheus over real services: each alert fires by its own fault, and the dashboard has something to show.
+"""A real Prometheus scrapes real services: each alert fires because of its fault, and every panel has data.
 
-One run of about a minute does all the faults, side by side; the tests then read what came of it.
+One run of about a minute causes all faults in parallel. The tests read its record.
 """
 
 import math
@@ -13,23 +13,23 @@ from typing import Any
 
 import pytest
 
-from tests.system.monitoring.faults import Ward, again_and_again
+from tests.system.monitoring.faults import FaultyServices, repeating
 from tests.system.monitoring.rules import RULES, alerts, dashboard, need, queries
-from tests.system.monitoring.watched import FOR, FRAMES, WINDOWS, Prometheus, hurried, prometheus, until
+from tests.system.monitoring.watched import FOR, FRAMES, WINDOWS, Prometheus, prometheus, shortened, until
 
 BY = {
     "ServiceDown": "fetal-planes",  # killed
-    "NotReady": "faulty",  # told to end, with ten minutes to drain
-    "Restarting": "strained",  # killed twice, and started again
+    "NotReady": "faulty",  # terminated, with ten minutes to drain
+    "Restarting": "overloaded",  # killed and started again, twice
     "ServerErrors": "faulty",  # a model that fails on some frames
     "ReloadFailed": "faulty",  # half a file in the model package
     "ModelsDiffer": "mixed",  # two replicas of two models
-    "Overloaded": "strained",  # six clients where there is room for four
+    "Overloaded": "overloaded",  # six clients for four slots
     "NearlyFull": "leaking",  # long uploads that are never finished
-    "DeadlinesPassed": "strained",  # a machine that stalls for a second at a time
-    "SlowAnswers": "strained",
-    "LongQueue": "strained",
-    "SlowStage": "strained",
+    "DeadlinesPassed": "overloaded",  # a machine that stalls for a second at a time
+    "SlowAnswers": "overloaded",
+    "LongQueue": "overloaded",
+    "SlowStage": "overloaded",
     "MemoryGrowing": "leaking",
     "FilesGrowing": "leaking",  # connections that nobody closes
     "UnreadableUploads": "faulty",
@@ -46,14 +46,14 @@ TIMING = {
     "LongQueue",
     "SlowStage",
     "DeadlinesPassed",
-}  # a busy machine may rightly raise these
+}  # these may fire on a busy machine
 PANELS = list(queries())
-_CALM_S = 20  # of looking at a service that is well: since before Prometheus has found it, it is missing to the rules
+_HEALTHY_S = 20  # Before Prometheus has found a service, the rules take it for missing.
 
 
 @dataclass(frozen=True)
 class Record:
-    """What came of the run: alerts by job, the summaries that were told, and what the panels had to show."""
+    """Alerts by job, first and during the faults; the summaries of alerts; and the data of each panel."""
 
     at_first: set[tuple[str, str]]
     fired: set[tuple[str, str]]
@@ -66,19 +66,19 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Record]:
     need("prometheus")
     folder = tmp_path_factory.mktemp("watched")
     with ExitStack() as stack:
-        ward = Ward(folder)
-        stack.callback(ward.close)
-        ward.wait()
-        server = stack.enter_context(prometheus(folder, ward.jobs))
-        yield _run(ward, server)
+        services = FaultyServices(folder)
+        stack.callback(services.close)
+        services.wait()
+        server = stack.enter_context(prometheus(folder, services.jobs))
+        yield _run(services, server)
 
 
-def _run(ward: Ward, server: Prometheus) -> Record:
+def _run(services: FaultyServices, server: Prometheus) -> Record:
     summaries: dict[str, str] = {}
-    with again_and_again(ward.ask_as_usual):
+    with repeating(services.send_usual_frames):
         server.wait(f'fetal_planes_ready{{job="leaking"}} offset {WINDOWS["1d"]} == 1')
         server.wait(f'increase(fetal_planes_confidence_count{{job="fetal-planes"}}[40s]) > {FRAMES["1000"]}')
-        at_first = server.fired(_CALM_S)
+        at_first = server.fired(_HEALTHY_S)
     begun = time.monotonic()
 
     def fired() -> set[tuple[str, str]]:
@@ -90,39 +90,39 @@ def _run(ward: Ward, server: Prometheus) -> Record:
                 summaries[alert["labels"]["alertname"]] = alert["annotations"]["summary"]
         return {(name, BY[name]) for name in names} <= fired()
 
-    ward.leak()
-    ward.break_model()
-    crowd = [ward.crowd] * 4 + [ward.hurry] * 2
-    with again_and_again(ward.ask_strangely, ward.misuse, ward.stall, *crowd):
-        _unless_late(lambda: have_fired(set(BY) - LAST))
+    services.leak()
+    services.break_model()
+    clients = [services.send_without_back_off] * 4 + [services.send_with_deadline] * 2
+    with repeating(services.send_unusual_frames, services.misuse, services.stall, *clients):
+        _wait_at_most(lambda: have_fired(set(BY) - LAST))
         shown = {query: server.ask(_filled(query)) for _, query in PANELS}
         (note,) = dashboard()["annotations"]["list"]
         server.ask(_filled(note["expr"]))
-    ward.faulty.process.terminate()
+    services.faulty.process.terminate()
     for count in (1, 2):
-        ward.strained.restart()
-        server.wait(f'changes(process_start_time_seconds{{job="strained"}}[10m]) >= {count}')
-    ward.well.process.kill()
-    _unless_late(lambda: have_fired(LAST))
+        services.overloaded.restart()
+        server.wait(f'changes(process_start_time_seconds{{job="overloaded"}}[10m]) >= {count}')
+    services.healthy.process.kill()
+    _wait_at_most(lambda: have_fired(LAST))
     return Record(at_first, fired(), summaries, shown)
 
 
-def _unless_late(true: Callable[[], bool]) -> None:
-    """Wait; what has not come by then is for the tests to tell, one by one."""
+def _wait_at_most(true: Callable[[], bool]) -> None:
+    """Wait. A condition that never holds fails the test of its alert, not the run."""
     with suppress(TimeoutError):
         until(true, "alerts")
 
 
 def _filled(query: str) -> str:
-    """A query as Grafana would send it."""
+    """Return a query as Grafana sends it."""
     for name, value in {"$job": "fetal-planes", "$instance": ".*", "$__rate_interval": "12s"}.items():
         query = query.replace(name, value)
     assert "$" not in query
     return query
 
 
-def test_what_is_hurried_is_what_is_deployed_in_all_else() -> None:
-    slow, fast = RULES.read_text(), hurried(RULES.read_text())
+def test_shortened_rules_differ_in_times_only() -> None:
+    slow, fast = RULES.read_text(), shortened(RULES.read_text())
     assert set(re.findall(r"\[(\d+[smhd])\]|offset (\d+[smhd])", fast)) <= {
         pair for each in WINDOWS.values() for pair in ((each, ""), ("", each))
     }
@@ -136,13 +136,13 @@ def test_every_alert_has_its_fault() -> None:
     assert list(BY) == list(alerts())
 
 
-def test_nothing_fires_on_a_service_that_is_well(record: Record) -> None:
+def test_nothing_fires_on_a_healthy_service(record: Record) -> None:
     assert {name for name, job in record.at_first if job == "fetal-planes"} <= TIMING
     assert {name for name, _ in record.at_first} <= TIMING | {"NoTraffic", "ModelsDiffer"}
 
 
 @pytest.mark.parametrize("name", BY)
-def test_each_alert_fires_by_its_fault(record: Record, name: str) -> None:
+def test_each_alert_fires_because_of_its_fault(record: Record, name: str) -> None:
     assert (name, BY[name]) in record.fired
     assert record.summaries[name]
     assert not re.search(r"<no value>|<error|%!", record.summaries[name])

@@ -1,4 +1,4 @@
-"""The alert rules: sound, of metrics that exist, each with a page of what to do, and each right about when to fire."""
+"""The alert rules are valid, use existing metrics, have a runbook, and fire when they should."""
 
 import json
 import re
@@ -46,11 +46,11 @@ def test_every_recorded_series_is_used_and_every_used_one_recorded() -> None:
 
 
 def test_every_alert_has_a_severity_a_summary_and_a_heading_that_says_what_to_do() -> None:
-    guide = (ROOT / "docs" / "operation.md").read_text()
+    guide = (ROOT / "docs" / "how-to" / "alerts.md").read_text()
     for name, rule in alerts().items():
         assert rule["labels"]["severity"] in SEVERITIES
         assert rule["annotations"]["summary"]
-        assert rule["annotations"]["runbook"] == f"docs/operation.md#{name.lower()}"
+        assert rule["annotations"]["runbook"] == f"docs/how-to/alerts.md#{name.lower()}"
     assert re.findall(r"^### (\w+)$", guide, re.MULTILINE) == list(alerts())
 
 
@@ -72,11 +72,11 @@ def test_each_alert_fires_when_it_must_and_not_otherwise(at: str, minutes: int, 
             if any(each.startswith("up{") for each in series):  # the rule names this one job
                 groups.append(_group(at, minutes, UP | series, {(name, "fetal-planes")} if fires else set()))
                 continue
-            job = f"{name}-{number}"  # for promtool evaluates every rule for each group of series
+            job = f"{name}-{number}"  # promtool evaluates every rule for each group of series
             together |= {each.replace('"fetal-planes"', f'"{job}"'): values for each, values in (UP | series).items()}
             firing |= {(name, job)} if fires else set()
     groups.append(_group(at, minutes, together, firing))
-    file = tmp_path / "cases.json"  # which is YAML as well
+    file = tmp_path / "cases.json"  # JSON is YAML
     order = [group["name"] for group in yaml.safe_load(RULES.read_text())["groups"]]
     heading = {"rule_files": [str(RULES)], "evaluation_interval": f"{minutes}m", "group_eval_order": order}
     file.write_text(json.dumps(heading | {"tests": groups}, indent=1))
@@ -84,7 +84,7 @@ def test_each_alert_fires_when_it_must_and_not_otherwise(at: str, minutes: int, 
 
 
 def _group(at: str, minutes: int, series: Series, firing: set[tuple[str, str]]) -> dict[str, Any]:
-    """A group of promtool's: under these series exactly these alerts of these jobs fire."""
+    """Return a test group of promtool: with these series, exactly these alerts of these jobs fire."""
     return {
         "interval": f"{minutes}m",
         "input_series": [{"series": name, "values": values} for name, values in series.items()],

@@ -1,7 +1,7 @@
-"""Services as processes of their own, and a Prometheus that scrapes them by the deployed rules, hurried.
+"""A Prometheus that scrapes services with the deployed rules, in less time.
 
-What is hurried: scrapes and looks come every two seconds instead of fifteen, each `for` is four seconds, the windows
-are those of `WINDOWS`, and the frames that a drift needs are those of `FRAMES`. Every threshold is the deployed one.
+Prometheus scrapes and evaluates every two seconds instead of fifteen. Each `for` is four seconds; windows and numbers
+of frames are those of `WINDOWS` and `FRAMES`. Every threshold is the deployed one.
 """
 
 import json
@@ -21,7 +21,7 @@ import onnx
 import yaml
 from onnx import helper, numpy_helper
 
-from tests.integration.test_serve import free_port
+from bench.servers import free_port
 from tests.support.phantom_package import Phantom, write_manifest
 from tests.system.monitoring.rules import CONFIG, RULES, need
 
@@ -29,11 +29,11 @@ EVERY_S = 2
 FOR = "4s"
 WINDOWS = {"5m": "12s", "15m": "16s", "30m": "10m", "1h": "8s", "1d": "24s", "6h": "12s", "7d": "40s"}
 FRAMES = {"300": "60", "1000": "100"}
-PATIENCE_S = 150  # on a machine that is busy with something else; a minute where it is not
+TIMEOUT_S = 150  # on a machine that is busy with other work; a minute is enough otherwise
 
 
-def hurried(rules: str) -> str:
-    """The rules, with their windows, waits and numbers of frames cut down."""
+def shortened(rules: str) -> str:
+    """Return the rules with shorter windows and waits and with smaller numbers of frames."""
     rules = re.sub(r"^ *interval: .*\n", "", re.sub(r"  - name: .*", _bare, rules), flags=re.MULTILINE)
     rules = re.sub(r"^( *for: )\S+$", rf"\g<1>{FOR}", rules, flags=re.MULTILINE)
     rules = re.sub(r"\[(\d+\w)\]", lambda found: f"[{WINDOWS[found[1]]}]", rules)
@@ -62,17 +62,17 @@ class Prometheus:
     pid: int
 
     def get(self, path: str, **query: str) -> Any:
-        """What the HTTP API answers to a question; a refusal is an error."""
+        """Return the data of a reply of the HTTP API."""
         address = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(query)}"
-        with urllib.request.urlopen(address, timeout=PATIENCE_S) as reply:
+        with urllib.request.urlopen(address, timeout=TIMEOUT_S) as reply:
             return json.loads(reply.read())["data"]
 
     def ask(self, query: str) -> list[dict[str, Any]]:
-        """The series that a query finds now."""
+        """Return the series that a query finds now."""
         return list(self.get("query", query=query)["result"])
 
     def fired(self, seconds: float) -> set[tuple[str, str]]:
-        """Alert and job of all that fired within so many seconds."""
+        """Return alert and job of everything that fired within the last `seconds`."""
         found = self.ask(f'group by (alertname, job) (last_over_time(ALERTS{{alertstate="firing"}}[{seconds:.0f}s]))')
         return {(each["metric"]["alertname"], each["metric"]["job"]) for each in found}
 
@@ -82,8 +82,8 @@ class Prometheus:
 
 
 def until(true: Callable[[], bool], what: object) -> None:
-    """Wait until something is true; an error that says what, if it never is."""
-    end = time.monotonic() + PATIENCE_S
+    """Wait until a condition holds. `what` names it in the error."""
+    end = time.monotonic() + TIMEOUT_S
     while not true():
         if time.monotonic() > end:
             raise TimeoutError(str(what))
@@ -92,7 +92,7 @@ def until(true: Callable[[], bool], what: object) -> None:
 
 @contextmanager
 def prometheus(folder: Path, jobs: list[Job]) -> Iterator[Prometheus]:
-    """Prometheus by the deployed configuration, but for the hurry and the addresses."""
+    """Run Prometheus with the deployed configuration, except for addresses and intervals."""
     config = yaml.safe_load(CONFIG.read_text())
     config["global"] = {"scrape_interval": f"{EVERY_S}s", "scrape_timeout": f"{EVERY_S}s"}
     config["global"]["evaluation_interval"] = f"{EVERY_S}s"
@@ -108,7 +108,7 @@ def prometheus(folder: Path, jobs: list[Job]) -> Iterator[Prometheus]:
         for job in jobs
     ]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    (folder / "rules.yml").write_text(hurried(RULES.read_text()))
+    (folder / "rules.yml").write_text(shortened(RULES.read_text()))
     address = f"127.0.0.1:{free_port()}"
     command = [need("prometheus"), f"--config.file={folder / 'prometheus.yml'}", f"--web.listen-address={address}"]
     with (folder / "log").open("w") as log:
@@ -119,7 +119,7 @@ def prometheus(folder: Path, jobs: list[Job]) -> Iterator[Prometheus]:
         yield running
     finally:
         process.terminate()
-        process.wait(PATIENCE_S)
+        process.wait(TIMEOUT_S)
 
 
 def _answers(running: Prometheus) -> bool:
@@ -130,18 +130,18 @@ def _answers(running: Prometheus) -> bool:
 
 
 def write_brittle(folder: Path) -> Path:
-    """A phantom package that passes its warm-up and fails on a white frame: its ood_score looks up a missing row."""
+    """Write a phantom package that passes its warm-up and fails on a white frame: ood_score reads a missing row."""
     phantom = Phantom()
     phantom.write(folder)
     model = onnx.load_model_from_string((folder / "classifier.onnx").read_bytes())
-    next(node for node in model.graph.node if node.output[0] == "ood_score").output[0] = "told"
+    next(node for node in model.graph.node if node.output[0] == "ood_score").output[0] = "raw_ood_score"
     model.graph.initializer.append(numpy_helper.from_array(np.zeros(1, np.float32), "rows"))
     model.graph.node.extend(
         [
-            helper.make_node("Floor", ["told"], ["floor"]),
+            helper.make_node("Floor", ["raw_ood_score"], ["floor"]),
             helper.make_node("Cast", ["floor"], ["row"], to=onnx.TensorProto.INT64),
             helper.make_node("Gather", ["rows", "row"], ["nothing"]),
-            helper.make_node("Add", ["told", "nothing"], ["ood_score"]),
+            helper.make_node("Add", ["raw_ood_score", "nothing"], ["ood_score"]),
         ]
     )
     (folder / "classifier.onnx").write_bytes(model.SerializeToString())

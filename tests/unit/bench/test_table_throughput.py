@@ -1,18 +1,18 @@
-"""What `make archive-rate` makes of the times at which a job's parts were written."""
+"""The timing of a table job is computed from the times at which its parts were written."""
 
 import pytest
 
-pytest.importorskip("pyarrow", reason="the extra `ray` is not installed")
+pytest.importorskip("pyarrow", reason="the extra `table` is not installed")
 
-from bench.table_throughput import timed
+from bench.table_throughput import JobOutput, analyze
 
 
-@pytest.mark.parametrize("side_by_side", [1, 2])
-def test_start_rate_and_end_are_told_apart(side_by_side: int) -> None:
-    seconds_a_part = side_by_side * 100 / 50
-    ends = [1000 + 7 + (number // side_by_side + 1) * seconds_a_part for number in range(40)]
-    measured = timed([(end, 100) for end in ends], 1000, 7 + 80 + 3, side_by_side, {})
-    assert measured.running == pytest.approx(50, rel=0.01)
-    assert measured.start == pytest.approx(7, abs=0.1)
-    assert measured.end == pytest.approx(3, abs=1)
-    assert measured.whole == pytest.approx(4000 / 90)
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_start_steady_rate_and_end_are_separated(parallel: int) -> None:
+    seconds_per_part = parallel * 100 / 50
+    times = [1000 + 7 + (number // parallel + 1) * seconds_per_part for number in range(40)]
+    timing = analyze(JobOutput([(written, 100) for written in times], 1000, 7 + 80 + 3, parallel, {}))
+    assert timing.steady_rate == pytest.approx(50, rel=0.01)
+    assert timing.start_s == pytest.approx(7, abs=0.1)
+    assert timing.end_s == pytest.approx(3, abs=1)
+    assert timing.overall_rate == pytest.approx(4000 / 90)

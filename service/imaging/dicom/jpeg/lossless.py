@@ -1,7 +1,7 @@
 """Decode lossless JPEG of one component and 2 to 16 bits (ITU-T T.81, annex H: Huffman codes, predictors 1 to 7).
 
-No other decoder under a permissive license is both safe with damaged bytes and small; the DICOM page of the
-documentation lists those that were tried. Python is fast enough because little is done per sample: NumPy looks up, for
+No other decoder under a permissive license is both safe with damaged bytes and small; docs/adr/0002 lists
+those that were tried. Python is fast enough because little is done per sample: NumPy looks up, for
 every bit at once, how far a code would reach if it began there; a loop that only adds finds where codes do begin; NumPy
 reads their differences at once.
 """

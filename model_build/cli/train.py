@@ -1,0 +1,84 @@
+"""The commands `train`, `average-weights` and `validate`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from model_build.cli.options import Subparsers, add_data, add_recipe, add_stretched, add_training, device
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the commands to the parser."""
+    command = subparsers.add_parser("train", help="train a network; --resume continues an interrupted run")
+    command.add_argument("run", type=Path, help="run directory: checkpoint, log and model are written to it")
+    add_data(command)
+    add_stretched(command)
+    add_recipe(command)
+    add_training(command)
+    command.add_argument("--seed", type=int, help="override the seed of the recipe")
+    command.add_argument("--grad-accum-steps", type=int, help="override grad_accum_steps of the recipe")
+    command.add_argument("--resume", action="store_true", help="continue from the last checkpoint of the run directory")
+    command.add_argument(
+        "--drop-near-duplicates",
+        action="store_true",
+        help="drop training frames that show the same picture as a validation or test frame",
+    )
+    command.add_argument(
+        "--tensorboard", action="store_true", help="write RUN/tensorboard (needs: pip install tensorboard)"
+    )
+    command.set_defaults(command=_train)
+
+    command = subparsers.add_parser("average-weights", help="average the weights of runs (a model soup) into a new run")
+    command.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run directories with the same network")
+    command.add_argument("--out", type=Path, required=True, help="run directory to write")
+    add_data(command)
+    add_stretched(command)
+    command.set_defaults(command=_average_weights)
+
+    command = subparsers.add_parser("validate", help="compare runs on their validation patients")
+    command.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run directories with the same split")
+    add_data(command)
+    command.add_argument("--out", type=Path, required=True, help="CSV file to write")
+    command.set_defaults(command=_validate)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from model_build.recipe import load_recipe
+    from model_build.training.distributed import join_distributed
+    from model_build.training.run import train_run
+    from model_build.training.trainer import RunOptions
+
+    recipe = load_recipe(options.recipe)
+    if options.seed is not None:
+        recipe = recipe.model_copy(update={"seed": options.seed})
+    if options.grad_accum_steps is not None:
+        training = recipe.training.model_copy(update={"grad_accum_steps": options.grad_accum_steps})
+        recipe = recipe.model_copy(update={"training": training})
+    with join_distributed(device(options)) as distributed:
+        run_options = RunOptions(
+            distributed,
+            workers=options.workers,
+            resume=options.resume,
+            weights=options.weights,
+            cache=options.cache,
+            drop_near_duplicates=options.drop_near_duplicates,
+            tensorboard=options.tensorboard,
+        )
+        train_run(recipe, options.data, options.run, run_options, options.stretched)
+
+
+def _average_weights(options: argparse.Namespace) -> None:
+    from model_build.training.weight_averaging import average_weights
+
+    average_weights(options.runs, options.out, options.data, options.stretched)
+
+
+def _validate(options: argparse.Namespace) -> None:
+    from model_build.evaluation.tables import write_table
+    from model_build.evaluation.validation import validate
+
+    rows = validate(options.runs, options.data)
+    write_table(options.out, rows)
+    for row in rows:
+        scores = ", ".join(f"{row[f'top1_at_{magnitude}']:.4f} at {magnitude}" for magnitude in ("0", "1", "1.5"))
+        sys.stdout.write(f"{row['run']}: top-1 {scores}\n")

@@ -1,0 +1,78 @@
+"""A finished training run with its data: what a package is built from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from model_build.data.datasets import eval_inputs
+from model_build.data.formats import read_data
+from model_build.data.frames import open_frames
+from model_build.data.records import DataError, DatasetIndex, FrameLoader, Record
+from model_build.data.splits import Split
+from model_build.models.multi_task import MultiTaskNetwork
+from model_build.recipe import Recipe
+from model_build.run_dir import read_network, read_planes, read_recipe, read_split, read_stretched_split
+
+
+@dataclass(frozen=True)
+class PackageOptions:
+    """How to build a package.
+
+    Attributes
+    ----------
+    name, version
+        Of the model.
+    stretched
+        The folder of stretched frames that the run was trained with; its test patients are evaluated too.
+    cache
+        A folder of decoded frames, see `open_frames`.
+    """
+
+    name: str
+    version: str
+    stretched: Path | None = None
+    cache: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedRun:
+    """A finished training run with its data.
+
+    Attributes
+    ----------
+    load
+        Decodes the frames of records of `data`.
+    sub_plane_split
+        Records with a sub-plane on each side, stretched ones included; None without a sub-plane head.
+    """
+
+    recipe: Recipe
+    network: MultiTaskNetwork
+    data: DatasetIndex
+    split: Split
+    load: FrameLoader
+    sub_plane_split: Split | None
+    cache: Path | None
+
+    def sub_plane_inputs(self, records: Sequence[Record]) -> torch.Tensor:
+        """Return inputs uint8 [N, 1, S, S] of records of `sub_plane_split`."""
+        return eval_inputs(open_frames(records, self.cache)(records), self.recipe.preprocessing)
+
+
+def read_run(run: Path, data: Path, options: PackageOptions) -> TrainedRun:
+    """Read the network of a run, its data and its split."""
+    recipe, network, data_set = read_recipe(run), read_network(run), read_data(data)
+    if data_set.planes != read_planes(run):
+        raise DataError(f"{data} has other planes than {run} was trained on")
+    split = read_split(run, data_set)
+    if not split.test:
+        raise DataError(f"{data} has no test frames, so the model cannot be evaluated")
+    load = open_frames(data_set.records, options.cache)
+    sub_plane_split = None
+    if network.sub_planes is not None:
+        stretched = read_stretched_split(run, options.stretched)
+        sides = zip(split, stretched, strict=True)
+        sub_plane_split = Split(*([r for r in own if r.sub_plane is not None] + more for own, more in sides))
+    return TrainedRun(recipe, network, data_set, split, load, sub_plane_split, options.cache)

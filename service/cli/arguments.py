@@ -1,0 +1,63 @@
+"""Arguments that several commands share. This module imports nothing outside the standard library."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+KEY_VARIABLE = "FETAL_PLANES_CLIENT_KEY"
+
+
+class CommandError(Exception):
+    """A command cannot run as it was given; the message says why. Its exit code is 2."""
+
+
+class RefusedFrame(Exception):  # noqa: N818 (the command is right)
+    """A service refuses a frame; the message is the problem as a JSON line, for standard output. Its exit code is 1."""
+
+
+def add_command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    handler: Callable[[argparse.Namespace, "Settings"], int],
+    summary: str,
+) -> argparse.ArgumentParser:
+    """Add a command; `handler` runs it and returns its exit code."""
+    command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    command.add_argument("--model", type=Path, metavar="FOLDER", help="model package (default: FETAL_PLANES_MODEL)")
+    command.set_defaults(handler=handler)
+    return command
+
+
+def add_url(command: argparse.ArgumentParser) -> None:
+    """Add the option that sends frames to a running service instead."""
+    command.add_argument(
+        "--url", metavar="URL", help=f"send the frames to this running service, with the API key in {KEY_VARIABLE}"
+    )
+
+
+def add_selection(command: argparse.ArgumentParser) -> None:
+    """Add the options that select frames of a file."""
+    command.add_argument(
+        "--every", type=positive, default=1, metavar="N", help="classify every N-th frame of each file (default: 1)"
+    )
+    command.add_argument("--limit", type=positive, metavar="N", help="classify at most N frames of each file")
+
+
+def positive(text: str) -> int:
+    """Return an integer of at least 1."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return number
+
+
+def positive_list(text: str) -> list[int]:
+    """Return integers of at least 1, written with commas between them."""
+    return [positive(part) for part in text.split(",")]

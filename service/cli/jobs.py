@@ -1,0 +1,107 @@
+"""The commands `process` and `table`: jobs over folders, studies and object storage."""
+
+import argparse
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service.cli.arguments import CommandError, add_command, positive
+
+if TYPE_CHECKING:
+    from service.jobs.process import FolderJob
+    from service.jobs.rows import Counts
+    from service.jobs.tables.export import ShardRunner
+    from service.settings import Settings
+
+_SHARD_FILES, _SHARD_BYTES = 256, 256 * 2**20
+
+
+def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands."""
+    process = add_command(commands, "process", _process, "classify every frame of a folder or of a DICOM study")
+    process.add_argument(
+        "folders", nargs="*", type=Path, metavar="IN OUT",
+        help="folder of frames and folder of results (default: MERCURE_IN_DIR and MERCURE_OUT_DIR)",
+    )  # fmt: skip
+    process.add_argument("--reports", action="store_true", help="write a structured report for each DICOM frame")
+    process.add_argument("--overlays", action="store_true", help="write a Secondary Capture for each DICOM frame")
+    process.add_argument("--dicomweb", metavar="URL", help="archive to read a study from, and to store results in")
+    process.add_argument("--study", metavar="UID", help="Study Instance UID of the study")
+    process.add_argument("--token", metavar="VARIABLE", help="environment variable with the archive's bearer token")
+
+    table = add_command(commands, "table", _table, "classify every frame below a folder into a Parquet table")
+    table.add_argument("source", metavar="SOURCE", help="folder of frames, or its URL, such as s3://bucket/frames")
+    table.add_argument("out", metavar="OUT", help="folder of the table, or its URL")
+    table.add_argument("--ray", metavar="ADDRESS", help="Ray cluster to run on; `auto` is the cluster of this machine")
+    table.add_argument(
+        "--shard-files", type=positive, default=_SHARD_FILES, metavar="N",
+        help="largest number of files in one part of the table (default: %(default)s)",
+    )  # fmt: skip
+    table.add_argument(
+        "--shard-bytes", type=positive, default=_SHARD_BYTES, metavar="N",
+        help="largest number of bytes of these files (default: %(default)s)",
+    )  # fmt: skip
+
+
+def _process(options: argparse.Namespace, settings: "Settings") -> int:
+    from service.cli.local import open_pipeline
+    from service.execution.cpu_budget import cpu_budget
+    from service.jobs.process import process_folder, process_study
+
+    threads = cpu_budget(settings.workers).count
+    if not options.dicomweb and not options.study:
+        return _finish(process_folder(_folder_job(options), open_pipeline(settings), threads))
+    if not (options.dicomweb and options.study) or options.folders:
+        raise CommandError("--dicomweb and --study need each other, and take no folders")
+    from service.jobs.dicomweb import DicomWebArchive  # needs the extra `dicom`
+    from service.jobs.worker import DicomOutput
+
+    archive = DicomWebArchive(options.dicomweb, os.environ.get(options.token) if options.token else None)
+    both = not (options.reports or options.overlays)  # the archive receives both unless one of them is asked for
+    output = DicomOutput(options.reports or both, options.overlays or both, archive.store)
+    pipeline = open_pipeline(settings)
+    return _finish(process_study(archive.files(options.study), output, pipeline, threads))
+
+
+def _folder_job(options: argparse.Namespace) -> "FolderJob":
+    from service.jobs.process import FolderJob, mercure_job
+
+    if not options.folders and (job := mercure_job(os.environ)) is not None:
+        return job
+    if len(options.folders) != 2:
+        raise CommandError("process needs two folders: IN with frames, and OUT for results")
+    source, target = (folder.resolve() for folder in options.folders)
+    return FolderJob(source, target, options.reports, options.overlays)
+
+
+def _table(options: argparse.Namespace, settings: "Settings") -> int:
+    from service.execution.cpu_budget import cpu_budget
+
+    try:
+        from service.jobs.tables.export import export_table, run_locally
+        from service.jobs.tables.listing import ShardSize
+        from service.jobs.tables.shard import TableJob
+    except ImportError as error:
+        raise CommandError("table needs the extra `table`: pip install 'fetal-planes[table]'") from error
+    runner = _ray_runner(options.ray) if options.ray else run_locally
+    # On a cluster a shard asks for as many cores as it has threads; one thread each keeps all cores in work.
+    threads = settings.workers or 1 if options.ray else cpu_budget(settings.workers).count
+    # Ray's processes have another working directory.
+    model = settings.model.resolve() if options.model else settings.model
+    job = TableJob(options.source, options.out, model, threads)
+    return _finish(export_table(job, settings.limits, ShardSize(options.shard_files, options.shard_bytes), runner))
+
+
+def _ray_runner(address: str) -> "ShardRunner":
+    try:
+        from service.ray.tables import run_on_ray
+    except ImportError as error:
+        raise CommandError("--ray needs the extra `ray`: pip install 'fetal-planes[ray]'") from error
+    return partial(run_on_ray, address)
+
+
+def _finish(counts: "Counts") -> int:
+    sys.stderr.write(counts.text() + "\n")
+    return int(counts.refused > 0)

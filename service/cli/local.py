@@ -1,0 +1,150 @@
+"""The commands for frames, with the model in this process."""
+
+import argparse
+import asyncio
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, contextmanager
+from functools import partial
+from pathlib import Path
+
+from service.analysis.batch import File, Selection
+from service.analysis.batch_session import BatchSession, BatchTotals
+from service.analysis.exam import ExamReader, choose_expected, draw_evidence
+from service.analysis.pipeline import Pipeline
+from service.analysis.results import ExplainedFrame
+from service.cli.arguments import CommandError
+from service.cli.output import exam_files, media_type_of, print_cine, print_exam, print_line, read_file, write_file
+from service.errors import Problem
+from service.execution.cpu_budget import cpu_budget
+from service.execution.work import Work, work_context
+from service.inference.engine import Engine
+from service.inference.package import load_package
+from service.observability.request_id import new_request_id
+from service.reports.answers import batch_record, classification, exam_report, explained
+from service.reports.exam_html import render
+from service.schemas.exam import ExamReport
+from service.schemas.problems import ProblemDetails
+from service.settings import Settings
+
+_WINDOW_PER_WORKER = 3  # frames of a batch in work, waiting, or finished before an earlier one
+
+
+def open_pipeline(settings: Settings) -> Pipeline:
+    """Load the model package; raises `PackageError`."""
+    return Pipeline(Engine(load_package(settings.model)), settings.limits)
+
+
+def classify(options: argparse.Namespace, settings: Settings) -> int:
+    """Print one line per frame, in order; return 1 if a frame was refused, else 0."""
+    pipeline = open_pipeline(settings)
+    code = 0
+    with ThreadPoolExecutor(cpu_budget(settings.workers).count) as threads:
+        for line, refused in threads.map(partial(_classify_one, pipeline), options.frames):
+            code |= refused
+            print_line(line)
+    return code
+
+
+def _classify_one(pipeline: Pipeline, path: Path) -> tuple[str, int]:
+    with work_context(Work(new_request_id())) as work:
+        try:
+            return classification(pipeline.classify(read_file(path))).model_dump_json(), 0
+        except Problem as problem:
+            return ProblemDetails.of(problem, work.request_id).model_dump_json(), 1
+
+
+def explain(options: argparse.Namespace, settings: Settings) -> int:
+    """Write a picture, DICOM objects or both, and print the explanation."""
+    pipeline = open_pipeline(settings)
+    upload = read_file(options.frame)
+    with work_context(Work(new_request_id())):
+        result = pipeline.explain(upload, target=options.target)
+        files = _explained_files(options, pipeline, upload, result)  # all of them, before the first is written
+        answer = explained(result, None)
+    if options.dicom is not None:
+        try:
+            options.dicom.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CommandError(f"{options.dicom} cannot be written: {error.strerror}") from error
+    for path, contents in files.items():
+        write_file(path, contents)
+    print_line(answer.model_dump_json())
+    return 0
+
+
+def _explained_files(
+    options: argparse.Namespace, pipeline: Pipeline, upload: bytes, result: ExplainedFrame
+) -> dict[Path, bytes]:
+    files: dict[Path, bytes] = {}
+    if options.output is not None:
+        files[options.output] = pipeline.draw(result, media_type_of(options.output))
+    if options.dicom is not None:
+        from service.api.dicom_responses import require_dicom
+        from service.reports.dicom.write import write_overlay, write_report  # takes half a second to import
+
+        require_dicom(upload)
+        files[options.dicom / "report.dcm"] = write_report(pipeline, result).contents
+        files[options.dicom / "overlay.dcm"] = write_overlay(pipeline, result).contents
+    return files
+
+
+def cine(options: argparse.Namespace, settings: Settings) -> int:
+    """Print the summary of a file with several frames; return 1 if a frame was refused, else 0."""
+    return asyncio.run(_cine(options, settings, open_pipeline(settings)))
+
+
+async def _cine(options: argparse.Namespace, settings: Settings, pipeline: Pipeline) -> int:
+    code = 0
+    with _batch_session(options, settings, pipeline) as session:
+        async with aclosing(session.lines(_batch_files([options.file]))) as lines:
+            async for line in lines:
+                code |= print_cine(options, batch_record(line, pipeline.engine.manifest.planes))
+    return code
+
+
+def exam(options: argparse.Namespace, settings: Settings) -> int:
+    """Sort the files below a folder, write the page and print the exam report; return 1 if a file was refused."""
+    paths = exam_files(options.folder)
+    report, page = asyncio.run(_exam(options, settings, open_pipeline(settings), paths))
+    return print_exam(options, report, page)
+
+
+async def _exam(
+    options: argparse.Namespace, settings: Settings, pipeline: Pipeline, paths: Sequence[Path]
+) -> tuple[ExamReport, str | None]:
+    planes = pipeline.engine.manifest.planes
+    reader = ExamReader(planes, choose_expected(options.expect, settings.expected_planes, planes))
+    files = _batch_files(paths)
+    with _batch_session(options, settings, pipeline, thumbnails=options.output is not None) as session:
+        async with aclosing(session.lines(files)) as lines:
+            async for line in lines:
+                if isinstance(line, BatchTotals):
+                    found = reader.finish(line)
+                else:
+                    reader.add(line)
+        report = exam_report(found, pipeline.model)
+        if options.output is None:
+            return report, None
+        evidence = await draw_evidence(found, reader, files, pipeline, session.run)
+        return report, render(report, reader.thumbnails, evidence)
+
+
+def _batch_files(paths: Sequence[Path]) -> list[File]:
+    return [File(number, path.name, partial(read_file, path)) for number, path in enumerate(paths)]
+
+
+@contextmanager
+def _batch_session(
+    options: argparse.Namespace, settings: Settings, pipeline: Pipeline, *, thumbnails: bool = False
+) -> Iterator[BatchSession]:
+    workers = cpu_budget(settings.workers).count
+    with ThreadPoolExecutor(workers) as threads, work_context(Work(new_request_id())):
+        yield BatchSession(
+            pipeline=pipeline,
+            run=partial(asyncio.get_running_loop().run_in_executor, threads),
+            selection=Selection(options.every, options.limit),
+            max_frames=settings.max_batch_frames,
+            window=_WINDOW_PER_WORKER * workers,
+            thumbnails=thumbnails,
+        )

@@ -1,0 +1,70 @@
+"""Files that commands read, and lines and files that they write."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from service.cli.arguments import CommandError
+from service.errors import NotFound
+from service.schemas.answers import PictureType
+from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
+from service.schemas.exam import ExamReport
+
+_MEDIA_TYPES: dict[str, PictureType] = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
+
+
+def media_type_of(path: Path) -> PictureType:
+    """Return the media type of a picture by its suffix."""
+    return _MEDIA_TYPES[path.suffix.lower()]
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of an input; raises `NotFound`."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotFound(f"The file cannot be read: {error.strerror}.") from error
+
+
+def write_file(path: Path, contents: bytes) -> None:
+    """Write an output; raises `CommandError`."""
+    try:
+        path.write_bytes(contents)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def print_line(line: str) -> None:
+    """Print a line at once, so that a reader of the pipe need not wait for the others."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def print_cine(options: argparse.Namespace, line: FrameAnswer | FrameProblem | BatchEnd) -> int:
+    """Print what `cine` shows of a line of a batch; return 1 for a refused frame, else 0."""
+    if isinstance(line, BatchEnd):
+        for each in line.summary.cines:
+            print_line(each.model_dump_json())
+        return 0
+    refused = isinstance(line, FrameProblem)
+    still = isinstance(line, FrameAnswer) and line.frame.count == 1
+    if options.frames or refused or still:
+        print_line(line.model_dump_json())
+    return int(refused)
+
+
+def exam_files(folder: Path) -> Sequence[Path]:
+    """Return every file below a folder except those with a hidden name; raises `CommandError` if there is none."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    if not paths:
+        raise CommandError(f"{folder} has no files")
+    return paths
+
+
+def print_exam(options: argparse.Namespace, report: ExamReport, page: str | None) -> int:
+    """Write the page and print the exam report; return 1 if frames were refused, else 0."""
+    if page is not None:
+        write_file(options.output, page.encode())
+    print_line(report.model_dump_json())
+    return int(bool(report.refused))

@@ -1,0 +1,100 @@
+"""The commands for frames, through a running service: the same answers as with the model in this process."""
+
+import argparse
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import httpx2
+
+from service.cli.arguments import KEY_VARIABLE, CommandError, RefusedFrame
+from service.cli.output import exam_files, media_type_of, print_cine, print_exam, print_line, read_file, write_file
+from service.client import Client, CutShortError, RefusedError
+from service.errors import Problem
+from service.observability.request_id import new_request_id
+from service.schemas.problems import ProblemDetails
+
+_CONCURRENT_REQUESTS = 8
+
+
+def classify(options: argparse.Namespace) -> int:
+    """Print one line per frame, in order; return 1 if a frame was refused, else 0."""
+    code = 0
+    with _connect(options.url) as client, ThreadPoolExecutor(_CONCURRENT_REQUESTS) as threads:
+        for line, refused in threads.map(partial(_classify_one, client), options.frames):
+            code |= refused
+            print_line(line)
+    return code
+
+
+def _classify_one(client: Client, path: Path) -> tuple[str, int]:
+    try:
+        return client.classify(read_file(path)).model_dump_json(), 0
+    except Problem as problem:
+        return ProblemDetails.of(problem, new_request_id()).model_dump_json(), 1
+    except RefusedError as error:
+        return _problem_line(error), 1
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Write a picture and print the explanation; return 1 if the frame was refused, else 0."""
+    upload = read_file(options.frame)
+    with _connect(options.url) as client:
+        answer = client.explain(upload, target=options.target)
+        overlay = client.overlay(upload, target=options.target, media_type=media_type_of(options.output))
+    write_file(options.output, overlay)
+    print_line(answer.model_dump_json())
+    return 0
+
+
+def cine(options: argparse.Namespace) -> int:
+    """Print the summary of a file with several frames; return 1 if a frame was refused, else 0."""
+    with _connect(options.url) as client:
+        lines = client.classify_batch([options.file], every=options.every, limit=options.limit)
+        return max(print_cine(options, line) for line in lines)
+
+
+def exam(options: argparse.Namespace) -> int:
+    """Sort the files below a folder, write the page and print the exam report; return 1 if a file was refused."""
+    paths = exam_files(options.folder)
+    selection = {"expect": options.expect, "every": options.every, "limit": options.limit}
+    with _connect(options.url) as client:
+        report = client.exam(paths, **selection)
+        page = client.exam_page(paths, **selection) if options.output else None
+    return print_exam(options, report, page)
+
+
+@contextmanager
+def _connect(url: str) -> Iterator[Client]:
+    """Open a client.
+
+    Raises
+    ------
+    CommandError
+        The service cannot be reached, or its answer is incomplete.
+    RefusedFrame
+        The service refuses the request.
+    """
+    try:
+        with _client(url) as client:
+            yield client
+    except (httpx2.TransportError, httpx2.InvalidURL) as error:
+        raise CommandError(f"the service cannot be reached: {error}") from error
+    except CutShortError as error:
+        raise CommandError("the service's answer is incomplete") from error
+    except RefusedError as error:
+        raise RefusedFrame(_problem_line(error)) from error
+
+
+def _client(url: str) -> Client:
+    return Client(url, api_key=os.environ.get(KEY_VARIABLE))
+
+
+def _problem_line(refused: RefusedError) -> str:
+    """Return the service's problem as a JSON line; an answer without one comes from a proxy in between."""
+    if refused.problem is None:
+        raise CommandError(f"a proxy in front of the service answers {refused.status}") from refused
+    return refused.problem.model_dump_json()

@@ -1,0 +1,39 @@
+"""Run one command: read the settings, call the handler, and turn errors into exit codes."""
+
+import argparse
+import sys
+
+from pydantic import ValidationError
+
+from service.cli.arguments import CommandError, RefusedFrame
+from service.cli.output import print_line
+from service.errors import Problem
+from service.inference.package import PackageError
+from service.jobs import JobError
+from service.observability.request_id import new_request_id
+from service.schemas.problems import ProblemDetails
+from service.settings import Settings
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Run the handler that the parser chose; return 0 for success, 1 for a refused frame, 2 for a wrong command."""
+    try:
+        settings = Settings() if options.model is None else Settings(model=options.model)
+        return int(options.handler(options, settings))
+    except Problem as problem:
+        print_line(ProblemDetails.of(problem, new_request_id()).model_dump_json())
+        return 1
+    except RefusedFrame as refused:
+        print_line(str(refused))
+        return 1
+    except ValidationError as error:
+        return _fail(f"the settings are wrong: {error}")
+    except PackageError as error:
+        return _fail(f"the model package is refused: {error}")
+    except (CommandError, JobError) as error:
+        return _fail(str(error))
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"fetal-planes: {message}\n")
+    return 2

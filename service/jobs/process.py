@@ -1,0 +1,126 @@
+"""The job `process`: a folder into JSON lines, CSV and DICOM objects, or a DICOMweb study into DICOM objects."""
+
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.analysis.code_digest import decision_digest
+from service.analysis.pipeline import Pipeline
+from service.jobs import JobError
+from service.jobs.files import SourceFile, source_files
+from service.jobs.journal import JobKey, ResultLog, write_whole
+from service.jobs.progress import JobProgress
+from service.jobs.rows import Counts, ResultRow, Sink
+from service.jobs.runner import run_job
+from service.jobs.summary import result_json, write_csv
+from service.jobs.worker import DicomOutput, FrameWorker
+from service.reports.dicom import DicomObject
+
+TABLE, RESULT, OBJECTS = "frames.csv", "result.json", "dicom"
+
+_MERCURE_FILES = {"task.json", RESULT}  # mercure also puts a file of tags, `*.tags`, next to each DICOM file
+
+
+@dataclass(frozen=True, slots=True)
+class FolderJob:
+    """What to process, and where the results go.
+
+    Attributes
+    ----------
+    source, target
+        Absolute folders of frames and of results; the target may lie in the source.
+    reports, overlays
+        DICOM objects to write for each frame of a DICOM file.
+    mercure
+        Whether mercure started the job: its own files are no frames, and DICOM objects go directly into the target,
+        from which mercure sends them on.
+    """
+
+    source: Path
+    target: Path
+    reports: bool = False
+    overlays: bool = False
+    mercure: bool = False
+
+    def skips(self, path: Path) -> bool:
+        """Return whether a file below the source is no input."""
+        if self.target in path.parents:
+            return True
+        return self.mercure and (path.suffix == ".tags" or path.name in _MERCURE_FILES)
+
+    def store(self, result: DicomObject) -> str:
+        """Write a DICOM object and return its file name."""
+        folder = self.target if self.mercure else self.target / OBJECTS
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / f"{result.uid}.dcm", result.contents)
+        return f"{result.uid}.dcm"
+
+
+def mercure_job(environment: Mapping[str, str]) -> FolderJob | None:
+    """Return the job that mercure describes in the environment and in `task.json`; None if mercure started none."""
+    names = environment.get("MERCURE_IN_DIR"), environment.get("MERCURE_OUT_DIR")
+    if not all(names):
+        return None
+    source, target = (Path(name or "").resolve() for name in names)
+    try:
+        settings = json.loads((source / "task.json").read_bytes())["process"]["settings"]
+        reports, overlays = (bool(settings.get(name, True)) for name in ("reports", "overlays"))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # no task, or one without settings
+        reports = overlays = True
+    return FolderJob(source, target, reports, overlays, mercure=True)
+
+
+def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
+    """Process every frame below a folder, or continue an interrupted job; return the counts of all runs.
+
+    Raises
+    ------
+    JobError
+        The source is no folder, the target cannot be written, or it holds results of another model or code.
+    """
+    if not job.source.is_dir():
+        raise JobError(f"{job.source} is not a folder")
+    files = list(source_files(job.source, job.skips))
+    package = pipeline.engine.package
+    key = JobKey(model_sha256=package.sha256, decision_digest=decision_digest())
+    try:
+        job.target.mkdir(parents=True, exist_ok=True)
+        with closing(ResultLog(job.target, key)) as log:
+            wanted = job.reports or job.overlays
+            output = DicomOutput(job.reports, job.overlays, job.store) if wanted else None
+            _run(files, FrameWorker(pipeline, dicom=output), log, threads)
+            write_csv(log.rows(), job.target / TABLE)
+        result = json.dumps(result_json(log.counts, package), indent=2)
+        write_whole(job.target / RESULT, result.encode() + b"\n")
+    except OSError as error:
+        raise JobError(f"{job.target} cannot be written: {error.strerror}") from error
+    return log.counts
+
+
+def process_study(files: list[SourceFile], output: DicomOutput, pipeline: Pipeline, threads: int) -> Counts:
+    """Process the files of a study, store the results next to them, print each row, and return the counts."""
+    lines = StandardOutput()
+    _run(files, FrameWorker(pipeline, dicom=output), lines, threads)
+    return lines.counts
+
+
+class StandardOutput(Sink):
+    """Prints each row as a JSON line and keeps none: the results are in the archive."""
+
+    def _store(self, row: ResultRow) -> None:
+        sys.stdout.write(row.model_dump_json() + "\n")
+        sys.stdout.flush()
+
+
+def _run(files: list[SourceFile], worker: FrameWorker, sink: Sink, threads: int) -> None:
+    seen: set[str] = set()
+    with closing(JobProgress(len(files), "file")) as progress:
+
+        def count(row: ResultRow) -> None:
+            progress.add(int(row.file not in seen), 1)
+            seen.add(row.file)
+
+        run_job(files, worker, sink, threads, count)

@@ -1,0 +1,96 @@
+"""The export of a table: write the plan, process the shards that have no part yet, count the frames."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from time import monotonic
+
+from service.imaging.frame import Limits
+from service.inference.package import load_package
+from service.jobs.progress import JobProgress
+from service.jobs.rows import DISCLAIMER, Counts
+from service.jobs.tables.listing import ShardSize
+from service.jobs.tables.parquet import read_counts
+from service.jobs.tables.plan import Plan, make_plan
+from service.jobs.tables.shard import FinishedShard, ShardWorker, TableJob
+from service.jobs.tables.storage import StorageError, open_storage
+
+SUMMARY = "_summary.json"
+
+_PART_READERS = 16  # threads that look for finished parts; in object storage each look waits for the network
+
+ShardRunner = Callable[[TableJob, list[int]], Iterator[FinishedShard]]
+"""Processes the shards with these numbers, in any order, and yields each when its part is written."""
+
+
+def run_locally(job: TableJob, numbers: list[int]) -> Iterator[FinishedShard]:
+    """Process shards one after the other, the frames of each in parallel."""
+    worker = ShardWorker(job)
+    yield from map(worker.work, numbers)
+
+
+def export_table(job: TableJob, limits: Limits, size: ShardSize, runner: ShardRunner = run_locally) -> Counts:
+    """Classify every frame of a source into a table, or continue an interrupted export.
+
+    Parameters
+    ----------
+    job
+        Source, table, model and threads.
+    limits, size
+        Limits on one file, and the size of a shard. The first run fixes both.
+    runner
+        Processes the shards.
+
+    Returns
+    -------
+    Counts
+        Counts of the whole table, including the shards of earlier runs.
+
+    Raises
+    ------
+    StorageError, PlanError, PackageError
+        A folder cannot be read or written; the folder holds another table; the model package is invalid.
+    """
+    source, out = open_storage(job.source), open_storage(job.out)
+    if out.inside(source):
+        raise StorageError("OUT must not lie in SOURCE: the next run would read the table as frames")
+    plan = make_plan(source, out, load_package(job.model), limits, size)
+    with ThreadPoolExecutor(_PART_READERS) as pool:
+        parts = list(pool.map(partial(read_counts, out), map(plan.part, range(plan.shards))))
+    counts = Counts()
+    for part in parts:
+        counts.merge(part or Counts())
+    missing = [number for number, part in enumerate(parts) if part is None]
+    seconds = _run_shards(job, missing, runner, counts) if missing else {}
+    out.delete_drafts()
+    out.write(SUMMARY, lambda stream: stream.write(_summary(plan, counts, seconds)))
+    return counts
+
+
+def _run_shards(job: TableJob, missing: list[int], runner: ShardRunner, counts: Counts) -> dict[str, float]:
+    remaining, started = set(missing), monotonic()
+    seconds: Counter[str] = Counter()
+    with closing(JobProgress(len(missing), "shard", log=True)) as progress:
+        for finished in runner(job, missing):
+            if finished.number in remaining:  # a machine that seemed lost may report a shard a second time
+                remaining.remove(finished.number)
+                counts.merge(finished.counts)
+                seconds.update(finished.seconds)
+                progress.add(1, finished.counts.frames)
+    if remaining:
+        raise StorageError(f"{len(remaining)} shards are missing; run the same command again")
+    return {"run": monotonic() - started, **seconds}
+
+
+def _summary(plan: Plan, counts: Counts, seconds: dict[str, float]) -> bytes:
+    """Return `_summary.json`; `seconds` cover the last run alone, summed over machines, and its duration as `run`."""
+    totals = counts.to_dict() | {
+        "files": plan.files,
+        "model_sha256": plan.key.model_sha256,
+        "disclaimer": DISCLAIMER,
+        "seconds": seconds,
+    }
+    return json.dumps(totals, indent=2).encode() + b"\n"
