@@ -16,14 +16,13 @@ from torch.utils.data import DataLoader
 
 from bench.publish import conditions, make_parser, parse
 from bench.timing import median_and_range
-from model_build.data.datasets import AugmentedDataset
 from model_build.data.formats import read_data
 from model_build.data.frames import open_frames
+from model_build.data.records import Dataset
 from model_build.data.splits import make_split
-from model_build.models.multi_task import pretrained_network
 from model_build.recipe import load_recipe
 from model_build.training.distributed import Distributed
-from model_build.training.trainer import Batch, Trainer, freeze, make_loader, set_training
+from model_build.training.trainer import Batch, RunOptions, Trainer
 
 Batches = Iterator[Batch]
 LOADER, IN_MEMORY, TRAINING = "loader alone", "training on tensors in memory", "training with the loader"
@@ -34,14 +33,12 @@ class LoaderBenchmark:
 
     def __init__(self, options: argparse.Namespace) -> None:
         recipe, data_set = load_recipe(options.recipe), read_data(options.data)
-        distributed = Distributed(options.device)
         records = make_split(data_set, recipe).train
-        frames = AugmentedDataset(open_frames(data_set.records, options.cache)(records), records, recipe)
-        self._loader: DataLoader[Any] = make_loader(frames, records, recipe, distributed, options.workers)
-        network = pretrained_network(recipe.network, len(data_set.planes)).to(options.device)
-        freeze(network, recipe.training.frozen_blocks)
-        set_training(network, recipe.training.frozen_blocks)
-        self._trainer = Trainer(network, recipe, steps=options.steps, distributed=distributed)
+        train_data = Dataset(open_frames(data_set.records, options.cache)(records), records)
+        run_options = RunOptions(Distributed(options.device), options.workers)
+        self._trainer = Trainer(recipe, train_data, Dataset([], []), Path(), data_set.planes, run_options)
+        self._trainer.network.train()
+        self._loader: DataLoader[Any] = self._trainer.loader
         self._micro_batches = recipe.training.grad_accum_steps
         self._batch_size = recipe.training.batch_size
         self._steps = options.steps
@@ -61,10 +58,10 @@ class LoaderBenchmark:
         return rates
 
     def _train_in_memory(self) -> None:
-        self._trainer.step(self._in_memory, (0, 0, 0))
+        self._trainer.step(self._in_memory, 0, 0)
 
     def _train(self, batches: Batches) -> None:
-        self._trainer.step([next(batches) for _ in range(self._micro_batches)], (0, 0, 0))
+        self._trainer.step([next(batches) for _ in range(self._micro_batches)], 0, 0)
 
     def _load(self, batches: Batches) -> None:
         for _ in range(self._micro_batches):

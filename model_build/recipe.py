@@ -1,113 +1,125 @@
-"""A recipe: everything that decides what a training run gives, in one small TOML file."""
+"""A recipe: everything that decides the result of a training run, in one small TOML file."""
 
 import tomllib
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from model_build.models.attention import ATTENTIONS
-from model_build.models.efficientnet import BACKBONES
 from service.schemas.manifest import Preprocessing
+
+_MAX_FROZEN_BLOCKS = 14  # the last blocks must stay trainable
+TomlTable = dict[str, object]
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _backbone(name: str) -> str:
-    return _known(name, BACKBONES)
-
-
-def _attention(name: str) -> str:
-    return _known(name, ATTENTIONS)
-
-
-def _known(name: str, table: Mapping[str, object]) -> str:
-    if name not in table:
-        raise ValueError(f"{name!r} is none of {', '.join(table)}")
-    return name
-
-
 class Network(_Section):
-    """Which network is built."""
+    """The network's architecture; unknown names are refused where the network is created."""
 
-    backbone: Annotated[str, AfterValidator(_backbone)]
-    attention: Annotated[str, AfterValidator(_attention)]
+    backbone: str = Field(description="A key of `BACKBONES` in `models.efficientnet`.")
+    attention: str = Field(description="A key of `ATTENTIONS` in `models.attention`.")
     mlp_layers: int = Field(ge=1, le=3, description="Linear layers after pooling; the paper has 3.")
-    dropout: float = Field(ge=0, lt=1, description="Before the first layer; half of it between the others.")
+    dropout: float = Field(ge=0, lt=1, description="Before the first linear layer; half of it before the others.")
 
 
 class Training(_Section):
     """How the network is trained."""
 
     epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=2, description="Frames an optimizer step that teach planes.")
-    backbone_lr: float = Field(gt=0, description="Peak learning rate of the pretrained part.")
-    head_lr: float = Field(gt=0, description="Peak learning rate of the fresh part.")
+    batch_size: int = Field(ge=2, description="Frames per optimizer step that train the plane head.")
+    backbone_lr: float = Field(gt=0, description="Peak learning rate of the pretrained backbone.")
+    head_lr: float = Field(gt=0, description="Peak learning rate of the freshly initialized heads.")
     weight_decay: float = Field(ge=0)
-    warmup_fraction: float = Field(ge=0, lt=1, description="Share of all steps in which the rate rises to its peak.")
+    warmup_fraction: float = Field(ge=0, lt=1, description="Fraction of all steps with a rising learning rate.")
     label_smoothing: float = Field(ge=0, lt=1)
-    ema_decay: float = Field(ge=0, lt=1, description="Decay a step of the averaged weights that are kept.")
+    ema_decay: float = Field(ge=0, lt=1, description="Decay per step of the averaged weights, which are kept.")
     balance: float = Field(
-        ge=0, le=1, description="A frame is drawn with weight n**-balance, n the frames of its plane on its machine."
+        ge=0, le=1, description="A frame is drawn with weight n**-balance; n counts frames of its plane and scanner."
     )
-    frozen_blocks: int = Field(ge=0, description="Stem and this many first blocks keep their ImageNet weights.")
+    frozen_blocks: int = Field(
+        ge=0, le=_MAX_FROZEN_BLOCKS, description="The stem and this number of blocks keep their ImageNet weights."
+    )
     grad_accum_steps: int = Field(
-        default=1, ge=1, description="Parts that each process computes its share of a batch in, to save memory."
+        default=1, ge=1, description="Micro-batches that each process divides its part of a batch into, to save memory."
     )
 
 
 class SubPlanes(_Section):
-    """How the sub-planes of one plane are trained with the planes; where data tell none, nothing is."""
+    """How the sub-plane head is trained; data without sub-plane labels train no such head."""
 
-    weight: float = Field(gt=0, description="Of the sub-planes' loss beside that of the planes.")
-    stretched: int = Field(ge=0, description="Frames an optimizer step, beside `batch`, that teach sub-planes alone.")
+    weight: float = Field(gt=0, description="Weight of the sub-plane loss; the plane loss has weight 1.")
+    stretched: int = Field(ge=0, description="Stretched frames per optimizer step, in addition to `batch_size`.")
 
 
 class Augmentation(_Section):
-    """How strongly frames are varied in training; 0 switches a kind off, 1 is the strength that was chosen."""
+    """Magnitude of each kind of augmentation: 0 switches it off, 1 is the chosen strength."""
 
-    geometry: float = Field(ge=0, le=2, description="Crop, aspect, rotation, flip.")
-    intensity: float = Field(ge=0, le=2, description="Gain, gamma, time-gain compensation, another frame's histogram.")
+    geometry: float = Field(ge=0, le=2, description="Crop, aspect ratio, rotation, flip.")
+    intensity: float = Field(ge=0, le=2, description="Gain, gamma, time-gain compensation, histogram matching.")
     texture: float = Field(ge=0, le=2, description="Speckle, blur, resolution, compression.")
     graphics: float = Field(ge=0, le=2, description="Text, rulers, calipers, shadows, erased patches.")
 
 
 class Recipe(_Section):
-    """A training run."""
+    """Everything that decides the result of a training run."""
 
     network: Network
     preprocessing: Preprocessing
     training: Training
     augmentation: Augmentation
-    sub_planes: SubPlanes | None = Field(default=None, description="Null for a network without a second head.")
+    sub_planes: SubPlanes | None = Field(default=None, description="Null for a network without a sub-plane head.")
     seed: int = 0
     split: Literal["official", "patients", "frames"] = Field(
         default="official",
-        description="What tests: the split that the data state, a fifth of the patients, or a fifth of the frames.",
+        description="The test side: the published one, a fifth of the patients, or a fifth of the frames.",
     )
-    validation_folds: int = Field(default=7, ge=2, description="One of this many patient-wise folds validates.")
-
-    @model_validator(mode="after")
-    def _frozen_blocks_exist(self) -> Self:
-        if self.training.frozen_blocks > 14:
-            raise ValueError("frozen_blocks: the last blocks must stay trainable")
-        return self
+    validation_folds: int = Field(default=7, ge=2, description="One of this number of patient-wise folds validates.")
 
 
 def load_recipe(name: str) -> Recipe:
-    """Read a recipe that ships (`default`), or a TOML file of the user's own (`path/to/mine.toml`).
+    """Read a recipe that ships (`default`), or a user's TOML file (`path/to/mine.toml`).
+
+    `extends = "default"` (or a path ending in .toml, relative to the file) takes every value that the file does not
+    state from another recipe. `false` instead of a table, as in `sub_planes = false`, removes the table.
 
     Raises
     ------
     FileNotFoundError
-        There is no such recipe.
-    pydantic.ValidationError
-        A field is missing, unknown or out of range.
+        The recipe does not exist.
+    ValueError
+        A recipe extends itself. `pydantic.ValidationError`: a field is missing, unknown or out of range.
     """
+    return Recipe.model_validate(_read_table(name, ()))
+
+
+def _read_table(name: str, children: tuple[str, ...]) -> TomlTable:
+    """Return the TOML of a recipe, merged over what it extends; `children` are the recipes that extend it."""
+    if name in children:
+        raise ValueError(f"recipe {name} extends itself: {' -> '.join((*children, name))}")
     shipped = resources.files("model_build") / "recipes" / f"{name}.toml"
     text = Path(name).read_text("utf-8") if name.endswith(".toml") else shipped.read_text("utf-8")
-    return Recipe.model_validate(tomllib.loads(text))
+    table: TomlTable = tomllib.loads(text)
+    parent = table.pop("extends", None)
+    if not isinstance(parent, str):
+        return table
+    if parent.endswith(".toml"):
+        parent = str(Path(name).parent / parent)
+    return _merge(_read_table(parent, (*children, name)), table)
+
+
+def _merge(parent: TomlTable, child: TomlTable) -> TomlTable:
+    """Return `parent` with the values of `child`, table by table."""
+    merged = dict(parent)
+    for key, value in child.items():
+        inherited = merged.get(key)
+        if isinstance(inherited, dict) and value is False:
+            del merged[key]
+        elif isinstance(inherited, dict) and isinstance(value, dict):
+            merged[key] = _merge(inherited, value)
+        else:
+            merged[key] = value
+    return merged

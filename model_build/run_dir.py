@@ -1,60 +1,143 @@
-"""The folder of a finished training run: its recipe, its planes and its model."""
+"""The folder of a training run: what each file is called, how it is written and how it is read.
+
+- `recipe.json`: the recipe.
+- `planes.json`: the planes, in the order of the network's outputs.
+- `splits.json`: the files of each side, relative to their data set. It is written once; nothing recomputes a split.
+- `versions.json`: versions of Python and of the libraries that decide the result.
+- `log.csv`: one row per epoch. `checkpoint.pt`: the state after the last epoch.
+- `model.pt` and, with a sub-plane head, `sub_planes.pt`: the averaged weights. `model.pt` is written last.
+"""
 
 import json
-from collections.abc import Sequence
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
 import torch
 
-from model_build.data.records import PLANES
+from model_build.data.formats.fetal_planes_db import read_stretched
+from model_build.data.labels import SUB_PLANES
+from model_build.data.records import DataError, DatasetIndex, Record
+from model_build.data.splits import Split
 from model_build.models.classifier import PlaneClassifier
-from model_build.models.multi_task import MultiTaskNetwork, blank_network
+from model_build.models.multi_task import MultiTaskNetwork, create_network
 from model_build.recipe import Recipe
 from service.schemas.manifest import Plane
 
+CHECKPOINT, LOG, MODEL = "checkpoint.pt", "log.csv", "model.pt"
+
+_SUB_PLANES, _SPLITS = "sub_planes.pt", "splits.json"
+_LIBRARIES = ("torch", "numpy", "opencv-python-headless", "pillow", "pydicom", "scikit-learn", "fetal-planes")
+
+SplitKind = Literal["frames", "stretched_frames"]
+
+
+def start_run(run: Path, recipe: Recipe, planes: Sequence[Plane]) -> None:
+    """Create the folder and write the recipe, the planes and the library versions."""
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "recipe.json").write_text(recipe.model_dump_json(indent=2) + "\n", "utf-8")
+    _write_json(run / "planes.json", [plane.model_dump() for plane in planes])
+    _write_json(run / "versions.json", library_versions())
+
 
 def read_recipe(run: Path) -> Recipe:
-    """The recipe that a run was made by."""
+    """Return the recipe of a run."""
     return Recipe.model_validate_json((run / "recipe.json").read_text("utf-8"))
 
 
 def read_planes(run: Path) -> tuple[Plane, ...]:
-    """The planes that a run tells apart; those of FETAL_PLANES_DB where its folder does not say."""
-    file = run / "planes.json"
-    if not file.exists():
-        return PLANES
-    return tuple(Plane.model_validate(plane) for plane in json.loads(file.read_text("utf-8")))
+    """Return the planes of a run, in the order of the network's outputs."""
+    return tuple(Plane.model_validate(plane) for plane in json.loads((run / "planes.json").read_text("utf-8")))
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of Python and of the installed libraries that decide the result of a training."""
+    versions = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # such as another build of OpenCV
+            continue
+    return versions
+
+
+def write_splits(run: Path, splits: Mapping[SplitKind, tuple[Split, Path]]) -> None:
+    """Write `splits.json`: for each kind of frames a split, and the folder that its files are relative to."""
+    sides = {
+        kind: {side: [_relative(record, folder) for record in records] for side, records in split._asdict().items()}
+        for kind, (split, folder) in splits.items()
+    }
+    _write_json(run / _SPLITS, sides)
+
+
+def read_split(run: Path, data: DatasetIndex) -> Split:
+    """Return the split that a run was trained with, as records of the data set.
+
+    Raises
+    ------
+    DataError
+        The run has no `splits.json`, or the data set lacks a frame of it.
+    """
+    return _select(run, "frames", data.records, data.folder)
+
+
+def read_stretched_split(run: Path, folder: Path | None) -> Split:
+    """Return the stretched frames of a run on their sides, none without a folder; raises what `read_split` raises."""
+    return _select(run, "stretched_frames", read_stretched(folder), folder) if folder else Split([], [], [])
+
+
+def read_split_text(run: Path) -> str:
+    """Return the text of `splits.json`: equal for runs with the same split; raises DataError where it is missing."""
+    try:
+        return (run / _SPLITS).read_text("utf-8")
+    except FileNotFoundError as error:
+        raise DataError(f"{run} has no {_SPLITS}: train it again with this version") from error
+
+
+def write_split_text(run: Path, text: str) -> None:
+    """Write the `splits.json` of another run into this one."""
+    (run / _SPLITS).write_text(text, "utf-8")
+
+
+def _select(run: Path, kind: SplitKind, records: Sequence[Record], folder: Path) -> Split:
+    sides: dict[str, dict[str, list[str]]] = json.loads(read_split_text(run))
+    if kind not in sides:
+        raise DataError(f"{run} was trained without {kind.replace('_', ' ')}: {folder} cannot be split as in training")
+    by_file = {_relative(record, folder): record for record in records}
+    missing = [file for files in sides[kind].values() for file in files if file not in by_file]
+    if missing:
+        raise DataError(f"{folder} lacks {len(missing)} frames that {run} was trained with, such as {missing[0]}")
+    return Split(*([by_file[file] for file in sides[kind][side]] for side in Split._fields))
+
+
+def _relative(record: Record, folder: Path) -> str:
+    return Path(os.path.relpath(record.path, folder)).as_posix()
+
+
+def write_network(run: Path, network: MultiTaskNetwork) -> None:
+    """Write the weights; `model.pt` last, as its presence means that the run is complete."""
+    if network.sub_planes is not None:
+        torch.save(network.sub_planes.state_dict(), run / _SUB_PLANES)
+    torch.save(network.classifier.state_dict(), run / MODEL)
 
 
 def read_network(run: Path) -> MultiTaskNetwork:
-    """The averaged network of a run, on the CPU, with the head for sub-planes if the run has one."""
-    head = run / "sub_planes.pt"
-    network = blank_network(read_recipe(run).network, len(read_planes(run)), sub_planes=head.exists())
-    network.classifier.load_state_dict(torch.load(run / "model.pt", weights_only=True))
+    """Return the averaged network of a run, on the CPU in evaluation mode, with a sub-plane head if the run has one."""
+    head = run / _SUB_PLANES
+    network = create_network(read_recipe(run).network, len(read_planes(run)), len(SUB_PLANES) if head.exists() else 0)
+    network.classifier.load_state_dict(torch.load(run / MODEL, weights_only=True))
     if network.sub_planes is not None:
         network.sub_planes.load_state_dict(torch.load(head, weights_only=True))
     return network.eval()
 
 
 def read_model(run: Path) -> PlaneClassifier:
-    """The averaged classifier of a run, on the CPU."""
+    """Return the averaged classifier of a run, on the CPU in evaluation mode."""
     return read_network(run).classifier
 
 
-def write_recipe(run: Path, recipe: Recipe) -> None:
-    """Make the folder and put the recipe there."""
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "recipe.json").write_text(recipe.model_dump_json(indent=2) + "\n", "utf-8")
-
-
-def write_planes(run: Path, planes: Sequence[Plane]) -> None:
-    """Put the planes there, in order."""
-    text = json.dumps([plane.model_dump() for plane in planes], indent=2)
-    (run / "planes.json").write_text(text + "\n", "utf-8")
-
-
-def write_network(run: Path, network: MultiTaskNetwork) -> None:
-    """Put the network there; the classifier last, as its file tells that a run has ended."""
-    if network.sub_planes is not None:
-        torch.save(network.sub_planes.state_dict(), run / "sub_planes.pt")
-    torch.save(network.classifier.state_dict(), run / "model.pt")
+def _write_json(file: Path, value: object) -> None:
+    file.write_text(json.dumps(value, indent=2) + "\n", "utf-8")

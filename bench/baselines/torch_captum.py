@@ -15,14 +15,14 @@ from captum.attr import LayerGradCam
 from fastapi import Body, FastAPI
 from PIL import Image
 
-from model_build.models.classifier import blank_classifier
+from model_build.models.classifier import create_classifier
 from model_build.recipe import load_recipe
 from service.imaging.letterbox import crop_and_letterbox
 from service.inference.package import load_package
 from service.settings import Settings
 
 manifest = load_package(Settings().model).manifest
-model = blank_classifier(load_recipe("default").network, len(manifest.planes)).eval()
+model = create_classifier(load_recipe("default").network, len(manifest.planes)).eval()
 cam = LayerGradCam(model, model.backbone)
 one_at_a_time = threading.Lock()  # hooks of one module are shared by all threads
 app = FastAPI()

@@ -32,16 +32,15 @@ def _fetch(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     from model_build.data.formats import read_data
     from model_build.data.frames import open_frames
-    from model_build.data.splits import limits, make_split, warn
+    from model_build.data.splits import check_leakage, describe_split, make_split, split_warnings, warn
     from model_build.recipe import load_recipe
-    from model_build.training.run import check_leakage, describe
 
     data, recipe = read_data(options.data), load_recipe(options.recipe)
     if not data.side("train"):
         sys.stdout.write(f"{data.source.name}: {len(data.records)} frames, all in the test split\n")
         return
     split = make_split(data, recipe)
-    warn(limits(data, recipe, split))
-    sys.stdout.writelines(f"{line}\n" for line in describe(data, split))
+    warn(split_warnings(data, recipe, split))
+    sys.stdout.writelines(f"{line}\n" for line in describe_split(data, split))
     check_leakage(split, recipe, open_frames(data.records, options.cache), drop=False)
     sys.stdout.write("no leakage: the splits share no patient and no picture\n")

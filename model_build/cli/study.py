@@ -83,12 +83,13 @@ def _ablate(options: argparse.Namespace) -> None:
 
 
 def _reproduce(options: argparse.Namespace) -> None:
-    from model_build.experiments.reproduce import ReproduceOptions, reproduce
+    from model_build.experiments.reproduce import reproduce
     from model_build.recipe import load_recipe
     from model_build.training.distributed import join_distributed
+    from model_build.training.trainer import RunOptions
 
-    training = ReproduceOptions(options.version, options.weights, options.workers, options.cache)
     with join_distributed(device(options)) as distributed:
-        reproduce(load_recipe(options.recipe), options.data, options.out, distributed, training)
+        run_options = RunOptions(distributed, workers=options.workers, weights=options.weights, cache=options.cache)
+        reproduce(load_recipe(options.recipe), options.data, options.out, options.version, run_options)
         if distributed.is_main:
             sys.stdout.write((options.out / "report.md").read_text("utf-8"))

@@ -46,6 +46,7 @@ def _train(options: argparse.Namespace) -> None:
     from model_build.recipe import load_recipe
     from model_build.training.distributed import join_distributed
     from model_build.training.run import train_run
+    from model_build.training.trainer import RunOptions
 
     recipe = load_recipe(options.recipe)
     if options.seed is not None:
@@ -54,19 +55,16 @@ def _train(options: argparse.Namespace) -> None:
         training = recipe.training.model_copy(update={"grad_accum_steps": options.grad_accum_steps})
         recipe = recipe.model_copy(update={"training": training})
     with join_distributed(device(options)) as distributed:
-        train_run(
-            recipe,
-            options.data,
-            options.run,
+        run_options = RunOptions(
             distributed,
-            resume=options.resume,
-            stretched=options.stretched,
-            weights=options.weights,
             workers=options.workers,
+            resume=options.resume,
+            weights=options.weights,
             cache=options.cache,
-            drop_repeats=options.drop_near_duplicates,
+            drop_near_duplicates=options.drop_near_duplicates,
             tensorboard=options.tensorboard,
         )
+        train_run(recipe, options.data, options.run, run_options, options.stretched)
 
 
 def _average_weights(options: argparse.Namespace) -> None:

@@ -1,8 +1,8 @@
-"""Decoded frames on disk, mapped into memory: decoded once, shared by all processes that train on them."""
+"""Decode frames with the service's decoder, once: a cache file on disk is memory-mapped by all training processes."""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,15 +10,36 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model_build.data.records import Record, decode_record, load_frames
-from service import __version__
+from model_build.data.records import DataError, Frame, FrameLoader, Record
+from service.analysis.code_digest import decision_digest
+from service.errors import Problem
+from service.imaging.decode import decode_frame
 
-Frame = NDArray[np.uint8]
-Opener = Callable[[Sequence[Record]], Sequence[Frame]]
+
+def load_frames(records: Sequence[Record]) -> list[Frame]:
+    """Decode every frame: gray uint8 [H, W], sizes differ; raises what `decode_record` raises."""
+    return [decode_record(record) for record in tqdm(records, desc="decoding", unit="frame", disable=None)]
+
+
+def decode_record(record: Record) -> Frame:
+    """Decode one frame: gray uint8 [H, W].
+
+    Raises
+    ------
+    DataError
+        The file cannot be decoded; the message names it.
+    """
+    try:
+        return decode_frame(record.path.read_bytes()).pixels
+    except Problem as error:
+        raise DataError(f"{record.path} cannot be decoded: {error}") from error
 
 
 class MappedFrames(Sequence[Frame]):
-    """Gray frames uint8 [H, W] in one file, read-only; `index` int64 [N, 3]: offset, height and width of each."""
+    """Gray frames uint8 [H, W] in one memory-mapped file, read-only.
+
+    `index` is int64 [N, 3]: byte offset, height and width of each frame.
+    """
 
     def __init__(self, file: Path, index: NDArray[np.int64]) -> None:
         self._file, self._index = file, index
@@ -27,8 +48,8 @@ class MappedFrames(Sequence[Frame]):
     def __len__(self) -> int:
         return len(self._index)
 
-    def __getitem__(self, row: int) -> Frame:  # type: ignore[override]  # no slices are wanted
-        if self._bytes is None:  # in each process for itself: a mapping is not pickled
+    def __getitem__(self, row: int) -> Frame:  # type: ignore[override]  # slices are not supported
+        if self._bytes is None:  # a mapping cannot be pickled, so each process opens its own
             self._bytes = np.memmap(self._file, np.uint8, "r")
         offset, height, width = self._index[row]
         return np.asarray(self._bytes[offset : offset + height * width]).reshape(height, width)
@@ -36,16 +57,19 @@ class MappedFrames(Sequence[Frame]):
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_bytes": None}
 
-    def take(self, rows: Sequence[int]) -> "MappedFrames":
-        """The same for some of the frames."""
+    def select(self, rows: Sequence[int]) -> "MappedFrames":
+        """Return the frames of `rows`, in that order."""
         return MappedFrames(self._file, self._index[list(rows)])
 
 
-def open_frames(records: Sequence[Record], cache: Path | None) -> Opener:
-    """Frames of any of the records: decoded when asked for, or out of a cache that is made here where it is missing.
+def open_frames(records: Sequence[Record], cache: Path | None) -> FrameLoader:
+    """Return a function that gives the frames of any of `records`.
 
-    The cache is made anew where a file has another size or time of change, or the service another version. It takes as
-    many bytes as the frames have pixels.
+    Parameters
+    ----------
+    cache
+        A folder for decoded frames, one byte per pixel; None decodes at every call. A changed file (size or time of
+        change) or a change of the code that decodes makes a new cache file.
 
     Raises
     ------
@@ -54,28 +78,28 @@ def open_frames(records: Sequence[Record], cache: Path | None) -> Opener:
     """
     if cache is None or not records:
         return load_frames
-    file = cache / f"{_key(records)}.frames"
+    file = cache / f"{_cache_key(records)}.frames"
     if not file.exists():
-        _write(records, file)
+        _write_cache(records, file)
     mapped = MappedFrames(file, np.array(json.loads(file.with_suffix(".json").read_text("utf-8")), np.int64))
     row_of = {record.path: row for row, record in enumerate(records)}
-    return lambda some: mapped.take([row_of[record.path] for record in some])
+    return lambda some: mapped.select([row_of[record.path] for record in some])
 
 
-def _key(records: Sequence[Record]) -> str:
-    digest = hashlib.sha256(__version__.encode())
+def _cache_key(records: Sequence[Record]) -> str:
+    digest = hashlib.sha256(decision_digest().encode())  # the decoder's sources, not a version that rarely changes
     for record in records:
-        about = record.path.stat()
-        digest.update(f"{record.path.resolve()}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
+        status = record.path.stat()
+        digest.update(f"{record.path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _write(records: Sequence[Record], file: Path) -> None:
-    """Write the frames and their index; the frames get their name last, when all are there."""
+def _write_cache(records: Sequence[Record], file: Path) -> None:
+    """Write the index, then rename the finished frames: an interrupted write leaves no cache file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft, index, offset = file.with_suffix(".new"), [], 0
     with draft.open("wb") as out:
-        for frame in tqdm(_decoded(records), total=len(records), desc="decoding", unit="frame", disable=None):
+        for frame in tqdm(_decode_ahead(records), total=len(records), desc="decoding", unit="frame", disable=None):
             out.write(frame.tobytes())
             index.append([offset, *frame.shape])
             offset += frame.size
@@ -83,7 +107,7 @@ def _write(records: Sequence[Record], file: Path) -> None:
     draft.replace(file)
 
 
-def _decoded(records: Sequence[Record], ahead: int = 64) -> Iterator[Frame]:
-    with ThreadPoolExecutor() as pool:  # decoding leaves the interpreter's lock
+def _decode_ahead(records: Sequence[Record], ahead: int = 64) -> Iterator[Frame]:
+    with ThreadPoolExecutor() as pool:  # threads scale: decoding releases the GIL
         for start in range(0, len(records), ahead):
             yield from pool.map(decode_record, records[start : start + ahead])

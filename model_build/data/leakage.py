@@ -1,8 +1,8 @@
-"""What must not stand on both sides of a split: a patient, or a frame that is the same picture as another.
+"""Find leaks between the sides of a split: a shared patient, or nearly the same picture.
 
-Pictures are compared by a difference hash (256 bits: whether each of 16 x 16 areas is brighter than its left
-neighbor). In the frames of FETAL_PLANES_DB that we have, the same picture under two names differs by at most 1 bit, a
-JPEG of quality 60 by at most 8, one shrunk to 0.6 by at most 14, and pictures of different women by at least 29.
+Pictures are compared by a difference hash (dHash) of 256 bits: whether each of 16 x 16 areas is brighter than its left
+neighbor. Measured on FETAL_PLANES_DB: the same picture under two names differs by at most 1 bit, a JPEG of quality 60
+by at most 8, a copy downscaled to 0.6 by at most 14; pictures of different patients differ by at least 29 bits.
 """
 
 from collections.abc import Sequence
@@ -11,80 +11,70 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model_build.data.records import DataError, Record
+from model_build.data.records import DataError, Dataset, Frame, Frames, Record
 
-SAME_PICTURE = 16  # bits of 256
+MAX_DIFFERENT_BITS = 16  # of 256: between the 14 of a downscaled copy and the 29 of another patient
 _SIDE = 16
-_CHUNK = 512
-_NAMED = 5
-
-Frames = Sequence[NDArray[np.uint8]]
+_CHUNK = 512  # rows compared at a time, to bound the memory
+_NAMED = 5  # examples in an error message
 
 
-def fingerprints(frames: Frames) -> NDArray[np.uint8]:
-    """Difference hashes uint8 [N, 32] of gray frames uint8 [H, W]."""
-    return np.stack([_fingerprint(frame) for frame in frames])
+def dhash(frames: Frames) -> NDArray[np.uint8]:
+    """Return difference hashes uint8 [N, 32] of gray frames uint8 [H, W]."""
+    return np.stack([_dhash(frame) for frame in frames])
 
 
-def _fingerprint(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _dhash(frame: Frame) -> NDArray[np.uint8]:
     areas = cv2.resize(frame, (_SIDE + 1, _SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
     return np.packbits(areas[:, 1:] > areas[:, :-1])
 
 
 def near_duplicates(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Pairs of rows of two sets of fingerprints that are the same picture, or nearly."""
+    """Return the pairs of rows of two sets of hashes that belong to nearly the same picture."""
     pairs: list[tuple[int, int]] = []
     for start in range(0, len(left), _CHUNK):
-        differing = np.bitwise_count(left[start : start + _CHUNK, None] ^ right[None]).sum(2)
-        pairs += [(start + int(row), int(column)) for row, column in np.argwhere(differing <= SAME_PICTURE)]
+        distance = np.bitwise_count(left[start : start + _CHUNK, None] ^ right[None]).sum(2)
+        pairs += [(start + int(row), int(column)) for row, column in np.argwhere(distance <= MAX_DIFFERENT_BITS)]
     return pairs
-
-
-def shared_patients(left: Sequence[Record], right: Sequence[Record]) -> list[str]:
-    """Patients with frames in both."""
-    return sorted({record.patient for record in left} & {record.patient for record in right})
 
 
 def check_patient_overlap(left: Sequence[Record], right: Sequence[Record], names: tuple[str, str]) -> None:
     """Raise DataError where a patient has frames on both sides."""
-    shared = shared_patients(left, right)
+    shared = sorted({record.patient for record in left} & {record.patient for record in right})
     if shared:
         raise DataError(
-            f"{len(shared)} patients have frames in both {names[0]} and {names[1]}: {_some(shared)}. "
-            "A patient's frames belong on one side"
+            f"{len(shared)} patients have frames in both {names[0]} and {names[1]}: {_examples(shared)}. "
+            "Put all frames of a patient on one side"
         )
 
 
-def drop_near_duplicates(
-    left: tuple[Frames, Sequence[Record]],
-    right: tuple[Frames, Sequence[Record]],
-    names: tuple[str, str],
-    *,
-    drop: bool = False,
-) -> list[int]:
-    """The rows of `left` that are no picture of `right`: all of them, or an error.
+def drop_near_duplicates(left: Dataset, right: Dataset, names: tuple[str, str], *, drop: bool = False) -> Dataset:
+    """Return `left` without the pictures that are also in `right`.
 
     Parameters
     ----------
+    names
+        Of the two sides, for the message.
     drop
-        Leave the repeated frames out of `left` instead of refusing.
+        Leave the repeated frames out; False raises an error instead.
 
     Raises
     ------
     DataError
-        A picture stands on both sides and `drop` was not asked for; the message names it.
+        A picture is on both sides and `drop` is False; the message names it.
     """
-    pairs = near_duplicates(fingerprints(left[0]), fingerprints(right[0])) if left[0] and right[0] else []
+    pairs = near_duplicates(dhash(left.frames), dhash(right.frames)) if left.records and right.records else []
     if pairs and not drop:
-        twins = [f"{left[1][row].path} and {right[1][column].path}" for row, column in pairs]
+        files = [f"{left.records[row].path} and {right.records[column].path}" for row, column in pairs]
         raise DataError(
-            f"{len(pairs)} pairs of frames in {names[0]} and {names[1]} are the same picture: {_some(twins)}. "
-            f"Remove one of each, or leave them out of {names[0]} with --drop-repeats"
+            f"{len(pairs)} pairs of frames in {names[0]} and {names[1]} show the same picture: {_examples(files)}. "
+            f"Remove one of each, or leave them out of {names[0]} with --drop-near-duplicates"
         )
     repeated = {row for row, _ in pairs}
-    return [row for row in range(len(left[1])) if row not in repeated]
+    kept = [row for row in range(len(left)) if row not in repeated]
+    return Dataset([left.frames[row] for row in kept], [left.records[row] for row in kept])
 
 
-def _some(names: Sequence[str]) -> str:
+def _examples(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more

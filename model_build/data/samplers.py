@@ -1,4 +1,4 @@
-"""In which order frames are drawn to train on."""
+"""The order in which training frames are drawn."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,40 +11,57 @@ from model_build.data.records import Record
 
 
 class BalancedBatchSampler(Sampler[int]):
-    """Row numbers of an epoch, batch after batch.
+    """Draw the rows of one epoch, batch after batch; frames beyond the last whole batch are left out.
 
-    A batch has `batch` rows that teach planes, drawn by `balance_weights`, and evenly among them `stretched` of those
-    that teach sub-planes alone, each as often as the others; fewer at the end are left out.
+    Parameters
+    ----------
+    balance
+        Exponent of `balance_weights`, by which the frames that train the plane head are drawn, with replacement.
+    plane_frames, stretched_frames
+        Per batch: frames that train the plane head, and stretched frames, which train the sub-plane head only. The
+        stretched frames are spread evenly over the batch and drawn without replacement until all were drawn.
+
+    Attributes
+    ----------
+    batch_size, batches
+        Frames per batch, of both kinds; batches per epoch.
     """
 
-    def __init__(self, records: Sequence[Record], balance: float, batch: int, stretched: int) -> None:
-        rows = {kind: [row for row, record in enumerate(records) if record.stretched is kind] for kind in (False, True)}
-        self._rows, self._more = torch.tensor(rows[False]), torch.tensor(rows[True])
-        self._weights = balance_weights([records[row] for row in rows[False]], balance)
-        self._share = stretched if rows[True] else 0
-        self._batch = batch
-        self.batch = batch + self._share
-        self.batches = len(rows[False]) // batch
+    def __init__(self, records: Sequence[Record], balance: float, plane_frames: int, stretched_frames: int) -> None:
+        plane_rows = [row for row, record in enumerate(records) if not record.stretched]
+        stretched_rows = [row for row, record in enumerate(records) if record.stretched]
+        self._plane_rows, self._stretched_rows = torch.tensor(plane_rows), torch.tensor(stretched_rows)
+        self._weights = balance_weights([records[row] for row in plane_rows], balance)
+        self._plane_frames = plane_frames
+        self._stretched_frames = stretched_frames if stretched_rows else 0
+        self.batch_size = plane_frames + self._stretched_frames
+        self.batches = len(plane_rows) // plane_frames
 
     def __len__(self) -> int:
-        return self.batches * self.batch
+        return self.batches * self.batch_size
 
     def __iter__(self) -> Iterator[int]:
-        rows = iter(self._rows[torch.multinomial(self._weights, self.batches * self._batch, replacement=True)].tolist())
-        more = self._drawn(self.batches * self._share)
-        for place in list(range(self.batch)) * self.batches:
-            stretched = (place + 1) * self._share // self.batch > place * self._share // self.batch
-            yield next(more if stretched else rows)
+        count = self.batches * self._plane_frames
+        plane_rows = iter(self._plane_rows[torch.multinomial(self._weights, count, replacement=True)].tolist())
+        stretched_rows = self._draw_stretched(self.batches * self._stretched_frames)
+        for position in list(range(self.batch_size)) * self.batches:
+            # Bresenham's rule: a stretched frame wherever the running share passes the next whole number.
+            before = position * self._stretched_frames // self.batch_size
+            after = (position + 1) * self._stretched_frames // self.batch_size
+            yield next(stretched_rows if after > before else plane_rows)
 
-    def _drawn(self, count: int) -> Iterator[int]:
+    def _draw_stretched(self, count: int) -> Iterator[int]:
         while count > 0:
-            part = self._more[torch.randperm(len(self._more))][:count]
-            yield from part.tolist()
-            count -= len(part)
+            drawn = self._stretched_rows[torch.randperm(len(self._stretched_rows))][:count]
+            yield from drawn.tolist()
+            count -= len(drawn)
 
 
 def balance_weights(records: Sequence[Record], balance: float) -> Tensor:
-    """How often each frame is drawn: n**-balance, n the frames of its plane on its machine. float64 [N], sum 1."""
+    """Return the probability of drawing each frame, float64 [N], sum 1.
+
+    It is proportional to n**-balance, where n is the number of frames with the same plane and scanner.
+    """
     cells = [(record.plane, record.scanner) for record in records]
     counts = Counter(cells)
     weights = torch.tensor([counts[cell] ** -balance for cell in cells], dtype=torch.float64)

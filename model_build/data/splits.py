@@ -1,60 +1,95 @@
-"""Which frames train, which validate, which test."""
+"""Divide records into training, validation and test frames."""
 
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from model_build.data.leakage import check_patient_overlap
-from model_build.data.records import DataError, DataSet, Record, carve_validation, patient_folds, read_records
+from model_build.data.leakage import check_patient_overlap, drop_near_duplicates
+from model_build.data.records import DataError, Dataset, DatasetIndex, FrameLoader, Record
 from model_build.recipe import Recipe
 
-_FIFTHS = 5  # 80:20
+_TEST_FOLDS = 5  # 80:20
 
 
 class Split(NamedTuple):
-    """The records of each side; together they are the whole data set."""
+    """The records of each side; no record is on two sides."""
 
     train: list[Record]
     val: list[Record]
     test: list[Record]
 
 
-def make_split(data: DataSet, recipe: Recipe) -> Split:
-    """Divide a data set as a recipe wants it; validation patients are carved out of what trains.
+def patient_folds(records: Sequence[Record], folds: int, seed: int) -> list[NDArray[np.int64]]:
+    """Divide records into `folds` parts with about the same mix of planes; each patient is in one part only.
+
+    Returns
+    -------
+    The row numbers of each fold, int64; together they are all rows.
+    """
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    planes = [record.plane for record in records]
+    patients = [record.patient for record in records]
+    return [fold for _, fold in splitter.split(np.zeros(len(records)), planes, patients)]
+
+
+def carve_validation(records: Sequence[Record], folds: int) -> tuple[list[Record], list[Record]]:
+    """Return training and validation records: the first of `folds` patient-wise folds validates.
+
+    The seed of a run does not change the validation patients, so that runs can be compared and averaged.
+    """
+    return _partition(records, patient_folds(records, folds, seed=0)[0])
+
+
+def make_split(data: DatasetIndex, recipe: Recipe) -> Split:
+    """Divide a data set as the recipe says; the validation patients are taken from the training side.
 
     Raises
     ------
     DataError
-        A patient stands on both sides, unless the recipe splits by frame; or a side is empty.
+        A patient is on both sides, unless the recipe splits by frame; or a side or a plane has no training frame.
     """
     training, test = _sides(data, recipe)
     if not training:
-        raise DataError("no frame is for training: the data set has test frames alone")
+        raise DataError("the data set has no training frames, only test frames")
     try:
         train, val = carve_validation(training, recipe.validation_folds)
     except ValueError as error:
         raise DataError(f"too few frames for the recipe's validation_folds, {recipe.validation_folds}") from error
-    missing = [plane.label for number, plane in enumerate(data.planes) if all(each.plane != number for each in train)]
+    trained = {record.plane for record in train}
+    missing = [plane.label for number, plane in enumerate(data.planes) if number not in trained]
     if missing:
-        raise DataError(f"no frame is for training on: {', '.join(missing)}")
+        raise DataError(f"these planes have no training frame: {', '.join(missing)}")
     if recipe.split != "frames":
         check_patient_overlap(training, test, ("train", "test"))
     return Split(train, val, test)
 
 
-def read_stretched(folder: Path | None, split: Split) -> Split:
-    """The frames of a folder that teach sub-planes alone, each on its side; none where there is no folder."""
-    return split_stretched(read_records(folder, stretched=True) if folder else [], split)
+def _sides(data: DatasetIndex, recipe: Recipe) -> tuple[list[Record], list[Record]]:
+    if recipe.split == "official":
+        return data.side("train"), data.side("test")
+    if recipe.split == "patients":
+        return _partition(data.records, patient_folds(data.records, _TEST_FOLDS, seed=0)[0])
+    folds = StratifiedKFold(_TEST_FOLDS, shuffle=True, random_state=0)
+    planes = [record.plane for record in data.records]
+    _, test = next(folds.split(np.zeros(len(planes)), planes))
+    return _partition(data.records, test)
+
+
+def _partition(records: Sequence[Record], rows: NDArray[np.int64]) -> tuple[list[Record], list[Record]]:
+    """Return the records outside of `rows` and those of `rows`, each in their original order."""
+    inside = set(rows.tolist())
+    outside = [record for row, record in enumerate(records) if row not in inside]
+    return outside, [records[row] for row in sorted(inside)]
 
 
 def split_stretched(records: Sequence[Record], split: Split) -> Split:
-    """Where frames that teach sub-planes alone go: each to the side of its patient, and else as their own table says.
+    """Put stretched frames on the side of their patient; for a new patient, on the side that their table states.
 
-    Frames without a sub-plane go nowhere.
+    Frames without a sub-plane are left out.
     """
     val = {record.patient for record in split.val}
     trained = {record.patient for record in split.train}
@@ -72,39 +107,53 @@ def split_stretched(records: Sequence[Record], split: Split) -> Split:
     return sides
 
 
-def _sides(data: DataSet, recipe: Recipe) -> tuple[list[Record], list[Record]]:
-    if recipe.split == "official":
-        return data.side("train"), data.side("test")
-    if recipe.split == "patients":
-        test = patient_folds(data.records, _FIFTHS, seed=0)[0]
-    else:
-        folds = StratifiedKFold(_FIFTHS, shuffle=True, random_state=0)
-        planes = [record.plane for record in data.records]
-        _, test = next(folds.split(np.zeros(len(planes)), planes))
-    inside = set(test.tolist())
-    training = [record for row, record in enumerate(data.records) if row not in inside]
-    return training, [data.records[row] for row in sorted(inside)]
+def check_leakage(split: Split, recipe: Recipe, load: FrameLoader, *, drop: bool) -> Split:
+    """Return the split without pictures that are on two sides; test frames are hashed for this purpose only.
+
+    Parameters
+    ----------
+    load
+        Decodes the frames of records, see `open_frames`.
+    drop
+        Leave the training or validation copy out; False refuses the split.
+
+    Raises
+    ------
+    DataError
+        A picture is on two sides and `drop` is False.
+    """
+    train, val = (Dataset(load(records), records) for records in (split.train, split.val))
+    train = drop_near_duplicates(train, val, ("train", "validation"), drop=drop)
+    if recipe.split != "frames":  # a split by frame leaks into the test side on purpose
+        test = Dataset(load(split.test), split.test)
+        train = drop_near_duplicates(train, test, ("train", "test"), drop=drop)
+        val = drop_near_duplicates(val, test, ("validation", "test"), drop=drop)
+    return Split(list(train.records), list(val.records), split.test)
 
 
-def limits(data: DataSet, recipe: Recipe, split: Split) -> tuple[str, ...]:
-    """What limits the trust in figures on the test side, in a sentence each."""
-    said = list(data.warnings)
+def split_warnings(data: DatasetIndex, recipe: Recipe, split: Split) -> tuple[str, ...]:
+    """Return one sentence for each limit of the figures measured on the test side."""
+    warnings = list(data.warnings)
     if recipe.split == "frames":
-        seen = {record.patient for record in (*split.train, *split.val)}
-        known = sum(record.patient in seen for record in split.test)
-        said.append(
-            f"THE SPLIT IS BY FRAME: {known} of the {len(split.test)} test frames are of patients that were trained "
-            "on, and every figure measured so is too good."
+        trained = {record.patient for record in (*split.train, *split.val)}
+        leaked = sum(record.patient in trained for record in split.test)
+        warnings.append(
+            f"THE SPLIT IS BY FRAME: {leaked} of the {len(split.test)} test frames are of patients with frames in "
+            "training, so every figure measured on them is too good."
         )
-    return tuple(said)
+    return tuple(warnings)
 
 
-def main_planes(data_planes: Sequence[str]) -> tuple[int, ...]:
-    """The numbers of the four main planes of FETAL_PLANES_DB, where they are among others; empty where they are not."""
-    wanted = ("fetal_abdomen", "fetal_brain", "fetal_femur", "fetal_thorax")
-    if not set(wanted) < set(data_planes):
-        return ()
-    return tuple(data_planes.index(name) for name in wanted)
+def describe_split(data: DatasetIndex, split: Split) -> Iterable[str]:
+    """Yield lines that describe a data set: its planes, and the frames and patients of each side."""
+    yield f"{data.source.name}: {len(data.records)} frames, {len(data.planes)} planes"
+    for name, records in zip(split._fields, split, strict=True):
+        counts = ", ".join(
+            f"{plane.label} {sum(record.plane == number for record in records)}"
+            for number, plane in enumerate(data.planes)
+        )
+        patients = len({record.patient for record in records})
+        yield f"{name}: {len(records)} frames of {patients} patients ({counts})"
 
 
 def warn(sentences: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""The public data sets: what they are called at Zenodo, fetched, unpacked and checked row by row."""
+"""Download the public data sets from Zenodo, unpack them and check them row by row."""
 
 import re
 import shutil
@@ -10,24 +10,28 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, Field, ValidationError
 
 from model_build.data.download import DownloadError, download, get_json
-from model_build.data.formats import AFRICAN_TABLE, read_data
-from model_build.data.records import TABLE, DataError, read_rows
+from model_build.data.formats import read_data
+from model_build.data.formats.african_planes import AFRICAN_TABLE
+from model_build.data.formats.csv_table import read_rows
+from model_build.data.formats.fetal_planes_db import TABLE
+from model_build.data.records import DataError
 
 ZENODO = "https://zenodo.org/api/records"
 
-_UNPACKED = 20 << 30  # bytes; the planes are 2.1 GB
-_PLANE_NUMBERS = {"1": "Other", "2": "Fetal abdomen", "3": "Fetal brain", "4": "Maternal cervix", "5": "Fetal femur",
-                  "6": "Fetal thorax"}  # fmt: skip
+_MAX_UNPACKED = 20 << 30  # bytes; FETAL_PLANES_DB has 2.1 GB
+# The plane's digit in a published file name, and its label in the table.
+_LABELS = {"1": "Other", "2": "Fetal abdomen", "3": "Fetal brain", "4": "Maternal cervix", "5": "Fetal femur",
+           "6": "Fetal thorax"}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class PublicSet:
-    """A data set at Zenodo.
+class PublicDataSet:
+    """A data set on Zenodo.
 
     Attributes
     ----------
     md5
-        Of the archive, as known to us; where None, the record's own word is taken.
+        Of the archive when it was first downloaded; None trusts the checksum in the Zenodo record.
     """
 
     record: str
@@ -37,9 +41,9 @@ class PublicSet:
     md5: str | None = None
 
 
-DATA_SETS = {
-    "planes": PublicSet("3904280", "FETAL_PLANES_ZENODO.zip", TABLE, 12_400, "2a5fcc2cefb789bcc0f6c1f73e0ea43f"),
-    "africa": PublicSet("7540448", "Zenodo_dataset.tar.xz", AFRICAN_TABLE, 450),
+PUBLIC_DATA_SETS = {
+    "planes": PublicDataSet("3904280", "FETAL_PLANES_ZENODO.zip", TABLE, 12_400, "2a5fcc2cefb789bcc0f6c1f73e0ea43f"),
+    "africa": PublicDataSet("7540448", "Zenodo_dataset.tar.xz", AFRICAN_TABLE, 450),
 }
 
 
@@ -55,14 +59,16 @@ class _Record(BaseModel):
 
 
 def fetch(name: str, folder: Path, *, zenodo: str = ZENODO, pause: float = 2.0) -> Path:
-    """Download a data set, unpack it and check it.
+    """Download a data set, unpack it and check it; a data set that is there already is only checked.
 
     Parameters
     ----------
     name
-        A key of `DATA_SETS`.
+        A key of `PUBLIC_DATA_SETS`.
     folder
-        Where its files go; the archive is removed in the end.
+        Receives the files; the archive is deleted at the end.
+    zenodo, pause
+        Address of the records, and seconds before a second attempt.
 
     Returns
     -------
@@ -71,41 +77,47 @@ def fetch(name: str, folder: Path, *, zenodo: str = ZENODO, pause: float = 2.0) 
     Raises
     ------
     DownloadError
-        It cannot be had as the record promises.
+        The file cannot be downloaded, or differs from its record.
     DataError
-        The archive or its contents are not as published.
+        The archive or its contents differ from what was published.
     """
-    wanted = DATA_SETS[name]
-    there = _table_folder(folder, wanted.table)
-    if there is None:
-        about = _describe(wanted, zenodo)
-        archive = folder / wanted.archive
-        download(about.links["self"], archive, about.size, about.checksum.removeprefix("md5:"), pause=pause)
+    public = PUBLIC_DATA_SETS[name]
+    data = _table_folder(folder, public.table)
+    if data is None:
+        file = _find_file(public, zenodo)
+        archive = folder / public.archive
+        download(file.links["self"], archive, file.size, file.checksum.removeprefix("md5:"), pause=pause)
         unpack(archive, folder)
-        there = _table_folder(folder, wanted.table)
-        if there is None:
-            raise DataError(f"{archive} holds no {wanted.table}")
+        data = _table_folder(folder, public.table)
+        if data is None:
+            raise DataError(f"{archive} does not contain {public.table}")
         archive.unlink()
-    verify(there, wanted)
-    return there
+    verify(data, public)
+    return data
 
 
-def _describe(wanted: PublicSet, zenodo: str) -> _File:
-    url = f"{zenodo}/{wanted.record}"
+def _find_file(public: PublicDataSet, zenodo: str) -> _File:
+    url = f"{zenodo}/{public.record}"
     try:
         record = _Record.model_validate(get_json(url))
     except ValidationError as error:
-        raise DownloadError(f"{url} is not the record that was expected: {error}") from error
+        raise DownloadError(f"{url} is not a Zenodo record with files: {error}") from error
     for file in record.files:
-        if file.key == wanted.archive and "self" in file.links:
-            if wanted.md5 not in (None, file.checksum.removeprefix("md5:")):
-                raise DownloadError(f"{url}: {file.key} has {file.checksum} now, md5:{wanted.md5} is known to us")
+        if file.key == public.archive and "self" in file.links:
+            if public.md5 not in (None, file.checksum.removeprefix("md5:")):
+                raise DownloadError(f"{url}: {file.key} now has {file.checksum}, expected md5:{public.md5}")
             return file
-    raise DownloadError(f"{url} has no file {wanted.archive}; it has {', '.join(file.key for file in record.files)}")
+    raise DownloadError(f"{url} has no file {public.archive}; it has {', '.join(file.key for file in record.files)}")
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip or a tar archive into a folder, all or nothing; raises DataError at a member that would leave it."""
+    """Unpack a zip or tar archive into a folder, all or nothing.
+
+    Raises
+    ------
+    DataError
+        The archive is damaged, a member would be written outside of the folder, or a file exists already.
+    """
     draft = folder / "unpacking"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -114,12 +126,12 @@ def unpack(archive: Path, folder: Path) -> None:
             _unzip(archive, draft)
         else:
             with tarfile.open(archive) as members:
-                _require_sane([(each.name, each.size) for each in members.getmembers()], archive)
+                _check_members([(member.name, member.size) for member in members.getmembers()], archive)
                 members.extractall(draft, filter="data")
         for child in draft.iterdir():
             target = folder / child.name
             if target.exists():
-                raise DataError(f"{target} is in the way; fetch into an empty folder")
+                raise DataError(f"{target} exists already; fetch into an empty folder")
             child.rename(target)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
         raise DataError(f"{archive} cannot be unpacked: {error}") from error
@@ -129,13 +141,13 @@ def unpack(archive: Path, folder: Path) -> None:
 
 def _unzip(archive: Path, draft: Path) -> None:
     with zipfile.ZipFile(archive) as members:
-        _require_sane([(each.filename, each.file_size) for each in members.infolist()], archive)
-        members.extractall(draft)  # noqa: S202  # its names were looked at
+        _check_members([(member.filename, member.file_size) for member in members.infolist()], archive)
+        members.extractall(draft)  # noqa: S202  # _check_members has checked the names
 
 
-def _require_sane(members: list[tuple[str, int]], archive: Path) -> None:
-    if sum(size for _, size in members) > _UNPACKED:
-        raise DataError(f"{archive} would unpack to more than {_UNPACKED >> 30} GiB")
+def _check_members(members: list[tuple[str, int]], archive: Path) -> None:
+    if sum(size for _, size in members) > _MAX_UNPACKED:
+        raise DataError(f"{archive} unpacks to more than {_MAX_UNPACKED >> 30} GiB")
     for name, _ in members:
         path = PurePosixPath(name.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", name):
@@ -146,24 +158,30 @@ def _table_folder(folder: Path, table: str) -> Path | None:
     return next((path.parent for path in sorted(folder.glob(f"**/{table}")) if "unpacking" not in path.parts), None)
 
 
-def verify(folder: Path, wanted: PublicSet) -> None:
-    """Check an unpacked data set row by row: its count, each row's file, and that file names and rows agree."""
+def verify(folder: Path, public: PublicDataSet) -> None:
+    """Check an unpacked data set row by row.
+
+    Raises
+    ------
+    DataError
+        The number of rows is not the published one, a file is missing or empty, or a row contradicts its file name.
+    """
     records = read_data(folder).records
-    if len(records) != wanted.rows:
-        raise DataError(f"{folder / wanted.table} has {len(records)} rows, {wanted.rows} were published")
+    if len(records) != public.rows:
+        raise DataError(f"{folder / public.table} has {len(records)} rows, {public.rows} were published")
     empty = [record.path for record in records if record.path.stat().st_size == 0]
     if empty:
         raise DataError(f"{empty[0]} is empty")
-    if wanted.table == TABLE:
+    if public.table == TABLE:
         _verify_names(folder / TABLE)
 
 
 def _verify_names(table: Path) -> None:
-    """The published file names repeat the patient and the plane: a row that says otherwise was mangled."""
+    """Compare each row with its file name, which repeats the patient and the plane."""
     for line, row in enumerate(read_rows(table, ("Image_name", "Patient_num", "Plane"), ";"), start=2):
         name = re.match(r"Patient(\d+)_Plane(\d)_", row["Image_name"])
-        said = (str(int(name[1])), _PLANE_NUMBERS.get(name[2])) if name else None
-        if said != (row["Patient_num"], row["Plane"]):
+        named = (str(int(name[1])), _LABELS.get(name[2])) if name else None
+        if named != (row["Patient_num"], row["Plane"]):
             raise DataError(
-                f"{table}, line {line}: {row['Image_name']} does not fit {row['Patient_num']}, {row['Plane']}"
+                f"{table}, line {line}: {row['Image_name']} does not match {row['Patient_num']}, {row['Plane']}"
             )

@@ -26,7 +26,7 @@ def draw_curves(log: Path, path: Path) -> None:
     with log.open(newline="") as lines:
         rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)]
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-    columns = ("train_loss", "validation_loss"), ("validation_top1", "validation_macro_recall")
+    columns = ("train_loss", "val_loss"), ("val_top1", "val_macro_recall")
     for axis, names in zip(axes, columns, strict=True):
         for name in names:
             values = [row[name] for row in rows]

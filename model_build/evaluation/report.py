@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from model_build.data.formats import read_data
-from model_build.data.records import DataError, load_frames
+from model_build.data.frames import load_frames
+from model_build.data.records import DataError
 from model_build.data.splits import warn
 from model_build.evaluation.headline import headline_metrics
 from model_build.evaluation.plots import draw_confusion, draw_reliability

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model_build.data.records import SUB_PLANES, Record
+from model_build.data.labels import SUB_PLANES
+from model_build.data.records import Record
 from model_build.evaluation.metrics import Interval, Ints, calibration_error, macro_f1, patient_bootstrap
 from model_build.evaluation.tables import Row, recall_columns, write_table
 from model_build.models.inference import in_batches

@@ -14,14 +14,15 @@ from torch import Tensor
 
 from model_build.data.datasets import augmented_inputs, eval_inputs
 from model_build.data.formats import read_data
-from model_build.data.records import Record, load_frames, planes_of
-from model_build.data.splits import main_planes, make_split
+from model_build.data.frames import load_frames
+from model_build.data.labels import main_planes
+from model_build.data.records import Dataset, planes_of
 from model_build.evaluation.metrics import top_k
 from model_build.evaluation.tables import Row
 from model_build.models.classifier import PlaneClassifier
 from model_build.models.inference import predict
 from model_build.recipe import Augmentation, Recipe
-from model_build.run_dir import read_model, read_planes, read_recipe
+from model_build.run_dir import read_model, read_planes, read_recipe, read_split, read_split_text
 
 AUGMENTED_PER_FRAME = 6
 _MAGNITUDES = (1.0, 1.5)
@@ -40,20 +41,20 @@ def validate(runs: Sequence[Path], data: Path) -> list[Row]:
     Raises
     ------
     ValueError
-        The runs have different validation frames.
+        The runs have different splits.
     """
     recipes = [read_recipe(run) for run in runs]
-    if len({(recipe.split, recipe.validation_folds) for recipe in recipes}) > 1:
-        raise ValueError("the runs have different validation patients; only runs with the same split can be compared")
-    val = make_split(read_data(data), recipes[0]).val
-    frames, labels = load_frames(val), planes_of(val)
+    if len({read_split_text(run) for run in runs}) > 1:
+        raise ValueError("the runs have different splits; only runs with the same split can be compared")
+    val = read_split(runs[0], read_data(data)).val
+    val_data, labels = Dataset(load_frames(val), val), planes_of(val)
     rows: list[Row] = []
     for run, recipe in zip(runs, recipes, strict=True):
         model, names = read_model(run), [plane.id for plane in read_planes(run)]
         main = np.isin(labels, main_planes(names) or range(len(names)))
         row: Row = {"run": run.name, "frames": len(val), "main_frames": int(main.sum())}
         for magnitude in (0.0, *_MAGNITUDES):
-            inputs = _inputs(frames, val, recipe, recipes[0], magnitude)
+            inputs = _inputs(val_data, recipe, recipes[0], magnitude)
             probabilities, repeats = softmax(model, inputs), len(inputs) // len(val)
             all_labels, all_main = np.tile(labels, repeats), np.tile(main, repeats)
             row[f"top1_at_{magnitude:g}"] = _top1(probabilities, all_labels)
@@ -73,15 +74,13 @@ def mean_log_loss(probabilities: NDArray[np.float32], labels: NDArray[np.int64])
     return float(-np.log(probabilities[np.arange(len(labels)), labels]).mean())
 
 
-def _inputs(
-    frames: Sequence[NDArray[np.uint8]], val: Sequence[Record], recipe: Recipe, first: Recipe, magnitude: float
-) -> Tensor:
+def _inputs(val_data: Dataset, recipe: Recipe, first: Recipe, magnitude: float) -> Tensor:
     if magnitude == 0:
-        return eval_inputs(frames, recipe.preprocessing)
+        return eval_inputs(val_data.frames, recipe.preprocessing)
     # Augmentation depends on the seed and on the number of epochs of a recipe: all runs use those of the first recipe.
     strength = Augmentation(geometry=magnitude, intensity=magnitude, texture=magnitude, graphics=magnitude)
     update = {"preprocessing": recipe.preprocessing, "augmentation": strength, "seed": 0}
-    return augmented_inputs(frames, val, first.model_copy(update=update), AUGMENTED_PER_FRAME)
+    return augmented_inputs(val_data, first.model_copy(update=update), AUGMENTED_PER_FRAME)
 
 
 def _top1(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from model_build.data.datasets import eval_inputs
 from model_build.data.formats import read_data
-from model_build.data.records import DataError, Record, load_frames, planes_of
-from model_build.data.splits import limits, make_split, warn
+from model_build.data.frames import load_frames
+from model_build.data.records import DataError, Record, planes_of
+from model_build.data.splits import split_warnings, warn
 from model_build.evaluation.metrics import Interval, patient_bootstrap
 from model_build.evaluation.predictions import classify_frames, match_planes
 from model_build.evaluation.tables import Row, write_table
@@ -26,7 +27,8 @@ from model_build.evidence.gradient_shap import gradient_shap, smoothed
 from model_build.evidence.ood_inputs import ood_inputs
 from model_build.models.classifier import PlaneClassifier
 from model_build.models.inference import predict
-from model_build.run_dir import read_model, read_recipe
+from model_build.run_dir import read_model, read_recipe, read_split
+from service.analysis.abstention import abstain_reason
 from service.imaging.letterbox import crop_and_letterbox, letterbox_box
 from service.imaging.sector import Box
 from service.inference.engine import Engine, Scores
@@ -55,8 +57,8 @@ def write_evidence(run: Path, package: Path, data: Path, out: Path, per_plane: i
     planes = engine.manifest.planes
     data_set = read_data(data)
     data_set = replace(data_set, planes=planes, records=match_planes(data_set, planes))
-    split = make_split(data_set, recipe)
-    warn(limits(data_set, recipe, split))
+    split = read_split(run, data_set)
+    warn(split_warnings(data_set, recipe, split))
     if not split.test:
         raise DataError(f"{data} has no test frames to explain")
     chosen = _first_of_each_plane(split.test, per_plane)
@@ -100,7 +102,7 @@ def ood_rows(engine: Engine, validation_frames: Sequence[Frame]) -> list[Row]:
 
 def _abstentions(engine: Engine, kind: str, scores: Sequence[Scores], own: Sequence[Scores]) -> Row:
     ood_score = [score.ood_score for score in (*own, *scores)]
-    reasons = [engine.abstains(score) for score in scores]
+    reasons = [abstain_reason(score, engine.manifest.abstention) for score in scores]
     return {
         "input": kind,
         "frames": len(scores),

@@ -17,8 +17,8 @@ from model_build.evaluation.metrics import top_k
 from model_build.evaluation.tables import Row
 from model_build.evaluation.validation import AUGMENTED_PER_FRAME, mean_log_loss
 from model_build.experiments.holdout import HoldOut, Study
-from model_build.models.classifier import PlaneClassifier, blank_classifier
-from model_build.recipe import Recipe
+from model_build.models.classifier import PlaneClassifier, check_architecture, create_classifier
+from model_build.recipe import Network, Recipe
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,34 @@ def ablate(recipe: Recipe, data: Path, out: Path, grid: Grid, device: str) -> li
     -------
     One row per combination: top-1 (mean, minimum and maximum over seeds), log loss, and the cost of the network.
     """
+    variants = _variants(recipe, grid)
     study = Study.open(data, out, device)
     split = make_split(study.data, recipe)
     holdout = HoldOut(study, [*split.train, *split.val])
     rows: list[Row] = []
-    for backbone, attention, layers in itertools.product(grid.backbones, grid.attentions, grid.mlp_layers):
-        names: Row = {"backbone": backbone, "attention": attention, "mlp_layers": layers}
-        variant = recipe.model_copy(update={"network": recipe.network.model_copy(update=names)})
+    for variant in variants:
+        network = variant.network
+        names: Row = {
+            "backbone": network.backbone,
+            "attention": network.attention,
+            "mlp_layers": network.mlp_layers,
+            "seeds": grid.seeds,
+        }
         scores = _score_seeds(variant, holdout, split.train, split.val, grid.seeds)
-        model = blank_classifier(variant.network, len(study.data.planes))
-        rows.append({**names, "seeds": grid.seeds, **scores, **_cost(model, recipe.preprocessing.size)})
+        model = create_classifier(network, len(study.data.planes))
+        rows.append({**names, **scores, **_cost(model, recipe.preprocessing.size)})
     return rows
+
+
+def _variants(recipe: Recipe, grid: Grid) -> list[Recipe]:
+    """Return a recipe per combination; raise ValueError for an unknown name before anything is trained."""
+    variants = []
+    for backbone, attention, layers in itertools.product(grid.backbones, grid.attentions, grid.mlp_layers):
+        names = {"backbone": backbone, "attention": attention, "mlp_layers": layers}
+        network = Network.model_validate(recipe.network.model_dump() | names)
+        check_architecture(network)
+        variants.append(recipe.model_copy(update={"network": network}))
+    return variants
 
 
 def _score_seeds(recipe: Recipe, holdout: HoldOut, train: list[Record], val: list[Record], seeds: int) -> Row:

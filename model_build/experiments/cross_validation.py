@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model_build.data.records import patient_folds
+from model_build.data.splits import patient_folds
 from model_build.evaluation.predictions import Predictions
 from model_build.evaluation.tables import Row, per_plane
 from model_build.experiments.holdout import HoldOut, Study

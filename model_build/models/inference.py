@@ -1,33 +1,40 @@
-"""What a network computes of many views, a batch at a time."""
+"""Run a network over many inputs, batch by batch."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-_BATCH = 32
+_BATCH_SIZE = 32
 
 
-def predict(model: nn.Module, views: Tensor, device: str = "cpu") -> Tensor:
-    """Logits float32 [N, K] of views uint8 [N, 1, S, S], on the CPU. Leaves the model in evaluation mode."""
-    (logits,) = in_batches(model, lambda frames: (model(frames),), views, device)
+def predict(model: nn.Module, inputs: Tensor, device: str = "cpu") -> Tensor:
+    """Return logits float32 [N, K], on the CPU, of inputs uint8 [N, 1, S, S]; leaves the model in evaluation mode."""
+    (logits,) = in_batches(model, lambda frames: (model(frames),), inputs, device)
     return logits
 
 
 @torch.inference_mode()
 def in_batches(
-    model: nn.Module, compute: Callable[[Tensor], tuple[Tensor, ...]], views: Tensor, device: str = "cpu"
+    model: nn.Module, compute: Callable[[Tensor], tuple[Tensor, ...]], inputs: Tensor, device: str = "cpu"
 ) -> tuple[Tensor, ...]:
-    """Each of what `compute` gives of gray levels float32 [n, 1, S, S], over all views uint8 [N, 1, S, S], on the CPU.
+    """Return the outputs of `compute` over all inputs, concatenated, float32 on the CPU.
 
-    Leaves the model, by which it computes, in evaluation mode.
+    Parameters
+    ----------
+    model
+        The network that `compute` uses; it is put into evaluation mode.
+    compute
+        Takes gray levels float32 [n, 1, S, S].
+    inputs
+        uint8 [N, 1, S, S].
     """
     model.eval()
-    parts = [
+    outputs = [
         [
-            part.float().cpu()
-            for part in compute(batch.to(device, torch.float32, memory_format=torch.channels_last))  # twice as fast
+            output.float().cpu()
+            for output in compute(batch.to(device, torch.float32, memory_format=torch.channels_last))  # twice as fast
         ]
-        for batch in torch.split(views, _BATCH)
+        for batch in torch.split(inputs, _BATCH_SIZE)
     ]
-    return tuple(torch.cat(each) for each in zip(*parts, strict=True))
+    return tuple(torch.cat(output) for output in zip(*outputs, strict=True))

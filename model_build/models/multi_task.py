@@ -1,48 +1,57 @@
-"""What training moves: the classifier and, on maps of the same backbone, the head that tells sub-planes."""
+"""The network that training optimizes: the plane classifier and, optionally, a sub-plane head on the same backbone."""
 
 from pathlib import Path
+from typing import Self
 
 from torch import Tensor, nn
-from torch.nn import functional
 
-from model_build.data.datasets import IGNORE_INDEX
-from model_build.data.records import SUB_PLANES
-from model_build.models.classifier import PlaneClassifier, blank_classifier, pretrained_classifier
-from model_build.models.sub_plane_head import SubPlaneNet
-from model_build.recipe import Network
+from model_build.models.classifier import Architecture, PlaneClassifier, create_classifier
+from model_build.models.sub_plane_head import SubPlaneHead
 
 
 class MultiTaskNetwork(nn.Module):
-    """A classifier and, where sub-planes are told, their head; each is served as a graph of its own."""
+    """A plane classifier with an optional sub-plane head; each becomes a graph of its own in the model package."""
 
-    def __init__(self, classifier: PlaneClassifier, *, sub_planes: bool) -> None:
+    def __init__(self, classifier: PlaneClassifier, num_sub_planes: int = 0) -> None:
         super().__init__()
         self.classifier = classifier
-        self.sub_planes = SubPlaneNet(classifier.backbone.map_channels, len(SUB_PLANES)) if sub_planes else None
+        self.sub_planes = SubPlaneHead(classifier.backbone.stage_channels, num_sub_planes) if num_sub_planes else None
+        self._frozen: tuple[nn.Module, ...] = ()
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Gray levels [N, 1, S, S] to the logits of planes [N, K] and, where there is a head, of sub-planes [N, M]."""
-        *forward_features, features = self.classifier.backbone.forward_features(frames)
-        return self.classifier.head(features), self.sub_planes(
-            *forward_features
-        ) if self.sub_planes is not None else None
+        """Return plane logits [N, K] and sub-plane logits [N, M] (None without a head) of frames [N, 1, S, S]."""
+        *stages, features = self.classifier.backbone.forward_features(frames)
+        plane_logits = self.classifier.head(features)
+        return plane_logits, None if self.sub_planes is None else self.sub_planes(*stages)
+
+    def freeze(self, blocks: int) -> None:
+        """Fix weights and statistics of the stem and the first `blocks` blocks of the backbone; 0 fixes nothing."""
+        backbone = self.classifier.backbone
+        if blocks:
+            self._frozen = (
+                backbone.get_submodule("_conv_stem"),
+                backbone.get_submodule("_bn0"),
+                *backbone.blocks[:blocks],
+            )
+        for module in self._frozen:
+            module.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training or evaluation mode; frozen modules stay in evaluation mode."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
 
 
-def pretrained_network(
-    network: Network, planes: int, weights: Path | None = None, *, sub_planes: bool = False
+def create_network(
+    network: Architecture,
+    num_classes: int,
+    num_sub_planes: int = 0,
+    *,
+    pretrained: bool = False,
+    weights: Path | None = None,
 ) -> MultiTaskNetwork:
-    """ImageNet weights below fresh heads."""
-    return MultiTaskNetwork(pretrained_classifier(network, planes, weights), sub_planes=sub_planes)
-
-
-def blank_network(network: Network, planes: int, *, sub_planes: bool) -> MultiTaskNetwork:
-    """The same without weights, to load a checkpoint into."""
-    return MultiTaskNetwork(blank_classifier(network, planes), sub_planes=sub_planes)
-
-
-def mean_loss(logits: Tensor, numbers: Tensor, smoothing: float) -> Tensor:
-    """Cross-entropy over the frames that are told, those whose number is not `UNTOLD`; 0 where there is none."""
-    total = functional.cross_entropy(
-        logits.float(), numbers, ignore_index=IGNORE_INDEX, label_smoothing=smoothing, reduction="sum"
-    )
-    return total / (numbers != IGNORE_INDEX).sum().clamp(min=1)
+    """Create a network with freshly initialized heads, see `create_classifier`; 0 sub-planes for no second head."""
+    classifier = create_classifier(network, num_classes, pretrained=pretrained, weights=weights)
+    return MultiTaskNetwork(classifier, num_sub_planes)

@@ -1,15 +1,13 @@
-"""How far a frame is from everything that training made of its frames, as part of the exported graph.
+"""The out-of-distribution score of a frame, as part of the exported graph: the sum of two standardized terms.
 
-Two signs, added: what the network sees halfway, and how little it makes of it in the end.
-
-- The squared Mahalanobis distance from the nearest plane's center (Lee et al., NeurIPS 2018, arXiv 1807.03888) of the
-  mean and spread of the fifth stage's channels, in their leading directions, plus what lies outside of these (as in
-  Wang et al., ViM, CVPR 2022, arXiv 2203.10807). Halfway, tissue and what is none are far apart; the last features were
-  taught to tell planes and forgot the rest.
+- The logarithm of a distance: the squared Mahalanobis distance from the nearest plane's center (Lee et al., NeurIPS
+  2018, arXiv 1807.03888), plus the residual outside of the leading directions (as in Wang et al., ViM, CVPR 2022, arXiv
+  2203.10807). The descriptor is the mean and standard deviation of each channel of stage five: there, tissue and other
+  pictures are far apart, while the last features only keep what separates the planes.
 - The energy of the logits, -log sum exp (Liu et al., NeurIPS 2020, arXiv 2010.03759).
 
-Both are fitted to varied views of the training frames, not to the frames: a network knows its training frames so well
-that a frame of any other machine would be unfamiliar.
+Both are fitted to augmented inputs. The network fits its training frames so closely that, fitted to those, every frame
+of another scanner would be out of distribution.
 """
 
 from typing import Self
@@ -21,14 +19,14 @@ from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
 _DIMENSIONS = 128
-_LEAST = 1e-6  # keeps roots, logarithms and divisions finite
-_LEAST_OUTSIDE = 1e-3  # of all variance: few frames leave nothing outside the directions that they span
+_EPSILON = 1e-6  # keeps roots, logarithms and divisions finite
+_MIN_RESIDUAL = 1e-3  # share of the variance: a small training set has no residual of its own
 
 
 class OodScore(nn.Module):
-    """Maps float32 [N, C, h, w] and logits [N, K] to ood_score float32 [N]; fitted by `fit`, then constant.
+    """Feature maps float32 [N, C, h, w] and logits [N, K] to scores float32 [N]; fitted by `fit`, then constant.
 
-    Over the views that it was fitted to, each of its two terms has mean 0 and standard deviation 1.
+    Each of the two terms has mean 0 and standard deviation 1 over the inputs of `fit`.
     """
 
     def __init__(self, center: Tensor, whitening: Tensor, basis: Tensor, planes: Tensor, residual: float) -> None:
@@ -51,51 +49,54 @@ class OodScore(nn.Module):
 
     @classmethod
     def fit(cls, descriptors: Tensor, logits: Tensor, labels: NDArray[np.int64]) -> Self:
-        """Fit to views of training frames: what `describe` gives of them [N, 2 C], logits [N, K], planes int64 [N]."""
+        """Fit to training inputs: descriptors [N, 2 C] from `describe`, logits [N, K] and true planes int64 [N]."""
+        # The leading directions of all descriptors, by PCA.
         points = descriptors.double().numpy()
         center = points.mean(0)
         _, _, directions = np.linalg.svd(points - center, full_matrices=False)
         basis = directions[: min(_DIMENSIONS, len(directions))].T
         leading = (points - center) @ basis
+        # The within-plane covariance (shrunk, Ledoit and Wolf 2004) and its whitening, of mean squared length 1.
         present = np.unique(labels)
         centers = np.stack([leading[labels == plane].mean(0) for plane in present])
         own = leading - centers[np.searchsorted(present, labels)]
         whitening = np.linalg.cholesky(LedoitWolf(assume_centered=True).fit(own).precision_)
         whitening /= np.sqrt(((own @ whitening) ** 2).sum(1).mean())
-        everything = ((points - center) ** 2).sum(1)
-        residual = everything - (leading**2).sum(1)
+        # The squared length outside of the leading directions.
+        total = ((points - center) ** 2).sum(1)
+        residual = total - (leading**2).sum(1)
         fitted = cls(
             torch.from_numpy(center).float(),
             torch.from_numpy(whitening).float(),
             torch.from_numpy(basis).float(),
             torch.from_numpy(centers @ whitening).float(),
-            float(max(residual.mean(), _LEAST_OUTSIDE * everything.mean())),
+            float(max(residual.mean(), _MIN_RESIDUAL * total.mean())),
         )
         terms = fitted._terms(descriptors, logits)
-        fitted.means, fitted.spreads = terms.mean(0), terms.std(0).clamp(min=_LEAST)
+        fitted.means, fitted.spreads = terms.mean(0), terms.std(0).clamp(min=_EPSILON)
         return fitted
 
     @staticmethod
-    def describe(forward_features: Tensor) -> Tensor:
-        """Mean and standard deviation of each channel: [N, C, h, w] to [N, 2 C]."""
-        means = forward_features.mean((2, 3))
-        variances = ((forward_features - means[:, :, None, None]) ** 2).mean((2, 3))
-        return torch.cat([means, (variances + _LEAST).sqrt()], 1)
+    def describe(features: Tensor) -> Tensor:
+        """Return the mean and standard deviation of each channel: [N, C, h, w] to [N, 2 C]."""
+        means = features.mean((2, 3))
+        variances = ((features - means[:, :, None, None]) ** 2).mean((2, 3))
+        return torch.cat([means, (variances + _EPSILON).sqrt()], 1)
 
-    def forward(self, forward_features: Tensor, logits: Tensor) -> Tensor:
-        """OodScore float32 [N] of the fifth stage's maps [N, C, h, w] and the logits [N, K]."""
-        return self.combine(self.describe(forward_features), logits)
+    def forward(self, features: Tensor, logits: Tensor) -> Tensor:
+        """Return scores float32 [N] of stage five's feature map [N, C, h, w] and the logits [N, K]."""
+        return self.combine(self.describe(features), logits)
 
     def combine(self, descriptors: Tensor, logits: Tensor) -> Tensor:
-        """The same, of what `describe` gives of the maps."""
+        """Return scores float32 [N] of descriptors [N, 2 C] and logits [N, K]."""
         return ((self._terms(descriptors, logits) - self.means) / self.spreads).sum(1)
 
     def _terms(self, descriptors: Tensor, logits: Tensor) -> Tensor:
-        """The logarithm of the distance, and the energy: [N, 2]."""
+        """Return the logarithm of the distance and the energy, [N, 2], not standardized."""
         shifted = descriptors - self.center
         leading = shifted @ self.basis
         whitened = (leading @ self.whitening).unsqueeze(1) - self.planes
         distance = (whitened**2).sum(2).amin(1)
         outside = (shifted**2).sum(1) - (leading**2).sum(1)
-        total = (distance + outside / self.residual).clamp(min=_LEAST)
+        total = (distance + outside / self.residual).clamp(min=_EPSILON)
         return torch.stack([total.log(), -logits.logsumexp(1)], 1)

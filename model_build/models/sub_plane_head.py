@@ -1,4 +1,4 @@
-"""The second head: a few filters on maps of the backbone, places weighed by attention, one linear layer."""
+"""The sub-plane head: attention pooling on intermediate feature maps of the backbone, and one linear layer."""
 
 from collections.abc import Sequence
 
@@ -6,57 +6,57 @@ import torch
 from torch import Tensor, nn
 
 MAPS = ("stage4", "stage5", "stage6")
-"""Outputs of the classifier that the head takes, in order."""
+"""The classifier graph's outputs that the head takes as inputs, in order."""
 
-WIDTH = 32  # filters on each map
-NUM_QUERIES = 8  # times that each map is looked at, each with an attention of its own
+WIDTH = 32  # filters per feature map
+NUM_QUERIES = 8  # attention maps per feature map
 
 
 class AttentionPool(nn.Module):
-    """Looks at one map: float32 [N, C, h, w] to [N, EYES * WIDTH].
+    """Pool a feature map by attention with learned queries: float32 [N, C, h, w] to [N, NUM_QUERIES * WIDTH].
 
-    Each eye weighs the places by a softmax of its own, as pooling by attention with learned queries does (Lee et al.,
-    Set Transformer, ICML 2019, arXiv 1810.00825): what counts is which structures are seen, not where the head lies or
-    how it is turned.
+    Each query is a softmax over the positions, as in pooling by multihead attention (Lee et al., Set Transformer, ICML
+    2019, arXiv 1810.00825). The result depends on which structures are visible, not on where the head lies or how it is
+    rotated.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.standard = nn.BatchNorm2d(channels, affine=False)  # maps of different stages have different scales
+        self.norm = nn.BatchNorm2d(channels, affine=False)  # the stages have different scales
         self.filters = nn.Conv2d(channels, WIDTH, 1)
-        self.weights = nn.Conv2d(WIDTH, NUM_QUERIES, 1)
+        self.queries = nn.Conv2d(WIDTH, NUM_QUERIES, 1)
 
-    def forward(self, forward_features: Tensor) -> Tensor:
-        """Look: [N, C, h, w] to [N, EYES * WIDTH]."""
-        seen = torch.relu(self.filters(self.standard(forward_features)))
-        weights = torch.softmax(self.weights(seen).flatten(2), 2)
-        return torch.matmul(weights, seen.flatten(2).transpose(1, 2)).flatten(1)
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the pooled features: [N, C, h, w] to [N, NUM_QUERIES * WIDTH]."""
+        values = torch.relu(self.filters(self.norm(features)))
+        weights = torch.softmax(self.queries(values).flatten(2), 2)
+        return torch.matmul(weights, values.flatten(2).transpose(1, 2)).flatten(1)
 
 
-class SubPlaneNet(nn.Module):
-    """Maps of N frames to logits float32 [N, M]."""
+class SubPlaneHead(nn.Module):
+    """Feature maps of N frames to logits float32 [N, M]."""
 
-    def __init__(self, channels: Sequence[int], sub_planes: int, dropout: float = 0.4) -> None:
+    def __init__(self, channels: Sequence[int], num_sub_planes: int, dropout: float = 0.4) -> None:
         super().__init__()
-        self.glances = nn.ModuleList([AttentionPool(count) for count in channels])
+        self.pools = nn.ModuleList([AttentionPool(count) for count in channels])
         self.dropout = nn.Dropout(dropout)
-        self.last = nn.Linear(len(channels) * NUM_QUERIES * WIDTH, sub_planes)
+        self.linear = nn.Linear(len(channels) * NUM_QUERIES * WIDTH, num_sub_planes)
 
-    def forward(self, *forward_features: Tensor) -> Tensor:
-        """Maps [N, C, h, w], one a glance, to logits [N, M]."""
-        seen = [glance(each) for glance, each in zip(self.glances, forward_features, strict=True)]
-        logits: Tensor = self.last(self.dropout(torch.cat(seen, 1)))
+    def forward(self, *stages: Tensor) -> Tensor:
+        """Return logits [N, M] of one feature map [N, C, h, w] per pool."""
+        pooled = [pool(stage) for pool, stage in zip(self.pools, stages, strict=True)]
+        logits: Tensor = self.linear(self.dropout(torch.cat(pooled, 1)))
         return logits
 
 
 class ServedSubPlanes(nn.Module):
-    """All that the sub-plane graph computes: the net, its temperature, the softmax."""
+    """The exported sub-plane graph: head, temperature and softmax."""
 
-    def __init__(self, net: SubPlaneNet, temperature: float) -> None:
+    def __init__(self, head: SubPlaneHead, temperature: float) -> None:
         super().__init__()
-        self.net = net
+        self.head = head
         self.temperature = temperature
 
     def forward(self, stage4: Tensor, stage5: Tensor, stage6: Tensor) -> Tensor:
-        """Maps of N frames, each an argument as the exporter wants it, to calibrated probabilities float32 [N, M]."""
-        return torch.softmax(self.net(stage4, stage5, stage6) / self.temperature, 1)
+        """Return calibrated probabilities float32 [N, M]; one argument per map, as the exporter requires."""
+        return torch.softmax(self.head(stage4, stage5, stage6) / self.temperature, 1)

@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from model_build.data.datasets import eval_inputs
 from model_build.data.records import Record, planes_of
-from model_build.data.splits import limits
+from model_build.data.splits import split_warnings
 from model_build.evaluation.calibration import Calibration
 from model_build.evaluation.headline import headline_metrics
 from model_build.evaluation.predictions import Predictions, classify_frames
@@ -130,7 +130,7 @@ def write(
         metrics = sub_plane_metrics(evaluation.sub_planes.test, _TEST_SPLITS[trained.recipe.split])
         update["sub_planes"] = manifest.sub_planes.model_copy(update={"metrics": metrics})
     manifest = manifest.model_copy(update=update)
-    warnings = limits(trained.data, trained.recipe, trained.split)
+    warnings = split_warnings(trained.data, trained.recipe, trained.split)
     card = CardInputs(manifest, trained.recipe, evaluation.predictions, parity, warnings, evaluation.sub_planes)
     write_card(folder, card)
     write_manifest(folder, manifest)

@@ -5,7 +5,7 @@ from scipy.special import softmax
 from torch import Tensor
 
 from model_build.data.datasets import augmented_inputs, eval_inputs
-from model_build.data.records import planes_of
+from model_build.data.records import Dataset, planes_of
 from model_build.evaluation.calibration import Calibration, choose_abstention, fit_temperature
 from model_build.evaluation.sub_planes import predict_sub_planes, sub_planes_of
 from model_build.models.classifier import PlaneClassifier
@@ -19,7 +19,7 @@ _AUGMENTED_PER_FRAME = 4
 def fit_ood_score(trained: TrainedRun) -> OodScore:
     """Fit the OOD score to augmented training inputs."""
     records = trained.split.train
-    inputs = augmented_inputs(trained.load(records), records, trained.recipe, _AUGMENTED_PER_FRAME)
+    inputs = augmented_inputs(Dataset(trained.load(records), records), trained.recipe, _AUGMENTED_PER_FRAME)
     logits, descriptors = infer(trained.network.classifier, inputs)
     return OodScore.fit(descriptors, logits, np.tile(planes_of(records), _AUGMENTED_PER_FRAME))
 
@@ -30,7 +30,7 @@ def calibrate(trained: TrainedRun, ood_score: OodScore) -> Calibration:
     frames = trained.load(records)
     logits = infer(model, eval_inputs(frames, trained.recipe.preprocessing))[0].numpy()
     temperature = fit_temperature(logits, planes_of(records))
-    augmented = augmented_inputs(frames, records, trained.recipe, _AUGMENTED_PER_FRAME)
+    augmented = augmented_inputs(Dataset(frames, records), trained.recipe, _AUGMENTED_PER_FRAME)
     augmented_logits, descriptors = infer(model, augmented)
     scores = ood_score.combine(descriptors, augmented_logits).numpy()
     abstention = choose_abstention(softmax(logits / temperature, axis=1), scores)

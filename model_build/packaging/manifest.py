@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from model_build.data.records import SUB_PLANES, SUB_PLANES_OF
+from model_build.data.labels import SUB_PLANES, SUB_PLANES_OF
 from model_build.evaluation.calibration import Calibration
 from model_build.evaluation.sub_planes import SubPlaneScores
 from model_build.packaging.sub_planes import SUB_PLANES_FILE

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from model_build.data.formats import NO_PATIENTS
+from model_build.data.formats.own_data import NO_PATIENTS
 from model_build.evaluation.headline import NAMES
 from model_build.evaluation.metrics import Interval
 from model_build.evaluation.predictions import Predictions

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneNet
+from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneHead
 from model_build.packaging.onnx_export import export_graph
 from model_build.packaging.parity import check_probabilities
 from service.inference.package import CLASSIFIER
@@ -15,7 +15,7 @@ from service.inference.session import open_session
 SUB_PLANES_FILE = "sub_planes.onnx"
 
 
-def export_sub_planes(head: SubPlaneNet, temperature: float, folder: Path, inputs: NDArray[np.uint8]) -> None:
+def export_sub_planes(head: SubPlaneHead, temperature: float, folder: Path, inputs: NDArray[np.uint8]) -> None:
     """Write `sub_planes.onnx` next to `classifier.onnx` and compare it with PyTorch.
 
     Parameters

@@ -8,12 +8,12 @@ import torch
 
 from model_build.data.datasets import eval_inputs
 from model_build.data.formats import read_data
-from model_build.data.frames import Opener, open_frames
-from model_build.data.records import DataError, DataSet, Record
-from model_build.data.splits import Split, make_split, read_stretched
+from model_build.data.frames import open_frames
+from model_build.data.records import DataError, DatasetIndex, FrameLoader, Record
+from model_build.data.splits import Split
 from model_build.models.multi_task import MultiTaskNetwork
 from model_build.recipe import Recipe
-from model_build.run_dir import read_network, read_planes, read_recipe
+from model_build.run_dir import read_network, read_planes, read_recipe, read_split, read_stretched_split
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class TrainedRun:
 
     recipe: Recipe
     network: MultiTaskNetwork
-    data: DataSet
+    data: DatasetIndex
     split: Split
-    load: Opener
+    load: FrameLoader
     sub_plane_split: Split | None
     cache: Path | None
 
@@ -66,13 +66,13 @@ def read_run(run: Path, data: Path, options: PackageOptions) -> TrainedRun:
     recipe, network, data_set = read_recipe(run), read_network(run), read_data(data)
     if data_set.planes != read_planes(run):
         raise DataError(f"{data} has other planes than {run} was trained on")
-    split = make_split(data_set, recipe)
+    split = read_split(run, data_set)
     if not split.test:
         raise DataError(f"{data} has no test frames, so the model cannot be evaluated")
     load = open_frames(data_set.records, options.cache)
     sub_plane_split = None
     if network.sub_planes is not None:
-        stretched = read_stretched(options.stretched, split)
+        stretched = read_stretched_split(run, options.stretched)
         sides = zip(split, stretched, strict=True)
         sub_plane_split = Split(*([r for r in own if r.sub_plane is not None] + more for own, more in sides))
     return TrainedRun(recipe, network, data_set, split, load, sub_plane_split, options.cache)

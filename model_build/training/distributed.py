@@ -1,12 +1,12 @@
-"""Several processes on one machine, as `torchrun` starts them; and a batch that is computed in parts.
+"""Data-parallel training by the processes that `torchrun` starts, and gradient accumulation over micro-batches.
 
-What is promised: P processes that compute A parts each give the weights of one process that computes P x A parts, but
-for the rounding of sums. Each part has BatchNorm statistics and dropout of its own, so that another number of parts is
-another run, though of the same batch size.
+P processes with A micro-batches each give the same weights as one process with P x A micro-batches, up to the rounding
+of sums. Each micro-batch has its own BatchNorm statistics and dropout, so another number of micro-batches is another
+run, although the batch size is the same.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,34 +18,37 @@ from torch.utils.data import BatchSampler, Sampler
 
 @dataclass(frozen=True)
 class Distributed:
-    """This process among those that train together, and where it computes."""
+    """This process among those that train together, and the device on which it computes."""
 
     device: str = "cpu"
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the one process that validates and writes."""
+        """Whether this process validates and writes files."""
         return self.rank == 0
 
     def all_reduce(self, values: Tensor) -> Tensor:
-        """The sum of a tensor over all processes, in place."""
-        if self.size > 1:
+        """Return the sum of a tensor over all processes, in place."""
+        if self.world_size > 1:
             distributed.all_reduce(values)
         return values
 
-    def wait(self) -> None:
-        """Until all are here."""
-        if self.size > 1:
+    def barrier(self) -> None:
+        """Wait until all processes have reached this call."""
+        if self.world_size > 1:
             distributed.barrier()
 
 
 @contextmanager
 def join_distributed(device: str) -> Iterator[Distributed]:
-    """The team that `torchrun` made, or this process alone; `cuda` becomes each process's own GPU."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    """Join the process group that `torchrun` started; without one, this process trains alone.
+
+    `cuda` becomes the GPU of this process, `cuda:<LOCAL_RANK>`.
+    """
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size == 1:
         yield Distributed(device)
         return
     if device == "cuda":
@@ -53,61 +56,76 @@ def join_distributed(device: str) -> Iterator[Distributed]:
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
-        yield Distributed(device, distributed.get_rank(), size)
+        yield Distributed(device, distributed.get_rank(), world_size)
     finally:
         distributed.destroy_process_group()
 
 
-def micro_batch_seed(seed: int, epoch: int, step: int, part: int) -> int:
-    """A seed of its own for the dropout of each part, whichever process computes it."""
-    return int(np.random.SeedSequence((seed, epoch, step, part)).generate_state(1, np.uint64)[0] >> 1)
+def micro_batch_seed(seed: int, epoch: int, step: int, micro_batch: int) -> int:
+    """Return the dropout seed of a micro-batch; the process that computes it does not matter."""
+    return int(np.random.SeedSequence((seed, epoch, step, micro_batch)).generate_state(1, np.uint64)[0] >> 1)
 
 
-class MicroBatches(Sampler[list[int]]):
-    """The rows of the parts that this process computes: for each batch, those of part `first`, then of the next."""
+class MicroBatchSampler(Sampler[list[int]]):
+    """Yield the micro-batches of this process: `grad_accum_steps` consecutive ones of every batch.
 
-    def __init__(self, order: Sampler[int], rows: int, batch: int, distributed: Distributed, each: int) -> None:
-        parts = distributed.size * each
-        if batch % parts:
-            raise ValueError(f"a batch of {batch} cannot be computed in {distributed.size} x {each} equal parts")
-        self._batches = BatchSampler(order, batch, drop_last=True)
-        self._rows, self._batch, self._part = rows, batch, batch // parts
-        self._mine = range(distributed.rank * each, (distributed.rank + 1) * each)
+    Raises
+    ------
+    ValueError
+        The batch size is not divisible by the number of micro-batches of all processes.
+    """
+
+    def __init__(
+        self, rows: Sampler[int] | Iterable[int], batch_size: int, distributed: Distributed, grad_accum_steps: int
+    ) -> None:
+        micro_batches = distributed.world_size * grad_accum_steps
+        if batch_size % micro_batches:
+            raise ValueError(
+                f"a batch of {batch_size} frames cannot be divided into {distributed.world_size} x {grad_accum_steps} "
+                "equal micro-batches"
+            )
+        self._batches = BatchSampler(rows, batch_size, drop_last=True)
+        self._size = batch_size // micro_batches
+        self._own = range(distributed.rank * grad_accum_steps, (distributed.rank + 1) * grad_accum_steps)
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in self._batches:
-            for part in self._mine:
-                yield batch[part * self._part : (part + 1) * self._part]
+            for micro_batch in self._own:
+                yield batch[micro_batch * self._size : (micro_batch + 1) * self._size]
 
     def __len__(self) -> int:
-        return self._rows // self._batch * len(self._mine)
+        return len(self._batches) * len(self._own)
 
 
 class BatchNormStatistics:
-    """BatchNorm's running statistics when a batch is computed in parts: moved once, by the mean of the parts."""
+    """BatchNorm's running statistics of a batch in micro-batches: updated once, by the mean over micro-batches.
+
+    Without it, the statistics would move once per micro-batch and differ between processes.
+    """
 
     def __init__(self, model: nn.Module) -> None:
-        norms = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d) and part.training]
-        self._moving = [
+        norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d) and module.training]
+        self._running = [
             buffer for norm in norms for buffer in (norm.running_mean, norm.running_var) if buffer is not None
         ]
         self._counts = [norm.num_batches_tracked for norm in norms if norm.num_batches_tracked is not None]
-        self._before = [buffer.clone() for buffer in (*self._moving, *self._counts)]
-        self._sums = [torch.zeros_like(buffer) for buffer in self._moving]
+        self._before = [buffer.clone() for buffer in (*self._running, *self._counts)]
+        self._sums = [torch.zeros_like(buffer) for buffer in self._running]
 
-    def end_part(self) -> None:
-        """Take what a part's forward pass made of the statistics, and put them back."""
-        for total, buffer in zip(self._sums, self._moving, strict=True):
+    def end_micro_batch(self) -> None:
+        """Add up the statistics after a micro-batch's forward pass, and reset them to those before the batch."""
+        for total, buffer in zip(self._sums, self._running, strict=True):
             total += buffer
-        for buffer, before in zip((*self._moving, *self._counts), self._before, strict=True):
+        for buffer, before in zip((*self._running, *self._counts), self._before, strict=True):
             buffer.copy_(before)
 
-    def end_batch(self, distributed: Distributed, each: int) -> None:
-        """Set the statistics to their mean over all parts of all processes."""
-        flat = (
-            distributed.all_reduce(torch.cat(self._sums)) / (distributed.size * each) if self._sums else torch.empty(0)
-        )
-        for buffer, mean in zip(self._moving, torch.split(flat, [len(buffer) for buffer in self._moving]), strict=True):
+    def end_batch(self, distributed: Distributed, grad_accum_steps: int) -> None:
+        """Set the statistics to their mean over the micro-batches of all processes."""
+        sums = torch.cat(self._sums) if self._sums else torch.empty(0)
+        means = distributed.all_reduce(sums) / (distributed.world_size * grad_accum_steps) if self._sums else sums
+        for buffer, mean in zip(
+            self._running, torch.split(means, [len(buffer) for buffer in self._running]), strict=True
+        ):
             buffer.copy_(mean)
         for count in self._counts:
             count += 1

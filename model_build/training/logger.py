@@ -1,64 +1,102 @@
-"""What a run tells while it goes on: `log.csv`, time left, and TensorBoard's files where they are asked for."""
+"""The log of a training run: `log.csv`, a line per epoch with the remaining time, and TensorBoard on request."""
 
 import csv
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 from tqdm import tqdm
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-LOG_COLUMNS = ("epoch", "rate", "train_loss", "validation_loss", "validation_top1", "validation_macro_recall")
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One row of `log.csv`; validation metrics are of the planes only.
+
+    Attributes
+    ----------
+    epoch
+        Counted from 1.
+    head_lr
+        Learning rate of the heads after the epoch.
+    """
+
+    epoch: int
+    head_lr: float
+    train_loss: float
+    val_loss: float
+    val_top1: float
+    val_macro_recall: float
+
+
+def epoch_metrics(
+    epoch: int, head_lr: float, losses: Sequence[float], val_logits: Tensor, val_planes: NDArray[np.int64]
+) -> EpochMetrics:
+    """Return the row of an epoch: the mean training loss, and validation metrics of logits [N, K], planes int64 [N]."""
+    planes = torch.from_numpy(val_planes)
+    right = (val_logits.argmax(1) == planes).double()
+    recalls = torch.stack([right[planes == plane].mean() for plane in sorted(set(planes.tolist()))])
+    val_loss = float(functional.cross_entropy(val_logits, planes))
+    return EpochMetrics(epoch, head_lr, float(np.mean(losses)), val_loss, float(right.mean()), float(recalls.mean()))
 
 
 class RunLogger:
-    """The journal of one run.
+    """Write the metrics of each epoch.
 
     Parameters
     ----------
-    folder
-        Of the run; `log.csv` goes there, and `tensorboard/`.
+    log
+        The CSV file; TensorBoard files go into the folder `tensorboard` next to it.
     epochs, done
-        How many there are, and how many were behind the run when it was begun or resumed.
+        Epochs of the whole run, and those that were complete when it started or resumed.
     tensorboard
-        Whether to write for TensorBoard, which has to be installed.
+        Also write for TensorBoard.
 
     Raises
     ------
     ValueError
-        TensorBoard was asked for and is not installed.
+        `tensorboard` is set and TensorBoard is not installed.
     """
 
-    def __init__(self, folder: Path, epochs: int, done: int = 0, *, tensorboard: bool = False) -> None:
-        self._log, self._epochs, self._first, self._begun = folder / "log.csv", epochs, done, time.monotonic()
-        self._writer = _tensorboard(folder / "tensorboard", done) if tensorboard else None
+    def __init__(self, log: Path, epochs: int, done: int = 0, *, tensorboard: bool = False) -> None:
+        self._log, self._epochs, self._done, self._start = log, epochs, done, time.monotonic()
+        self._writer = _tensorboard(log.with_name("tensorboard"), done) if tensorboard else None
 
-    def left(self, done: float) -> str:
-        """Time left when so many epochs are behind the run, as `0:12:30`; empty where nothing tells yet."""
-        if done <= self._first:
+    def eta(self, done: float) -> str:
+        """Return the remaining time after `done` epochs, as `0:12:30 left`; empty before the first step."""
+        if done <= self._done:
             return ""
-        pace = (time.monotonic() - self._begun) / (done - self._first)
-        return f"{timedelta(seconds=round(pace * (self._epochs - done)))} left"
+        seconds_per_epoch = (time.monotonic() - self._start) / (done - self._done)
+        return f"{timedelta(seconds=round(seconds_per_epoch * (self._epochs - done)))} left"
 
-    def add(self, row: tuple[float, ...]) -> None:
-        """Take the figures of an epoch, in the order of `LOG_COLUMNS`; a repeated one replaces what came after it."""
+    def write(self, metrics: EpochMetrics) -> None:
+        """Append a row; a repeated epoch of a resumed run replaces its row and all later ones."""
+        values = asdict(metrics)
+        epoch = values.pop("epoch")
         kept: list[list[str]] = []
         if self._log.exists():
             with self._log.open(newline="") as lines:
-                kept = [old for old in list(csv.reader(lines))[1:] if int(old[0]) < row[0]]
+                kept = [row for row in list(csv.reader(lines))[1:] if int(row[0]) < epoch]
+        header = [field.name for field in fields(EpochMetrics)]
         with self._log.open("w", newline="") as lines:
-            csv.writer(lines).writerows([LOG_COLUMNS, *kept, [row[0], *(f"{value:.6g}" for value in row[1:])]])
-        figures = dict(zip(LOG_COLUMNS[1:], row[1:], strict=True))
+            csv.writer(lines).writerows([header, *kept, [epoch, *(f"{value:.6g}" for value in values.values())]])
         if self._writer:
-            for name, value in figures.items():
-                self._writer.add_scalar(name, value, int(row[0]))
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, epoch)
             self._writer.flush()
-        said = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items())
-        tqdm.write(f"epoch {row[0]:.0f}/{self._epochs}: {said}. {self.left(row[0])}", file=sys.stderr)
+        text = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in values.items())
+        tqdm.write(f"epoch {epoch}/{self._epochs}: {text}. {self.eta(epoch)}", file=sys.stderr)
 
 
 def _tensorboard(folder: Path, done: int) -> "SummaryWriter":

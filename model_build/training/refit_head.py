@@ -1,68 +1,66 @@
-"""The head for sub-planes, taught anew on a finished network: where weights were averaged, the maps are others."""
+"""Train the sub-plane head again on a finished backbone: after averaging weights, the feature maps are new ones."""
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from model_build.data.datasets import AugmentedDataset
-from model_build.data.records import SUB_PLANES, Record
-from model_build.models.multi_task import MultiTaskNetwork, mean_loss
-from model_build.models.sub_plane_head import SubPlaneNet
+from model_build.data.labels import SUB_PLANES
+from model_build.data.records import Dataset
+from model_build.models.multi_task import MultiTaskNetwork
+from model_build.models.sub_plane_head import SubPlaneHead
 from model_build.recipe import Recipe
+from model_build.training.losses import masked_cross_entropy
 
-Frame = NDArray[np.uint8]
-
-_VIEWS = 4  # of every frame; what the backbone makes of them is computed once
-_EPOCHS = 12  # over all views
-_BATCH = 48
-_RATE, _DECAY, _SMOOTHING = 2e-3, 0.05, 0.1
+_REPEATS = 4  # augmented inputs per frame; the backbone computes their feature maps once
+_EPOCHS = 12  # over all inputs
+_BATCH_SIZE = 48
+_PEAK_LR, _WEIGHT_DECAY, _LABEL_SMOOTHING = 2e-3, 0.05, 0.1
 
 
-def refit(
-    network: MultiTaskNetwork, frames: Sequence[NDArray[np.uint8]], records: Sequence[Record], recipe: Recipe
-) -> None:
-    """Replace the network's head by one that is trained on its backbone as it stands; the planes stay as they are.
+def refit_sub_plane_head(network: MultiTaskNetwork, data: Dataset, recipe: Recipe) -> None:
+    """Replace the network's sub-plane head by one that is trained on its backbone; the backbone does not change.
 
     Parameters
     ----------
-    frames, records
-        Training frames uint8 [H, W], each with a sub-plane.
+    data
+        Training frames, each with a sub-plane.
     """
     torch.manual_seed(recipe.seed)
-    labels = torch.tensor([record.sub_plane for record in records]).repeat(_VIEWS)
-    forward_features = _maps(network, AugmentedDataset(frames, records, recipe))
-    net = SubPlaneNet(network.classifier.backbone.map_channels, len(SUB_PLANES)).train()
-    optimizer = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=_DECAY)
-    steps = _EPOCHS * (len(labels) // _BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=max(2, steps), pct_start=0.1)
-    for _ in tqdm(range(_EPOCHS), desc="head for sub-planes", unit="epoch", disable=None, leave=False):
-        for rows in torch.split(torch.randperm(len(labels)), _BATCH):
-            if len(rows) < _BATCH:
+    labels = torch.tensor([record.sub_plane for record in data.records]).repeat(_REPEATS)
+    stages = _feature_maps(network, AugmentedDataset(data, recipe))
+    head = SubPlaneHead(network.classifier.backbone.stage_channels, len(SUB_PLANES)).train()
+    optimizer = torch.optim.AdamW(head.parameters(), lr=_PEAK_LR, weight_decay=_WEIGHT_DECAY)
+    steps = _EPOCHS * (len(labels) // _BATCH_SIZE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _PEAK_LR, total_steps=max(2, steps), pct_start=0.1)
+    for _ in tqdm(range(_EPOCHS), desc="sub-plane head", unit="epoch", disable=None, leave=False):
+        for rows in torch.split(torch.randperm(len(labels)), _BATCH_SIZE):
+            if len(rows) < _BATCH_SIZE:
                 continue
-            loss = mean_loss(net(*(each[rows].float() for each in forward_features)), labels[rows], _SMOOTHING)
+            logits = head(*(stage[rows].float() for stage in stages))
+            loss = masked_cross_entropy(logits, labels[rows], _LABEL_SMOOTHING)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
-    network.sub_planes = net.eval()
+    network.sub_planes = head.eval()
 
 
 @torch.inference_mode()
-def _maps(network: MultiTaskNetwork, views: AugmentedDataset, batch: int = 16) -> list[Tensor]:
-    """What stages four to six give of `_VIEWS` views of every frame, float16 [_VIEWS * N, C, h, w] each."""
+def _feature_maps(network: MultiTaskNetwork, augmented: AugmentedDataset, batch_size: int = 16) -> list[Tensor]:
+    """Return stages four to six of `_REPEATS` augmented inputs per frame, float16 [_REPEATS * N, C, h, w] each."""
     network.eval()
-    parts: list[list[Tensor]] = []
-    for epoch in range(_VIEWS):
-        views.epoch = epoch
-        title = f"views {epoch + 1}/{_VIEWS}"
-        for first in tqdm(range(0, len(views), batch), desc=title, disable=None, leave=False):
-            frames = torch.stack([views[row][0] for row in range(first, min(first + batch, len(views)))])
-            *forward_features, _ = network.classifier.backbone.forward_features(
+    batches: list[list[Tensor]] = []
+    generator = torch.Generator()  # keeps the loader from drawing on the global one, which initializes the head
+    for epoch in range(_REPEATS):
+        augmented.epoch = epoch
+        title = f"augmented inputs {epoch + 1}/{_REPEATS}"
+        for frames, _, _ in tqdm(
+            DataLoader(augmented, batch_size, generator=generator), desc=title, disable=None, leave=False
+        ):
+            *stages, _ = network.classifier.backbone.forward_features(
                 frames.to(torch.float32, memory_format=torch.channels_last)
             )
-            parts.append([each.half() for each in forward_features])
-    return [torch.cat(column).clone() for column in zip(*parts, strict=True)]
+            batches.append([stage.half() for stage in stages])
+    return [torch.cat(stage).clone() for stage in zip(*batches, strict=True)]

@@ -1,95 +1,58 @@
-"""A training run on a data set: divide it, look for leaks, train, keep the model."""
+"""A training run on a data set: split it, check it for leaks, train, write the weights."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from model_build.data.formats import read_data
-from model_build.data.frames import Opener, open_frames
-from model_build.data.leakage import drop_near_duplicates
-from model_build.data.records import DataSet
-from model_build.data.splits import Split, limits, make_split, read_stretched, warn
+from model_build.data.formats.fetal_planes_db import read_stretched
+from model_build.data.frames import open_frames
+from model_build.data.records import Dataset
+from model_build.data.splits import Split, check_leakage, make_split, split_stretched, split_warnings, warn
 from model_build.evaluation.plots import draw_curves
+from model_build.models.classifier import check_architecture
 from model_build.recipe import Recipe
-from model_build.run_dir import write_network
-from model_build.training.distributed import Distributed
-from model_build.training.trainer import train
+from model_build.run_dir import LOG, SplitKind, write_network, write_splits
+from model_build.training.trainer import DEFAULT_OPTIONS, RunOptions, Trainer
 
 
 def train_run(
-    recipe: Recipe,
-    data: Path,
-    run: Path,
-    distributed: Distributed,
-    *,
-    stretched: Path | None = None,
-    resume: bool = False,
-    weights: Path | None = None,
-    workers: int = 0,
-    cache: Path | None = None,
-    drop_repeats: bool = False,
-    tensorboard: bool = False,
+    recipe: Recipe, data: Path, run: Path, options: RunOptions = DEFAULT_OPTIONS, stretched: Path | None = None
 ) -> None:
-    """Train by a recipe on a data set into a run's folder.
+    """Train by a recipe on a data set, and write the run's folder.
 
     Parameters
     ----------
+    data
+        The data set, see `read_data`.
     stretched
-        More frames in the layout of FETAL_PLANES_DB, all of one shape: they teach sub-planes alone.
-    cache, drop_repeats
-        See `open_frames` and `without_repeats`; the others are those of `train`.
+        More frames, in the layout of FETAL_PLANES_DB but all resized to one shape: they train the sub-plane head only.
 
     Raises
     ------
     DataError
-        The data are not as they should be, or a patient or a picture stands on both sides of the split.
+        The data do not match their layout, or a patient or a picture is on two sides of the split.
+    ValueError
+        The backbone or the attention is unknown, or the batch size does not fit the number of micro-batches.
     """
-    data_set = read_data(data)
-    split = make_split(data_set, recipe)
-    more = read_stretched(stretched, split).train
+    check_architecture(recipe.network)
+    index, extra, distributed = read_data(data), read_stretched(stretched), options.distributed
+    split = make_split(index, recipe)
     if distributed.is_main:
-        warn(limits(data_set, recipe, split))
-        frames = open_frames(data_set.records, cache)  # the leader makes the caches, then all share them
-        open_frames(more, cache)
-    distributed.wait()
-    frames = open_frames(data_set.records, cache)
-    split = check_leakage(split, recipe, frames, drop=drop_repeats)
-    network = train(
-        recipe,
-        ([*frames(split.train), *open_frames(more, cache)(more)], [*split.train, *more]),
-        (frames(split.val), split.val),
-        run,
-        planes=data_set.planes,
-        resume=resume,
-        weights=weights,
-        workers=workers,
-        distributed=distributed,
-        tensorboard=tensorboard,
-    )
+        warn(split_warnings(index, recipe, split))
+        open_frames(index.records, options.cache)  # the main process fills the cache, then all processes map it
+        open_frames(extra, options.cache)
+    distributed.barrier()
+    load, load_extra = open_frames(index.records, options.cache), open_frames(extra, options.cache)
+    split = check_leakage(split, recipe, load, drop=options.drop_near_duplicates)
+    extra_split = split_stretched(extra, split)
+    if distributed.is_main:
+        run.mkdir(parents=True, exist_ok=True)
+        splits: dict[SplitKind, tuple[Split, Path]] = {"frames": (split, index.folder)}
+        if stretched:
+            splits["stretched_frames"] = (extra_split, stretched)
+        write_splits(run, splits)
+    train_data = Dataset([*load(split.train), *load_extra(extra_split.train)], [*split.train, *extra_split.train])
+    val_data = Dataset(load(split.val), split.val)
+    network = Trainer(recipe, train_data, val_data, run, index.planes, options).train()
     if distributed.is_main:
         write_network(run, network)
-        draw_curves(run / "log.csv", run / "curves.png")
-
-
-def check_leakage(split: Split, recipe: Recipe, frames: Opener, *, drop: bool) -> Split:
-    """The division without a picture on both sides. Test frames are hashed for this and not looked at otherwise."""
-    train, val, test = split
-    sides = [(val, "validation")] if recipe.split == "frames" else [(val, "validation"), (test, "test")]
-    for other, name in sides:
-        rows = drop_near_duplicates((frames(train), train), (frames(other), other), ("train", name), drop=drop)
-        train = [train[row] for row in rows]
-    if recipe.split != "frames":
-        rows = drop_near_duplicates((frames(val), val), (frames(test), test), ("validation", "test"), drop=drop)
-        val = [val[row] for row in rows]
-    return Split(train, val, test)
-
-
-def describe(data: DataSet, split: Split) -> Iterable[str]:
-    """Lines that tell a data set: its planes, and the frames and patients of each side."""
-    yield f"{data.source.name}: {len(data.records)} frames, {len(data.planes)} planes"
-    for name, records in zip(split._fields, split, strict=True):
-        counts = ", ".join(
-            f"{plane.label} {sum(record.plane == number for record in records)}"
-            for number, plane in enumerate(data.planes)
-        )
-        patients = len({record.patient for record in records})
-        yield f"{name}: {len(records)} frames of {patients} patients ({counts})"
+        draw_curves(run / LOG, run / "curves.png")

@@ -1,19 +1,18 @@
-"""Training: fine-tune the pretrained network on varied views, keep a moving average of the weights.
+"""Fine-tune a pretrained network on augmented frames and keep a moving average of its weights.
 
-The run is a function of the recipe, the records and the weights: the same seed gives the same run, and a run that was
-interrupted and resumed gives the same weights as one that was not.
+The result is a function of the recipe, the records and the pretrained weights: the same seed gives the same weights,
+and an interrupted and resumed run gives the same weights as an uninterrupted one.
 """
 
-import math
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -21,240 +20,233 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from model_build.data.datasets import AugmentedDataset, eval_inputs
-from model_build.data.records import PLANES, Record, planes_of
+from model_build.data.labels import PLANES, SUB_PLANES
+from model_build.data.records import Dataset, planes_of
 from model_build.data.samplers import BalancedBatchSampler
 from model_build.models.inference import predict
-from model_build.models.multi_task import MultiTaskNetwork, mean_loss, pretrained_network
+from model_build.models.multi_task import MultiTaskNetwork, create_network
 from model_build.recipe import Recipe
-from model_build.run_dir import write_planes, write_recipe
-from model_build.training.distributed import BatchNormStatistics, Distributed, MicroBatches, micro_batch_seed
-from model_build.training.logger import RunLogger
+from model_build.run_dir import CHECKPOINT, LOG, start_run
+from model_build.training.distributed import BatchNormStatistics, Distributed, MicroBatchSampler, micro_batch_seed
+from model_build.training.logger import RunLogger, epoch_metrics
+from model_build.training.losses import multi_task_loss
+from model_build.training.precision import autocast
+from model_build.training.schedule import make_optimizer
 from service.schemas.manifest import Plane
 
-Frames = Sequence[NDArray[np.uint8]]
-Batch = tuple[Tensor, Tensor, Tensor]  # frames uint8 [N, 1, S, S], planes and sub-planes int64 [N]
+MAX_GRADIENT_NORM = 5.0
+_PREFETCHED = 4  # micro-batches per loader process
+
+Batch = Sequence[Tensor]  # frames uint8 [N, 1, S, S], planes and sub-planes int64 [N]
 
 
-def train(
-    recipe: Recipe,
-    train_set: tuple[Frames, Sequence[Record]],
-    validation_set: tuple[Frames, Sequence[Record]],
-    folder: Path,
-    *,
-    planes: Sequence[Plane] = PLANES,
-    resume: bool = False,
-    weights: Path | None = None,
-    workers: int = 0,
-    device: str = "cpu",
-    distributed: Distributed | None = None,
-    tensorboard: bool = False,
-) -> MultiTaskNetwork:
-    """Train one network; where the recipe wants sub-planes and records tell some, with a head for them.
+@dataclass(frozen=True)
+class RunOptions:
+    """How one run is executed; the recipe decides what it computes.
 
-    Parameters
+    Attributes
     ----------
-    train_set, validation_set
-        Gray frames uint8 [H, W] and their records. Validation is only logged, and only of the planes: nothing is chosen
-        by it here.
-    folder
-        Where `log.csv`, the recipe, the planes and `checkpoint.pt`, written after each epoch, go.
-    planes
-        What the records' numbers mean, in order.
+    distributed
+        The processes that train together, and the device.
+    workers
+        Loader processes per training process; 0 augments in the training process.
     resume
-        Go on from the folder's checkpoint, if it holds one.
-    weights, workers, device
-        The backbone's weights file; processes that make views; where to compute.
-    team
-        The processes that train together, instead of `device` alone.
+        Continue from the run's checkpoint, if it has one.
+    weights
+        A file of backbone weights, where they are not in an installed wheel.
+    cache
+        A folder for decoded frames, see `open_frames`.
+    drop_near_duplicates
+        Leave pictures out that are on two sides of the split, instead of refusing the data set.
     tensorboard
-        Write for TensorBoard, too.
-
-    Returns
-    -------
-    The averaged network, in evaluation mode, on the CPU.
+        Also write for TensorBoard.
     """
-    distributed = distributed or Distributed(device)
-    if distributed.is_main:
-        write_recipe(folder, recipe)
-        write_planes(folder, planes)
-    torch.manual_seed(0)  # runs of any seed start alike, so that their weights can be averaged
-    finer = recipe.sub_planes is not None and any(record.sub_plane is not None for record in train_set[1])
-    network = pretrained_network(recipe.network, len(planes), weights, sub_planes=finer).to(distributed.device)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # depthwise convolutions are about twice as fast so
-    freeze(network, recipe.training.frozen_blocks)
-    views = AugmentedDataset(*train_set, recipe)
-    loader = make_loader(views, train_set[1], recipe, distributed, workers)
-    run = Trainer(network, recipe, steps=len(loader) // recipe.training.grad_accum_steps, distributed=distributed)
-    first = run.load(folder / "checkpoint.pt") if resume and (folder / "checkpoint.pt").exists() else 0
-    journal = RunLogger(folder, recipe.training.epochs, first, tensorboard=tensorboard) if distributed.is_main else None
-    val_inputs = eval_inputs(validation_set[0], recipe.preprocessing) if distributed.is_main else torch.empty(0)
-    val_planes = torch.from_numpy(planes_of(validation_set[1]))
-    for epoch in range(first, recipe.training.epochs):
-        views.epoch = epoch
-        torch.manual_seed(1000 * recipe.seed + epoch)  # order and dropout of this epoch
-        loss = run.epoch(loader, epoch, recipe.seed, journal)
-        if journal:
-            scores = _score(predict(run.averaged.classifier, val_inputs, distributed.device), val_planes)
-            journal.add((epoch + 1, run.rate, loss, *scores))
-            run.save(folder / "checkpoint.pt", epoch + 1)
-    return run.averaged.cpu().eval()
+
+    distributed: Distributed = field(default_factory=Distributed)
+    workers: int = 0
+    resume: bool = False
+    weights: Path | None = None
+    cache: Path | None = None
+    drop_near_duplicates: bool = False
+    tensorboard: bool = False
 
 
-def make_loader(
-    views: AugmentedDataset, records: Sequence[Record], recipe: Recipe, distributed: Distributed, workers: int
-) -> DataLoader[Any]:
-    """The parts of the batches that a process computes; views are made ahead by `workers` processes."""
-    training, finer = recipe.training, recipe.sub_planes
-    order = BalancedBatchSampler(records, training.balance, training.batch_size, finer.stretched if finer else 0)
-    parts = MicroBatches(order, len(order), order.batch, distributed, training.grad_accum_steps)
-    ahead = 4 if workers else None
-    pinned = distributed.device.startswith("cuda")
-    return DataLoader(views, batch_sampler=parts, num_workers=workers, prefetch_factor=ahead, pin_memory=pinned)
+DEFAULT_OPTIONS = RunOptions()
 
 
 class Trainer:
-    """The state that training moves: weights, their average, optimizer and schedule."""
+    """Train one network: the plane classifier and, where the recipe and the labels have sub-planes, their head.
 
-    def __init__(self, network: MultiTaskNetwork, recipe: Recipe, steps: int, distributed: Distributed) -> None:
-        training = recipe.training
-        self.network, self.recipe, self.training, self.distributed, self.steps = (
-            network,
-            recipe,
-            training,
-            distributed,
-            steps,
-        )
-        self._parallel: nn.Module = network
-        if distributed.size > 1:  # NormStatistics sees to the buffers
-            self._parallel = DistributedDataParallel(network, broadcast_buffers=False)
-        average = get_ema_multi_avg_fn(training.ema_decay)  # type: ignore[no-untyped-call]
-        self._average = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
-        backbone = network.classifier.backbone
-        heads = [p for name, p in network.named_parameters() if not name.startswith("classifier.backbone.")]
-        groups = [
-            {"params": [p for p in backbone.parameters() if p.requires_grad], "lr": training.backbone_lr},
-            {"params": heads, "lr": training.head_lr},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=training.weight_decay)
-        total = steps * training.epochs
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: cosine(step, total, training.warmup_fraction)
+    Parameters
+    ----------
+    train_data, val_data
+        Decoded frames and their records. Validation metrics are logged only; no checkpoint is selected by them.
+    run
+        The folder of the run; `train` writes the recipe, the planes, the log and a checkpoint per epoch into it.
+    planes
+        The planes in the order of the class numbers.
+
+    Attributes
+    ----------
+    network, loader
+        The network that is trained, and its micro-batches.
+    steps
+        Optimizer steps per epoch.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        train_data: Dataset,
+        val_data: Dataset,
+        run: Path,
+        planes: Sequence[Plane] = PLANES,
+        options: RunOptions = DEFAULT_OPTIONS,
+    ) -> None:
+        self.recipe, self.run, self.planes, self.options = recipe, run, planes, options
+        self.distributed = options.distributed
+        self.val_data = val_data
+        settings, device = recipe.training, self.distributed.device
+
+        # Network. Runs of every seed start with the same heads, so that their weights can be averaged. Channels-last
+        # memory makes depthwise convolutions about twice as fast.
+        torch.manual_seed(0)
+        labeled = recipe.sub_planes is not None and any(each.sub_plane is not None for each in train_data.records)
+        self.network = create_network(
+            recipe.network, len(planes), len(SUB_PLANES) if labeled else 0, pretrained=True, weights=options.weights
+        ).to(device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.freeze(settings.frozen_blocks)
+
+        # Data: augmented frames in balanced batches, each divided into the micro-batches of all processes.
+        self.augmented = AugmentedDataset(train_data, recipe)
+        self.loader = self._make_loader(train_data)
+        self.steps = len(self.loader) // settings.grad_accum_steps
+
+        # Data-parallel gradients; BatchNormStatistics averages the buffers itself.
+        parallel = self.distributed.world_size > 1
+        self._parallel = DistributedDataParallel(self.network, broadcast_buffers=False) if parallel else self.network
+
+        # Moving average of the weights, optimizer and learning-rate schedule.
+        average = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
+        self._average = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
+        self.optimizer, self.schedule = make_optimizer(self.network, settings, self.steps)
+
+    def _make_loader(self, data: Dataset) -> "DataLoader[Any]":
+        settings, sub_planes, workers = self.recipe.training, self.recipe.sub_planes, self.options.workers
+        stretched = sub_planes.stretched if sub_planes else 0
+        rows = BalancedBatchSampler(data.records, settings.balance, settings.batch_size, stretched)
+        return DataLoader(
+            self.augmented,
+            batch_sampler=MicroBatchSampler(rows, rows.batch_size, self.distributed, settings.grad_accum_steps),
+            num_workers=workers,
+            prefetch_factor=_PREFETCHED if workers else None,
+            pin_memory=self.distributed.device.startswith("cuda"),
         )
 
     @property
     def averaged(self) -> MultiTaskNetwork:
-        """The averaged network: the one that is kept."""
+        """The network with averaged weights, which is the result of the training."""
         return cast(MultiTaskNetwork, self._average.module)
 
-    @property
-    def rate(self) -> float:
-        """The head's learning rate as it stands."""
-        return float(self.schedule.get_last_lr()[-1])
+    def train(self) -> MultiTaskNetwork:
+        """Train all epochs and return the averaged network, in evaluation mode, on the CPU."""
+        recipe, settings, is_main = self.recipe, self.recipe.training, self.distributed.is_main
 
-    def epoch(self, loader: DataLoader[Any], number: int, seed: int, journal: RunLogger | None = None) -> float:
-        """One pass over the loader; returns the mean loss."""
-        set_training(self.network, self.training.frozen_blocks)
-        losses, parts = [], iter(loader)
-        title = f"epoch {number + 1}/{self.training.epochs}"
-        with tqdm(total=self.steps, desc=title, unit="batch", disable=None if journal else True, leave=False) as bar:
-            for step in range(self.steps):
-                losses.append(self.step(islice(parts, self.training.grad_accum_steps), (seed, number, step)))
-                left = journal.left(number + (step + 1) / self.steps) if journal else ""
-                bar.set_postfix_str(f"loss {np.mean(losses[-20:]):.3f}, {left}", refresh=False)
-                bar.update()
-        return float(np.mean(losses))
+        # Start the run's folder, or continue after the epoch of its checkpoint.
+        if is_main:
+            start_run(self.run, recipe, self.planes)
+        resume = self.options.resume and (self.run / CHECKPOINT).exists()
+        first = self.load_checkpoint() if resume else 0
 
-    def step(self, parts: Iterable[Batch], key: tuple[int, int, int]) -> float:
-        """One step of the optimizer by the parts of a batch; returns their mean loss. `key` names the step."""
-        each, size = self.training.grad_accum_steps, self.distributed.size
-        whole = each * size == 1
-        statistics = None if whole else BatchNormStatistics(self.network)
+        # Only the main process validates and logs.
+        logger, val_inputs = None, torch.empty(0)
+        if is_main:
+            logger = RunLogger(self.run / LOG, settings.epochs, first, tensorboard=self.options.tensorboard)
+            val_inputs = eval_inputs(self.val_data.frames, recipe.preprocessing)
+
+        for epoch in range(first, settings.epochs):
+            # Drawing, augmentation and dropout depend on seed and epoch only: a resumed run repeats an unbroken one.
+            self.augmented.epoch = epoch
+            torch.manual_seed(1000 * recipe.seed + epoch)
+            self.network.train()
+            micro_batches = iter(self.loader)
+
+            # One pass over the data, one optimizer step per batch.
+            losses: list[float] = []
+            title = f"epoch {epoch + 1}/{settings.epochs}"
+            with tqdm(total=self.steps, desc=title, disable=None if logger else True, leave=False) as progress:
+                for step in range(self.steps):
+                    losses.append(self.step(islice(micro_batches, settings.grad_accum_steps), epoch, step))
+                    eta = logger.eta(epoch + (step + 1) / self.steps) if logger else ""
+                    progress.set_postfix_str(f"loss {np.mean(losses[-20:]):.3f}, {eta}", refresh=False)
+                    progress.update()
+
+            # Validate the averaged weights, log, and write a checkpoint.
+            if logger:
+                logits = predict(self.averaged.classifier, val_inputs, self.distributed.device)
+                head_lr = float(self.schedule.get_last_lr()[-1])
+                logger.write(epoch_metrics(epoch + 1, head_lr, losses, logits, planes_of(self.val_data.records)))
+                self.save_checkpoint(epoch + 1)
+        return self.averaged.cpu().eval()
+
+    def step(self, micro_batches: Iterable[Batch], epoch: int, step: int) -> float:
+        """Take one optimizer step on a batch, given as the micro-batches of this process; return the mean loss."""
+        accum, world_size = self.recipe.training.grad_accum_steps, self.distributed.world_size
+        statistics = BatchNormStatistics(self.network) if accum * world_size > 1 else None
         losses = []
         self.optimizer.zero_grad(set_to_none=True)
-        for part, batch in enumerate(parts):
+        for number, batch in enumerate(micro_batches):
+            # Each micro-batch of the batch has its own dropout, whichever process computes it.
             if statistics:
-                torch.manual_seed(micro_batch_seed(*key, self.distributed.rank * each + part))
-            with nullcontext() if size == 1 or part == each - 1 else self._parallel.no_sync():  # type: ignore[operator]
-                loss = self._loss(*(each_of.to(self.distributed.device, non_blocking=True) for each_of in batch))
-                torch.autograd.backward(loss / each)
+                position = self.distributed.rank * accum + number
+                torch.manual_seed(micro_batch_seed(self.recipe.seed, epoch, step, position))
+
+            # Forward and backward; gradients add up, and processes exchange them after the last micro-batch only.
+            with self._gradient_sync(last=number == accum - 1):
+                loss = self._loss(*(tensor.to(self.distributed.device, non_blocking=True) for tensor in batch))
+                torch.autograd.backward(loss / accum)
             losses.append(loss.detach())
             if statistics:
-                statistics.end_part()
+                statistics.end_micro_batch()
         if statistics:
-            statistics.end_batch(self.distributed, each)
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+            statistics.end_batch(self.distributed, accum)
+
+        # Clip, step the optimizer and the schedule, and update the moving average.
+        nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
         self.optimizer.step()
         self.schedule.step()
         self._average.update_parameters(self.network)
-        return float(self.distributed.all_reduce(torch.stack(losses).mean()) / size)
+        return float(self.distributed.all_reduce(torch.stack(losses).mean()) / world_size)
+
+    def _gradient_sync(self, *, last: bool) -> AbstractContextManager[None]:
+        if last or not isinstance(self._parallel, DistributedDataParallel):
+            return nullcontext()
+        return self._parallel.no_sync()
 
     def _loss(self, frames: Tensor, planes: Tensor, sub_planes: Tensor) -> Tensor:
-        device, smoothing = self.distributed.device, self.training.label_smoothing
-        with torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=has_fast_bfloat16(device)):
-            logits, finer = self._parallel(frames.to(torch.float32, memory_format=torch.channels_last))
-        loss = mean_loss(logits, planes, smoothing)
-        if finer is not None and self.recipe.sub_planes is not None:
-            loss = loss + self.recipe.sub_planes.weight * mean_loss(finer, sub_planes, smoothing)
-        return loss
+        with autocast(self.distributed.device):
+            logits = self._parallel(frames.to(torch.float32, memory_format=torch.channels_last))
+        return multi_task_loss(logits, planes, sub_planes, self.recipe)
 
-    def save(self, path: Path, epoch: int) -> None:
-        """Write a checkpoint whole or not at all."""
-        state = {name: part.state_dict() for name, part in self._parts().items()} | {"epoch": epoch}
-        torch.save(state, path.with_suffix(".new"))
-        path.with_suffix(".new").replace(path)
+    def save_checkpoint(self, epoch: int) -> None:
+        """Write the state after `epoch` epochs into a new file, then rename it: a checkpoint is whole or absent."""
+        state = {name: part.state_dict() for name, part in self._state().items()} | {"epoch": epoch}
+        draft = (self.run / CHECKPOINT).with_suffix(".new")
+        torch.save(state, draft)
+        draft.replace(self.run / CHECKPOINT)
 
-    def load(self, path: Path) -> int:
-        """Take up a checkpoint; returns how many epochs it has behind it."""
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        for name, part in self._parts().items():
+    def load_checkpoint(self) -> int:
+        """Load the run's checkpoint; return the number of complete epochs."""
+        state = torch.load(self.run / CHECKPOINT, weights_only=True, map_location="cpu")
+        for name, part in self._state().items():
             part.load_state_dict(state[name])
         return int(state["epoch"])
 
-    def _parts(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         return {
             "network": self.network,
             "average": self._average,
             "optimizer": self.optimizer,
             "schedule": self.schedule,
         }
-
-
-def freeze(network: MultiTaskNetwork, blocks: int) -> None:
-    """Fix the stem and the first `blocks` blocks at their ImageNet weights; 0 leaves everything trainable."""
-    for part in _frozen(network, blocks):
-        part.requires_grad_(False)
-
-
-def set_training(network: MultiTaskNetwork, frozen_blocks: int) -> None:
-    """Training mode, but for the frozen part, whose BatchNorm statistics stay as well."""
-    network.train()
-    for part in _frozen(network, frozen_blocks):
-        part.eval()
-
-
-def _frozen(network: MultiTaskNetwork, blocks: int) -> list[nn.Module]:
-    if blocks == 0:
-        return []
-    backbone = network.classifier.backbone
-    return [backbone.get_submodule("_conv_stem"), backbone.get_submodule("_bn0"), *backbone.blocks[:blocks]]
-
-
-def cosine(step: int, total: int, warmup_fraction: float) -> float:
-    """Share of the peak rate at a step: a linear rise over the `warmup` share of all steps, then half a cosine."""
-    rise = max(1, round(total * warmup_fraction))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, total - rise))))
-
-
-def has_fast_bfloat16(device: str) -> bool:
-    """Whether half-width arithmetic is faster than full on this device: by hardware, not by emulation."""
-    supported = torch.cuda.is_bf16_supported if device.startswith("cuda") else torch.cpu._is_amx_tile_supported
-    return bool(supported())
-
-
-def _score(logits: Tensor, planes: Tensor) -> tuple[float, float, float]:
-    hits = (logits.argmax(1) == planes).double()
-    recalls = [hits[planes == plane].mean() for plane in sorted(set(planes.tolist()))]
-    loss = nn.functional.cross_entropy(logits, planes)
-    return float(loss), float(hits.mean()), float(torch.stack(recalls).mean())

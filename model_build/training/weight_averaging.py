@@ -1,8 +1,8 @@
-"""A soup: the mean of the weights of runs that started alike (Wortsman et al. 2022, arXiv 2203.05482).
+"""Average the weights of runs that started alike: a model soup (Wortsman et al. 2022, arXiv 2203.05482).
 
-It costs nothing at inference, and on frames from elsewhere it is usually better than each of its runs. BatchNorms are
-folded into their convolutions first and so averaged with them. To estimate their statistics anew on training frames,
-as is often done for means of weights, was measured here and made a network worse.
+It costs nothing at inference, and on frames of other scanners it is usually better than each of its runs. BatchNorms
+are folded into their convolutions first and averaged with them. The usual alternative, new statistics from training
+frames, was measured here and made a network worse.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,47 +12,62 @@ import torch
 from torch import Tensor
 
 from model_build.data.formats import read_data
-from model_build.data.records import load_frames
-from model_build.data.splits import make_split, read_stretched
+from model_build.data.frames import load_frames
+from model_build.data.records import Dataset
 from model_build.models.batchnorm import fold_batchnorm
-from model_build.models.multi_task import blank_network
-from model_build.run_dir import read_network, read_planes, read_recipe, write_network, write_planes, write_recipe
-from model_build.training.refit_head import refit
-
-_SAME = ("network", "preprocessing", "split", "validation_folds")  # of the recipes: else held-out women are trained on
+from model_build.models.multi_task import create_network
+from model_build.run_dir import (
+    read_network,
+    read_planes,
+    read_recipe,
+    read_split,
+    read_split_text,
+    read_stretched_split,
+    start_run,
+    write_network,
+    write_split_text,
+)
+from model_build.training.refit_head import refit_sub_plane_head
 
 
 def average_weights(runs: Sequence[Path], out: Path, data: Path, stretched: Path | None = None) -> None:
-    """Average the networks of `runs` into `out`, a run's folder itself, with the first one's recipe.
+    """Average the networks of `runs` and write `out`, a run's folder with the first run's recipe.
 
-    Where a run has a head for sub-planes, one is taught anew on the mean, by the frames that runs are trained with: see
-    `train_run`. A head follows its own network's maps, and those of the mean are others.
+    If a run has a sub-plane head, a new one is trained on the averaged backbone: a head fits the feature maps of its
+    own network only.
+
+    Parameters
+    ----------
+    data, stretched
+        The frames that the runs were trained on, see `train_run`.
 
     Raises
     ------
     ValueError
-        The runs are of different networks, planes, preprocessings or divisions of the data.
+        The runs differ in network, preprocessing, planes or split.
     """
     recipes = [read_recipe(run) for run in runs]
-    for name in _SAME:
-        if any(getattr(recipe, name) != getattr(recipes[0], name) for recipe in recipes):
-            raise ValueError(f"the recipes of the runs differ in {name}; such runs cannot be averaged")
-    planes = read_planes(runs[0])
+    for field in ("network", "preprocessing"):
+        if any(getattr(recipe, field) != getattr(recipes[0], field) for recipe in recipes):
+            raise ValueError(f"the recipes of the runs differ in {field}; such runs cannot be averaged")
+    planes, splits = read_planes(runs[0]), read_split_text(runs[0])
     if any(read_planes(run) != planes for run in runs):
-        raise ValueError("only runs that tell the same planes apart can be averaged")
+        raise ValueError("the runs differ in their planes; such runs cannot be averaged")
+    # The average would have been trained on the validation patients of some runs.
+    if any(read_split_text(run) != splits for run in runs):
+        raise ValueError("the runs differ in their splits.json; such runs cannot be averaged")
     networks = [read_network(run) for run in runs]
     for network in networks:
         fold_batchnorm(network.classifier.backbone)
-    mean = blank_network(recipes[0].network, len(planes), sub_planes=False)
-    mean.classifier.load_state_dict(_mean([network.classifier.state_dict() for network in networks]))
+    averaged = create_network(recipes[0].network, len(planes))
+    averaged.classifier.load_state_dict(_mean([network.classifier.state_dict() for network in networks]))
     if any(network.sub_planes is not None for network in networks):
-        split = make_split(read_data(data), recipes[0])
-        records = [record for record in split.train if record.sub_plane is not None]
-        records += read_stretched(stretched, split).train
-        refit(mean, load_frames(records), records, recipes[0])
-    write_recipe(out, recipes[0])
-    write_planes(out, planes)
-    write_network(out, mean)
+        records = [record for record in read_split(runs[0], read_data(data)).train if record.sub_plane is not None]
+        records += read_stretched_split(runs[0], stretched).train
+        refit_sub_plane_head(averaged, Dataset(load_frames(records), records), recipes[0])
+    start_run(out, recipes[0], planes)
+    write_split_text(out, splits)
+    write_network(out, averaged)
 
 
 def _mean(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

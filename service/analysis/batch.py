@@ -59,7 +59,7 @@ class FrameOutcome(Generic[T]):
     file: File
     index: int | None
     count: int
-    outcome: T | Problem
+    value: T | Problem
 
 
 class Runner(Protocol):
@@ -94,7 +94,7 @@ class Batch(Generic[T]):
     window: int
 
     async def outcomes(self, files: Iterable[File]) -> AsyncGenerator[FrameOutcome[T], None]:
-        """Analyze the selected frames of all files; yield the outcomes in the order of files and frames."""
+        """Analyze the selected frames of all files; yield outcomes in the order of files and frames."""
         # The outer loop opens files side by side; a still is complete after that.
         async with aclosing(in_order(self._open_jobs(files), self.window)) as opened_files:
             async for opened in opened_files:
@@ -103,8 +103,8 @@ class Batch(Generic[T]):
                     continue
                 # The inner loop goes through the frames of one loop, while the files after it wait in the window.
                 async with aclosing(self._loop_outcomes(*opened)) as loop:
-                    async for met in loop:
-                        yield met
+                    async for outcome in loop:
+                        yield outcome
 
     async def _open_jobs(
         self, files: Iterable[File]
@@ -125,8 +125,8 @@ class Batch(Generic[T]):
     async def _loop_outcomes(self, file: File, frames: Frames) -> AsyncGenerator[FrameOutcome[T], None]:
         indices = iter(self.selection.indices(frames.count))
         async with aclosing(in_order(self._loop_jobs(frames), self.window)) as analyzed:
-            async for outcome in analyzed:
-                yield FrameOutcome(file, next(indices), frames.count, outcome)
+            async for value in analyzed:
+                yield FrameOutcome(file, next(indices), frames.count, value)
 
     async def _loop_jobs(self, frames: Frames) -> AsyncGenerator[Job[T | Problem], None]:
         for index in self.selection.indices(frames.count):

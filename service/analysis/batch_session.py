@@ -81,19 +81,19 @@ class BatchAccumulator:
         self._file: File | None = None
         self._loop: tuple[File, int, CineReader] | None = None
 
-    def add(self, met: FrameOutcome[AnalyzedFrame]) -> BatchLine:
+    def add(self, outcome: FrameOutcome[AnalyzedFrame]) -> BatchLine:
         """Return the line of the next outcome; outcomes come in the order of files and frames."""
-        if met.file is not self._file:
-            self._begin_file(met)
-        if isinstance(met.outcome, Problem):
+        if outcome.file is not self._file:
+            self._begin_file(outcome)
+        if isinstance(outcome.value, Problem):
             self.totals.refused += 1
-            return BatchLine(met.file, met.index, met.outcome)
+            return BatchLine(outcome.file, outcome.index, outcome.value)
         self.totals.frames += 1
-        result, signature, thumbnail = met.outcome
-        if self._loop is not None and met.index is not None and signature is not None:
+        result, signature, thumbnail = outcome.value
+        if self._loop is not None and outcome.index is not None and signature is not None:
             abstains = result.abstain_reason is not None
-            self._loop[2].add(met.index, result.scores.probabilities, abstains, signature, result.sub_plane)
-        return BatchLine(met.file, met.index, result, thumbnail)
+            self._loop[2].add(outcome.index, result.scores.probabilities, abstains, signature, result.sub_plane)
+        return BatchLine(outcome.file, outcome.index, result, thumbnail)
 
     def finish(self, *, complete: bool) -> BatchTotals:
         """Return the totals of all lines."""
@@ -101,12 +101,12 @@ class BatchAccumulator:
         self.totals.complete = complete
         return self.totals
 
-    def _begin_file(self, met: FrameOutcome[AnalyzedFrame]) -> None:
+    def _begin_file(self, outcome: FrameOutcome[AnalyzedFrame]) -> None:
         self._end_loop()
-        self._file = met.file
+        self._file = outcome.file
         self.totals.files += 1
-        if met.count > 1:
-            self._loop = met.file, met.count, CineReader()
+        if outcome.count > 1:
+            self._loop = outcome.file, outcome.count, CineReader()
 
     def _end_loop(self) -> None:
         if self._loop is not None:
@@ -148,12 +148,12 @@ class BatchSession:
         accumulator = BatchAccumulator()
         complete = True
         async with aclosing(batch.outcomes(files)) as outcomes:
-            async for met in outcomes:
+            async for outcome in outcomes:
                 # The frame after the last allowed one shows that there is more: the batch is not complete.
                 if accumulator.totals.frames + accumulator.totals.refused == self.max_frames:
                     complete = False
                     break
-                yield accumulator.add(met)
+                yield accumulator.add(outcome)
         yield accumulator.finish(complete=complete)
 
     def _analyze(self, frame: Frame) -> AnalyzedFrame:

@@ -1,7 +1,7 @@
 """Sort an exam: its frames by plane, the best frame of each, missing planes, and frames that a person should review.
 
 A cine contributes only the best frame of each plane. A plane that is present means that a frame was recognized as it;
-it says nothing of the frame's quality, nor of what a guideline requires of that plane.
+it implies nothing about the frame's quality, or about what a guideline requires of that plane.
 """
 
 import asyncio

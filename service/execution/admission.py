@@ -9,7 +9,7 @@ _RETRY_AFTER_S = 1
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """The limits on what is in flight.
+    """The limits on uploads in flight.
 
     Attributes
     ----------

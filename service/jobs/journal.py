@@ -1,5 +1,6 @@
 """The results log of a folder: one JSON line per frame, so that an interrupted job continues where it stopped."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,6 +120,7 @@ def _remove_partial_line(path: Path) -> None:
 
 def write_whole(path: Path, contents: bytes) -> None:
     """Write a file that readers see either whole or not at all."""
-    draft = path.with_name(f".{path.name}.part")
+    # Two workers may write the same object at the same time: two files can hold one SOP Instance UID.
+    draft = path.with_name(f".{path.name}.{threading.get_ident()}.part")
     draft.write_bytes(contents)
     draft.replace(path)

@@ -6,7 +6,9 @@ import pytest
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
-from model_build.data.records import MAIN_PLANES, load_frames, read_records
+from model_build.data.formats.fetal_planes_db import read_records
+from model_build.data.frames import load_frames
+from model_build.data.labels import MAIN_PLANES
 from service.app import create_app
 from service.client import Client
 from service.schemas.batch import BatchEnd
@@ -34,7 +36,11 @@ def sweep(pixels: NDArray[np.uint8], rng: np.random.Generator) -> list[NDArray[n
 def test_shots_of_real_stills_are_told_apart() -> None:
     """The two stills of each main plane that come first in the test split; a plane follows another each time."""
     records = [record for record in read_records(FRAMES) if record.split == "test"]
-    stills = [[record for record in records if record.plane == plane][turn] for turn in (0, 1) for plane in MAIN_PLANES]
+    stills = [
+        [record for record in records if record.plane == plane][turn]
+        for turn in (0, 1)
+        for plane in range(len(MAIN_PLANES))
+    ]
     rng = np.random.default_rng(0)
     frames = [cv2.resize(pixels, (400, 300)) for pixels in load_frames(stills)]
     loop = animation("TIFF", [frame for pixels in frames for frame in sweep(pixels.astype(np.uint8), rng)])

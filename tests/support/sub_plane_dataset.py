@@ -4,7 +4,7 @@ from pathlib import Path
 
 import cv2
 
-from model_build.data.records import SUB_PLANES
+from model_build.data.labels import SUB_PLANES
 from tests.support.tiny_dataset import phantom, write_table
 
 SUB_PLANE_LABELS = tuple(plane.label for plane in SUB_PLANES)

@@ -1,20 +1,19 @@
-"""What machines paint over a frame, and what hides parts of it: text, rulers, calipers, shadows, erased patches."""
+"""Overlays that scanners draw, and occlusions: text, rulers, calipers, acoustic shadows, erased patches."""
 
 import string
 
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+from model_build.data.records import Frame
 
 _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_PLAIN, cv2.FONT_HERSHEY_DUPLEX)
-_SIGNS = list(string.ascii_uppercase + string.digits + " .:/")
+_CHARACTERS = list(string.ascii_uppercase + string.digits + " .:/")
 
 
-def augment(picture: Picture, magnitude: float, random: Generator) -> Picture:
-    """Paint on, or hide parts of, a picture uint8 [S, S]."""
+def augment(picture: Frame, magnitude: float, random: Generator) -> Frame:
+    """Draw overlays on, or occlude parts of, a picture uint8 [S, S]."""
     picture = picture.copy()
     for paint, chance in ((_text, 0.2), (_calipers, 0.2), (_ruler, 0.1), (_shadow, 0.15), (_erase, 0.2)):
         if random.random() < chance * magnitude:
@@ -22,46 +21,50 @@ def augment(picture: Picture, magnitude: float, random: Generator) -> Picture:
     return picture
 
 
-def _spot(picture: Picture, random: Generator) -> tuple[int, int]:
+def _random_point(picture: Frame, random: Generator) -> tuple[int, int]:
     return int(random.integers(picture.shape[1])), int(random.integers(picture.shape[0]))
 
 
-def _text(picture: Picture, random: Generator) -> None:
-    left, top = _spot(picture, random)
+def _text(picture: Frame, random: Generator) -> None:
+    left, top = _random_point(picture, random)
     step = round(picture.shape[0] * random.uniform(0.04, 0.07))
     font, scale = _FONTS[random.integers(len(_FONTS))], random.uniform(0.25, 0.5)
     for line in range(random.integers(1, 6)):
-        words = "".join(random.choice(_SIGNS, random.integers(3, 14)))
+        words = "".join(random.choice(_CHARACTERS, random.integers(3, 14)))
         gray = int(random.integers(120, 256))
         cv2.putText(picture, words, (left - 20, top + line * step), font, scale, gray, 1, cv2.LINE_AA)
 
 
-def _calipers(picture: Picture, random: Generator) -> None:
-    start, end = _spot(picture, random), _spot(picture, random)
+def _calipers(picture: Frame, random: Generator) -> None:
+    start, end = _random_point(picture, random), _random_point(picture, random)
     gray = int(random.integers(150, 256))
-    for spot in (start, end):
+    for point in (start, end):
         kind = cv2.MARKER_CROSS if random.random() < 0.5 else cv2.MARKER_TILTED_CROSS
-        cv2.drawMarker(picture, spot, gray, kind, int(random.integers(4, 10)), 1)
+        cv2.drawMarker(picture, point, gray, kind, int(random.integers(4, 10)), 1)
     if random.random() < 0.5:
-        for all_reduce in np.linspace(0, 1, int(random.integers(10, 40))):
-            dot = tuple(round(a + (b - a) * all_reduce) for a, b in zip(start, end, strict=True))
+        for fraction in np.linspace(0, 1, int(random.integers(10, 40))):
+            dot = tuple(round(a + (b - a) * fraction) for a, b in zip(start, end, strict=True))
             cv2.circle(picture, dot, 0, gray, -1)
     elif random.random() < 0.5:
         axes = (int(random.integers(15, 90)), int(random.integers(15, 90)))
         cv2.ellipse(picture, start, axes, float(random.uniform(0, 180)), 0, 360, gray, 1, cv2.LINE_AA)
 
 
-def _ruler(picture: Picture, random: Generator) -> None:
+def _ruler(picture: Frame, random: Generator) -> None:
     side = picture.shape[0]
     edge = int(random.choice([1, side - 4]))
     gray = int(random.integers(100, 256))
-    for place in range(0, side, int(random.integers(6, 24))):
-        start, end = ((edge, place), (edge + 3, place)) if edge > 1 or place % 2 else ((place, edge), (place, edge + 3))
+    for position in range(0, side, int(random.integers(6, 24))):
+        start, end = (
+            ((edge, position), (edge + 3, position))
+            if edge > 1 or position % 2
+            else ((position, edge), (position, edge + 3))
+        )
         cv2.line(picture, start, end, gray, 1)
 
 
-def _shadow(picture: Picture, random: Generator) -> None:
-    """An acoustic shadow: a wedge that widens with depth, below a bone or where contact is lost."""
+def _shadow(picture: Frame, random: Generator) -> None:
+    """Darken a wedge that widens with depth: an acoustic shadow below bone, or where the probe loses contact."""
     height, width = picture.shape
     top = int(random.integers(0, height // 2))
     center, near = random.uniform(0, width), random.uniform(0.02, 0.1) * width
@@ -73,7 +76,8 @@ def _shadow(picture: Picture, random: Generator) -> None:
     picture[:] = (picture * (1 - mask * random.uniform(0.4, 0.95))).astype(np.uint8)
 
 
-def _erase(picture: Picture, random: Generator) -> None:
+def _erase(picture: Frame, random: Generator) -> None:
+    """Blacken one rectangle (random erasing, Zhong et al., AAAI 2020, arXiv 1708.04896)."""
     height, width = (round(side * random.uniform(0.08, 0.3)) for side in picture.shape)
-    left, top = _spot(picture, random)
+    left, top = _random_point(picture, random)
     picture[top : top + height, left : left + width] = 0

@@ -1,28 +1,27 @@
-"""Gray levels as other settings would give them: gain, gamma, depth compensation, another machine's histogram."""
+"""Intensity augmentation: gain, gamma, time-gain compensation, CLAHE, the histogram of another frame."""
 
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+from model_build.data.records import Frame
 
 
-def augment(picture: Picture, reference: Picture, magnitude: float, random: Generator) -> Picture:
-    """Vary the gray levels of a picture uint8 [S, S]; `donor` is another frame, uint8 [H, W]."""
+def augment(picture: Frame, reference: Frame, magnitude: float, random: Generator) -> Frame:
+    """Change the gray levels of a picture uint8 [S, S]; `reference` is another frame, uint8 [H, W]."""
     if random.random() < 0.25 * magnitude:
         picture = _match_histogram(picture, reference, random.uniform(0.3, 1.0))
     if random.random() < 0.1 * magnitude:
         tiles = cv2.createCLAHE(clipLimit=random.uniform(1, 4), tileGridSize=(4, 4))
         picture = np.asarray(tiles.apply(picture), np.uint8)
-    picture = np.asarray(cv2.LUT(picture, _curve(magnitude, random)), np.uint8)
+    picture = np.asarray(cv2.LUT(picture, _gray_level_curve(magnitude, random)), np.uint8)
     if random.random() < 0.4 * magnitude:
-        picture = _compensate(picture, magnitude, random)
+        picture = _time_gain_compensation(picture, magnitude, random)
     return picture
 
 
-def _curve(magnitude: float, random: Generator) -> Picture:
-    """One table for gamma, gain, and the level at which black is cut or lifted."""
+def _gray_level_curve(magnitude: float, random: Generator) -> Frame:
+    """Return a lookup table uint8 [256] of random gamma, gain and black level."""
     levels = np.linspace(0, 1, 256)
     levels = levels ** np.exp(random.normal(0, 0.35 * magnitude))
     levels = levels * np.exp(random.normal(0, 0.25 * magnitude))
@@ -30,20 +29,21 @@ def _curve(magnitude: float, random: Generator) -> Picture:
     return np.asarray((np.clip(levels + offset, 0, 1) * 255).round(), np.uint8)
 
 
-def _match_histogram(picture: Picture, reference: Picture, all_reduce: float) -> Picture:
-    """Move the gray levels of tissue towards the donor's; black stays black."""
+def _match_histogram(picture: Frame, reference: Frame, weight: float) -> Frame:
+    """Move the gray levels of tissue towards the histogram of `reference`, by `weight` in 0..1; black stays black."""
+    # Histogram matching by cumulative distributions; levels up to 4 are background around the sector.
     own = np.cumsum(np.bincount(picture[picture > 4], minlength=256))
     other = np.cumsum(np.bincount(reference[reference > 4], minlength=256))
     if own[-1] == 0 or other[-1] == 0:
         return picture
     mapped = np.interp(own / own[-1], other / other[-1], np.arange(256))
     mapped[:5] = np.arange(5)
-    curve = (1 - all_reduce) * np.arange(256) + all_reduce * mapped
+    curve = (1 - weight) * np.arange(256) + weight * mapped
     return np.asarray(cv2.LUT(picture, curve.round().astype(np.uint8)), np.uint8)
 
 
-def _compensate(picture: Picture, magnitude: float, random: Generator) -> Picture:
-    """A smooth field of gain: time-gain compensation along the depth, and uneven contact along the width."""
+def _time_gain_compensation(picture: Frame, magnitude: float, random: Generator) -> Frame:
+    """Multiply by a smooth random gain: time-gain compensation along the depth, uneven contact along the width."""
     nodes = np.exp(random.normal(0, 0.3 * magnitude, (5, 3))).astype(np.float32)
     field = cv2.resize(nodes, picture.shape[::-1], interpolation=cv2.INTER_CUBIC)
     return np.asarray(np.clip(picture * field, 0, 255), np.uint8)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tests.support.images import encode, speckle
-from tests.system.browser.screenshots import upload
+from tests.system.browser.page_states import upload
 from tests.system.browser.visit import Visit
 
 

@@ -1,4 +1,4 @@
-"""Downloads from a server that breaks off, lies and ignores ranges; archives that would leave their folder."""
+"""Downloads from a faulty server, and archives with members outside of their folder."""
 
 import hashlib
 import io
@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 
 from model_build.cli import main
-from model_build.data import zenodo as fetching
+from model_build.data import zenodo
 from model_build.data.download import DownloadError, download
 from model_build.data.records import DataError
-from tests.support.tiny_dataset import MACHINES
+from tests.support.tiny_dataset import SCANNERS
 
 CONTENT = bytes(range(256)) * 4000
 MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
 @dataclass
-class Bad:
-    """A server of one file: `breaks` requests end after a third of what is asked, and it may lie."""
+class FaultyServer:
+    """What a server of one file does: the first `breaks` answers end after a third of their body."""
 
     content: bytes = CONTENT
     breaks: int = 0
@@ -39,25 +39,25 @@ class Bad:
 
 
 @pytest.fixture
-def server() -> Iterator[Bad]:
-    bad = Bad()
+def server() -> Iterator[FaultyServer]:
+    faulty = FaultyServer()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if "/records/" in self.path:
-                self._send(200, json.dumps(bad.record).encode(), {})
+                self._send(200, json.dumps(faulty.record).encode(), {})
                 return
             wanted = self.headers.get("Range")
-            bad.asked.append(wanted)
-            if bad.status:
-                self._send(bad.status, b"no", {})
+            faulty.asked.append(wanted)
+            if faulty.status:
+                self._send(faulty.status, b"no", {})
                 return
-            start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and bad.ranges else 0
-            body, size = bad.content[start:], len(bad.content)
-            span = {"Content-Range": f"bytes {start + bad.shift}-{size - 1}/{size}"} if start else {}
-            cut = len(body) // 3 if bad.breaks > 0 else len(body)
-            bad.breaks -= 1
-            self._send(206 if start else 200, body, span, cut, bad.length)
+            start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and faulty.ranges else 0
+            body, size = faulty.content[start:], len(faulty.content)
+            span = {"Content-Range": f"bytes {start + faulty.shift}-{size - 1}/{size}"} if start else {}
+            cut = len(body) // 3 if faulty.breaks > 0 else len(body)
+            faulty.breaks -= 1
+            self._send(206 if start else 200, body, span, cut, faulty.length)
 
         def _send(
             self, status: int, body: bytes, headers: dict[str, str], cut: int | None = None, length: int | None = None
@@ -74,34 +74,34 @@ def server() -> Iterator[Bad]:
 
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    bad.url = f"http://127.0.0.1:{running.server_port}"
-    yield bad
+    faulty.url = f"http://127.0.0.1:{running.server_port}"
+    yield faulty
     running.shutdown()
     running.server_close()
 
 
-def get(server: Bad, file: Path, md5: str = MD5) -> Path:
+def get(server: FaultyServer, file: Path, md5: str = MD5) -> Path:
     return download(f"{server.url}/file", file, len(CONTENT), md5, pause=0.01)
 
 
-def test_a_download_that_breaks_off_goes_on_where_it_was(server: Bad, tmp_path: Path) -> None:
+def test_an_interrupted_download_is_resumed(server: FaultyServer, tmp_path: Path) -> None:
     server.breaks = 2
     assert get(server, tmp_path / "a" / "file").read_bytes() == CONTENT
     third = len(CONTENT) // 3
     assert server.asked == [None, f"bytes={third}-", f"bytes={third + (len(CONTENT) - third) // 3}-"]
     get(server, tmp_path / "a" / "file")
-    assert len(server.asked) == 3  # what is there and right is not asked for again
+    assert len(server.asked) == 3  # a complete file is not downloaded again
 
 
-def test_a_server_that_ignores_ranges_sends_it_all_again(server: Bad, tmp_path: Path) -> None:
+def test_a_server_that_ignores_ranges_sends_the_whole_file(server: FaultyServer, tmp_path: Path) -> None:
     server.breaks, server.ranges = 1, False
     assert get(server, tmp_path / "file").read_bytes() == CONTENT
     assert server.asked[1] == f"bytes={len(CONTENT) // 3}-"
 
 
-def test_what_always_breaks_off_is_kept_for_the_next_call(server: Bad, tmp_path: Path) -> None:
+def test_a_partial_download_is_kept_for_the_next_call(server: FaultyServer, tmp_path: Path) -> None:
     server.breaks = 99
-    with pytest.raises(DownloadError, match=r"file\.part is kept, and the same command goes on"):
+    with pytest.raises(DownloadError, match=r"file\.part is kept; the same command resumes it"):
         get(server, tmp_path / "file")
     assert not (tmp_path / "file").exists()
     assert 0 < (tmp_path / "file.part").stat().st_size < len(CONTENT)
@@ -110,33 +110,35 @@ def test_what_always_breaks_off_is_kept_for_the_next_call(server: Bad, tmp_path:
 
 
 @pytest.mark.parametrize("length", [len(CONTENT) - 7, len(CONTENT) + 7])
-def test_a_server_that_lies_about_the_size_is_refused(server: Bad, tmp_path: Path, length: int) -> None:
+def test_an_unexpected_size_is_refused(server: FaultyServer, tmp_path: Path, length: int) -> None:
     server.length = length
-    with pytest.raises(DownloadError, match=f"sends {length} bytes, {len(CONTENT)} were promised"):
+    with pytest.raises(DownloadError, match=f"sends {length} bytes, expected {len(CONTENT)}"):
         get(server, tmp_path / "file")
 
 
-def test_a_server_that_goes_on_elsewhere_is_refused(server: Bad, tmp_path: Path) -> None:
+def test_another_range_than_requested_is_refused(server: FaultyServer, tmp_path: Path) -> None:
     server.breaks, server.shift = 1, 5
-    with pytest.raises(DownloadError, match="sends something else"):
+    with pytest.raises(DownloadError, match="sends another range"):
         get(server, tmp_path / "file")
 
 
-def test_a_wrong_hash_is_refused_and_thrown_away(server: Bad, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="thrown away"):
+def test_a_wrong_hash_is_refused_and_the_download_deleted(server: FaultyServer, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="was deleted"):
         get(server, tmp_path / "file", "0" * 32)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_refusal_and_being_offline_are_said_clearly(server: Bad, tmp_path: Path) -> None:
+def test_a_refusal_and_a_missing_connection_are_explained(server: FaultyServer, tmp_path: Path) -> None:
     server.status = 403
     with pytest.raises(DownloadError, match="answers 403"):
         get(server, tmp_path / "file")
-    with pytest.raises(DownloadError, match=r"Is this machine online\? A proxy is taken from HTTPS_PROXY"):
+    with pytest.raises(DownloadError, match=r"Is this computer online\? Set HTTPS_PROXY"):
         download("http://127.0.0.1:9/file", tmp_path / "file", 1, MD5, pause=0)
 
 
-def test_a_proxy_is_taken_from_the_environment(server: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_is_taken_from_the_environment(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTP_PROXY", server.url)
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
@@ -153,28 +155,33 @@ def planes_archive(rows: int = 6, *, mangle: bool = False, lose: bool = False) -
             if not (lose and row == 2):
                 archive.writestr(f"Images/{name}.png", b"picture")
             plane = "Fetal femur" if mangle and row == 4 else "Fetal brain"
-            lines.append(f"{name};{row};{plane};Not A Brain;Op. 1;{MACHINES[0]};1 ")
+            lines.append(f"{name};{row};{plane};Not A Brain;Op. 1;{SCANNERS[0]};1 ")
         archive.writestr("FETAL_PLANES_DB_data.csv", "\n".join(lines))
     return out.getvalue()
 
 
 def offer(
-    server: Bad, archive: bytes, name: str, monkeypatch: pytest.MonkeyPatch, rows: int = 6, md5: str | None = None
+    server: FaultyServer,
+    archive: bytes,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: int = 6,
+    md5: str | None = None,
 ) -> None:
-    wanted = replace(fetching.DATA_SETS[name], rows=rows, md5=md5)
-    monkeypatch.setitem(fetching.DATA_SETS, name, wanted)
+    wanted = replace(zenodo.PUBLIC_DATA_SETS[name], rows=rows, md5=md5)
+    monkeypatch.setitem(zenodo.PUBLIC_DATA_SETS, name, wanted)
     server.content = archive
     checksum = f"md5:{hashlib.md5(archive).hexdigest()}"
     file = {"key": wanted.archive, "size": len(archive), "checksum": checksum, "links": {"self": f"{server.url}/it"}}
     server.record = {"files": [file]}
 
 
-def fetch(server: Bad, name: str, folder: Path) -> Path:
-    return fetching.fetch(name, folder, zenodo=f"{server.url}/records", pause=0.01)
+def fetch(server: FaultyServer, name: str, folder: Path) -> Path:
+    return zenodo.fetch(name, folder, zenodo=f"{server.url}/records", pause=0.01)
 
 
 def test_a_data_set_is_fetched_unpacked_and_not_fetched_again(
-    server: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offer(server, planes_archive(), "planes", monkeypatch)
     server.breaks = 1
@@ -186,32 +193,32 @@ def test_a_data_set_is_fetched_unpacked_and_not_fetched_again(
 
 
 @pytest.mark.parametrize(
-    ("archive", "said"),
+    ("archive", "message"),
     [
         (planes_archive(5), "has 5 rows, 6 were published"),
-        (planes_archive(mangle=True), "line 6: Patient00004_Plane3_1_of_1 does not fit 4, Fetal femur"),
+        (planes_archive(mangle=True), "line 6: Patient00004_Plane3_1_of_1 does not match 4, Fetal femur"),
         (planes_archive(lose=True), "lacks 1 of 6 images, such as Patient00002"),
         (b"PK\x03\x04 but not for long", "cannot be unpacked"),
     ],
 )
-def test_contents_that_are_not_as_published_are_refused(
-    server: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive: bytes, said: str
+def test_other_contents_than_published_are_refused(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive: bytes, message: str
 ) -> None:
     offer(server, archive, "planes", monkeypatch)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         fetch(server, "planes", tmp_path)
 
 
 def test_another_archive_than_the_known_one_is_refused(
-    server: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offer(server, planes_archive(), "planes", monkeypatch, md5="2" * 32)
-    with pytest.raises(DownloadError, match="is known to us"):
+    with pytest.raises(DownloadError, match="expected md5:"):
         fetch(server, "planes", tmp_path)
 
 
 def test_the_african_archive_is_a_tar_with_a_folder_of_its_own(
-    server: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = io.BytesIO()
     table = "Patient_num,Plane,Train,Center,Filename\n1,Fetal brain,1,Ghana,patient001_GHA_plane0\n"
@@ -228,22 +235,22 @@ def test_the_african_archive_is_a_tar_with_a_folder_of_its_own(
 
 
 @pytest.mark.parametrize("name", ["../out.png", "/out.png", "Images/../../out.png", "..\\out.png", "C:/out.png"])
-def test_a_member_that_would_leave_the_folder_is_refused(tmp_path: Path, name: str) -> None:
-    archive = tmp_path / "in" / "bad.zip"
+def test_a_member_outside_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    archive = tmp_path / "in" / "faulty.zip"
     archive.parent.mkdir()
     with zipfile.ZipFile(archive, "w") as members:
         members.writestr(name, b"out")
     with pytest.raises(DataError, match="outside of its folder"):
-        fetching.unpack(archive, archive.parent)
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["bad.zip", "in"]
+        zenodo.unpack(archive, archive.parent)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["faulty.zip", "in"]
 
 
-def test_the_command_says_it_in_one_line(
+def test_the_command_writes_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def offline(*_: object, **__: object) -> None:
-        raise DownloadError("cannot be had. Is this machine online?")
+        raise DownloadError("cannot be downloaded. Is this computer online?")
 
-    monkeypatch.setattr(fetching, "get_json", offline)
+    monkeypatch.setattr(zenodo, "get_json", offline)
     assert main(["fetch", "planes", str(tmp_path)]) == 1
-    assert capsys.readouterr().err == "fetal-planes-build: cannot be had. Is this machine online?\n"
+    assert capsys.readouterr().err == "fetal-planes-build: cannot be downloaded. Is this computer online?\n"

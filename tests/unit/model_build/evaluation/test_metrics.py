@@ -7,38 +7,46 @@ from scipy.special import softmax
 from sklearn.metrics import f1_score
 
 from model_build.evaluation.calibration import choose_abstention, fit_temperature
-from model_build.evaluation.metrics import brier, calibration_error, exact_interval, macro_f1, patient_bootstrap, top_k
+from model_build.evaluation.metrics import (
+    brier_score,
+    calibration_error,
+    exact_interval,
+    macro_f1,
+    patient_bootstrap,
+    top_k,
+)
 from model_build.models.ood_score import OodScore
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4], [0.3, 0.3, 0.4], [0.6, 0.3, 0.1]])
-PLANES = np.array([0, 2, 2, 1])
+Fitted = tuple[OodScore, torch.Tensor, torch.Tensor]  # with the descriptors and logits that it was fitted to
+LABELS = np.array([0, 2, 2, 1])
 
 
 def test_top_k_counts_the_true_plane_among_the_first() -> None:
-    assert top_k(PROBABILITIES, PLANES, 1).tolist() == [True, False, True, False]
-    assert top_k(PROBABILITIES, PLANES, 2).tolist() == [True, True, True, True]
+    assert top_k(PROBABILITIES, LABELS, 1).tolist() == [True, False, True, False]
+    assert top_k(PROBABILITIES, LABELS, 2).tolist() == [True, True, True, True]
 
 
 def test_macro_f1_is_the_mean_over_planes() -> None:
-    # plane 0: precision 1/2, recall 1; plane 1: none right; plane 2: precision 1, recall 1/2
-    assert macro_f1(PROBABILITIES, PLANES) == pytest.approx((2 / 3 + 0 + 2 / 3) / 3)
+    # plane 0: precision 1/2, recall 1; plane 1: none correct; plane 2: precision 1, recall 1/2
+    assert macro_f1(PROBABILITIES, LABELS) == pytest.approx((2 / 3 + 0 + 2 / 3) / 3)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 60))
-def test_macro_f1_is_scikit_learns(seed: int, count: int) -> None:
+def test_macro_f1_equals_scikit_learn(seed: int, count: int) -> None:
     random = np.random.default_rng(seed)
     probabilities, planes = random.random((count, 6)), random.integers(0, 6, count)
     expected = f1_score(planes, probabilities.argmax(1), labels=np.unique(planes), average="macro", zero_division=0)
     assert macro_f1(probabilities, planes) == pytest.approx(expected)
 
 
-def test_exact_interval_is_clopper_pearsons() -> None:
+def test_exact_interval_is_clopper_pearson() -> None:
     assert exact_interval(0, 10) == pytest.approx((0.0, 0.3085), abs=1e-4)
     assert exact_interval(9, 10) == pytest.approx((0.5550, 0.9975), abs=1e-4)
     assert exact_interval(0, 0) == (0.0, 1.0)
 
 
-def test_bootstrap_draws_patients_whole() -> None:
+def test_bootstrap_draws_whole_patients() -> None:
     values = np.array([1.0] * 50 + [0.0] * 50)
     apart = patient_bootstrap(lambda rows: values[rows].mean(), [str(row) for row in range(100)])
     lumped = patient_bootstrap(lambda rows: values[rows].mean(), ["a"] * 50 + ["b"] * 50)
@@ -50,7 +58,7 @@ def test_calibration_error_and_brier_of_known_cases() -> None:
     sure = np.array([[1.0, 0.0]] * 4)
     assert calibration_error(sure, np.array([0, 0, 0, 0])) == 0
     assert calibration_error(sure, np.array([0, 0, 0, 1])) == pytest.approx(0.25)
-    assert brier(sure, np.array([0, 0, 0, 1])) == pytest.approx(0.5)
+    assert brier_score(sure, np.array([0, 0, 0, 1])) == pytest.approx(0.5)
 
 
 def test_temperature_is_recovered() -> None:
@@ -60,7 +68,7 @@ def test_temperature_is_recovered() -> None:
     assert fit_temperature(logits * 2.5, planes) == pytest.approx(2.5, rel=0.08)
 
 
-def test_thresholds_turn_away_one_frame_in_fifty_and_three_views_in_a_hundred() -> None:
+def test_thresholds_reject_four_percent_of_frames_and_three_of_augmented_inputs() -> None:
     random = np.random.default_rng(0)
     probabilities = softmax(random.normal(0, 2, (1000, 6)), axis=1)
     ood_score = random.gamma(2, 1, 4000)
@@ -70,8 +78,8 @@ def test_thresholds_turn_away_one_frame_in_fifty_and_three_views_in_a_hundred() 
 
 
 @pytest.fixture(scope="module")
-def space() -> tuple[OodScore, torch.Tensor, torch.Tensor]:
-    """Fitted to 600 descriptors of three planes, which differ in the first three directions."""
+def space() -> Fitted:
+    """An OOD score fitted to 600 descriptors of three planes that differ in the first three directions."""
     random = np.random.default_rng(0)
     labels = np.arange(600) % 3
     points = torch.from_numpy(
@@ -82,15 +90,13 @@ def space() -> tuple[OodScore, torch.Tensor, torch.Tensor]:
 
 
 class TestOodScore:
-    def test_both_terms_are_standardised_over_what_they_were_fitted_to(
-        self, space: tuple[OodScore, torch.Tensor, torch.Tensor]
-    ) -> None:
+    def test_both_terms_are_standardized_on_the_training_inputs(self, space: Fitted) -> None:
         ood_score, points, logits = space
         own = ood_score.combine(points, logits)
         assert abs(float(own.mean())) < 0.01
         assert 0.8 < float(own.std()) < 2
 
-    def test_it_grows_with_distance_and_with_doubt(self, space: tuple[OodScore, torch.Tensor, torch.Tensor]) -> None:
+    def test_it_grows_with_distance_and_with_uncertainty(self, space: Fitted) -> None:
         ood_score, points, logits = space
         own = ood_score.combine(points, logits)
         within = points + 3 * torch.eye(200)[0]  # along a direction that planes differ in
@@ -100,7 +106,7 @@ class TestOodScore:
         assert float(ood_score.combine(points, logits / 4).mean()) > float(own.mean()) + 1
         assert float(ood_score.combine(points * 10, logits).min()) > float(own.max())
 
-    def test_maps_are_told_by_mean_and_spread(self, space: tuple[OodScore, torch.Tensor, torch.Tensor]) -> None:
+    def test_descriptors_are_mean_and_standard_deviation(self, space: Fitted) -> None:
         ood_score, _, logits = space
         forward_features = torch.rand(4, 100, 5, 7)
         described = OodScore.describe(forward_features)

@@ -1,4 +1,4 @@
-"""The head for sub-planes: from brain frames to a package whose service tells them."""
+"""The sub-plane head in a package: evaluated on test patients, exported, served next to the classifier."""
 
 import csv
 import json
@@ -6,185 +6,75 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 import torch
-from model_build.evaluation.sub_plane_metrics import of_all, of_each
 
-from model_build.cli import main
-from model_build.data.datasets import IGNORE_INDEX
-from model_build.data.records import SUB_PLANES, DataError, Record, read_records
-from model_build.data.splits import Split, split_stretched
-from model_build.models.multi_task import blank_network, mean_loss
-from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneNet
+from model_build.data.labels import SUB_PLANES
+from model_build.models.sub_plane_head import MAPS, ServedSubPlanes, SubPlaneHead
 from model_build.packaging.onnx_export import export_graph
-from model_build.recipe import Network
 from model_build.run_dir import read_network
 from service.imaging.letterbox import crop_and_letterbox
 from service.inference.engine import Engine
 from service.inference.package import load_package
-from tests.support.sub_plane_dataset import PLANE_LABELS, SUB_PLANE_LABELS, write_sub_plane_phantoms
+from service.inference.session import open_session
 from tests.support.tiny_dataset import phantom
-
-CHANNELS = (5, 7)
-RECIPE = """
-validation_folds = 4
-[network]
-backbone = 'lite0'
-attention = 'se'
-mlp_layers = 3
-dropout = 0.2
-[preprocessing]
-size = 64
-crop = 'sector'
-[training]
-epochs = 3
-batch_size = 8
-backbone_lr = 1e-3
-head_lr = 3e-3
-weight_decay = 0.01
-warmup_fraction = 0.1
-label_smoothing = 0.0
-ema_decay = 0.5
-balance = 0.5
-frozen_blocks = 2
-[augmentation]
-geometry = 0.3
-intensity = 0.3
-texture = 0.3
-graphics = 0.0
-[sub_planes]
-weight = 0.5
-stretched = 4
-"""
+from tests.support.tiny_run import BuiltModel
 
 
-def random_maps(count: int) -> list[torch.Tensor]:
-    torch.manual_seed(0)
-    return [torch.randn(count, channels, side, side) for channels, side in zip(CHANNELS, (6, 3), strict=True)]
-
-
-def test_where_a_structure_lies_does_not_matter() -> None:
-    """Attention weighs places by what they hold: maps that are mirrored or turned tell the same."""
-    net = SubPlaneNet(CHANNELS, 3).eval()
-    forward_features = random_maps(2)
-    told = net(*forward_features)
-    assert torch.allclose(told, net(*(each.flip(3).transpose(2, 3) for each in forward_features)), atol=1e-5)
-    assert not torch.allclose(told, net(*(each.roll(1, 1) for each in forward_features)), atol=1e-3)
-
-
-def test_the_graph_equals_the_net_for_any_number_of_frames(tmp_path: Path) -> None:
+def test_the_graph_equals_the_head_for_any_number_of_frames(tmp_path: Path) -> None:
     torch.manual_seed(0)
     channels = (4, 6, 8)
-    served = ServedSubPlanes(SubPlaneNet(channels, 3), 1.7).eval()
+    served = ServedSubPlanes(SubPlaneHead(channels, 3), 1.7).eval()
 
-    def forward_features(count: int) -> tuple[torch.Tensor, ...]:
-        return tuple(torch.randn(count, each, side, side) for each, side in zip(channels, (6, 6, 3), strict=True))
+    def features(count: int) -> dict[str, torch.Tensor]:
+        sizes = zip(MAPS, channels, (6, 6, 3), strict=True)
+        return {name: torch.randn(count, width, side, side) for name, width, side in sizes}
 
-    export_graph(served, forward_features(4), list(MAPS), ["probabilities"], tmp_path / "head.onnx")
-    session = ort.InferenceSession(tmp_path / "head.onnx")
+    export_graph(served, features(4), ["probabilities"], tmp_path / "head.onnx")
+    session = open_session((tmp_path / "head.onnx").read_bytes(), "head.onnx")
     for count in (1, 5):
-        given = forward_features(count)
-        (found,) = session.run(None, {name: each.numpy() for name, each in zip(MAPS, given, strict=True)})
-        np.testing.assert_allclose(found, served(*given).detach().numpy(), atol=1e-5)
+        given = features(count)
+        (found,) = session.run(None, {name: each.numpy() for name, each in given.items()})
+        np.testing.assert_allclose(found, served(*given.values()).detach().numpy(), atol=1e-5)
 
 
-def test_what_is_untold_teaches_nothing() -> None:
-    logits = torch.randn(4, 3, requires_grad=True)
-    numbers = torch.tensor([1, IGNORE_INDEX, 2, IGNORE_INDEX])
-    loss = mean_loss(logits, numbers, 0.1)
-    told = torch.nn.functional.cross_entropy(logits[[0, 2]], numbers[[0, 2]], label_smoothing=0.1)
-    assert torch.allclose(loss, told)
-    (gradient,) = torch.autograd.grad(loss, logits)
-    assert gradient[[1, 3]].abs().max() == 0
-    assert mean_loss(logits, torch.full((4,), IGNORE_INDEX), 0.1).item() == 0  # and not "not a number"
+def test_only_test_patients_are_scored(built: BuiltModel) -> None:
+    folder = built.run / "report" / "sub_planes"
+    scores = json.loads((folder / "scores.json").read_text())
+    assert scores["test"]["frames"] == 3 * (4 + 3)  # a third of the patients; brain frames without a label do not count
+    assert scores["validation"]["patients"] == 2  # a fourth of the other eight
+    with (folder / "subsets.csv").open() as lines:
+        subsets = {row["subset"]: int(row["frames"]) for row in csv.DictReader(lines)}
+    assert (subsets["original shape"], subsets["stretched"]) == (12, 9)
 
 
-@pytest.mark.parametrize("backbone", ["lite0", "lite2"])
-def test_the_planes_are_told_alike_with_the_head_and_without(backbone: str) -> None:
-    network = blank_network(Network(backbone=backbone, attention="se", mlp_layers=2, dropout=0), 6, sub_planes=True)
-    frames = torch.rand(2, 1, 64, 64) * 255
-    with torch.inference_mode():
-        planes, sub_planes = network.eval()(frames)
-        assert torch.equal(planes, network.classifier(frames))
-    assert sub_planes is not None
-    assert sub_planes.shape == (2, 3)
-
-
-def test_stretched_frames_go_where_their_patients_are() -> None:
-    def record(patient: str, split: str, sub_plane: int | None = 0) -> Record:
-        return Record(Path(patient), patient, 1, "Aloka", "test" if split == "test" else "train", sub_plane)
-
-    split = Split([record("a", "train")], [record("b", "train")], [record("c", "test")])
-    more = [record(patient, "train") for patient in "abcx"] + [record("y", "test"), record("a", "train", None)]
-    sides = split_stretched(more, split)
-    assert [[each.patient for each in side] for side in sides] == [["a", "x"], ["b"], ["c", "y"]]
-
-
-def test_figures_of_merit() -> None:
-    labels = np.array([0, 0, 1, 1, 2, 2])
-    probabilities = np.eye(3)[[0, 1, 1, 1, 2, 0]]
-    patients = list("aabbcc")
-    rows = of_each(probabilities, labels, patients)
-    assert [row["right"] for row in rows] == [1, 2, 1]
-    assert [row["f1"] for row in rows] == pytest.approx([0.5, 0.8, 2 / 3])
-    whole = of_all(probabilities, labels, patients)
-    assert whole["macro_f1"] == pytest.approx(np.mean([0.5, 0.8, 2 / 3]))
-    assert whole["accuracy"] == pytest.approx(4 / 6)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A run and its package, made by the commands."""
-    place = tmp_path_factory.mktemp("subplanes")
-    (place / "tiny.toml").write_text(RECIPE)
-    data = write_sub_plane_phantoms(place / "data", 12, (*SUB_PLANE_LABELS, "Other"), PLANE_LABELS)
-    stretched = write_sub_plane_phantoms(place / "stretched", 9, SUB_PLANE_LABELS, ("Fetal brain",))
-    sets = ["--data", str(data), "--stretched", str(stretched)]
-    run, package = place / "run", place / "package"
-    recipe = ["--recipe", str(place / "tiny.toml"), "--device", "cpu"]
-    assert main(["train", str(run), *sets, *recipe]) == 0
-    assert main(["package", str(run), str(package), *sets, "--version", "9.9"]) == 0
-    return run, package
-
-
-def test_the_test_patients_alone_are_scored(made: tuple[Path, Path]) -> None:
-    figures = json.loads((made[0] / "subplanes" / "figures.json").read_text())
-    assert figures["test"]["frames"] == 3 * (4 + 3)  # a third of the patients; brain planes of no name do not count
-    assert figures["held"]["patients"] == 2  # a fourth of the other eight
-    with (made[0] / "subplanes" / "of_parts.csv").open() as lines:
-        parts = {row["part"]: int(row["frames"]) for row in csv.DictReader(lines)}
-    assert (parts["own shape"], parts["stretched"]) == (12, 9)
-
-
-def test_the_head_learns(made: tuple[Path, Path]) -> None:
-    """Its loss moves it, and the average keeps it: what a run keeps is not what it began with."""
-    torch.manual_seed(0)
-    network = read_network(made[0])
+def test_training_changes_the_head(built: BuiltModel) -> None:
+    network = read_network(built.run)
     assert network.sub_planes is not None
-    glance = network.sub_planes.get_submodule("glances.0.standard")
-    assert glance.get_buffer("running_mean").abs().max() > 0
-    assert network.sub_planes.last.bias.abs().max() > 0
+    norm = network.sub_planes.get_submodule("pools.0.norm")
+    assert norm.get_buffer("running_mean").abs().max() > 0
+    assert network.sub_planes.linear.bias.abs().max() > 0
 
 
-def test_a_package_tells_sub_planes_and_the_planes_to_the_last_bit_as_without(made: tuple[Path, Path]) -> None:
-    package = load_package(made[1])
-    assert package.manifest.sub_planes is not None
-    assert package.manifest.sub_planes.sub_planes == SUB_PLANES
-    assert "## Brain sub-planes" in (made[1] / "MODEL_CARD.md").read_text()
+def test_the_manifest_describes_the_head(built: BuiltModel) -> None:
+    sub_planes = load_package(built.package).manifest.sub_planes
+    assert sub_planes is not None
+    assert sub_planes.sub_planes == SUB_PLANES
+    assert {(metric.metric, metric.split, metric.n) for metric in sub_planes.metrics} == {
+        ("macro_f1", "test", 21),
+        ("top1", "test", 21),
+    }
+    assert "## Brain sub-planes" in (built.package / "MODEL_CARD.md").read_text()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_head_does_not_change_a_bit_of_the_other_answers(built: BuiltModel, seed: int) -> None:
+    package = load_package(built.package)
     plain = replace(package, manifest=package.manifest.model_copy(update={"sub_planes": None}), sub_planes=None)
-    engine, without = Engine(package), Engine(plain)
-    for seed in range(6):
-        view = crop_and_letterbox(phantom(1, seed), package.manifest.preprocessing)[0]
-        told = [each.score(view, with_features=True) for each in (engine, without)]
-        assert told[0].probabilities.tobytes() == told[1].probabilities.tobytes()
-        assert told[0].ood_score == told[1].ood_score
-        assert told[0].features is not None
-        assert told[1].features is not None
-        assert told[0].features.tobytes() == told[1].features.tobytes()
-
-
-def test_an_unknown_brain_plane_is_told(tmp_path: Path) -> None:
-    data = write_sub_plane_phantoms(tmp_path / "data", 3, ("Trans-atlantic",), ("Fetal brain",))
-    with pytest.raises(DataError, match="Trans-atlantic"):
-        read_records(data)
+    pixels = crop_and_letterbox(phantom(1, seed), package.manifest.preprocessing).pixels
+    with_head, without = (Engine(each).score(pixels, with_features=True) for each in (package, plain))
+    assert with_head.probabilities.tobytes() == without.probabilities.tobytes()
+    assert with_head.ood_score == without.ood_score
+    assert with_head.features is not None
+    assert without.features is not None
+    assert with_head.features.tobytes() == without.features.tobytes()

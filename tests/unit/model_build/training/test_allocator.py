@@ -1,13 +1,13 @@
-"""What training frees stays with the process."""
+"""Freed memory stays in the process."""
 
 import subprocess
 import sys
 
 import pytest
 
-# glibc looks for an aligned tensor's place in a hole wider than the tensor, so the first few rounds may each take new
-# memory, until the holes that they leave have grown together.
-_MAPS = """
+# glibc places an aligned tensor in a hole wider than the tensor, so the first rounds may each take new memory, until
+# their holes have merged.
+_PROGRAM = """
 import resource, sys
 import torch
 if sys.argv[1] == "kept":
@@ -23,11 +23,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def faults(how: str) -> int:
-    """Page faults of ten tensors of 64 MiB, one after another, in a process that has had forty."""
-    run = subprocess.run([sys.executable, "-c", _MAPS, how], capture_output=True, text=True, check=True, timeout=120)
+    """Return the page faults of ten tensors of 64 MiB, one after another, after forty such tensors."""
+    run = subprocess.run([sys.executable, "-c", _PROGRAM, how], capture_output=True, text=True, check=True, timeout=120)
     return int(run.stdout)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's way")
-def test_what_is_freed_is_not_faulted_in_again() -> None:
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+def test_freed_memory_causes_no_page_faults() -> None:
     assert faults("kept") * 5 < faults("by default")

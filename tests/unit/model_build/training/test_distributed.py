@@ -1,4 +1,4 @@
-"""Parts of a batch, several processes, and what they promise of the weights."""
+"""Micro-batches and several processes give the weights of one process."""
 
 import os
 import subprocess
@@ -10,39 +10,33 @@ import torch
 
 from bench.servers import free_port
 from model_build.cli import main
-from model_build.data.frames import open_frames
-from model_build.data.records import load_frames, read_records
-from model_build.recipe import Recipe
-from model_build.training import trainer as training
-from model_build.training.distributed import Distributed, MicroBatches
-
-
-def varied(recipe: Recipe, **update: object) -> Recipe:
-    return recipe.model_copy(update={"training": recipe.training.model_copy(update=update)})
+from model_build.training.distributed import Distributed, MicroBatchSampler
 
 
 @pytest.fixture(scope="module")
-def tiny_file(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Recipe) -> Path:
+def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("recipe") / "tiny.toml"
-    sections = varied(tiny_recipe, epochs=1, batch=16).model_dump()
-    lines = [f"{name} = {value!r}" for name, value in sections.items() if not isinstance(value, dict)]
-    for name, section in sections.items():
-        if isinstance(section, dict):
-            lines += [f"[{name}]", *(f"{field} = {value!r}" for field, value in section.items())]
-    file.write_text("\n".join(lines).replace("'", '"') + "\n")
+    file.write_text(
+        """
+        extends = "default"
+        validation_folds = 4
+        preprocessing.size = 64
+        training = { epochs = 1, batch_size = 8, ema_decay = 0.5, frozen_blocks = 2 }
+        """
+    )
     return file
 
 
-def test_each_process_gets_its_parts_of_the_same_batches() -> None:
-    order = torch.utils.data.SequentialSampler(range(11))
-    whole = list(MicroBatches(order, 11, 4, Distributed(), 1))
+def test_each_process_gets_its_micro_batches_of_the_same_batches() -> None:
+    rows = torch.utils.data.SequentialSampler(range(11))
+    whole = list(MicroBatchSampler(rows, 4, Distributed(), 1))
     assert whole == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    first, second = (list(MicroBatches(order, 11, 4, Distributed(rank=rank, size=2), 1)) for rank in (0, 1))
+    first, second = (list(MicroBatchSampler(rows, 4, Distributed(rank=rank, world_size=2), 1)) for rank in (0, 1))
     assert (first, second) == ([[0, 1], [4, 5]], [[2, 3], [6, 7]])
-    assert list(MicroBatches(order, 11, 4, Distributed(rank=1, size=2), 2)) == [[2], [3], [6], [7]]
-    assert len(MicroBatches(order, 11, 4, Distributed(rank=1, size=2), 2)) == 4
-    with pytest.raises(ValueError, match="batch of 4 cannot be computed in 3 x 1 equal parts"):
-        MicroBatches(order, 11, 4, Distributed(size=3), 1)
+    assert list(MicroBatchSampler(rows, 4, Distributed(rank=1, world_size=2), 2)) == [[2], [3], [6], [7]]
+    assert len(MicroBatchSampler(rows, 4, Distributed(rank=1, world_size=2), 2)) == 4
+    with pytest.raises(ValueError, match="batch of 4 frames cannot be divided into 3 x 1 equal micro-batches"):
+        MicroBatchSampler(rows, 4, Distributed(world_size=3), 1)
 
 
 def run_torchrun(processes: int, arguments: list[str]) -> None:
@@ -65,8 +59,8 @@ def run_torchrun(processes: int, arguments: list[str]) -> None:
         for rank in range(processes)
     ]
     for process in running:
-        _, said = process.communicate(timeout=500)
-        assert process.returncode == 0, said
+        _, errors = process.communicate(timeout=500)
+        assert process.returncode == 0, errors
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -74,7 +68,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def test_two_processes_give_the_weights_of_one_that_computes_in_parts(
+def test_two_processes_give_the_weights_of_one_with_two_micro_batches(
     phantoms: Path, tiny_file: Path, tmp_path: Path
 ) -> None:
     call = ["--threads", "1", "train", "--data", str(phantoms), "--recipe", str(tiny_file), "--device", "cpu"]
@@ -88,48 +82,7 @@ def test_two_processes_give_the_weights_of_one_that_computes_in_parts(
     assert len(list((tmp_path / "cache").glob("*.frames"))) == 1
 
 
-def test_a_run_in_parts_that_was_killed_gives_the_same_weights(
-    phantoms: Path, tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    records = read_records(phantoms)
-    train_set, held_set = ((load_frames(part), part) for part in (records[:40], records[40:52]))
-    recipe = varied(tiny_recipe, batch=16, grad_accum_steps=2)
-    whole = training.train(recipe, train_set, held_set, tmp_path / "whole").state_dict()
-    save = training.Trainer.save
-
-    def save_and_die(run: training.Trainer, path: Path, epoch: int) -> None:
-        save(run, path, epoch)
-        raise InterruptedError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training.Trainer, "save", save_and_die)
-        with pytest.raises(InterruptedError):
-            training.train(recipe, train_set, held_set, tmp_path / "broken")
-    resumed = training.train(recipe, train_set, held_set, tmp_path / "broken", resume=True).state_dict()
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-
-
-def test_cached_frames_are_the_decoded_ones_and_are_decoded_once(
-    phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import pickle
-
-    from model_build.data import frames as frame_cache
-
-    records = read_records(phantoms)
-    some = records[3:30:4]
-    first = open_frames(records, tmp_path)(some)
-    expected = load_frames(some)
-    assert all((frame == other).all() for frame, other in zip(first, expected, strict=True))
-    monkeypatch.setattr(frame_cache, "decode_record", None)
-    again = pickle.loads(pickle.dumps(open_frames(records, tmp_path)(some)))
-    assert all((frame == other).all() for frame, other in zip(again, expected, strict=True))
-    os.utime(records[0].path, ns=(1, 1))
-    with pytest.raises(TypeError):
-        open_frames(records, tmp_path)
-
-
-def test_tensorboard_is_optional_and_asked_for_by_name(
+def test_a_missing_tensorboard_is_explained(
     phantoms: Path, tiny_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)

@@ -5,7 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
-from model_build.data.records import PLANES, DataError, carve_validation, load_frames, patient_folds, read_records
+from model_build.data.formats.fetal_planes_db import read_records
+from model_build.data.frames import load_frames
+from model_build.data.records import DataError
 from tests.support.tiny_dataset import phantom, write_phantoms, write_table
 
 
@@ -31,9 +33,9 @@ def test_label_comes_from_the_table_not_from_the_file_name(phantoms: Path) -> No
 
 def test_a_missing_image_is_named(tmp_path: Path) -> None:
     folder = write_phantoms(tmp_path / "data", patients=2)
-    victim = next(iter(sorted((folder / "Images").iterdir())))
-    victim.unlink()
-    with pytest.raises(DataError, match=victim.name):
+    image = next(iter(sorted((folder / "Images").iterdir())))
+    image.unlink()
+    with pytest.raises(DataError, match=image.name):
         read_records(folder)
 
 
@@ -45,13 +47,13 @@ def test_an_unreadable_image_is_named(tmp_path: Path) -> None:
         load_frames(records)
 
 
-@pytest.mark.parametrize(("column", "value", "said"), [(2, "Fetal elbow", "Fetal elbow"), (6, "2 ", "Train is '2'")])
-def test_a_wrong_value_is_named_with_its_line(tmp_path: Path, column: int, value: str, said: str) -> None:
+@pytest.mark.parametrize(("column", "value", "message"), [(2, "Fetal elbow", "Fetal elbow"), (6, "2 ", "Train is '2'")])
+def test_a_wrong_value_is_named_with_its_line(tmp_path: Path, column: int, value: str, message: str) -> None:
     folder = write_phantoms(tmp_path / "data", patients=2)
     rows = rows_of(folder)
     rows[4][column] = value
     write_table(folder, rows)
-    with pytest.raises(DataError, match=rf"line 6.*{said}"):
+    with pytest.raises(DataError, match=rf"line 6.*{message}"):
         read_records(folder)
 
 
@@ -76,20 +78,3 @@ def test_rgba_and_mixed_sizes_load_as_gray(tmp_path: Path) -> None:
     assert np.array_equal(frames[0], gray)
     assert frames[1].shape == (33, 77)
     assert all(frame.dtype == np.uint8 and frame.ndim == 2 for frame in frames)
-
-
-def test_no_patient_stands_in_two_folds(phantoms: Path) -> None:
-    records = read_records(phantoms)
-    folds = patient_folds(records, 4, seed=1)
-    assert sorted(np.concatenate(folds)) == list(range(len(records)))
-    patients = [{records[row].patient for row in fold} for fold in folds]
-    assert all(not a & b for i, a in enumerate(patients) for b in patients[:i])
-    assert all({records[row].plane for row in fold} == set(range(len(PLANES))) for fold in folds)
-
-
-def test_validation_is_carved_by_patient(phantoms: Path) -> None:
-    records = [record for record in read_records(phantoms) if record.split == "train"]
-    training, val = carve_validation(records, 4)
-    assert len(training) + len(val) == len(records)
-    assert not {record.patient for record in training} & {record.patient for record in val}
-    assert carve_validation(records, 4) == (training, val)

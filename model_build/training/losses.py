@@ -1,0 +1,33 @@
+"""The loss of the two heads; frames without a label for a head do not train it."""
+
+from torch import Tensor
+from torch.nn import functional
+
+from model_build.data.datasets import IGNORE_INDEX
+from model_build.recipe import Recipe
+
+
+def multi_task_loss(logits: tuple[Tensor, Tensor | None], planes: Tensor, sub_planes: Tensor, recipe: Recipe) -> Tensor:
+    """Return the plane loss plus the weighted sub-plane loss.
+
+    Parameters
+    ----------
+    logits
+        Of planes [N, K], and of sub-planes [N, M] or None.
+    planes, sub_planes
+        Labels int64 [N], `IGNORE_INDEX` where not known.
+    """
+    plane_logits, sub_plane_logits = logits
+    smoothing = recipe.training.label_smoothing
+    loss = masked_cross_entropy(plane_logits, planes, smoothing)
+    if sub_plane_logits is not None and recipe.sub_planes is not None:
+        loss = loss + recipe.sub_planes.weight * masked_cross_entropy(sub_plane_logits, sub_planes, smoothing)
+    return loss
+
+
+def masked_cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
+    """Return the mean cross-entropy of the frames whose label is not `IGNORE_INDEX`; 0 where all labels are."""
+    total = functional.cross_entropy(
+        logits.float(), labels, ignore_index=IGNORE_INDEX, label_smoothing=label_smoothing, reduction="sum"
+    )
+    return total / (labels != IGNORE_INDEX).sum().clamp(min=1)

@@ -1,0 +1,39 @@
+"""Scores of the sub-plane head."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model_build.data.records import Record
+from model_build.evaluation.sub_planes import SubPlanePredictions, SubPlaneScores, per_sub_plane, per_subset
+
+
+def predictions() -> SubPlanePredictions:
+    """Return six frames of three patients; the third patient's second frame is wrong, and the first patient's."""
+    labels, predicted, patients = (0, 0, 1, 1, 2, 2), [0, 1, 1, 1, 2, 0], "aabbcc"
+    scanners = ("Aloka", "Aloka", "Other", "Other", "Other", "Other")
+    records = [
+        Record(Path(), patient, 1, scanner, "test", label, stretched=label == 2)
+        for patient, scanner, label in zip(patients, scanners, labels, strict=True)
+    ]
+    return SubPlanePredictions(records, np.eye(3)[predicted])
+
+
+def test_rows_per_sub_plane() -> None:
+    rows = per_sub_plane(predictions())
+    assert [row["correct"] for row in rows] == [1, 2, 1]
+    assert [row["patients"] for row in rows] == [1, 1, 1]
+    assert [row["f1"] for row in rows] == pytest.approx([0.5, 0.8, 2 / 3])
+
+
+def test_scores_of_a_split() -> None:
+    scores = SubPlaneScores.of(predictions())
+    assert scores.macro_f1 == pytest.approx(np.mean([0.5, 0.8, 2 / 3]))
+    assert scores.accuracy == pytest.approx(4 / 6)
+    assert (scores.frames, scores.patients) == (6, 3)
+
+
+def test_subsets_are_scanners_and_shapes() -> None:
+    frames = {row["subset"]: row["frames"] for row in per_subset(predictions())}
+    assert frames == {"Aloka": 2, "Other": 4, "original shape": 4, "stretched": 2}

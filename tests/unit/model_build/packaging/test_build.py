@@ -1,0 +1,77 @@
+"""From a run to a model package that the service opens."""
+
+import json
+import re
+
+import pytest
+
+from model_build.cli import main
+from service.inference.engine import Engine
+from service.inference.package import load_package
+from tests.support.paths import ROOT
+from tests.support.tiny_run import BuiltModel
+
+
+def test_the_service_opens_the_package(built: BuiltModel) -> None:
+    engine = Engine(load_package(built.package))
+    engine.warm_up()
+    manifest = engine.manifest
+    assert (manifest.version, manifest.training_data.train_patients) == ("9.9", 6)
+    assert set(manifest.files) == {"MODEL_CARD.md", "classifier.onnx", "explainer.onnx", "sub_planes.onnx"}
+
+
+def test_metrics_are_records(built: BuiltModel) -> None:
+    metrics = load_package(built.package).manifest.metrics
+    assert [(metric.metric, metric.subset) for metric in metrics] == [
+        ("top1", "main"),
+        ("top1", "all"),
+        ("top2", "all"),
+        ("macro_f1", "main"),
+        ("macro_f1", "all"),
+        ("calibration_error", "all"),
+        ("brier_score", "all"),
+        ("coverage", "all"),
+    ]
+    assert {metric.split for metric in metrics} == {"test"}
+    for metric in metrics[:-1]:
+        assert metric.low is not None
+        assert metric.high is not None
+        assert metric.low <= metric.value <= metric.high
+
+
+def test_card_and_report_state_the_metrics_of_the_manifest(built: BuiltModel) -> None:
+    metrics = load_package(built.package).manifest.metrics
+    card = (built.package / "MODEL_CARD.md").read_text()
+    assert f"| top-1, four main planes | {metrics[0].value:.4f} |" in card
+    assert "| Maternal cervix | 4 (4) |" in card
+    report = built.run / "report"
+    assert {"planes.csv", "scanners.csv", "confusion.csv", "confusion.png", "reliability.png"} <= {
+        path.name for path in report.iterdir()
+    }
+    summary = json.loads((report / "summary.json").read_text())
+    assert summary["metrics"] == [metric.model_dump() for metric in metrics]
+    assert (built.run / "curves.png").stat().st_size > 5000
+
+
+def test_the_card_has_no_empty_or_unrendered_part(built: BuiltModel) -> None:
+    card = (built.package / "MODEL_CARD.md").read_text()
+    assert "{" not in card
+    assert "\n\n\n" not in card
+    for line in card.splitlines():
+        if line.startswith("|"):  # a blank line inside a table would end it
+            assert line.endswith("|")
+    assert len(re.findall(r"^\| --- ", card, re.MULTILINE)) == 4
+
+
+def test_graphs_hold_no_local_path(built: BuiltModel) -> None:
+    for path in built.package.glob("*.onnx"):
+        graph = path.read_bytes()
+        for trace in (str(ROOT).encode(), b"site-packages", b"stack_trace", b"model_build", b'.py"'):
+            assert trace not in graph, path.name
+
+
+def test_evaluate_gives_the_report_of_the_package(built: BuiltModel, tmp_path_factory: pytest.TempPathFactory) -> None:
+    out = tmp_path_factory.mktemp("again")
+    assert main(["evaluate", str(built.package), "--data", str(built.data), "--out", str(out)]) == 0
+    for name in ("planes.csv", "scanners.csv", "confusion.csv"):
+        assert (out / "report" / name).read_text() == (built.run / "report" / name).read_text()
