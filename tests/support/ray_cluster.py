@@ -15,9 +15,9 @@ from pathlib import Path
 from bench.servers import free_port
 from tests.support.paths import ROOT
 
-HEAD, SECOND = "127.0.0.2", "127.0.0.3"  # all of 127.0.0.0/8 is this machine; Ray takes 127.0.0.1 for its outer address
+HEAD, SECOND = "127.0.0.2", "127.0.0.3"  # 127.0.0.0/8 is this machine; Ray replaces 127.0.0.1 by its outer address
 STORE_BYTES = 100 * 2**20
-PATIENCE_S = 240
+TIMEOUT_S = 240
 
 _TRIES = 3
 
@@ -28,38 +28,38 @@ _COMMON = (
     "--include-log-monitor=false",
 )
 
-# Nothing but what a cluster needs: neither autoscaler nor logs of workers nor dashboard.
+# Only what a cluster needs: no autoscaler, no worker logs, no dashboard.
 _HEAD = ("--head", "--include-dashboard=false", "--no-monitor")
 
 
 class Cluster:
-    """A head and a second node; use it as a context, at whose end no process of theirs is left.
+    """A head and a second node. Leaving the context ends all their processes.
 
     Parameters
     ----------
     cpus
-        How many cores each node is told that it has.
+        Number of cores that each node reports.
     second
         Whether there is a second node.
     python
-        What every process of it runs on.
+        Interpreter of every process.
     """
 
     def __init__(self, cpus: int = 2, *, second: bool = True, python: str = sys.executable) -> None:
         self.cpus, self.second, self._python = cpus, second, python
-        self.folder = Path(tempfile.mkdtemp(prefix="fp"))  # short: the names of sockets in it are bounded
+        self.folder = Path(tempfile.mkdtemp(prefix="fp"))  # short: socket paths have a limit
         self.address = f"{HEAD}:{free_port()}"
         self.environment = os.environ | {
             "PYTHONPATH": str(ROOT),
-            "PYTHONWARNINGS": "ignore",  # Ray's own are not ours to fail on
+            "PYTHONWARNINGS": "ignore",  # Ray's own warnings must not fail a test
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(16),
             "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "service.ray.proxy_errors:middlewares",
-            # Workers run at niceness 15 otherwise: beside other work on the machine they hardly come up, and are no
-            # match for what a process without Ray is measured at.
+            # By default workers run at niceness 15: next to other work they hardly start, and their throughput cannot
+            # be compared with that of a process without Ray.
             "RAY_worker_niceness": "0",
-            # A node that is lost is missed within seconds; one on a busy machine is not missed at once.
+            # A lost node is noticed within seconds, a slow one on a busy machine is not given up at once.
             "RAY_health_check_period_ms": "1000",
             "RAY_health_check_timeout_ms": "3000",
             "RAY_health_check_failure_threshold": "3",
@@ -88,7 +88,7 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def python(self, *arguments: str) -> subprocess.Popen[str]:
-        """Run Python with the cluster's environment, in a group of its own."""
+        """Run Python with the environment of the cluster, in its own process group."""
         process = subprocess.Popen(
             [self._python, *arguments],
             cwd=ROOT,
@@ -102,15 +102,15 @@ class Cluster:
         return process
 
     def workers_of(self, address: str) -> list[str]:
-        """What the worker processes of a node are doing, as Ray writes it into their titles."""
+        """Return the titles of a node's worker processes; Ray writes their task into them."""
         titles = [_title(each) for each in descendants(self._nodes[address].pid)]
         return [title for title in titles if title.startswith("ray::")]
 
     def kill(self, address: str) -> None:
-        """End a node as a power cut would."""
+        """Kill a node and all its processes, like a power cut."""
         node = self._nodes.pop(address)
         processes = [node.pid, *descendants(node.pid)]
-        if node.poll() is not None:  # those that it began are nobody's children now
+        if node.poll() is not None:  # its children have another parent now
             processes = [each for each in _all_processes() if self._is_of(address, _title(each))]
         for process in processes:
             try:
@@ -121,7 +121,7 @@ class Cluster:
         wait_until(lambda: not any(_alive(each) for each in processes))
 
     def _start(self, node_address: str, *arguments: str) -> None:
-        """Start a node; again, where the machine was too busy for Ray, which waits for itself for 15 s."""
+        """Start a node; try again if the machine is too busy for Ray, whose own limit is 15 s."""
         for _ in range(_TRIES):
             if self._came_up(node_address, *arguments):
                 return
@@ -145,10 +145,10 @@ class Cluster:
         return node.poll() is None
 
 
-def wait_until(true: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = TIMEOUT_S) -> None:
     deadline = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < deadline, "it took too long"
+        assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.1)
 
 
@@ -162,7 +162,7 @@ def _all_processes() -> list[int]:
 
 
 def descendants(process: int) -> list[int]:
-    """Every process that one has begun, theirs too."""
+    """Return the children of a process, and theirs."""
     parents: dict[int, list[int]] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal() and (parent := _parent(folder)) is not None:
