@@ -63,7 +63,7 @@ class Service:
         except BaseException:
             pool.close()  # else its threads would keep a process alive that serves nothing
             raise
-        model = model_info(package)
+        model = model_info(pipeline.model)
         self._running = Running(pipeline, pool, model, monotonic())
         self.metrics.serves(model, _planes(package))
         self.metrics.watch(pool, self.admission, lambda: self._running is not None and not self.draining)
@@ -77,12 +77,12 @@ class Service:
 
     def _sizes(self) -> dict[str, object]:
         """What was decided from the machine and the settings, for the log."""
-        bounds = self.admission.bounds
+        bounds = self.admission.limits
         return {
             "workers": self.width.count,
             "workers_source": self.width.source,
             "threads_for_single_request": self.width.count,
-            "max_requests": bounds.places,
+            "max_requests": bounds.uploads,
             "max_held_bytes": bounds.held_bytes,
         }
 
@@ -114,7 +114,8 @@ class Service:
         package = load_package(self.settings.model)
         switched = package.sha256 != running.model.sha256
         if switched:
-            pipeline, model = self._open(package, running.pool), model_info(package)
+            pipeline = self._open(package, running.pool)
+            model = model_info(pipeline.model)
             self._running = replace(running, pipeline=pipeline, model=model)
             self.metrics.serves(model, _planes(package))
         self.keys = keys
@@ -180,11 +181,6 @@ async def _ready(request: Request) -> Running:
     return (await _service(request)).ready
 
 
-async def _request_id(request: Request) -> str:
-    return str(request.state.request_id)
-
-
 ServiceDep = Annotated[Service, Depends(_service)]
 ReadyDep = Annotated[Running, Depends(_ready)]
 RunningDep = Annotated[Running, Depends(_running)]
-RequestId = Annotated[str, Depends(_request_id)]

@@ -6,7 +6,8 @@ from typing import Any
 
 from fastapi import Response
 
-from service.analysis.pipeline import ExplainedFrame, FrameResult, Pipeline
+from service.analysis.pipeline import Pipeline
+from service.analysis.results import ExplainedFrame, FrameResult
 from service.errors import NoDicomSource
 from service.imaging.dicom.scan import is_dicom
 
@@ -24,21 +25,19 @@ def require_dicom(upload: bytes) -> None:
         raise NoDicomSource("A DICOM result needs a DICOM frame: it belongs to that frame's patient and study.")
 
 
-def reply_report(pipeline: Pipeline, upload: bytes, result: FrameResult, headers: dict[str, str]) -> Response:
+def reply_report(pipeline: Pipeline, result: FrameResult, headers: dict[str, str]) -> Response:
     """The structured report of a classified frame."""
     from service.reports.dicom.write import write_report  # it takes half a second to load, and few ask for it
 
-    return Response(write_report(pipeline, upload, result).contents, headers=headers, media_type=DICOM)
+    return Response(write_report(pipeline, result).contents, headers=headers, media_type=DICOM)
 
 
-def reply_report_and_overlay(
-    pipeline: Pipeline, upload: bytes, result: ExplainedFrame, headers: dict[str, str]
-) -> Response:
+def reply_report_and_overlay(pipeline: Pipeline, result: ExplainedFrame, headers: dict[str, str]) -> Response:
     """The structured report of an explained frame, and its overlay."""
     from service.reports.dicom.write import write_overlay, write_report
 
     boundary = uuid.uuid4().hex
-    objects = [write_report(pipeline, upload, result), write_overlay(pipeline, upload, result)]
+    objects = [write_report(pipeline, result), write_overlay(pipeline, result)]
     body = _related([each.contents for each in objects], boundary)
     return Response(body, headers=headers, media_type=f'{PARTS}; type="{DICOM}"; boundary={boundary}')
 

@@ -106,13 +106,13 @@ class Metrics:
         """Show, at each scrape, how full the pool and the admission are then, and whether more is welcome."""
         for name, text, read in (
             ("ready", "1 while further requests are welcome, 0 while the service drains or stops.", ready),
-            ("workers", "Frames worked on at once, at most.", lambda: pool.width.count),
+            ("workers", "Frames worked on at once, at most.", lambda: pool.cpu_budget.count),
             ("workers_busy", "Workers at work.", lambda: pool.busy),
             ("queue_depth", "Pieces of work that wait for a worker.", lambda: pool.waiting),
-            ("uploads_in_flight", "Uploads taken in: coming, waiting or worked on.", lambda: admission.taken),
-            ("uploads_allowed", "Uploads taken in at once, at most.", lambda: admission.bounds.places),
-            ("uploads_held_bytes", "Bytes held of them.", lambda: admission.held),
-            ("uploads_allowed_bytes", "Bytes held at once, at most.", lambda: admission.bounds.held_bytes),
+            ("uploads_in_flight", "Uploads taken in: coming, waiting or worked on.", lambda: admission.uploads),
+            ("uploads_allowed", "Uploads taken in at once, at most.", lambda: admission.limits.uploads),
+            ("uploads_held_bytes", "Bytes held of them.", lambda: admission.held_bytes),
+            ("uploads_allowed_bytes", "Bytes held at once, at most.", lambda: admission.limits.held_bytes),
         ):
             if name not in self._watched:
                 self._watched[name] = Gauge(f"fetal_planes_{name}", text, registry=self.registry)

@@ -33,7 +33,7 @@ def build(scale: Scale) -> Application:
     """
     configure_process()  # Ray must not report its use to its maker
     settings = scale.app_settings
-    accepted = settings.bounds(math.ceil(scale.cpus)).places
+    accepted = settings.bounds(math.ceil(scale.cpus)).uploads
 
     def make_app() -> object:
         return create_app(settings)

@@ -9,6 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+LOSSLESS: list[tuple[str, dict[str, Any]]] = [
+    ("PNG", {}),
+    ("BMP", {}),
+    ("TIFF", {}),
+    ("TIFF", {"compression": "tiff_lzw"}),
+    ("WEBP", {"lossless": True}),
+]
+LOSSY: list[tuple[str, dict[str, Any]]] = [("JPEG", {"quality": 90}), ("JPEG", {"progressive": True}), ("WEBP", {})]
+
 
 def speckle(height: int = 60, width: int = 80, seed: int = 0) -> NDArray[np.uint8]:
     """A smooth random gray frame, uint8 [H, W], so that lossy formats stay close to it."""
@@ -58,7 +67,7 @@ def animation(kind: str, frames: list[NDArray[np.uint8]], **options: Any) -> byt
 
 
 def with_orientation(kind: str, pixels: NDArray[np.uint8], orientation: int, **options: Any) -> bytes:
-    """A file whose EXIF says that it is stored turned."""
+    """Return a picture file whose EXIF orientation is not upright."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     return encode(pixels, kind, exif=exif.tobytes(), **options)
@@ -66,3 +75,12 @@ def with_orientation(kind: str, pixels: NDArray[np.uint8], orientation: int, **o
 
 def dicom() -> bytes:
     return bytes(128) + b"DICM" + bytes(64)
+
+
+def tiff(photometric: int, bits: int, pixels: bytes, width: int, height: int) -> bytes:
+    """Return an uncompressed TIFF of one strip."""
+    """A bare little-endian TIFF of one uncompressed strip."""
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, photometric), (273, 8), (277, 1)]
+    tags += [(278, height), (279, len(pixels))]
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHIHxx", tag, 3, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + directory + bytes(4)

@@ -50,7 +50,8 @@ class AdmissionMiddleware:
                 problem.headers["Connection"] = "close"
             await problem_response_for(problem, scope)(scope, receive, send)
             return
-        visit = RequestLifecycle(receive, place, times)
+        work = Work(scope["state"]["request_id"])
+        visit = RequestLifecycle(receive, place, times, work)
         begun = False
         head: list[Message] = []
 
@@ -69,7 +70,7 @@ class AdmissionMiddleware:
             with work_context(visit.run):
                 await self.app(scope, visit.receive, send_noting)
         except WorkStopped as stopped:
-            if stopped.why is StopReason.CLIENT_LEFT:
+            if stopped.reason is StopReason.CLIENT_LEFT:
                 raise ClientDisconnect from None
             if not begun:  # else the reply is left unfinished, and the server breaks it off
                 passed = DeadlinePassed(DeadlinePassed.meaning, headers={"Connection": "close"})
@@ -122,8 +123,8 @@ def _declared(headers: Headers) -> int:
 class RequestLifecycle:
     """One upload from its head to its answer."""
 
-    def __init__(self, receive: Receive, place: Slot, times: Timeouts) -> None:
-        self.run = Work()
+    def __init__(self, receive: Receive, place: Slot, times: Timeouts, work: Work) -> None:
+        self.run = work
         self._loop = asyncio.get_running_loop()
         self._receive = receive
         self._place = place

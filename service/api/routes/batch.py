@@ -16,7 +16,8 @@ from service.api.routes.classify import NOT_STORED
 from service.errors import BadParameter, EmptyUpload, MalformedRequest, NotReady, UploadTooLarge
 from service.execution.work import current_work
 from service.observability.metrics import Metrics
-from service.runtime import RequestId, Running, RunningDep, ServiceDep
+from service.reports.answers import batch_record
+from service.runtime import Running, RunningDep, ServiceDep
 from service.schemas.answers import DEFAULT_TOP_K
 
 router = APIRouter()
@@ -64,26 +65,26 @@ async def classify_batch(
     query: Annotated[BatchQuery, Query()],
     service: ServiceDep,
     running: RunningDep,
-    request_id: RequestId,
 ) -> StreamingResponse:
     """Classify all frames of many files; the answers are sent as they come. A bad file costs its own line alone."""
     settings = service.settings
     files = await read_files(request, settings.max_batch_bytes, settings.max_batch_frames)
-    sitting = open_session(running, request_id, query, query.top, settings.max_batch_frames)
-    return StreamingResponse(_encoded(sitting, files, service.metrics), headers=NOT_STORED, media_type=NDJSON)
+    session = open_session(running, query, settings.max_batch_frames)
+    return StreamingResponse(
+        _encoded(session, files, query.top, service.metrics), headers=NOT_STORED, media_type=NDJSON
+    )
 
 
-def open_session(
-    running: Running, request_id: str, query: SelectionQuery, top: int, most: int, *, thumbnails: bool = False
-) -> BatchSession:
+def open_session(running: Running, query: SelectionQuery, max_frames: int, *, thumbnails: bool = False) -> BatchSession:
     """How a request's files are looked at."""
-    window = _AHEAD * running.pool.width.count
+    window = _AHEAD * running.pool.cpu_budget.count
     selection = Selection(query.every, query.limit)
-    return BatchSession(running.pipeline, running.pool.run, request_id, top, selection, most, window, thumbnails)
+    return BatchSession(running.pipeline, running.pool.run, selection, max_frames, window, thumbnails)
 
 
-async def _encoded(sitting: BatchSession, files: list[File], metrics: Metrics) -> AsyncIterator[str]:
-    async with aclosing(sitting.lines(files)) as lines:
+async def _encoded(session: BatchSession, files: list[File], top: int, metrics: Metrics) -> AsyncIterator[str]:
+    planes = session.pipeline.engine.manifest.planes
+    async with aclosing(session.lines(files)) as lines:
         async for line in lines:
             metrics.ran(current_work())
-            yield line.says.model_dump_json() + "\n"
+            yield batch_record(line, planes, top).model_dump_json() + "\n"

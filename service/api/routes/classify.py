@@ -12,7 +12,7 @@ from service.api.openapi import UPLOAD_PROBLEMS, problems
 from service.api.uploads import BODY_IN_OPENAPI, read_upload
 from service.errors import NoDicomSource
 from service.reports.answers import classification
-from service.runtime import RequestId, RunningDep
+from service.runtime import RunningDep
 from service.schemas.answers import DEFAULT_TOP_K, Classification
 
 router = APIRouter()
@@ -52,20 +52,19 @@ async def classify(
     request: Request,
     query: Annotated[ClassifyQuery, Query()],
     running: RunningDep,
-    request_id: RequestId,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
     """Read one frame and classify it. Where the model does not know, it says so in `abstain`."""
     upload = await read_upload(request, running.pipeline.limits.max_bytes)
     media_type = choose_media_type(accept, (_JSON, DICOM))
-    return await running.pool.run(_answer, running.pipeline, upload, query, media_type, request_id)
+    return await running.pool.run(_answer, running.pipeline, upload, query, media_type)
 
 
-def _answer(pipeline: Pipeline, upload: bytes, query: ClassifyQuery, media_type: str, request_id: str) -> Response:
+def _answer(pipeline: Pipeline, upload: bytes, query: ClassifyQuery, media_type: str) -> Response:
     headers = NOT_STORED | {"Vary": "Accept"}
     if media_type == DICOM:
         require_dicom(upload)
-        return reply_report(pipeline, upload, pipeline.classify(upload, index=query.frame), headers)
+        return reply_report(pipeline, pipeline.classify(upload, index=query.frame), headers)
     result = pipeline.classify(upload, index=query.frame)
-    answer = classification(result, pipeline.engine.package, request_id, query.top)
+    answer = classification(result, query.top)
     return Response(answer.model_dump_json(), headers=headers, media_type=_JSON)

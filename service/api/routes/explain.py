@@ -13,7 +13,7 @@ from service.api.routes.classify import NOT_STORED, ClassifyQuery
 from service.api.uploads import BODY_IN_OPENAPI, read_upload
 from service.errors import BadParameter, NoDicomSource, NoSuchPlane
 from service.reports.answers import explained
-from service.runtime import RequestId, RunningDep
+from service.runtime import RunningDep
 from service.schemas.answers import ExplainedClassification, PictureType
 
 router = APIRouter()
@@ -52,7 +52,6 @@ async def explain(
     request: Request,
     query: Annotated[ExplainQuery, Query()],
     running: RunningDep,
-    request_id: RequestId,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
     """Classify one frame and compute the Grad-CAM of one plane's logit over it."""
@@ -60,19 +59,19 @@ async def explain(
     if media_type != _JSON and not query.overlay:
         raise BadParameter("`overlay=false` goes with JSON alone.")
     upload = await read_upload(request, running.pipeline.limits.max_bytes)
-    return await running.pool.run(_answer, running.pipeline, upload, query, media_type, request_id)
+    return await running.pool.run(_answer, running.pipeline, upload, query, media_type)
 
 
-def _answer(pipeline: Pipeline, upload: bytes, query: ExplainQuery, media_type: str, request_id: str) -> Response:
+def _answer(pipeline: Pipeline, upload: bytes, query: ExplainQuery, media_type: str) -> Response:
     headers = NOT_STORED | {"Vary": "Accept"}
     if media_type in (DICOM, PARTS):
         require_dicom(upload)
     result = pipeline.explain(upload, index=query.frame, target=query.target)
     if media_type in (DICOM, PARTS):
-        return reply_report_and_overlay(pipeline, upload, result, headers | {"X-Plane": result.target.id})
+        return reply_report_and_overlay(pipeline, result, headers | {"X-Plane": result.target.id})
     if (picture_type := _PICTURES.get(media_type)) is not None:
         picture = pipeline.draw(result, picture_type)
         return Response(picture, headers=headers | {"X-Plane": result.target.id}, media_type=picture_type)
     overlay = pipeline.draw(result, "image/jpeg") if query.overlay else None
-    answer = explained(result, pipeline.engine.package, request_id, overlay, query.top)
+    answer = explained(result, overlay, query.top)
     return Response(answer.model_dump_json(), headers=headers, media_type=_JSON)

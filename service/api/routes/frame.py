@@ -62,6 +62,6 @@ async def frame(
 
 
 def _picture(pipeline: Pipeline, upload: bytes, query: RunQuery, picture_type: PictureType) -> tuple[bytes, int]:
-    run = pipeline.read_run(upload, index=query.frame, most=query.run)
-    run = run[: max(1, _TALLEST // run[0].pixels.shape[0])]
-    return encode_picture(np.concatenate([frame.pixels for frame in run]), picture_type), len(run)
+    frames = pipeline.read_frames(upload, index=query.frame, most=query.run)
+    frames = frames[: max(1, _TALLEST // frames[0].pixels.shape[0])]
+    return encode_picture(np.concatenate([frame.pixels for frame in frames]), picture_type), len(frames)

@@ -53,8 +53,8 @@ def _load(service: Service, pool: WorkerPool) -> Load:
     return Load(
         busy_workers=pool.busy,
         queued=pool.waiting,
-        requests=admission.taken,
-        max_requests=admission.bounds.places,
-        held_bytes=admission.held,
-        max_held_bytes=admission.bounds.held_bytes,
+        requests=admission.uploads,
+        max_requests=admission.limits.uploads,
+        held_bytes=admission.held_bytes,
+        max_held_bytes=admission.limits.held_bytes,
     )

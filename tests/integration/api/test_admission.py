@@ -50,7 +50,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
 def idle(client: TestClient) -> bool:
     service = service_of(client)
     pool, admission = service.running.pool, service.admission
-    return (pool.busy, pool.waiting, admission.taken, admission.held) == (0, 0, 0, 0)
+    return (pool.busy, pool.waiting, admission.uploads, admission.held_bytes) == (0, 0, 0, 0)
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def asking(client: TestClient, count: int) -> Iterator[list[Future[Any]]]:
 def test_one_more_than_the_places_is_refused_at_once(serve: Callable[..., TestClient], held: Held) -> None:
     client = serve(Phantom(), workers=1, max_requests=3)
     with asking(client, 3) as accepted:
-        eventually(lambda: service_of(client).admission.taken == 3)
+        eventually(lambda: service_of(client).admission.uploads == 3)
         reply = client.post("/classify", content=GOOD)
         assert_problem(reply, "overloaded")
         assert reply.headers["retry-after"] == "1"
@@ -82,7 +82,7 @@ def test_one_more_than_the_places_is_refused_at_once(serve: Callable[..., TestCl
 def test_bytes_that_do_not_fit_beside_the_others_are_refused(serve: Callable[..., TestClient], held: Held) -> None:
     client = serve(Phantom(), workers=1, max_held_bytes=max(1024, int(1.5 * len(GOOD))))
     with asking(client, 1) as (accepted,):
-        eventually(lambda: service_of(client).admission.held == len(GOOD))
+        eventually(lambda: service_of(client).admission.held_bytes == len(GOOD))
         assert_problem(client.post("/classify", content=GOOD), "overloaded")
         assert_problem(client.post("/classify", content=iter([GOOD])), "overloaded")  # of no declared length
         held.release.set()
@@ -116,7 +116,7 @@ def test_a_refusal_reads_nothing_of_the_upload(serve: Callable[..., TestClient],
         raise AssertionError("the upload was read")
 
     with asking(client, 1):
-        eventually(lambda: service_of(client).admission.taken == 1)
+        eventually(lambda: service_of(client).admission.uploads == 1)
         modest = call(client, receive, {"content-length": "1000"})
         endless = call(client, receive)
         held.release.set()
@@ -239,8 +239,8 @@ def test_slow_uploads_do_not_keep_others_out(serve: Callable[..., TestClient]) -
     client = serve(Phantom(), max_requests=2, upload_s=3)
     with ThreadPoolExecutor(2) as threads:
         slow = [threads.submit(call, client, Dripper()) for _ in range(2)]
-        eventually(lambda: service_of(client).admission.held == 2)
-        eventually(lambda: service_of(client).admission.taken == 0)  # they have lent their places
+        eventually(lambda: service_of(client).admission.held_bytes == 2)
+        eventually(lambda: service_of(client).admission.uploads == 0)  # they have lent their places
         assert [client.post("/classify", content=GOOD).status_code for _ in range(5)] == [200] * 5
         assert [each.result(TIMEOUT_S)[0]["status"] for each in slow] == [408, 408]
     assert idle(client)

@@ -221,14 +221,14 @@ def test_a_service_that_is_full_refuses_and_is_asked_again(serve: Callable[..., 
     """With the real refusal of a real service, at full size."""
     served = serve(Phantom())
     admission = served.app.state.service.admission  # type: ignore[attr-defined]
-    taken = admission.bounds.places
-    admission.taken += taken
+    taken = admission.limits.uploads
+    admission.uploads += taken
 
     class Emptying(httpx2.BaseTransport):
         def handle_request(self, request: httpx2.Request) -> httpx2.Response:
             reply = served._transport.handle_request(request)
             statuses.append(reply.status_code)
-            admission.taken = 0
+            admission.uploads = 0
             return reply
 
     statuses: list[int] = []

@@ -38,7 +38,7 @@ def test_frames_are_those_that_a_still_s_reader_gives(kind: str, indices: Any) -
 
 @pytest.mark.parametrize("index", [-1, 6, 10**30])
 def test_there_is_no_other_frame(index: int) -> None:
-    with pytest.raises(NoSuchFrame, match="the file has 6"):
+    with pytest.raises(NoSuchFrame, match="this file has 6 frames"):
         open_frames(LOOPS["png"]).read(index)
 
 

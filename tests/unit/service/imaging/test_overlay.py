@@ -20,7 +20,7 @@ def one_hot(row: int, column: int) -> np.ndarray[tuple[int, int], np.dtype[np.fl
 @pytest.mark.parametrize(
     ("crop", "row", "column", "x", "y"),
     [
-        # 400 x 200 lies in rows 16 to 48 of the square: cell (4, 2), centered on (20, 36) is at (125, 125) of the crop.
+        # 400 x 200 is in rows 16 to 48 of the square: cell (4, 2), centered on (20, 36), is at (125, 125) of the crop.
         (Box(30, 10, 430, 210), 4, 2, 125, 125),
         (Box(0, 0, 400, 200), 3, 1, 75, 75),
         # 200 x 400 lies in columns 16 to 48.

@@ -84,7 +84,7 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
     return bytes(mutant)
 
 
-def told(problem: Problem) -> bool:
+def has_plain_detail(problem: Problem) -> bool:
     return 400 <= problem.status < 500 and problem.detail.endswith(".")
 
 
@@ -104,7 +104,7 @@ def test_damage_is_refused_or_read_and_never_a_crash(name: str) -> None:
         try:
             frame = decode_frame(mutant, index=rng.choice([0, 0, 0, 2]), limits=LIMITS)
         except Problem as problem:
-            refused += told(problem)
+            refused += has_plain_detail(problem)
         else:
             read += sound(frame)
         assert perf_counter() - started < SLOWEST_S

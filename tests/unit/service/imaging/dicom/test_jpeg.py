@@ -96,15 +96,15 @@ class TestLossless:
 
     def test_signed_values_are_shown_as_those_of_an_uncompressed_object(self) -> None:
         signed = (tissue(12).astype(np.int32) - 2048 & 0xFFF).astype(np.uint16)
-        said: dict[str, Any] = {
+        attributes: dict[str, Any] = {
             "BitsStored": 12,
             "HighBit": 11,
             "PixelRepresentation": 1,
             "WindowCenter": 90,
             "WindowWidth": 2500,
         }
-        data = compressed([signed], dicoms.LOSSLESS, lambda f: dicoms.lossless_jpeg(f, 12), "MONOCHROME2", **said)
-        assert np.array_equal(decode_frame(data).pixels, decode_frame(native([signed], **said)).pixels)
+        data = compressed([signed], dicoms.LOSSLESS, lambda f: dicoms.lossless_jpeg(f, 12), "MONOCHROME2", **attributes)
+        assert np.array_equal(decode_frame(data).pixels, decode_frame(native([signed], **attributes)).pixels)
 
     def test_the_frame_that_is_asked_for(self) -> None:
         cine = [tissue(16), noise(16), tissue(16)[::-1]]
@@ -136,7 +136,7 @@ class TestBesideDcmtk:
         assert dicoms.LOSSLESS_FIRST.encode() in data
         assert np.array_equal(stored(data), pixels)
 
-    def test_12_bits_said_to_be_12(self, tmp_path: Path) -> None:
+    def test_12_bits_attributes_to_be_12(self, tmp_path: Path) -> None:
         pixels = noise(12)
         data = self.encoded(tmp_path, pixels, 12, "+el", "+pl", "+bt")
         assert b"\xff\xc3\x00\x0b\x0c" in data
