@@ -17,7 +17,7 @@ _THUMBNAIL_SIDE = 256
 
 
 def _premultiplied_colors() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return look-up tables by heat 0..255: the color to add, uint8 [256, 1, 3], and the weight of the gray, uint8 [256]."""
+    """Return tables by heat 0..255: the color to add, uint8 [256, 1, 3], and the weight of the gray, uint8 [256]."""
     heat = np.arange(256, dtype=np.uint8)
     # Inferno's lightness grows evenly with the heat, also for color-blind viewers and in a gray print.
     colors = cv2.applyColorMap(heat[:, None], cv2.COLORMAP_INFERNO)

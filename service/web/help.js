@@ -49,7 +49,7 @@ const METRIC_NAMES = {
 function metrics(model) {
   const { training_data: data } = model;
   const rows = model.metrics.map(({ metric, subset, split, n, value, low, high }) => {
-    const interval = low === null || high === null ? "" : ` (${low.toFixed(3)} to ${high.toFixed(3)})`;
+    const interval = ![low, high].every(Number.isFinite) ? "" : ` (${low.toFixed(3)} to ${high.toFixed(3)})`;
     return h("tr", {}, h("th", { scope: "row" }, `${METRIC_NAMES[metric] ?? metric}, ${subset} planes`),
       h("td", {}, `${value.toFixed(3)}${interval}`), h("td", {}, `${split}, ${plural(n, "frame")}`));
   });

@@ -101,7 +101,7 @@ export class Service extends EventTarget {
 
   // A frame and up to `most` - 1 following ones, as one picture, for files that the browser cannot decode.
   async pictures(file, index, most, signal) {
-    const reply = await this.#request("frame", { query: { frame: index, run: most }, body: file, signal, accept: PICTURE });
+    const reply = await this.#request("frame", { query: { frame: index, count: most }, body: file, signal, accept: PICTURE });
     return { blob: await reply.blob(), frames: Number(reply.headers.get("X-Frames")) };
   }
 

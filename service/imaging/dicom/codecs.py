@@ -103,8 +103,8 @@ def _rle(data: bytes, header: Header) -> Samples:
 
 
 def _unpack(segment: bytes, pixels: int) -> NDArray[np.uint8]:
-    # TIFF's PackBits are the same bytes, but a run ends with its row. Pillow gets one long row, because a run of DICOM's
-    # may cross the rows of the picture.
+    # TIFF's PackBits are the same bytes, but its runs end with the row. A run in DICOM may cross rows, so Pillow gets
+    # the whole plane as one row.
     return np.asarray(Image.frombytes("L", (pixels, 1), segment, "packbits", "L")).reshape(-1)
 
 
@@ -133,8 +133,8 @@ def _jpeg_of_other_depth(data: bytes, header: Header, kind: int, precision: int)
     if kind == EXTENDED and precision == 12:
         return decode_extended(data, header.rows, header.columns)
     raise UnsupportedFormat(
-        f"JPEG of {precision} bits per sample for {header.allocated}-bit pixels is supported if it is lossless and gray, "
-        "or extended with 12 bits. This frame is neither."
+        f"JPEG of {precision} bits per sample for {header.allocated}-bit pixels is supported if it is lossless and "
+        "gray, or extended with 12 bits. This frame is neither."
     )
 
 

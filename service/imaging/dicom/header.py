@@ -132,7 +132,7 @@ def _check_kind(attributes: Dataset, transfer_syntax: str) -> None:
 
 
 def _known(uid: str, otherwise: str) -> str:
-    """Return the name of a UID of the standard, else `otherwise`; any other text is the sender's and is not repeated."""
+    """Return the name of a UID of the standard, else `otherwise`; any other text is not repeated."""
     name = UID(uid).name if uid else otherwise
     return name if name != uid else otherwise
 

@@ -19,9 +19,9 @@ _Values = NDArray[np.float64]
 def to_gray(samples: Samples, header: Header) -> Gray:
     """Convert decoded samples to gray levels, 0 is black.
 
-    Monochrome goes through the VOI LUT or the window, if the object has one. Otherwise 8 bits stay as they are, and more
-    bits are scaled linearly from the full range of the stored bits, never from the extremes of the frame. Color becomes
-    ITU-R 601 luma.
+    Monochrome goes through the VOI LUT or the window, if the object has one. Otherwise 8 bits stay as they are, and
+    more bits are scaled linearly from the full range of the stored bits, never from the extremes of the frame. Color
+    becomes ITU-R 601 luma.
 
     Parameters
     ----------

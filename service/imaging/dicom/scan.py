@@ -199,7 +199,7 @@ class _Walk:
         return tag, vr, value, length
 
     def _skip(self, tag: int, vr: bytes, value: int, length: int, depth: int) -> int:
-        """Return where the element ends; walk into sequences of undefined length, and into those that are read later."""
+        """Return where the element ends; walk into sequences of undefined length, and those that are read later."""
         if length != UNDEFINED and tag != _REGIONS:
             return value + length
         if depth >= _MAX_DEPTH:

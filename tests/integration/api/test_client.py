@@ -65,7 +65,7 @@ def test_the_model(asked: Client) -> None:
     assert asked.model().name == "phantom"
 
 
-def test_a_refusal_is_told(asked: Client) -> None:
+def test_a_refusal_is_reported(asked: Client) -> None:
     with pytest.raises(RefusedError, match="not PNG") as caught:
         asked.classify(b"text")
     assert caught.value.status == 415
@@ -220,7 +220,7 @@ def test_retry_after(header: str | None, seconds: float) -> None:
 def test_a_service_that_is_full_refuses_and_is_asked_again(serve: Callable[..., TestClient]) -> None:
     """With the real refusal of a real service, at full size."""
     served = serve(Phantom())
-    admission = served.app.state.service.admission  # type: ignore[attr-defined]
+    admission = served.app.state.runtime.admission  # type: ignore[attr-defined]
     taken = admission.limits.uploads
     admission.uploads += taken
 

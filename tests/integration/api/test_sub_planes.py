@@ -23,10 +23,10 @@ STILL = encode(FRAME)
 
 @pytest.fixture
 def truth() -> dict[str, Any]:
-    told = sub_plane_phantom().sub_plane_probabilities(FRAME)
-    name = NAMES[int(told.argmax())]
+    reported = sub_plane_phantom().sub_plane_probabilities(FRAME)
+    name = NAMES[int(reported.argmax())]
     label = name.replace("_", " ").capitalize()
-    return {"plane": name, "label": label, "probability": pytest.approx(float(told.max()), abs=1e-5)}
+    return {"plane": name, "label": label, "probability": pytest.approx(float(reported.max()), abs=1e-5)}
 
 
 @pytest.fixture
@@ -89,9 +89,9 @@ def test_a_structured_report_holds_it(finer: TestClient, truth: dict[str, Any]) 
     said = found["Standard plane within the image view"].ConceptCodeSequence[0]
     assert said.CodeMeaning == answer["sub_plane"]["label"]
     labels = [f"Probability of {name.replace('_', ' ').capitalize()}" for name in NAMES]
-    told = [float(found[label].MeasuredValueSequence[0].NumericValue) for label in labels]
-    assert max(told) == pytest.approx(100 * answer["sub_plane"]["probability"], abs=0.001)
-    assert sum(told) == pytest.approx(100, abs=0.01)
+    reported = [float(found[label].MeasuredValueSequence[0].NumericValue) for label in labels]
+    assert max(reported) == pytest.approx(100 * answer["sub_plane"]["probability"], abs=0.001)
+    assert sum(reported) == pytest.approx(100, abs=0.01)
 
 
 def test_process_writes_it_down(tmp_path: Path, truth: dict[str, Any]) -> None:

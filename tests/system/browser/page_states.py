@@ -59,8 +59,8 @@ def settle(page: "Page") -> None:
 def _exam_files() -> list[Upload]:
     """Return an exam without a cervix, with frames that the model is unsure of and one file that is not a frame."""
     shown = [
-        ("brain", 0), ("brain", 3), ("abdomen", 1), UNSURE, ("femur", 2), ("thorax", 4), ("abdomen", 5),
-        ("femur", 3), ("thorax", 6), ("brain", 7), ("thorax", 32), ("abdomen", 8), ("femur", 9), ("brain", 52),
+        ("brain", 0), ("brain", 3), ("abdomen", 1), UNSURE, ("femur", 2), ("thorax", 4), ("abdomen", 4),
+        ("femur", 3), ("thorax", 8), ("brain", 7), ("thorax", 32), ("abdomen", 8), ("femur", 9), ("thorax", 52),
     ]  # fmt: skip
     frames = [
         upload(f"exam_{number:02}.png", encode(draw_frame(kind, height=600, width=800, seed=seed)))

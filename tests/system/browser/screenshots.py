@@ -1,14 +1,13 @@
-"""Take screenshots of the page in its states, with drawn frames: `python -m tests.system.browser.screenshots DIR`."""
+"""Take screenshots of the page: drawn frames, shipped model. `python -m tests.system.browser.screenshots DIR`."""
 
 import io
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from tests.support.drawn_model import DrawnModel
+from service.settings import SHIPPED_MODEL
 from tests.support.server_thread import serving
 from tests.system.browser.browser import chromium, why_not
 from tests.system.browser.page_states import PAGE_STATES
@@ -16,7 +15,7 @@ from tests.system.browser.page_states import PAGE_STATES
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-_COLORS = 128  # of a screenshot; speckle hides the steps, and files stay below 300 kB
+_COLORS = 256  # of a screenshot; keeps the files below 300 kB
 
 
 def take(browser: "Browser", address: str, folder: Path) -> None:
@@ -36,7 +35,8 @@ def take(browser: "Browser", address: str, folder: Path) -> None:
 
 def _save(png: bytes, path: Path) -> None:
     image = Image.open(io.BytesIO(png)).convert("RGB")
-    image.quantize(_COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+    palette = image.quantize(_COLORS)  # without `palette`, Pillow does not dither
+    image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
 
 
 def main() -> int:
@@ -45,11 +45,7 @@ def main() -> int:
         sys.stderr.write(f"no screenshots: {reason}\n")
         return 1
     folder.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory() as package,
-        serving(DrawnModel().write(Path(package))) as address,
-        chromium() as browser,
-    ):
+    with serving(SHIPPED_MODEL) as address, chromium() as browser:
         take(browser, address, folder)
     return 0
 

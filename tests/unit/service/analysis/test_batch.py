@@ -39,7 +39,7 @@ def test_results_come_in_order_whichever_is_first() -> None:
 
 
 @pytest.mark.parametrize("window", [1, 2, 5])
-def test_no_more_than_a_window_is_begun_and_not_handed_out(window: int) -> None:
+def test_at_most_a_window_of_jobs_is_started_and_not_yielded(window: int) -> None:
     begun = handed_out = most = 0
 
     async def job() -> int:
@@ -60,7 +60,7 @@ def test_no_more_than_a_window_is_begun_and_not_handed_out(window: int) -> None:
     assert (begun, most) == (30, window)
 
 
-def test_side_by_side() -> None:
+def test_jobs_run_side_by_side() -> None:
     both = asyncio.Barrier(2)
 
     async def job() -> int:
@@ -70,7 +70,7 @@ def test_side_by_side() -> None:
     assert asyncio.run(collect([job, job], 2)) == [1, 1]
 
 
-def test_closed_early_nothing_goes_on() -> None:
+def test_closing_the_generator_cancels_the_jobs() -> None:
     ended: list[int] = []
 
     async def job(number: int) -> int:
@@ -91,7 +91,7 @@ def test_closed_early_nothing_goes_on() -> None:
     assert ended == [1, 2]
 
 
-def test_a_job_that_fails_ends_all() -> None:
+def test_a_failed_job_cancels_the_others() -> None:
     async def fail() -> int:
         raise ValueError("a bug")
 
@@ -163,7 +163,7 @@ def test_every_and_limit(kind: str) -> None:
     assert [outcome.value for outcome in outcomes] == [float(STILLS[index].mean()) for index in (0, 2, 4)]
 
 
-def test_a_bad_file_costs_itself_alone() -> None:
+def test_a_bad_file_is_refused_and_the_others_are_analyzed() -> None:
     outcomes = run_batch(
         [encode(STILLS[0]), b"text", UnsupportedFormat("gone"), encode(STILLS[1])[:99], encode(STILLS[2])]
     )
@@ -173,7 +173,7 @@ def test_a_bad_file_costs_itself_alone() -> None:
     assert [outcome.index for outcome in outcomes] == [0, None, None, 0, 0]
 
 
-def test_a_frame_refused_by_the_analysis_costs_itself_alone() -> None:
+def test_a_frame_that_the_analysis_refuses_leaves_the_others() -> None:
     def analyze(frame: Frame) -> float:
         if frame.index == 2:
             raise UnsupportedFormat("not this one")
@@ -183,13 +183,13 @@ def test_a_frame_refused_by_the_analysis_costs_itself_alone() -> None:
     assert [isinstance(outcome.value, Problem) for outcome in outcomes] == [index == 2 for index in range(7)]
 
 
-def test_a_damaged_frame_of_a_dicom_costs_itself_alone() -> None:
+def test_a_damaged_frame_of_a_dicom_object_leaves_the_others() -> None:
     broken = compressed(STILLS, BASELINE, lambda frame: b"no" if frame is STILLS[2] else jpeg(frame), "MONOCHROME2")
     outcomes = run_batch([broken])
     assert [isinstance(outcome.value, Problem) for outcome in outcomes] == [index == 2 for index in range(7)]
 
 
-def test_behind_the_damage_an_animation_ends() -> None:
+def test_an_animation_ends_at_its_first_damaged_frame() -> None:
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, (60, 60), np.uint8) for _ in range(9)]
     data = animation("PNG", noise)

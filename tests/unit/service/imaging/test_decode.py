@@ -53,7 +53,7 @@ def test_lossless_gray_comes_back_exactly(kind: str, options: dict[str, Any]) ->
 
 @pytest.mark.parametrize(("kind", "options"), LOSSLESS + LOSSY)
 @pytest.mark.parametrize("make", [speckle, lambda: colored(speckle())], ids=["gray", "color"])
-def test_agrees_with_pillow(kind: str, options: dict[str, Any], make: Any) -> None:
+def test_gray_levels_agree_with_pillow(kind: str, options: dict[str, Any], make: Any) -> None:
     data = encode(make(), kind, **options)
     assert distance(decode_frame(data).pixels, pillow_gray(data)) <= 1
 
@@ -96,7 +96,7 @@ def test_12_bits_scale_from_4095() -> None:
     assert frame.pixels.tolist() == [[0, 255]]
 
 
-def test_white_is_zero_is_turned_round() -> None:
+def test_white_is_zero_is_inverted() -> None:
     pixels = struct.pack("<HH", 0, 65535)
     assert decode_frame(tiff(0, 16, pixels, 2, 1)).pixels.tolist() == [[255, 0]]
     assert decode_frame(tiff(0, 8, b"\0\xff", 2, 1)).pixels.tolist() == [[255, 0]]
@@ -110,7 +110,7 @@ def test_alpha_is_composited_over_black() -> None:
         assert decode_frame(encode(rgba, kind, **options)).pixels.tolist() == [[0, 100, 200]]
 
 
-def test_one_transparent_value_is_black() -> None:
+def test_a_transparent_value_becomes_black() -> None:
     gray8 = Image.fromarray(np.array([[90, 91]], np.uint8))
     assert decode_frame(encode(gray8, transparency=90)).pixels.tolist() == [[0, 91]]
     gray16 = Image.fromarray(np.array([[60000, 65535]], np.uint16))
@@ -133,14 +133,14 @@ def test_bilevel_is_black_and_white() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
-def test_cmyk_goes_by_way_of_rgb(kind: str) -> None:
+def test_cmyk_goes_through_rgb(kind: str) -> None:
     pixels = speckle()
     data = encode(Image.fromarray(colored(pixels)).convert("CMYK"), kind)
     expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB").convert("L"))
     assert distance(decode_frame(data).pixels, expected) == 0
 
 
-def test_lab_is_its_lightness() -> None:
+def test_lab_becomes_its_lightness() -> None:
     image = Image.merge("LAB", [Image.fromarray(speckle())] * 3)
     assert distance(decode_frame(encode(image, "TIFF")).pixels, speckle()) == 0
 
@@ -154,7 +154,7 @@ def test_pixels_without_a_range_are_refused(mode: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {}), ("TIFF", {"big_tiff": True})]
 )
-def test_index_picks_the_frame(kind: str, options: dict[str, Any]) -> None:
+def test_the_index_selects_the_frame(kind: str, options: dict[str, Any]) -> None:
     frames = [speckle(seed=seed) for seed in range(3)]
     data = animation(kind, frames, **options)
     for index, expected in enumerate(frames):
@@ -172,7 +172,7 @@ def test_a_still_has_one_frame(kind: str) -> None:
         decode_frame(encode(speckle(), kind), index=1)
 
 
-def test_frames_of_an_animation_up_to_the_one_asked_for_count_as_pixels() -> None:
+def test_every_frame_of_an_animation_up_to_the_requested_one_counts_as_pixels() -> None:
     data = animation("PNG", [speckle(seed=seed) for seed in range(3)])
     limits = Limits(max_pixels=2 * 60 * 80)
     assert decode_frame(data, index=1, limits=limits).index == 1
@@ -185,5 +185,5 @@ def test_frames_of_an_animation_up_to_the_one_asked_for_count_as_pixels() -> Non
     pixels=hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40)),
     kind=st.sampled_from(["PNG", "BMP", "TIFF"]),
 )
-def test_any_gray_frame_survives(pixels: np.ndarray[Any, np.dtype[np.uint8]], kind: str) -> None:
+def test_any_gray_frame_comes_back_exactly(pixels: np.ndarray[Any, np.dtype[np.uint8]], kind: str) -> None:
     assert np.array_equal(decode_frame(encode(pixels, kind)).pixels, pixels)

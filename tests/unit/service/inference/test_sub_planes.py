@@ -71,7 +71,7 @@ def test_where_the_model_abstains_the_head_does_not_run(
     assert (result.abstain_reason, result.sub_plane, result.sub_planes) == (case, None, None)
 
 
-def test_not_a_bit_of_the_answer_changes(tmp_path: Path) -> None:
+def test_the_head_does_not_change_the_classifier_s_outputs(tmp_path: Path) -> None:
     with_head = Engine(package_of(sub_plane_phantom(), tmp_path / "a"))
     without = Engine(package_of(Phantom(), tmp_path / "b"))
     assert with_head.package.classifier == without.package.classifier
@@ -104,14 +104,14 @@ class TestPackage:
             ({"sub_planes": [{"id": "a", "label": "A"}] * 2}, "two"),
         ],
     )
-    def test_a_description_that_cannot_be_is_refused(self, tmp_path: Path, change: object, words: str) -> None:
+    def test_an_invalid_description_is_refused(self, tmp_path: Path, change: object, words: str) -> None:
         manifest = sub_plane_phantom().manifest()
         sub_plane_phantom().write(tmp_path)
         write_manifest(tmp_path, manifest | {"sub_planes": manifest["sub_planes"] | change})
         with pytest.raises(PackageError, match=words):
             load_package(tmp_path)
 
-    def test_a_package_without_the_part_opens(self, tmp_path: Path) -> None:
+    def test_a_package_without_sub_planes_opens(self, tmp_path: Path) -> None:
         package = package_of(Phantom(), tmp_path)
         assert "sub_planes" not in json.loads((tmp_path / "model.json").read_text())
         assert package.manifest.sub_planes is None
@@ -123,14 +123,14 @@ class TestPackage:
         with pytest.raises(PackageError, match="3 sub-planes"):
             Engine(replace(two, manifest=three.manifest))
 
-    def test_a_graph_that_takes_something_else_is_refused(self, tmp_path: Path) -> None:
+    def test_a_graph_with_other_inputs_is_refused(self, tmp_path: Path) -> None:
         package = package_of(sub_plane_phantom(), tmp_path)
         with pytest.raises(PackageError, match="outputs of the classifier"):
             Engine(replace(package, sub_planes=package.classifier))
 
-    def test_warm_up_refuses_a_head_that_answers_nonsense(self, tmp_path: Path) -> None:
+    def test_warm_up_refuses_a_head_with_invalid_outputs(self, tmp_path: Path) -> None:
         broken = sub_plane_phantom()
-        broken.finer = np.full_like(broken.finer, np.nan)
+        broken.sub_plane_head = np.full_like(broken.sub_plane_head, np.nan)
         with pytest.raises(PackageError, match=r"sub_planes\.onnx does not return"):
             Engine(package_of(broken, tmp_path)).warm_up()
 

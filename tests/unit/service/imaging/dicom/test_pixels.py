@@ -1,4 +1,4 @@
-"""DICOM in: every transfer syntax and photometric interpretation against the pixels that went in."""
+"""Every transfer syntax and photometric interpretation, compared with the pixels that were written."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ class TestUncompressed:
     def test_gray(self, syntax: str) -> None:
         assert_same(decode_frame(native([GRAY], syntax)), GRAY)
 
-    def test_an_odd_number_of_bytes_a_frame(self, syntax: str) -> None:
+    def test_an_odd_number_of_bytes_per_frame(self, syntax: str) -> None:
         frames = [speckle(33, 35, seed=seed) for seed in range(3)]
         for index, pixels in enumerate(frames):
             assert_same(decode_frame(native(frames, syntax), index=index), pixels)
@@ -68,7 +68,7 @@ def test_compressed(
     [(dicoms.RLE, dicoms.rle), (dicoms.LOSSLESS, dicoms.lossless_jpeg), (dicoms.LS_LOSSLESS, dicoms.jpeg_ls_lossless),
      (dicoms.J2K_LOSSLESS, dicoms.jpeg_2000)],
 )  # fmt: skip
-def test_ybr_stored_as_it_is_gives_its_luma(syntax: str, encode: Callable[..., bytes]) -> None:
+def test_stored_ybr_becomes_its_luma(syntax: str, encode: Callable[..., bytes]) -> None:
     ybr = np.ascontiguousarray(cv2.cvtColor(COLOR, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]])
     assert_same(decode_frame(compressed([ybr], syntax, encode, "YBR_FULL")), ybr[..., 0])
     assert_same(decode_frame(native([ybr], photometric="YBR_FULL")), ybr[..., 0])
@@ -145,7 +145,7 @@ class TestWindow:
         item["LUTDescriptor"].VR = item["LUTData"].VR = "US"
         assert_same(decode_frame(native([GRAY], VOILUTSequence=Sequence([item]))), 255 - GRAY)
 
-    def test_one_that_the_standard_forbids(self) -> None:
+    def test_an_invalid_window(self) -> None:
         refusal(native([GRAY], WindowCenter=1, WindowWidth=0), UnreadableFrame)
 
 
@@ -170,7 +170,7 @@ class TestCines:
         refusal(data, UnreadableFrame, index=2)
 
     @pytest.mark.parametrize("encode", [dicoms.jpeg, None])
-    def test_a_count_that_lies(self, encode: Callable[..., bytes] | None) -> None:
+    def test_a_wrong_number_of_frames(self, encode: Callable[..., bytes] | None) -> None:
         lies: dict[str, Any] = {"NumberOfFrames": 50}
         data = native(CINE, **lies) if not encode else compressed(CINE, dicoms.BASELINE, encode, "MONOCHROME2", **lies)
         refusal(data, UnreadableFrame)

@@ -1,4 +1,4 @@
-"""DICOM objects that are refused: other kinds, contradictions, bombs; and the tissue region of those that are not."""
+"""DICOM objects that are refused (other kinds, contradictions, bombs), and the tissue region of valid ones."""
 
 import subprocess
 import sys
@@ -158,7 +158,7 @@ class TestRegions:
         assert self.crop(dicoms.region(50, 60, 5000, 2**31)) == (50, 60, 400, 300)
 
     @pytest.mark.parametrize("box", [(200, 20, 100, 220), (10, 20, 12, 219), (500, 400, 900, 800), (0, 0, 35, 35)])
-    def test_nonsense_is_not_believed(self, box: tuple[int, int, int, int]) -> None:
+    def test_an_implausible_region_is_ignored(self, box: tuple[int, int, int, int]) -> None:
         assert self.crop(dicoms.region(*box)) is None
 
     @pytest.mark.parametrize(("spatial", "data"), [(2, 1), (3, 4), (1, 2), (1, 0), (0, 0)])
