@@ -23,7 +23,7 @@ class Predictions:
     records
         The N labeled frames.
     probabilities
-        float32 [N, K], calibrated.
+        float [N, K]; calibrated unless stated otherwise.
     ood_score
         float32 [N].
     abstained
@@ -33,7 +33,7 @@ class Predictions:
     """
 
     records: Sequence[Record]
-    probabilities: NDArray[np.float32]
+    probabilities: NDArray[np.floating]
     ood_score: NDArray[np.float32]
     abstained: NDArray[np.bool_]
     planes: tuple[Plane, ...] = PLANES
