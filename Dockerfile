@@ -7,14 +7,14 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-# For strip and readelf. Their version does not matter: this stage is not part of the image.
+# strip and readelf, in any version: this stage is discarded.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends binutils \
     && rm -rf /var/lib/apt/lists/* \
     && python3 -m venv --without-pip /opt/fetal-planes
 
-# The extras: `dicom` or `none`. Each choice has its own lock.
+# Extras: `dicom` or `none`. Each choice has its own lock.
 ARG EXTRAS=dicom
 COPY requirements/service.txt requirements/service-none.txt requirements/package.txt requirements/
 COPY deploy/image deploy/image
@@ -46,7 +46,7 @@ LABEL org.opencontainers.image.title="fetal-planes" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
       fetal-planes.extras="${EXTRAS}"
-# XNAT's container service reads its command from this label.
+# The command for XNAT's container service.
 LABEL org.nrg.commands='[{"name":"fetal-planes","label":"Fetal planes","description":"Names the standard planes of obstetric ultrasound. Research use only.","version":"0.5.0","schema-version":"1.0","type":"docker","image":"fetal-planes:latest","command-line":"fetal-planes process /input /output --reports --overlays","override-entrypoint":true,"mounts":[{"name":"in","writable":false,"path":"/input"},{"name":"out","writable":true,"path":"/output"}],"inputs":[],"outputs":[{"name":"results","description":"Rows, table, reports and overlays","required":true,"mount":"out"}],"xnat":[{"name":"fetal-planes-scan","label":"Fetal planes","description":"Name the planes of a scan","contexts":["xnat:imageScanData"],"external-inputs":[{"name":"scan","type":"Scan","required":true,"matcher":"\"DICOM\" in @.resources[*].label"}],"derived-inputs":[{"name":"frames","type":"Resource","matcher":"@.label == \"DICOM\"","required":true,"derived-from-wrapper-input":"scan","provides-files-for-command-mount":"in"}],"output-handlers":[{"name":"results","accepts-command-output":"results","as-a-child-of":"scan","type":"Resource","label":"FETAL_PLANES"}]}]}]'
 
 RUN groupadd --gid 10001 fetal-planes \

@@ -52,7 +52,7 @@ def main() -> None:
 
 def _measure(client: TestClient, uploads: list[bytes], media_type: str, turns: int) -> list[float]:
     """Return, for each turn, the time of the exam divided by that of its frames in plain threads."""
-    pipeline = client.app.state.service.running.pipeline  # type: ignore[attr-defined]
+    pipeline = client.app.state.runtime.model.pipeline  # type: ignore[attr-defined]
     files = [("files", (f"{number}.jpg", upload)) for number, upload in enumerate(uploads)]
     with ThreadPoolExecutor(cpu_budget().count) as threads:
 

@@ -54,9 +54,10 @@ def _classifier(package: ModelPackage) -> Classify:
 
     def classify(upload: bytes) -> object:
         view, _ = crop_and_letterbox(decode_frame(upload).pixels, package.manifest.preprocessing)
-        if engine._sub_planes is None:
-            return engine.score(view)
-        return engine._sub_planes.probabilities(engine._infer(view))
+        scores = engine.score(view)
+        if engine._sub_planes is not None and scores.head_inputs is not None:
+            return engine._sub_planes.probabilities(scores.head_inputs)
+        return scores
 
     return classify
 

@@ -70,6 +70,7 @@ def write_splits(run: Path, splits: Mapping[SplitKind, tuple[Split, Path]]) -> N
         kind: {side: [_relative(record, folder) for record in records] for side, records in split._asdict().items()}
         for kind, (split, folder) in splits.items()
     }
+    run.mkdir(parents=True, exist_ok=True)
     _write_json(run / _SPLITS, sides)
 
 
@@ -87,6 +88,11 @@ def read_split(run: Path, data: DatasetIndex) -> Split:
 def read_stretched_split(run: Path, folder: Path | None) -> Split:
     """Return the stretched frames of a run on their sides, none without a folder; raises what `read_split` raises."""
     return _select(run, "stretched_frames", read_stretched(folder), folder) if folder else Split([], [], [])
+
+
+def has_split(run: Path) -> bool:
+    """Return whether the run has a `splits.json`."""
+    return (run / _SPLITS).exists()
 
 
 def read_split_text(run: Path) -> str:

@@ -12,49 +12,52 @@ from service.api.middleware.admission import AdmissionMiddleware
 from service.api.middleware.api_keys import ApiKeyMiddleware
 from service.api.middleware.request_log import RequestLogMiddleware
 from service.api.middleware.security_headers import SecurityHeadersMiddleware
-from service.api.openapi import describe
+from service.api.openapi import openapi_document
 from service.api.problem_responses import install_handlers
-from service.api.routes import about, batch, classify, docs, exam, explain, frame, health, page
+from service.api.routes import batch, classify, docs, exam, explain, frame, health, metrics, model, page, problems
 from service.process_setup import configure_process
-from service.runtime import Service
+from service.runtime import Runtime
 from service.settings import Settings
 
 DESCRIPTION = (
-    "Sorts obstetric ultrasound stills into standard planes and shows the evidence. "
+    "Classifies obstetric ultrasound frames into standard planes and shows the evidence. "
     "**Research use only. Not a medical device.**"
 )
 
+_ROUTES = (classify, batch, exam, explain, frame, health, model, metrics, problems, docs, page)
+
 
 def create_app(settings: Settings) -> FastAPI:
-    """Make an app of its own: with its own model, threads and metrics, which live from its start-up to its shutdown."""
+    """Return an app with its own model, worker threads and metrics, which live from its startup to its shutdown."""
     configure_process()
-    service = Service(settings)
+    runtime = Runtime(settings)
     app = FastAPI(
         title="Fetal Planes",
         version=__version__,
         description=DESCRIPTION,
-        docs_url=None,  # the framework's page loads its scripts from a content network; ours needs none
+        docs_url=None,  # FastAPI's page loads scripts from a CDN; routes/docs.py serves them from a package
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=partial(_lifespan, service),
+        generate_unique_id_function=lambda route: route.name,  # operation ids such as `classify_batch`
+        lifespan=partial(_lifespan, runtime),
     )
-    app.state.service = service
-    app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    app.state.runtime = runtime
+    app.openapi = partial(openapi_document, app)  # type: ignore[method-assign]
     install_handlers(app)
-    for concern in (classify, batch, exam, explain, frame, health, about, docs, page):
-        app.include_router(concern.router)
-    # The last that is added is the first that a request meets.
-    app.add_middleware(AdmissionMiddleware, settings=settings, admission=service.admission, metrics=service.metrics)
-    app.add_middleware(ApiKeyMiddleware, ring=lambda: service.keys)
-    app.add_middleware(RequestLogMiddleware, metrics=service.metrics)
-    app.add_middleware(SecurityHeadersMiddleware, closing=lambda: service.draining)
+    for routes in _ROUTES:
+        app.include_router(routes.router)
+    # A request passes the middleware in reverse order: the last one added comes first.
+    app.add_middleware(AdmissionMiddleware, runtime=runtime)
+    app.add_middleware(ApiKeyMiddleware, keys=lambda: runtime.keys)
+    app.add_middleware(RequestLogMiddleware, metrics=runtime.metrics)
+    app.add_middleware(SecurityHeadersMiddleware, draining=lambda: runtime.draining)
     return app
 
 
 @asynccontextmanager
-async def _lifespan(service: Service, app: FastAPI) -> AsyncIterator[None]:
-    await asyncio.to_thread(service.start)
+async def _lifespan(runtime: Runtime, _: FastAPI) -> AsyncIterator[None]:
+    await asyncio.to_thread(runtime.start)
     try:
         yield
     finally:
-        await asyncio.to_thread(service.stop)
+        await asyncio.to_thread(runtime.stop)

@@ -1,4 +1,4 @@
-"""Everything that the service refuses, as one tree of exceptions and one table.
+"""Everything that the service refuses, as one tree of exceptions.
 
 ::
 
@@ -13,32 +13,35 @@
     ├── TooLarge                 413
     │   ├── UploadTooLarge       413  in bytes
     │   └── FrameTooLarge        413  in pixels
-    ├── UnsupportedFormat        415  not an image that is read here
+    ├── UnsupportedFormat        415  not an image in a supported format
     ├── Unusable                 422
-    │   ├── UnreadableFrame      422  damaged, cut short, of zero size, pixels without a defined range
+    │   ├── UnreadableFrame      422  damaged, truncated, of zero size, or without a defined range of values
     │   ├── NoSuchFrame          422
     │   ├── NoSuchPlane          422
-    │   └── NoDicomSource        422  a DICOM result was asked for of something else
-    ├── InternalError            500  a bug; says nothing but that
+    │   └── NoDicomSource        422  a DICOM result needs a DICOM upload
+    ├── InternalError            500  a bug
     ├── Unavailable              503
     │   ├── NotReady             503
     │   └── Overloaded           503
     └── DeadlinePassed           504
 
-`TABLE` holds the rows that a client can meet: handlers, OpenAPI document, `GET /problems` and tests read it.
+A class with a `code` is a row of `TABLE`, which the handlers, the OpenAPI document, `GET /problems` and the tests read.
 """
 
 from http import HTTPStatus
 from typing import ClassVar
 
+TABLE: dict[str, type["Problem"]] = {}
+"""Every problem that a client can meet, by its code."""
 
-class Problem(Exception):  # noqa: N818 (the name that RFC 9457 gives it)
-    """A request refused, told as RFC 9457 tells it.
+
+class Problem(Exception):  # noqa: N818 (RFC 9457 calls it a problem)
+    """A refused request (RFC 9457).
 
     Parameters
     ----------
     detail
-        One sentence for the caller. It must hold nothing from inside the process and no bytes of an upload.
+        One sentence for the caller. It must contain nothing from inside the process and no bytes of an upload.
     headers
         Response headers that belong to the refusal, such as `Allow`.
     """
@@ -47,22 +50,27 @@ class Problem(Exception):  # noqa: N818 (the name that RFC 9457 gives it)
     code: ClassVar[str]
     meaning: ClassVar[str]
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "code" in vars(cls):
+            TABLE[cls.code] = cls
+
     def __init__(self, detail: str, *, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.headers = headers or {}
 
-    def __reduce__(self) -> tuple[object, ...]:
+    def __reduce__(self) -> tuple[type["Problem"], tuple[str]]:
         return type(self), (self.detail,)
 
     @classmethod
     def type_uri(cls) -> str:
-        """The stable `type` of this problem: a path of this service that describes it."""
+        """Return the stable `type` of this problem: a path of this service that describes it."""
         return f"/problems/{cls.code}"
 
     @classmethod
     def title(cls) -> str:
-        """The kind of problem, in words."""
+        """Return the name of this kind of problem."""
         return cls.code.replace("-", " ").capitalize()
 
 
@@ -70,166 +78,141 @@ class MalformedRequest(Problem):
     """400: the request itself is wrong."""
 
     status, code = HTTPStatus.BAD_REQUEST, "malformed-request"
-    meaning = "The request cannot be understood: for example, a multipart body that is broken or lacks the part `file`."
+    meaning = "The request is malformed, for example a multipart body that is broken or has no part `file`."
 
 
 class EmptyUpload(MalformedRequest):
-    """400: no bytes came."""
+    """400: the upload has no bytes."""
 
     code = "empty-upload"
-    meaning = "The upload holds no bytes."
+    meaning = "The upload has no bytes."
 
 
 class BadParameter(MalformedRequest):
-    """400: a query parameter that does not exist, or a value that is not of its kind."""
+    """400: an unknown query parameter, or an invalid value."""
 
     code = "bad-parameter"
-    meaning = "A query parameter is unknown, or its value is not of the kind that it takes."
+    meaning = "A query parameter or header is unknown, or its value is invalid."
 
 
 class NoKey(Problem):
-    """401: no API key, or one that is not known here."""
+    """401: the API key is missing or unknown."""
 
     status, code = HTTPStatus.UNAUTHORIZED, "no-key"
-    meaning = "This service asks for an API key, in the header `Authorization: Bearer` or `X-API-Key`."
+    meaning = "This service needs a valid API key in the header `Authorization: Bearer` or `X-API-Key`."
 
 
 class NotFound(Problem):
-    """404: no such path."""
+    """404: the path does not exist."""
 
     status, code = HTTPStatus.NOT_FOUND, "not-found"
-    meaning = "Nothing is to be found at this path."
+    meaning = "No resource exists at this path."
 
 
 class MethodNotAllowed(Problem):
     """405: the path exists, the method does not."""
 
     status, code = HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed"
-    meaning = "The path does not take this method; the header `Allow` names those it takes."
+    meaning = "The path does not accept this method; the header `Allow` lists the methods that it accepts."
 
 
 class UploadTooSlow(Problem):
-    """408: the upload did not come in time."""
+    """408: the upload exceeded its time limit."""
 
     status, code = HTTPStatus.REQUEST_TIMEOUT, "upload-too-slow"
-    meaning = "The upload took longer to come than the limit in seconds."
+    meaning = "The transfer of the upload exceeded its time limit."
 
 
 class TooLarge(Problem):
-    """413: refused for its size, before it is decoded."""
+    """413: the upload exceeds a size limit and is not decoded."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
 class UploadTooLarge(TooLarge):
-    """413: more bytes than the limit."""
+    """413: too many bytes or files."""
 
     code = "upload-too-large"
-    meaning = "The upload is longer than the limit in bytes."
+    meaning = "The upload exceeds the limit in bytes, or has more files than the limit."
 
 
 class FrameTooLarge(TooLarge):
-    """413: more pixels than the limit, as told by the file's header."""
+    """413: too many pixels by the file's header."""
 
     code = "frame-too-large"
-    meaning = "The frame, by its header, has more pixels, a longer side or more pages than the limits; not decoded."
+    meaning = "By its header, the frame exceeds the limits on pixels, side length or pages; it was not decoded."
 
 
 class UnsupportedFormat(Problem):
-    """415: not an image that is read here."""
+    """415: the upload is not an image in a supported format."""
 
     status, code = HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-format"
-    meaning = "The bytes are not an image of a format that is read here, whatever name or content type they came with."
+    meaning = "The bytes are not an image in a supported format. File name and content type do not matter."
 
 
 class Unusable(Problem):
-    """422: understood, and of no use."""
+    """422: the service understands the upload and cannot use it."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 class UnreadableFrame(Unusable):
-    """422: of a known format, and yet no pixels can be had."""
+    """422: the format is supported, but the pixels cannot be decoded."""
 
     code = "unreadable-frame"
-    meaning = "The image is damaged, cut short, of zero size, or its pixel values have no defined range."
+    meaning = "The image is damaged, truncated, of zero size, or its pixel values have no defined range."
 
 
 class NoSuchFrame(Unusable):
-    """422: the index is past the last frame."""
+    """422: the frame index is too high."""
 
     code = "no-such-frame"
-    meaning = "The file has fewer frames than the index asked for."
+    meaning = "The file has fewer frames than the requested index."
 
 
 class NoSuchPlane(Unusable):
     """422: the model does not know the plane."""
 
     code = "no-such-plane"
-    meaning = "The plane asked for is not one of the model's; `GET /model` lists them."
+    meaning = "The requested plane is not a plane of the model; `GET /model` lists them."
 
 
 class NoDicomSource(Unusable):
-    """422: a DICOM result has no patient and study to belong to."""
+    """422: a DICOM result needs a DICOM upload with patient and study."""
 
     code = "no-dicom-source"
-    meaning = "A result was asked for as DICOM, but the upload is no DICOM, or names no study, series and instance."
+    meaning = "A DICOM result was requested, but the upload is not DICOM or lacks its study, series or instance UID."
 
 
 class InternalError(Problem):
-    """500: a bug. The log has the trace under the request's id; the reply says nothing of it."""
+    """500: a bug. The log has the trace under the request id; the reply says nothing of it."""
 
     status, code = HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error"
-    meaning = "A fault of the service itself. The request's id finds it in the log."
+    meaning = "The service failed. The operator finds the cause in the log under the request id."
 
 
 class Unavailable(Problem):
-    """503: not now; `Retry-After` says when to try again."""
+    """503: try again after `Retry-After`."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class NotReady(Unavailable):
-    """503: no model is warmed up, or the service is on its way out."""
+    """503: the model is not warmed up, or the service stops."""
 
     code = "not-ready"
-    meaning = "The model has not passed its warm-up yet, or the service is stopping. Try again after `Retry-After`."
+    meaning = "The model is not warmed up yet, or the service is stopping. Try again after `Retry-After` seconds."
 
 
 class Overloaded(Unavailable):
-    """503: as much is being worked on as the bounds allow."""
+    """503: the admitted uploads fill the limits."""
 
     code = "overloaded"
-    meaning = "As many uploads, or bytes of them, are being worked on as is allowed. Try again after `Retry-After`."
+    meaning = "The service is at its limit of uploads or of their bytes. Try again after `Retry-After` seconds."
 
 
 class DeadlinePassed(Problem):
-    """504: no answer in time; the work was ended."""
+    """504: the reply did not begin by the deadline; the work was stopped."""
 
     status, code = HTTPStatus.GATEWAY_TIMEOUT, "deadline-passed"
-    meaning = "There was no answer by the deadline: the service's own, or the shorter one of `X-Deadline-Ms`."
-
-
-_ROWS: tuple[type[Problem], ...] = (
-    MalformedRequest,
-    EmptyUpload,
-    BadParameter,
-    NoKey,
-    NotFound,
-    MethodNotAllowed,
-    UploadTooSlow,
-    UploadTooLarge,
-    FrameTooLarge,
-    UnsupportedFormat,
-    UnreadableFrame,
-    NoSuchFrame,
-    NoSuchPlane,
-    NoDicomSource,
-    InternalError,
-    NotReady,
-    Overloaded,
-    DeadlinePassed,
-)
-
-TABLE: dict[str, type[Problem]] = {row.code: row for row in _ROWS}
-"""Every problem that a client can meet, by its code."""
+    meaning = "The reply did not begin by the deadline: the service's own, or the shorter one of `X-Deadline-Ms`."

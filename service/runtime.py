@@ -1,19 +1,19 @@
-"""What lives as long as the app: settings, metrics, and the model once it runs."""
+"""Everything that lives as long as the app: settings, metrics, admission, API keys and the loaded model."""
 
 import logging
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Annotated
-
-from fastapi import Depends, Request
+from typing import TypeVar
 
 from service.analysis.pipeline import Pipeline
-from service.api.middleware.api_keys import KeyFileError, load_keys
+from service.api_keys import KeyFileError, load_keys
 from service.errors import NotReady
 from service.execution.admission import Admission
 from service.execution.cpu_budget import cpu_budget
 from service.execution.pool import WorkerPool
+from service.execution.work import Work
 from service.inference.engine import AllCores, Engine
 from service.inference.package import ModelPackage, PackageError, load_package
 from service.observability.metrics import Metrics
@@ -24,139 +24,174 @@ from service.settings import Settings
 _LOG = logging.getLogger("fetal_planes.service")
 _RETRY_AFTER_S = 5
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A model that has passed its warm-up, and the threads that run it."""
+class LoadedModel:
+    """A warmed-up model and the workers that run it.
+
+    Attributes
+    ----------
+    pipeline, pool
+        Classifies frames; runs the pipeline in worker threads.
+    info
+        Name, version and hash of the package.
+    ready_since
+        Time of the warm-up's end, by `time.monotonic`.
+    """
 
     pipeline: Pipeline
     pool: WorkerPool
-    model: ModelInfo
-    since: float
+    info: ModelInfo
+    ready_since: float
 
 
-class Service:
-    """Starts and stops with the app; the routes ask it for what runs."""
+class Runtime:
+    """Starts and stops with the app; the routes read it."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.width = cpu_budget(settings.workers)
-        self.admission = Admission(settings.bounds(self.width.count))
+        self.cpu_budget = cpu_budget(settings.workers)
+        self.admission = Admission(settings.admission_limits(self.cpu_budget.count))
         self.keys = load_keys(settings.api_keys)
         self.draining = False
-        self._running: Running | None = None
-        self._reloading = threading.Lock()
+        self._model: LoadedModel | None = None
+        self._reload_lock = threading.Lock()
 
     def start(self) -> None:
-        """Load the model package, warm it up, and be ready.
+        """Load the model package, warm it up, and become ready.
 
         Raises
         ------
         PackageError
-            The package must not be served.
+            The package is invalid.
         """
         package = load_package(self.settings.model)
-        pool = WorkerPool(self.width)
+        pool = WorkerPool(self.cpu_budget)
         try:
             pipeline = self._open(package, pool)
         except BaseException:
-            pool.close()  # else its threads would keep a process alive that serves nothing
+            pool.close()  # its threads would keep a process alive that serves nothing
             raise
-        model = model_info(package)
-        self._running = Running(pipeline, pool, model, monotonic())
-        self.metrics.serves(model, _planes(package))
-        self.metrics.watch(pool, self.admission, lambda: self._running is not None and not self.draining)
-        _LOG.info("ready", extra={"model": model.name, "model_version": model.version, **self._sizes()})
-
-    def _open(self, package: ModelPackage, pool: WorkerPool) -> Pipeline:
-        """A pipeline that has passed its warm-up."""
-        engine = Engine(package, AllCores(self.width.count, pool.is_alone))
-        engine.warm_up()
-        return Pipeline(engine, self.settings.limits)
-
-    def _sizes(self) -> dict[str, object]:
-        """What was decided from the machine and the settings, for the log."""
-        bounds = self.admission.bounds
-        return {
-            "workers": self.width.count,
-            "workers_source": self.width.source,
-            "threads_for_single_request": self.width.count,
-            "max_requests": bounds.places,
-            "max_held_bytes": bounds.held_bytes,
-        }
+        info = model_info(pipeline.model)
+        self._model = LoadedModel(pipeline, pool, info, monotonic())
+        self.metrics.set_model(info, _plane_ids(package))
+        self._watch(pool)
+        _LOG.info("ready", extra={"model": info.name, "model_version": info.version, **self._sizes()})
 
     def drain(self) -> None:
-        """Be ready no more, and yet serve on."""
+        """Report not ready from now on, and keep serving."""
         if not self.draining:
             self.draining = True
             _LOG.info("draining")
 
-    def reload(self) -> None:
-        """Read model package and API keys anew, beside the old ones; those serve on until the new ones are sound.
+    def stop(self) -> None:
+        """Unload the model after the work in progress is done."""
+        model, self._model = self._model, None
+        if model is not None:
+            model.pool.close()
 
-        Requests under way keep the model that they began with. Whatever is wrong with the new ones is logged.
+    def reload(self) -> None:
+        """Read the model package and the API keys again; log the result and count it.
+
+        The old model and keys serve until the new ones are loaded and valid. Requests in progress keep their model.
         """
-        with self._reloading:
+        with self._reload_lock:
             try:
                 result = self._reload()
             except (PackageError, KeyFileError) as error:
                 result = "refused"
-                _LOG.error("the reload is refused; the old model and keys serve on", extra={"reason": str(error)})
+                _LOG.error("reload refused; the old model and keys stay in use", extra={"reason": str(error)})
             except Exception:
                 result = "failed"
-                _LOG.exception("the reload failed; the old model and keys serve on")
-            self.metrics.reloaded(result)
+                _LOG.exception("reload failed; the old model and keys stay in use")
+            self.metrics.count_reload(result)
 
-    def _reload(self) -> str:
-        running = self.running
-        keys = load_keys(self.settings.api_keys)
-        package = load_package(self.settings.model)
-        switched = package.sha256 != running.model.sha256
-        if switched:
-            pipeline, model = self._open(package, running.pool), model_info(package)
-            self._running = replace(running, pipeline=pipeline, model=model)
-            self.metrics.serves(model, _planes(package))
-        self.keys = keys
-        result = "switched" if switched else "unchanged"
-        version = self.running.model.version
-        _LOG.info("reloaded", extra={"model_result": result, "model_version": version})
-        return result
-
-    def stop(self) -> None:
-        """Be ready no more, then finish what runs."""
-        running, self._running = self._running, None
-        if running is not None:
-            running.pool.close()
+    def record(self, work: Work) -> None:
+        """Move the measurements of a request's work into the metrics; a batch calls this for each line."""
+        for stage, seconds in _drained(work.stages):
+            self.metrics.observe_stage(stage, seconds)
+        for threads in _drained(work.threads):
+            self.metrics.count_inference(threads)
+        for outcome in _drained(work.outcomes):
+            self.metrics.count_answer(outcome.plane, outcome.probability, outcome.abstain_reason)
 
     @property
-    def ready(self) -> Running:
-        """What runs now, if further requests are welcome.
+    def ready_model(self) -> LoadedModel:
+        """The loaded model while the service accepts requests.
 
         Raises
         ------
         NotReady
-            Nothing does, or the service drains.
+            No model is loaded, or the service drains.
         """
         if self.draining:
             raise _not_ready()
-        return self.running
+        return self.model
 
     @property
-    def running(self) -> Running:
-        """What runs now.
+    def model(self) -> LoadedModel:
+        """The loaded model, also while the service drains.
 
         Raises
         ------
         NotReady
-            Nothing does.
+            No model is loaded.
         """
-        if self._running is None:
+        if self._model is None:
             raise _not_ready()
-        return self._running
+        return self._model
+
+    def _open(self, package: ModelPackage, pool: WorkerPool) -> Pipeline:
+        engine = Engine(package, AllCores(self.cpu_budget.count, pool.is_alone))
+        engine.warm_up()
+        return Pipeline(engine, self.settings.limits)
+
+    def _reload(self) -> str:
+        model = self.model
+        keys = load_keys(self.settings.api_keys)
+        package = load_package(self.settings.model)
+        switched = package.sha256 != model.info.sha256
+        if switched:
+            pipeline = self._open(package, model.pool)
+            info = model_info(pipeline.model)
+            self._model = replace(model, pipeline=pipeline, info=info)
+            self.metrics.set_model(info, _plane_ids(package))
+        self.keys = keys
+        result = "switched" if switched else "unchanged"
+        _LOG.info("reloaded", extra={"model_result": result, "model_version": self.model.info.version})
+        return result
+
+    def _watch(self, pool: WorkerPool) -> None:
+        admission = self.admission
+        self.metrics.watch(
+            {
+                "ready": lambda: self._model is not None and not self.draining,
+                "workers": lambda: self.cpu_budget.count,
+                "workers_busy": lambda: pool.busy,
+                "queue_depth": lambda: pool.waiting,
+                "uploads_in_flight": lambda: admission.uploads,
+                "uploads_allowed": lambda: admission.limits.uploads,
+                "uploads_held_bytes": lambda: admission.held_bytes,
+                "uploads_allowed_bytes": lambda: admission.limits.held_bytes,
+            }
+        )
+
+    def _sizes(self) -> dict[str, int | str]:
+        """Return the sizes that the machine and the settings decided, for the log."""
+        limits = self.admission.limits
+        return {
+            "workers": self.cpu_budget.count,
+            "workers_source": self.cpu_budget.source,
+            "threads_for_single_request": self.cpu_budget.count,
+            "max_requests": limits.uploads,
+            "max_held_bytes": limits.held_bytes,
+        }
 
 
-def _planes(package: ModelPackage) -> list[str]:
+def _plane_ids(package: ModelPackage) -> list[str]:
     return [plane.id for plane in package.manifest.planes]
 
 
@@ -164,27 +199,6 @@ def _not_ready() -> NotReady:
     return NotReady("The service is starting or stopping.", headers={"Retry-After": str(_RETRY_AFTER_S)})
 
 
-# Plain functions would each go through a thread of the framework's, at every request.
-
-
-async def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
-
-
-async def _running(request: Request) -> Running:
-    return (await _service(request)).running
-
-
-async def _ready(request: Request) -> Running:
-    return (await _service(request)).ready
-
-
-async def _request_id(request: Request) -> str:
-    return str(request.state.request_id)
-
-
-ServiceDep = Annotated[Service, Depends(_service)]
-ReadyDep = Annotated[Running, Depends(_ready)]
-RunningDep = Annotated[Running, Depends(_running)]
-RequestId = Annotated[str, Depends(_request_id)]
+def _drained(notes: list[T]) -> Iterator[T]:
+    while notes:  # workers may append to the list meanwhile
+        yield notes.pop()

@@ -1,104 +1,110 @@
-"""The service's settings, from the environment: `FETAL_PLANES_` and the field's name in capitals."""
+"""The settings of the service, from environment variables: `FETAL_PLANES_` and the field's name in capitals."""
 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.execution.admission import AdmissionLimits
 from service.imaging.frame import Limits
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "default"
+PREFIX = "FETAL_PLANES_"
 
-_REQUESTS_A_WORKER = 8  # so nobody waits longer than eight frames take; who would, had better ask elsewhere
+_REQUESTS_PER_WORKER = 8
 _LONGEST_UPLOADS = 8
 
 
 class Settings(BaseSettings):
-    """What an operator may choose."""
+    """The choices of an operator."""
 
-    model_config = SettingsConfigDict(env_prefix="FETAL_PLANES_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
-    model: Path = Field(default=SHIPPED_MODEL, description="Folder of the model package to serve.")
+    model: Path = Field(default=SHIPPED_MODEL, description="Folder of the model package.")
     workers: int | None = Field(
         default=None,
         ge=1,
         le=1024,
-        description="Frames worked on at once, one thread each. Unset: the cores that the container grants.",
+        description="Number of worker threads; each works on one frame. Default: the cores that the container grants.",
     )
     max_upload_bytes: int = Field(
-        default=32 * 2**20, ge=1024, description="The longest upload that is read, in bytes; a longer one gets 413."
+        default=32 * 2**20, ge=1024, description="Maximum size of an uploaded file, in bytes; a longer one gets 413."
     )
     max_frame_pixels: int = Field(
         default=32_000_000,
         ge=1,
         le=150_000_000,
-        description="The largest frame that is decoded, in pixels by its header; a larger one gets 413. "
-        "Decoding and painting need up to about 20 bytes a pixel.",
+        description="Maximum size of a frame, in pixels by its header; a larger one gets 413. Decoding and drawing "
+        "need up to about 20 bytes per pixel.",
     )
     max_requests: int | None = Field(
         default=None,
         ge=1,
-        description="Uploads taken in at once, whether coming in, waiting or worked on; one more gets 503. "
-        "Unset: 8 a worker, so that nobody waits longer than eight frames take.",
+        description="Maximum number of admitted uploads, in transfer, queued or in work; further ones get 503. "
+        "Default: 8 requests per worker, so a request never queues behind more than eight frames.",
     )
     max_held_bytes: int | None = Field(
         default=None,
         ge=1024,
-        description="Bytes of uploads held at once; what does not fit beside the others gets 503. "
-        "Unset: eight of the longest uploads, and one of many files.",
+        description="Maximum bytes of all admitted uploads in memory; an upload that does not fit gets 503. "
+        "Default: eight uploads of the maximum size plus one batch of the maximum size.",
     )
     deadline_s: float = Field(
         default=30,
         gt=0,
-        description="Seconds from an upload's end to its answer's beginning; after it, 504, and the work is ended. "
-        "The header `X-Deadline-Ms`, counted from the request's head, can only shorten it.",
+        description="Seconds from the end of an upload to the start of its reply; after them the work stops and the "
+        "request gets 504. The header `X-Deadline-Ms`, counted from the request's head, can only shorten this.",
     )
     upload_s: float = Field(
         default=20,
         gt=0,
-        description="Seconds that an upload may take to come, for each `FETAL_PLANES_MAX_UPLOAD_BYTES` of a longer "
-        "one; a slower one gets 408.",
+        description="Seconds for the transfer of an upload; a slower one gets 408. A batch gets this time for each "
+        "`FETAL_PLANES_MAX_UPLOAD_BYTES` of its length.",
     )
     drain_s: float = Field(
         default=5,
         ge=0,
-        description="Seconds from SIGTERM, when the service ceases to be ready, until it takes in no more.",
+        description="Seconds from SIGTERM, when the service reports not ready, until it accepts no further requests.",
     )
     api_keys: Path | None = Field(
         default=None,
-        description="File of hashed API keys, as `fetal-planes key` prints them. Unset: no key is asked for.",
+        description="File of hashed API keys, one line of `fetal-planes key` each. Default: requests need no key.",
     )
     max_batch_bytes: int = Field(
         default=256 * 2**20,
         ge=1024,
-        description="The longest upload of many files, in bytes; a longer one gets 413. Each of its files is held to "
-        "the limit of one upload.",
+        description="Maximum size of an upload of many files, in bytes; a longer one gets 413. The limit on one file "
+        "applies to each of them.",
     )
     max_batch_frames: int = Field(
         default=20_000,
         ge=1,
-        description="Frames after which the answer to an upload of many files ends, with `complete` false; "
-        "more files than that get 413.",
+        description="Maximum number of frames in the answer to many files; the answer ends there, with `complete` "
+        "false. More files than this get 413.",
     )
     expected_planes: str | None = Field(
         default=None,
-        description="Planes that an exam should hold, with commas between them; those that the model does not know do "
-        "not count. Unset: all that the model knows but `other`.",
+        description="Ids of the planes that an exam should contain, separated by commas. Ids that the model does not "
+        "know are ignored. Default: all planes of the model except `other`.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least severe log line that is written."
+        default="info", description="Lowest severity of the log lines."
     )
 
     @property
     def limits(self) -> Limits:
-        """The limits on one upload."""
+        """The limits on one uploaded file."""
         return Limits(self.max_upload_bytes, self.max_frame_pixels)
 
-    def bounds(self, workers: int) -> AdmissionLimits:
-        """How much is taken in at once by a pool of so many workers."""
+    def admission_limits(self, workers: int) -> AdmissionLimits:
+        """Return the limits on all admitted uploads, for a number of workers."""
         return AdmissionLimits(
-            self.max_requests or _REQUESTS_A_WORKER * workers,
+            self.max_requests or _REQUESTS_PER_WORKER * workers,
             self.max_held_bytes or _LONGEST_UPLOADS * self.max_upload_bytes + self.max_batch_bytes,
         )
+
+
+def describe_errors(error: ValidationError) -> str:
+    """Return one sentence that names each invalid environment variable and what is wrong with its value."""
+    return "; ".join(f"{PREFIX}{'_'.join(map(str, entry['loc'])).upper()}: {entry['msg']}" for entry in error.errors())

@@ -1,6 +1,6 @@
-"""Remove what a server never loads from an environment: `python3 slim.py /opt/fetal-planes`, in the build stage.
+"""Remove from an environment what a server never loads: `python3 slim.py /opt/fetal-planes`, in the build stage.
 
-Needs binutils, and nothing else. What it breaks, importing the whole service shows, which is the build's next step.
+It needs binutils only. The next build step imports the whole service and so detects what it breaks.
 """
 
 import json
@@ -15,23 +15,23 @@ FOLDERS = re.compile(
     r"/(tests|test_files|testdata)$|/numpy/(f2py|distutils|_core/include|_core/lib)$"
     r"|/onnxruntime/(transformers|quantization|tools|datasets|backend)$"
 )
-"""Test suites, NumPy's C build tools, converters of models."""
+"""Test suites, NumPy's C build tools, model converters."""
 
 FILES = re.compile(
     r"\.(pyi|pxd|pyx|a|h|hpp)$"
     r"|/numpy/_core/(_\w+_tests|_simd)\."
-    r"|/onnxruntime/capi/libonnxruntime\.so"  # a second copy, for programs in C
+    r"|/onnxruntime/capi/libonnxruntime\.so"  # a second copy, for C programs
     r"|/PIL/(_avif|_imagingft|_imagingcms|_imagingtk)\."  # AVIF, fonts, color profiles, windows
     r"|^/bin/(?!python|fetal-planes$)"
 )
-"""Types and headers, test helpers, codecs of formats that the service refuses, commands of other packages."""
+"""Types and headers, test helpers, codecs of refused formats, commands of other packages."""
 
 WRITTEN = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.88.33")
 """SOP classes of the objects that the service writes: Secondary Capture, Comprehensive SR."""
 
 
 def main(root: Path) -> None:
-    """Remove the files from the environment at `root`."""
+    """Slim the environment at `root` in place."""
     for path in sorted(root.rglob("*")):
         name = path.as_posix().removeprefix(root.as_posix())
         if FOLDERS.search(name) and path.is_dir() and not path.is_symlink():
@@ -47,29 +47,29 @@ def main(root: Path) -> None:
 
 
 def libraries(root: Path) -> Iterator[Path]:
-    """Return every shared library."""
+    """Yield every shared library."""
     for path in root.rglob("*.so*"):
         if path.is_file() and not path.is_symlink() and path.open("rb").read(4) == b"\x7fELF":
             yield path
 
 
 def orphans(root: Path) -> list[Path]:
-    """Return libraries in a wheel's `*.libs` folder that no remaining extension links to."""
+    """Return the libraries in folders `*.libs` whose extension was removed."""
     all_of_them = list(libraries(root))
-    brought = {path.name: path for path in all_of_them if path.parent.name.endswith(".libs")}
+    bundled = {path.name: path for path in all_of_them if path.parent.name.endswith(".libs")}
     wanted: set[str] = set()
-    to_see = [path for path in all_of_them if path not in brought.values()]
+    to_see = [path for path in all_of_them if path not in bundled.values()]
     while to_see:
         fresh = needed(to_see.pop()) - wanted
         wanted |= fresh
-        to_see += [brought[name] for name in fresh if name in brought]
-    return [path for name, path in brought.items() if name not in wanted]
+        to_see += [bundled[name] for name in fresh if name in bundled]
+    return [path for name, path in bundled.items() if name not in wanted]
 
 
 def strip(library: Path) -> None:
-    """Remove the symbols that loading a library does not need, unless that makes the library unloadable.
+    """Remove the symbols that loading does not need, if the result is loadable.
 
-    Wheels bundle edited libraries, and strip misplaces the segments of some of them.
+    Wheel tools edit bundled libraries, and strip misplaces the segments of some of these.
     """
     stripped = library.with_name("stripped")
     run("strip", "--strip-unneeded", "-o", str(stripped), str(library))
@@ -92,15 +92,15 @@ def needed(library: Path) -> set[str]:
 
 
 def run(*command: str) -> str:
-    """Return the output of a program of binutils."""
+    """Return the output of a program."""
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603
 
 
 def narrow(standard: Path) -> None:
-    """Reduce highdicom's table of modules and attributes to those that the service writes or copies.
+    """Reduce highdicom's table of module attributes to the modules that the service needs.
 
-    It writes two SOP classes and copies the patient and study of any object. The full table is 22 MB of JSON, which
-    highdicom reads into memory with the first report.
+    These are the modules of the objects that it writes, and the patient and study modules of all objects, which it
+    copies from the source. The complete table is 22 MB of JSON, loaded with the first structured report.
     """
     iods = json.loads((standard / "sop_class_iod_map.json").read_text())
     modules = json.loads((standard / "iod_module_map.json").read_text())

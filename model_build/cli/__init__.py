@@ -35,7 +35,7 @@ def _run(options: argparse.Namespace) -> int:
 
     from model_build.data.download import DownloadError
     from model_build.data.records import DataError
-    from model_build.models.efficientnet import WeightsError
+    from model_build.models.pretrained import WeightsError
     from model_build.packaging.parity import ExportError
     from model_build.training.allocator import keep_freed_memory
     from service.inference.package import PackageError

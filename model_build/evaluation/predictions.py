@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from model_build.data.labels import PLANES, main_planes
 from model_build.data.records import DataError, DatasetIndex, Record, planes_of
+from service.analysis.abstention import abstain_reason
 from service.imaging.letterbox import crop_and_letterbox
 from service.inference.engine import Engine
 from service.schemas.manifest import Plane
@@ -76,7 +77,7 @@ def classify_frames(engine: Engine, frames: Sequence[NDArray[np.uint8]], records
         records,
         np.stack([score.probabilities for score in scores]),
         np.array([score.ood_score for score in scores], np.float32),
-        np.array([engine.abstains(score) is not None for score in scores]),
+        np.array([abstain_reason(score, engine.manifest.abstention) is not None for score in scores]),
         engine.manifest.planes,
     )
 

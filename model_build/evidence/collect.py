@@ -28,6 +28,7 @@ from model_build.evidence.ood_inputs import ood_inputs
 from model_build.models.classifier import PlaneClassifier
 from model_build.models.inference import predict
 from model_build.run_dir import read_model, read_recipe, read_split
+from service.analysis.abstention import abstain_reason
 from service.imaging.letterbox import crop_and_letterbox, letterbox_box
 from service.imaging.sector import Box
 from service.inference.engine import Engine, Scores
@@ -101,7 +102,7 @@ def ood_rows(engine: Engine, validation_frames: Sequence[Frame]) -> list[Row]:
 
 def _abstentions(engine: Engine, kind: str, scores: Sequence[Scores], own: Sequence[Scores]) -> Row:
     ood_score = [score.ood_score for score in (*own, *scores)]
-    reasons = [engine.abstains(score) for score in scores]
+    reasons = [abstain_reason(score, engine.manifest.abstention) for score in scores]
     return {
         "input": kind,
         "frames": len(scores),

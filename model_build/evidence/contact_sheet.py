@@ -17,6 +17,7 @@ from model_build.data.records import Source
 from model_build.evaluation.predictions import Predictions
 from model_build.evidence.gradient_shap import gradient_shap, smoothed
 from model_build.models.classifier import PlaneClassifier
+from service.analysis.abstention import abstain_reason
 from service.imaging.letterbox import crop_and_letterbox
 from service.imaging.overlay import paint
 from service.imaging.sector import full_box
@@ -82,7 +83,7 @@ class Explainer:
         planes = self.engine.manifest.planes
         pixels = crop_and_letterbox(frame, self.engine.manifest.preprocessing).pixels
         scores = self.engine.score(pixels, with_features=True)
-        predicted, reason = scores.ranked()[0], self.engine.abstains(scores)
+        predicted, reason = scores.ranked()[0], abstain_reason(scores, self.engine.manifest.abstention)
         probability = scores.probabilities[predicted]
         caption = f"true: {planes[label].label}\npredicted: {planes[predicted].label} {probability:.2f}"
         heat = self.engine.explain(scores, predicted).values

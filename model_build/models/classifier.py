@@ -6,7 +6,8 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from model_build.models.attention import ATTENTIONS
-from model_build.models.efficientnet import BACKBONES, Backbone, pretrained_backbone
+from model_build.models.efficientnet import BACKBONES, Backbone
+from model_build.models.pretrained import pretrained_backbone
 
 _HIDDEN_WIDTHS = {1: (), 2: (256,), 3: (256, 64)}  # by number of linear layers
 

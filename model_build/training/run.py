@@ -10,7 +10,7 @@ from model_build.data.splits import Split, check_leakage, make_split, split_stre
 from model_build.evaluation.plots import draw_curves
 from model_build.models.classifier import check_architecture
 from model_build.recipe import Recipe
-from model_build.run_dir import LOG, SplitKind, write_network, write_splits
+from model_build.run_dir import LOG, SplitKind, has_split, read_split, read_stretched_split, write_network, write_splits
 from model_build.training.trainer import DEFAULT_OPTIONS, RunOptions, Trainer
 
 
@@ -35,17 +35,21 @@ def train_run(
     """
     check_architecture(recipe.network)
     index, extra, distributed = read_data(data), read_stretched(stretched), options.distributed
-    split = make_split(index, recipe)
+    # A resumed run keeps its split; nothing computes it a second time.
+    resumed = options.resume and has_split(run)
+    split = read_split(run, index) if resumed else make_split(index, recipe)
     if distributed.is_main:
         warn(split_warnings(index, recipe, split))
         open_frames(index.records, options.cache)  # the main process fills the cache, then all processes map it
         open_frames(extra, options.cache)
     distributed.barrier()
     load, load_extra = open_frames(index.records, options.cache), open_frames(extra, options.cache)
-    split = check_leakage(split, recipe, load, drop=options.drop_near_duplicates)
-    extra_split = split_stretched(extra, split)
-    if distributed.is_main:
-        run.mkdir(parents=True, exist_ok=True)
+    if resumed:
+        extra_split = read_stretched_split(run, stretched)
+    else:
+        split = check_leakage(split, recipe, load, drop=options.drop_near_duplicates)
+        extra_split = split_stretched(extra, split)
+    if distributed.is_main and not resumed:
         splits: dict[SplitKind, tuple[Split, Path]] = {"frames": (split, index.folder)}
         if stretched:
             splits["stretched_frames"] = (extra_split, stretched)

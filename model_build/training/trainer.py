@@ -104,16 +104,16 @@ class Trainer:
         options: RunOptions = DEFAULT_OPTIONS,
     ) -> None:
         self.recipe, self.run, self.planes, self.options = recipe, run, planes, options
-        self.distributed = options.distributed
-        self.val_data = val_data
+        self.distributed, self.val_data = options.distributed, val_data
         settings, device = recipe.training, self.distributed.device
 
         # Network. Runs of every seed start with the same heads, so that their weights can be averaged. Channels-last
         # memory makes depthwise convolutions about twice as fast.
         torch.manual_seed(0)
-        labeled = recipe.sub_planes is not None and any(each.sub_plane is not None for each in train_data.records)
+        labeled = any(record.sub_plane is not None for record in train_data.records)
+        num_sub_planes = len(SUB_PLANES) if recipe.sub_planes and labeled else 0
         self.network = create_network(
-            recipe.network, len(planes), len(SUB_PLANES) if labeled else 0, pretrained=True, weights=options.weights
+            recipe.network, len(planes), num_sub_planes, pretrained=True, weights=options.weights
         ).to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.freeze(settings.frozen_blocks)
@@ -244,9 +244,5 @@ class Trainer:
         return int(state["epoch"])
 
     def _state(self) -> dict[str, Any]:
-        return {
-            "network": self.network,
-            "average": self._average,
-            "optimizer": self.optimizer,
-            "schedule": self.schedule,
-        }
+        parts = {"network": self.network, "average": self._average}
+        return parts | {"optimizer": self.optimizer, "schedule": self.schedule}

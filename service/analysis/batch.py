@@ -1,7 +1,7 @@
-"""Many files, each with one frame or many: looked at side by side, answered in order, a few frames in memory at a time.
+"""Analyze many files of one or more frames: side by side, answered in order, a few frames in memory at a time.
 
-A still is opened, decoded and judged in one go. The frames of a loop are decoded one after the other, as most formats
-demand it, and judged side by side with the decoding of those that follow.
+A still is opened, decoded and analyzed in one job. The frames of a loop are decoded one after the other, because most
+formats require it; each is analyzed while those after it are decoded.
 """
 
 import asyncio
@@ -22,7 +22,17 @@ Job = Callable[[], Awaitable[T]]
 
 
 class File(NamedTuple):
-    """One file of a batch: its number from 0, the name it came with, and how to get its bytes, which may be refused."""
+    """One file of a batch.
+
+    Attributes
+    ----------
+    number
+        Its number in the batch, from 0.
+    name
+        The name that it came with.
+    read
+        Returns its bytes; may raise a `Problem`.
+    """
 
     number: int
     name: str | None
@@ -31,106 +41,107 @@ class File(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which frames of each file: every so manieth from the first on, at most so many."""
+    """Which frames of each file: every n-th, starting with the first, and at most `limit` of them."""
 
     every: int = 1
     limit: int | None = None
 
     def indices(self, count: int) -> range:
-        """The frames chosen of `count`."""
-        most = count if self.limit is None else self.limit * self.every
-        return range(0, min(count, most), self.every)
+        """Return the indices of the selected frames of a file of `count` frames."""
+        end = count if self.limit is None else self.limit * self.every
+        return range(0, min(count, end), self.every)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameOutcome(Generic[T]):
-    """One frame of a batch, judged or refused; `index` is None where its file was refused as a whole."""
+    """One frame of a batch, analyzed or refused; `index` is None where the whole file was refused."""
 
     file: File
     index: int | None
     count: int
-    outcome: T | Problem
+    value: T | Problem
 
 
 class Runner(Protocol):
-    """Does work in another thread, as `WorkerPool.run` does."""
+    """Runs work in another thread, as `WorkerPool.run` does."""
 
-    def __call__(self, work: Callable[[], T]) -> Awaitable[T]:
-        """Await `work()`."""
+    def __call__(self, function: Callable[[], T], /) -> Awaitable[T]:
+        """Await `function()`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[T]):
-    """How a batch is worked on.
+    """How the files of a batch are analyzed.
 
     Attributes
     ----------
     run
-        Does a piece of work in a thread of the pool.
-    judge
-        What is done to each frame, in such a thread. A `Problem` that it raises is the frame's outcome.
+        Runs a piece of work in a worker thread.
+    analyze
+        Called with each frame, in a worker thread. A `Problem` that it raises becomes the frame's outcome.
     limits
-        Of each file.
+        The limits on each file.
     selection
         Which frames of each file.
     window
-        How many pieces of work are under way at once; as many outcomes, at most, wait for those before them.
+        Jobs under way at the same time; at most as many outcomes wait for an earlier one.
     """
 
     run: Runner
-    judge: Callable[[Frame], T]
+    analyze: Callable[[Frame], T]
     limits: Limits
     selection: Selection
     window: int
 
-    async def work(self, files: Iterable[File]) -> AsyncGenerator[FrameOutcome[T], None]:
-        """Judge the chosen frames of all files; the outcomes come in the order of files and frames."""
-        async with aclosing(in_order(self._openings(files), self.window)) as begun_files:
-            async for begun in begun_files:
-                if isinstance(begun, FrameOutcome):
-                    yield begun
+    async def outcomes(self, files: Iterable[File]) -> AsyncGenerator[FrameOutcome[T], None]:
+        """Analyze the selected frames of all files; yield outcomes in the order of files and frames."""
+        # The outer loop opens files side by side; a still is complete after that.
+        async with aclosing(in_order(self._open_jobs(files), self.window)) as opened_files:
+            async for opened in opened_files:
+                if isinstance(opened, FrameOutcome):
+                    yield opened
                     continue
-                async with aclosing(self._loop(*begun)) as loop:
-                    async for met in loop:
-                        yield met
+                # The inner loop goes through the frames of one loop, while the files after it wait in the window.
+                async with aclosing(self._loop_outcomes(*opened)) as loop:
+                    async for outcome in loop:
+                        yield outcome
 
-    async def _openings(
+    async def _open_jobs(
         self, files: Iterable[File]
     ) -> AsyncGenerator[Job[FrameOutcome[T] | tuple[File, Frames]], None]:
         for file in files:
-            yield partial(self.run, partial(self._begin, file))
+            yield partial(self.run, partial(self._open, file))
 
-    def _begin(self, file: File) -> FrameOutcome[T] | tuple[File, Frames]:
-        """Open a file; a still is judged at once."""
+    def _open(self, file: File) -> FrameOutcome[T] | tuple[File, Frames]:
+        """Open a file; analyze it at once if it has a single frame."""
         try:
             frames = open_frames(file.read(), self.limits)
         except Problem as problem:
             return FrameOutcome(file, None, 0, problem)
         if frames.count > 1:
             return file, frames
-        return FrameOutcome(file, 0, 1, self._outcome(frames, 0))
+        return FrameOutcome(file, 0, 1, self._analyze(_read(frames, 0)))
 
-    async def _loop(self, file: File, frames: Frames) -> AsyncGenerator[FrameOutcome[T], None]:
+    async def _loop_outcomes(self, file: File, frames: Frames) -> AsyncGenerator[FrameOutcome[T], None]:
         indices = iter(self.selection.indices(frames.count))
-        async with aclosing(in_order(self._judgments(frames), self.window)) as judged:
-            async for outcome in judged:
-                yield FrameOutcome(file, next(indices), frames.count, outcome)
+        async with aclosing(in_order(self._loop_jobs(frames), self.window)) as analyzed:
+            async for value in analyzed:
+                yield FrameOutcome(file, next(indices), frames.count, value)
 
-    async def _judgments(self, frames: Frames) -> AsyncGenerator[Job[T | Problem], None]:
+    async def _loop_jobs(self, frames: Frames) -> AsyncGenerator[Job[T | Problem], None]:
         for index in self.selection.indices(frames.count):
+            # The next frame is decoded only after this one: `Frames` is not thread-safe. Its analysis is a job of its
+            # own and overlaps with the decoding of the frames after it.
             frame = await self.run(partial(_read, frames, index))
-            yield partial(self.run, partial(self._judged, frame))
+            yield partial(self.run, partial(self._analyze, frame))
             if isinstance(frame, Problem) and not frames.independent:
-                return  # what follows the damage cannot be reached
+                return  # the frames after a damaged one build on it
 
-    def _outcome(self, frames: Frames, index: int) -> T | Problem:
-        return self._judged(_read(frames, index))
-
-    def _judged(self, frame: Frame | Problem) -> T | Problem:
+    def _analyze(self, frame: Frame | Problem) -> T | Problem:
         if isinstance(frame, Problem):
             return frame
         try:
-            return self.judge(frame)
+            return self.analyze(frame)
         except Problem as problem:
             return problem
 
@@ -144,16 +155,18 @@ def _read(frames: Frames, index: int) -> Frame | Problem:
 
 
 async def in_order(jobs: AsyncGenerator[Job[T], None], window: int) -> AsyncGenerator[T, None]:
-    """Do jobs side by side, at most `window` begun and not yet handed out; their results come in the jobs' order.
+    """Run jobs side by side and yield their results in the order of the jobs.
 
-    Jobs are taken from their source only when there is room for them. Closed early, or with a job that fails, all that
-    is under way is cancelled.
+    At most `window` jobs are started and not yet yielded. A job is taken from `jobs` only when there is room for it.
+    When the generator is closed early, or a job fails, everything under way is canceled.
     """
     under_way: deque[asyncio.Future[T]] = deque()
     try:
         async with aclosing(jobs):
             async for job in jobs:
                 under_way.append(asyncio.ensure_future(job()))
+                # Yield while the window is full, and also as soon as the oldest job is done: the client gets each
+                # answer when it exists.
                 while under_way and (len(under_way) >= window or under_way[0].done()):
                     yield await under_way.popleft()
         while under_way:
@@ -161,4 +174,5 @@ async def in_order(jobs: AsyncGenerator[Job[T], None], window: int) -> AsyncGene
     finally:
         for task in under_way:
             task.cancel()
+        # Wait until the canceled jobs have ended, so that none outlives the generator.
         await asyncio.gather(*under_way, return_exceptions=True)

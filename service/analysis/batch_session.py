@@ -1,134 +1,165 @@
-"""What a batch does with each frame, and how its lines and its summary come about."""
+"""A batch of files for one request: a line for each frame, and what all of them come to."""
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from service.analysis.batch import Batch, File, FrameOutcome, Runner, Selection
-from service.analysis.cine import CineReader, Floats, shot_signature
+from service.analysis.cine import Cine, CineReader, shot_signature
 from service.analysis.pipeline import Pipeline
+from service.analysis.results import FrameResult
 from service.analysis.thumbnail import Thumbnail
 from service.errors import Problem
 from service.imaging.frame import Frame
-from service.reports.answers import cine_summary, classification
-from service.schemas.answers import Classification
-from service.schemas.batch import BatchEnd, BatchSummary, CineSummary, FrameAnswer, FrameProblem, Source
-from service.schemas.problems import ProblemDetails
+from service.inference.session import Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KeptResult:
-    """What is kept of a frame: its answer, what the model said, of a loop a glance, of a still a sketch if asked."""
+class BatchLine:
+    """One frame of a batch.
 
-    answer: Classification
-    probabilities: Floats
-    sub_plane: tuple[int, float] | None
+    Attributes
+    ----------
+    file, index
+        The file and the index of the frame in it; `index` is None where the whole file was refused.
+    outcome
+        The result, or why there is none.
+    thumbnail
+        Of a still, where thumbnails were requested.
+    """
+
+    file: File
+    index: int | None
+    outcome: FrameResult | Problem
+    thumbnail: Thumbnail | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileCine:
+    """What a file of `count` frames shows."""
+
+    file: File
+    count: int
+    cine: Cine
+
+
+@dataclass
+class BatchTotals:
+    """What a batch came to.
+
+    Attributes
+    ----------
+    files, frames, refused
+        The files read, the frames answered, and the frames or whole files refused.
+    complete
+        Whether every selected frame was analyzed; False where the limit on frames came first.
+    cines
+        The files of several frames.
+    """
+
+    files: int = 0
+    frames: int = 0
+    refused: int = 0
+    complete: bool = True
+    cines: list[FileCine] = field(default_factory=list)
+
+
+class AnalyzedFrame(NamedTuple):
+    """A result, with what the batch keeps of the pixels: a loop's shot signature, or a still's thumbnail."""
+
+    result: FrameResult
     signature: Floats | None
     thumbnail: Thumbnail | None
 
 
-class BatchLine(NamedTuple):
-    """What is said of a frame, or of all of them in the end; and the frame's sketch."""
-
-    says: FrameAnswer | FrameProblem | BatchEnd
-    thumbnail: Thumbnail | None = None
-
-
 class BatchAccumulator:
-    """Turns the outcomes of a batch into lines, one after the other, and into a summary in the end."""
+    """Turns the outcomes of a batch into lines, and counts them."""
 
-    def __init__(self, pipeline: Pipeline, request_id: str) -> None:
-        self._manifest = pipeline.engine.manifest
-        self._request_id = request_id
+    def __init__(self) -> None:
+        self.totals = BatchTotals()
         self._file: File | None = None
-        self._loop: tuple[Source, int, CineReader] | None = None
-        self._cines: list[CineSummary] = []
-        self.files = self.frames = self.refused = 0
+        self._loop: tuple[File, int, CineReader] | None = None
 
-    def line(self, met: FrameOutcome[KeptResult]) -> BatchLine:
-        """The line of the next outcome."""
-        if met.file is not self._file:
-            self._turn_to(met)
-        source = Source(file=met.file.number, name=met.file.name, frame=met.index)
-        if isinstance(met.outcome, Problem):
-            self.refused += 1
-            return BatchLine(FrameProblem(**dict(ProblemDetails.of(met.outcome, self._request_id)), source=source))
-        self.frames += 1
-        answer = met.outcome.answer
-        look = met.outcome
-        if self._loop is not None and met.index is not None and look.signature is not None:
-            self._loop[2].add(met.index, look.probabilities, answer.abstain, look.signature, look.sub_plane)
-        return BatchLine(FrameAnswer(**dict(answer), source=source), met.outcome.thumbnail)
+    def add(self, outcome: FrameOutcome[AnalyzedFrame]) -> BatchLine:
+        """Return the line of the next outcome; outcomes come in the order of files and frames."""
+        if outcome.file is not self._file:
+            self._begin_file(outcome)
+        if isinstance(outcome.value, Problem):
+            self.totals.refused += 1
+            return BatchLine(outcome.file, outcome.index, outcome.value)
+        self.totals.frames += 1
+        result, signature, thumbnail = outcome.value
+        if self._loop is not None and outcome.index is not None and signature is not None:
+            abstains = result.abstain_reason is not None
+            self._loop[2].add(outcome.index, result.scores.probabilities, abstains, signature, result.sub_plane)
+        return BatchLine(outcome.file, outcome.index, result, thumbnail)
 
-    def end(self, *, complete: bool) -> BatchLine:
-        """The summary of all lines."""
-        self._close_loop()
-        summary = BatchSummary(
-            files=self.files, frames=self.frames, refused=self.refused, complete=complete, cines=self._cines
-        )
-        return BatchLine(BatchEnd(summary=summary, request_id=self._request_id))
+    def finish(self, *, complete: bool) -> BatchTotals:
+        """Return the totals of all lines."""
+        self._end_loop()
+        self.totals.complete = complete
+        return self.totals
 
-    def _turn_to(self, met: FrameOutcome[KeptResult]) -> None:
-        self._close_loop()
-        self._file = met.file
-        self.files += 1
-        if met.count > 1:
-            self._loop = Source(file=met.file.number, name=met.file.name, frame=None), met.count, CineReader()
+    def _begin_file(self, outcome: FrameOutcome[AnalyzedFrame]) -> None:
+        self._end_loop()
+        self._file = outcome.file
+        self.totals.files += 1
+        if outcome.count > 1:
+            self._loop = outcome.file, outcome.count, CineReader()
 
-    def _close_loop(self) -> None:
+    def _end_loop(self) -> None:
         if self._loop is not None:
-            source, count, reader = self._loop
-            self._cines.append(cine_summary(source, count, reader.finish(), self._manifest))
+            file, count, reader = self._loop
+            self.totals.cines.append(FileCine(file, count, reader.finish()))
         self._loop = None
 
 
 @dataclass(frozen=True, slots=True)
 class BatchSession:
-    """A batch of frames to be looked at for one request.
+    """How the files of one request are analyzed.
 
     Attributes
     ----------
-    pipeline, run
-        What classifies, and what does so in another thread.
-    request_id, top
-        For the answers.
+    pipeline
+        Classifies the frames.
+    run
+        Runs a piece of work in another thread.
     selection
         Which frames of each file.
-    most
-        Frames, or refusals, after which the batch ends, complete or not.
+    max_frames
+        Frames and refusals after which the batch ends, complete or not.
     window
-        As of `Batch`.
-    sketches
-        Whether a sketch of each still is made.
+        As in `Batch`.
+    thumbnails
+        Whether each still gets a thumbnail.
     """
 
     pipeline: Pipeline
     run: Runner
-    request_id: str
-    top: int
     selection: Selection
-    most: int
+    max_frames: int
     window: int
     thumbnails: bool = False
 
-    async def lines(self, files: Iterable[File]) -> AsyncGenerator[BatchLine, None]:
-        """A line for each frame, in order, and the end."""
-        batch = Batch(self.run, self._look, self.pipeline.limits, self.selection, self.window)
-        tally = BatchAccumulator(self.pipeline, self.request_id)
+    async def lines(self, files: Iterable[File]) -> AsyncGenerator[BatchLine | BatchTotals, None]:
+        """Yield a line for each frame, in order, then the totals."""
+        batch = Batch(self.run, self._analyze, self.pipeline.limits, self.selection, self.window)
+        accumulator = BatchAccumulator()
         complete = True
-        async with aclosing(batch.work(files)) as outcomes:
-            async for met in outcomes:
-                if tally.frames + tally.refused == self.most:
+        async with aclosing(batch.outcomes(files)) as outcomes:
+            async for outcome in outcomes:
+                # The frame after the last allowed one shows that there is more: the batch is not complete.
+                if accumulator.totals.frames + accumulator.totals.refused == self.max_frames:
                     complete = False
                     break
-                yield tally.line(met)
-        yield tally.end(complete=complete)
+                yield accumulator.add(outcome)
+        yield accumulator.finish(complete=complete)
 
-    def _look(self, frame: Frame) -> KeptResult:
+    def _analyze(self, frame: Frame) -> AnalyzedFrame:
+        """Classify a frame in a worker thread and keep what outlives its pixels."""
         still = frame.count == 1
-        seen = self.pipeline.classify_frame(frame, with_features=still and self.thumbnails)
-        answer = classification(seen, self.pipeline.engine.package, self.request_id, self.top)
+        result = self.pipeline.classify_frame(frame, with_features=still and self.thumbnails)
         signature = None if still else shot_signature(frame.pixels)
-        thumbnail = Thumbnail.of(seen) if still and self.thumbnails else None
-        return KeptResult(answer, seen.scores.probabilities, seen.sub_plane(), signature, thumbnail)
+        thumbnail = Thumbnail.of(frame.pixels, result) if still and self.thumbnails else None
+        return AnalyzedFrame(result, signature, thumbnail)

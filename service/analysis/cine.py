@@ -1,8 +1,8 @@
-"""Reads a cine: which plane is shown when, and which frame of the loop shows each plane best.
+"""Read a cine: which plane it shows when, and which frame shows each plane best.
 
-Probabilities are averaged over neighboring frames, so that one frame's flicker makes no segment of its own. An average
-never reaches across a cut: of two shots that were joined into one file, neither says anything of the other. Frames on
-which the model abstains have no vote.
+Probabilities are averaged over neighboring frames, so that the flicker of one frame makes no segment. An average never
+reaches across a cut, because two shots joined into one file are independent. Frames on which the model abstains are
+left out of the average.
 """
 
 from dataclasses import dataclass
@@ -11,32 +11,32 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from service.analysis.results import PlaneScore
 from service.imaging.downscale import downscale
-
-Floats = NDArray[np.float32]
+from service.inference.session import Floats
 
 RADIUS = 2
-"""Frames on either side whose probabilities are averaged with a frame's own."""
+"""Neighbors on either side of a frame that its average includes."""
 
-_SIGNATURE_SIDE = 8  # cells; speckle and a probe's small movements vanish in them
-_SAME_SHOT = 0.75  # correlation of two glances; real stills of different planes stay below it, moved frames above
-_FLAT = 1.0  # gray levels; below it a picture has no shape that could be compared
+_SIGNATURE_SIDE = 8  # cells per side; speckle and small movements of the probe vanish in them
+_SAME_SHOT = 0.75  # correlation of two signatures; stills of different planes are below it, neighboring frames above
+_FLAT = 1.0  # standard deviation in gray levels; a flatter frame has no structure to compare
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of frames of one plane.
+    """Consecutive frames of one plane.
 
     Attributes
     ----------
     start, end
-        The first and the last frame, by their index in the file.
+        The indices of the first and the last frame in the file.
     plane
-        Number of the plane; None where the model abstained throughout.
+        The number of the plane; None where the model abstained on every frame.
     confidence
-        The mean of the averaged probabilities of the plane, 0..1; None without a plane.
+        The mean of the plane's averaged probabilities, 0..1; None without a plane.
     frames, abstained
-        How many frames were looked at, and on how many of them the model abstained.
+        The number of frames analyzed, and of those on which the model abstained.
     """
 
     start: int
@@ -49,28 +49,40 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The frame that shows a plane best: the most probable of those that their neighbors agree with.
+    """The frame that shows a plane best: the most probable one whose neighbors agree with it.
 
     Attributes
     ----------
     plane, index
-        Number of the plane; the frame, by its index in the file.
+        The number of the plane; the index of the frame in the file.
     probability, smoothed
-        The frame's own calibrated probability, and the average over its neighbors.
+        The frame's own calibrated probability, and the average over its neighborhood.
     sub_plane
-        Number and probability of the frame's sub-plane; None where none was told.
+        The frame's sub-plane; None where the model names none.
     """
 
     plane: int
     index: int
     probability: float
     smoothed: float
-    sub_plane: tuple[int, float] | None = None
+    sub_plane: PlaneScore | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cine:
-    """What a loop shows: `frames` that were looked at, where shots begin (`cuts`), segments, the best of each plane."""
+    """What a loop shows.
+
+    Attributes
+    ----------
+    frames
+        The number of frames analyzed.
+    cuts
+        The indices of the frames that begin another shot.
+    segments
+        In the order of the frames.
+    best
+        The best frame of each plane.
+    """
 
     frames: int
     cuts: tuple[int, ...]
@@ -79,7 +91,17 @@ class Cine:
 
 
 def shot_signature(pixels: NDArray[np.uint8]) -> Floats:
-    """What the eye keeps of a frame uint8 [H, W] for a moment: float32 [64] of length 1, or zeros where it is flat."""
+    """Return a frame's signature for cut detection: an 8 x 8 copy without its mean, float32 [64].
+
+    Parameters
+    ----------
+    pixels
+        uint8 [H, W].
+
+    Returns
+    -------
+    float32 [64], of length 1; zeros where the frame is flat
+    """
     small = downscale(pixels, _SIGNATURE_SIDE, _SIGNATURE_SIDE).astype(np.float32).ravel()
     small -= small.mean()
     length = float(np.linalg.norm(small))
@@ -87,20 +109,20 @@ def shot_signature(pixels: NDArray[np.uint8]) -> Floats:
 
 
 def is_cut(before: Floats, after: Floats) -> bool:
-    """Whether two glances, of frames that follow each other, are of different shots."""
+    """Return whether the signatures of two consecutive frames belong to different shots."""
     if not before.any() and not after.any():
         return False
     return float(before @ after) < _SAME_SHOT
 
 
 class CineReader:
-    """Takes a loop's frames in order, keeps some bytes of each, and tells in the end what the loop shows."""
+    """Takes the frames of a loop in order, keeps some bytes of each, and returns what the loop shows."""
 
     def __init__(self) -> None:
         self._indices: list[int] = []
         self._probabilities: list[Floats] = []
         self._votes: list[bool] = []
-        self._sub_planes: list[tuple[int, float] | None] = []
+        self._sub_planes: list[PlaneScore | None] = []
         self._starts: list[int] = []  # of shots, as positions in the lists above
         self._last: Floats | None = None
 
@@ -110,22 +132,22 @@ class CineReader:
         probabilities: Floats,
         abstains: bool,
         signature: Floats,
-        sub_plane: tuple[int, float] | None = None,
+        sub_plane: PlaneScore | None = None,
     ) -> None:
         """Take the next frame.
 
         Parameters
         ----------
         index
-            Its index in the file; rising.
+            The index of the frame in the file; rising.
         probabilities
             float32 [K], calibrated.
         abstains
-            Whether the model abstains on it.
-        glanced
-            What `glance` gives of it.
+            Whether the model abstains on the frame.
+        signature
+            As `shot_signature` returns it.
         sub_plane
-            Number and probability of its sub-plane, where one was told.
+            The frame's sub-plane, where the model names one.
         """
         if self._last is None or is_cut(self._last, signature):
             self._starts.append(len(self._indices))
@@ -136,7 +158,7 @@ class CineReader:
         self._sub_planes.append(sub_plane)
 
     def finish(self) -> Cine:
-        """What the frames show together."""
+        """Return what the frames show together, after the last one."""
         if not self._indices:
             return Cine(0, (), (), ())
         probabilities, votes = np.stack(self._probabilities), np.array(self._votes)
@@ -154,15 +176,21 @@ class CineReader:
         self, shots: list[tuple[int, int]], planes: NDArray[np.int64], smoothed: Floats, votes: NDArray[np.bool_]
     ) -> list[Segment]:
         found = []
-        for first, beyond in shots:
-            turns = [first, *(first + 1 + np.flatnonzero(np.diff(planes[first:beyond]))).tolist(), beyond]
-            for start, end in pairwise(turns):
+        for first, stop in shots:
+            bounds = [first, *(first + 1 + np.flatnonzero(np.diff(planes[first:stop]))).tolist(), stop]
+            for start, end in pairwise(bounds):
                 plane = int(planes[start])
                 confidence = float(smoothed[start:end, plane].mean()) if plane >= 0 else None
-                named = plane if plane >= 0 else None
-                abstained = int((~votes[start:end]).sum())
-                bounds = self._indices[start], self._indices[end - 1]
-                found.append(Segment(*bounds, named, confidence, end - start, abstained))
+                found.append(
+                    Segment(
+                        start=self._indices[start],
+                        end=self._indices[end - 1],
+                        plane=plane if plane >= 0 else None,
+                        confidence=confidence,
+                        frames=end - start,
+                        abstained=int((~votes[start:end]).sum()),
+                    )
+                )
         return found
 
     def _best(
@@ -180,7 +208,7 @@ class CineReader:
 
 
 def _smooth(probabilities: Floats, votes: NDArray[np.bool_]) -> Floats:
-    """The mean over each frame's neighborhood in one shot, of those that vote; zeros where none does."""
+    """Return the mean over each frame's neighborhood in one shot, over the frames that vote; zeros where none votes."""
     window = np.ones(2 * RADIUS + 1, np.float32)
     middle = slice(RADIUS, RADIUS + len(votes))
     counts = np.convolve(votes.astype(np.float32), window)[middle, None]

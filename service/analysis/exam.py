@@ -1,7 +1,7 @@
-"""An exam: its frames by plane, the best of each, what is missing of what was expected, and what a person must look at.
+"""Sort an exam: its frames by plane, the best frame of each, missing planes, and frames that a person should review.
 
-Of a cine only the best frame of each plane counts. That a plane is there says that a frame was recognized as it, not
-that the frame is good, nor that what the guideline asks of the plane was seen on it.
+A cine contributes only the best frame of each plane. A plane that is present means that a frame was recognized as it;
+it implies nothing about the frame's quality, or about what a guideline requires of that plane.
 """
 
 import asyncio
@@ -10,65 +10,136 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from service.analysis.batch import File, Runner
-from service.analysis.batch_session import BatchLine
+from service.analysis.batch_session import BatchLine, BatchTotals, FileCine
 from service.analysis.pipeline import Pipeline
+from service.analysis.results import FrameResult, PlaneScore
 from service.analysis.thumbnail import Thumbnail
-from service.errors import NoSuchPlane
+from service.errors import NoSuchPlane, Problem
 from service.imaging.decode import open_frames
 from service.imaging.frame import Frame
-from service.schemas.answers import ModelInfo
-from service.schemas.batch import BatchEnd, CineSummary, FrameAnswer, FrameProblem, Source
-from service.schemas.exam import ExamFrame, ExamPlane, ExamReport, ReviewFrame
+from service.schemas.exam import ReviewReason
 from service.schemas.manifest import Plane
 
 CLOSE = 0.2
-"""Probability between the first two planes; with less a person should look."""
+"""A person should review a frame whose first two planes differ by less than this probability."""
 
-PICTURES = 600
-"""Stills that a report shows, the first ones; the others are told in words, lest thousands of them fill the memory."""
+MAX_THUMBNAILS = 600
+"""Stills that a report shows; it lists the others by name, because thousands of pictures would fill the memory."""
 
 FrameRef = tuple[int, int]
 """Number of a file, index of a frame."""
 
 
-def choose_expected(asked: str | None, default: str | None, planes: Sequence[Plane]) -> list[str]:
-    """The planes that an exam should hold, in the model's order.
+@dataclass(frozen=True, slots=True, eq=False)
+class ExamFrame:
+    """A still, the best frame of a plane in a cine, or a whole cine.
+
+    Attributes
+    ----------
+    file, index
+        The file and the index of the frame; `index` is None for a whole cine.
+    prediction, runner_up
+        The first and the second plane. A frame of a cine has no second plane, a whole cine has neither.
+    sub_plane
+        The sub-plane of the first plane, where the model names one.
+    """
+
+    file: File
+    index: int | None
+    prediction: PlaneScore | None = None
+    runner_up: PlaneScore | None = None
+    sub_plane: PlaneScore | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReviewFrame:
+    """A frame or a whole cine that a person should review, and why."""
+
+    reason: ReviewReason
+    frame: ExamFrame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExamPlane:
+    """The frames of one plane, the most probable first."""
+
+    plane: Plane
+    expected: bool
+    frames: list[ExamFrame]
+
+    @property
+    def best(self) -> ExamFrame | None:
+        """The most probable frame."""
+        return self.frames[0] if self.frames else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exam:
+    """A sorted exam.
+
+    Attributes
+    ----------
+    expected
+        Ids of the planes that it should hold.
+    planes
+        Every plane of the model, in its order.
+    review, refused
+        What a person should review, and the lines of what could not be read.
+    totals
+        Of the batch.
+    """
+
+    expected: list[str]
+    planes: list[ExamPlane]
+    review: list[ReviewFrame]
+    refused: list[BatchLine]
+    totals: BatchTotals
+
+    @property
+    def missing(self) -> list[str]:
+        """Ids of the expected planes that no frame was recognized as."""
+        found = {each.plane.id for each in self.planes if each.frames}
+        return [plane for plane in self.expected if plane not in found]
+
+
+def choose_expected(requested: str | None, default: str | None, planes: Sequence[Plane]) -> list[str]:
+    """Return the ids of the planes that an exam should hold, in the model's order.
 
     Parameters
     ----------
-    asked
-        Plane ids with commas between them, or None for the default.
+    requested
+        Plane ids separated by commas, or None for the default.
     default
-        The same; of it, only what the model knows counts. None for all but `other`.
+        Plane ids separated by commas; ids that the model does not have are ignored. None means all planes but `other`.
 
     Raises
     ------
     NoSuchPlane
-        One that was asked for is not the model's.
+        The model has no plane of a requested id.
     """
     known = [plane.id for plane in planes]
-    chosen = default if asked is None else asked
+    chosen = default if requested is None else requested
     if chosen is None:
         return [name for name in known if name != "other"]
     wanted = {name.strip() for name in chosen.split(",") if name.strip()}
-    if asked is not None and not wanted <= set(known):
-        raise NoSuchPlane(f"The model has no such plane. It knows {', '.join(known)}.")
+    if requested is not None and not wanted <= set(known):
+        raise NoSuchPlane(f"The model has no such plane. Its planes are {', '.join(known)}.")
     return [name for name in known if name in wanted]
 
 
 @dataclass
 class ExamReader:
-    """Takes the lines of a batch and tells the exam in the end.
+    """Takes the lines of a batch and sorts them into an exam.
 
     Attributes
     ----------
     planes, expected
-        Of the model; those that there should be.
+        The model's planes; ids of those that the exam should hold.
     thumbnails
-        JPEGs of the first stills that came with a sketch.
+        JPEGs of the first stills that came with a thumbnail.
     best
-        Of each plane the sketch of the best still so far, with its probability and its place: all that is kept of
-        what the model said, so that the evidence for it costs no second look.
+        For each plane id, the probability, place and thumbnail of its best still so far. The thumbnail holds what the
+        evidence needs, so that the frame is not analyzed a second time.
     """
 
     planes: Sequence[Plane]
@@ -77,113 +148,83 @@ class ExamReader:
     best: dict[str, tuple[float, FrameRef, Thumbnail]] = field(default_factory=dict)
     _frames: list[ExamFrame] = field(default_factory=list)
     _review: list[ReviewFrame] = field(default_factory=list)
-    _refused: list[FrameProblem] = field(default_factory=list)
+    _refused: list[BatchLine] = field(default_factory=list)
 
     def add(self, line: BatchLine) -> None:
-        """Take the next line; the end is for `finish`."""
-        if isinstance(line.says, FrameProblem):
-            self._refused.append(line.says)
-        elif isinstance(line.says, FrameAnswer) and line.says.frame.count == 1:
-            self._add_still(line.says)
+        """Take the next line."""
+        if isinstance(line.outcome, Problem):
+            self._refused.append(line)
+        elif line.outcome.frame.count == 1:
+            self._add_still(line.file, line.outcome)
             if line.thumbnail is not None:
-                self._keep(line.says, line.thumbnail)
+                self._keep(line.file, line.outcome, line.thumbnail)
 
-    def finish(self, end: BatchEnd, model: ModelInfo) -> ExamReport:
-        """The exam, once all lines were taken."""
-        for cine in end.summary.cines:
+    def finish(self, totals: BatchTotals) -> Exam:
+        """Return the exam, after the last line."""
+        for cine in totals.cines:
             self._add_cine(cine)
-        by_plane = {plane.id: [frame for frame in self._frames if frame.plane == plane.id] for plane in self.planes}
-        planes = [self._plane(plane, by_plane[plane.id]) for plane in self.planes]
-        return ExamReport(
-            expected=self.expected,
-            missing=[plane for plane in self.expected if not by_plane[plane]],
-            planes=planes,
-            review=self._review,
-            refused=self._refused,
-            cines=end.summary.cines,
-            files=end.summary.files,
-            frames=end.summary.frames,
-            complete=end.summary.complete,
-            model=model,
-            request_id=end.request_id,
-        )
+        planes = [self._sort_plane(plane) for plane in self.planes]
+        return Exam(self.expected, planes, self._review, self._refused, totals)
 
-    def _add_still(self, answer: FrameAnswer) -> None:
-        first, *others = answer.predictions
-        frame = ExamFrame(
-            source=answer.source,
-            plane=first.plane,
-            label=first.label,
-            probability=first.probability,
-            runner_up=others[0] if others else None,
-            sub_plane=answer.sub_plane,
-        )
-        if answer.abstain_reason is not None:
-            self._review.append(ReviewFrame(reason=answer.abstain_reason, **dict(frame)))
+    def _add_still(self, file: File, result: FrameResult) -> None:
+        first, second = result.ranked[:2]
+        frame = ExamFrame(file, 0, first, second, result.sub_plane)
+        if result.abstain_reason is not None:
+            self._review.append(ReviewFrame(result.abstain_reason, frame))
             return
         self._frames.append(frame)
-        if others and first.probability - others[0].probability < CLOSE:
-            self._review.append(ReviewFrame(reason="close", **dict(frame)))
+        if first.probability - second.probability < CLOSE:
+            self._review.append(ReviewFrame("close", frame))
 
-    def _keep(self, answer: FrameAnswer, thumbnail: Thumbnail) -> None:
-        place, first = (answer.source.file, 0), answer.predictions[0]
-        if len(self.thumbnails) < PICTURES:
+    def _keep(self, file: File, result: FrameResult, thumbnail: Thumbnail) -> None:
+        place, first = (file.number, 0), result.ranked[0]
+        if len(self.thumbnails) < MAX_THUMBNAILS:
             self.thumbnails[place] = thumbnail.jpeg
-        best = self.best.get(first.plane)
-        if not answer.abstain and (best is None or first.probability > best[0]):
-            self.best[first.plane] = first.probability, place, thumbnail
+        best = self.best.get(first.plane.id)
+        if result.abstain_reason is None and (best is None or first.probability > best[0]):
+            self.best[first.plane.id] = first.probability, place, thumbnail
 
-    def _add_cine(self, cine: CineSummary) -> None:
-        for best in cine.best:
-            source = Source(file=cine.file, name=cine.name, frame=best.frame)
-            frame = ExamFrame(
-                source=source,
-                plane=best.plane,
-                label=best.label,
-                probability=best.probability,
-                runner_up=None,
-                sub_plane=best.sub_plane,
-            )
-            self._frames.append(frame)
-        if cine.frames and not cine.best:
-            source = Source(file=cine.file, name=cine.name, frame=None)
-            nothing = {"plane": None, "label": None, "probability": None, "runner_up": None}
-            self._review.append(ReviewFrame(reason="no-plane", source=source, **nothing))
+    def _add_cine(self, found: FileCine) -> None:
+        for best in found.cine.best:
+            score = PlaneScore.rounded(self.planes[best.plane], best.probability)
+            self._frames.append(ExamFrame(found.file, best.index, score, sub_plane=best.sub_plane))
+        if found.cine.frames and not found.cine.best:
+            self._review.append(ReviewFrame("no-plane", ExamFrame(found.file, None)))
 
-    def _plane(self, plane: Plane, frames: list[ExamFrame]) -> ExamPlane:
-        ranked = sorted(frames, key=lambda frame: -frame.probability)
-        return ExamPlane(
-            plane=plane.id,
-            label=plane.label,
-            expected=plane.id in self.expected,
-            best=ranked[0] if ranked else None,
-            frames=ranked,
-        )
+    def _sort_plane(self, plane: Plane) -> ExamPlane:
+        scored = [
+            (frame.prediction.probability, frame)
+            for frame in self._frames
+            if frame.prediction is not None and frame.prediction.plane.id == plane.id
+        ]
+        ranked = [frame for _, frame in sorted(scored, key=lambda pair: -pair[0])]
+        return ExamPlane(plane, plane.id in self.expected, ranked)
 
 
 async def draw_evidence(
-    report: ExamReport, reader: ExamReader, files: Sequence[File], pipeline: Pipeline, run: Runner
+    exam: Exam, reader: ExamReader, files: Sequence[File], pipeline: Pipeline, run: Runner
 ) -> dict[FrameRef, tuple[bytes, bytes]]:
-    """The best frame of each plane, and the same with its evidence painted over it, as small JPEGs.
+    """Return, for the best frame of each plane, two small JPEGs: the frame, and the frame with its evidence.
 
-    Of stills the reader has what it takes. The best frame of a cine is known only in the end; it is looked at again.
+    The reader holds what a still needs. The best frame of a cine is known only at the end; it is analyzed again.
     """
     kept = {place: thumbnail for _, place, thumbnail in reader.best.values()}
-    best = [plane.best.source for plane in report.planes if plane.best is not None]
-    places = [(source.file, source.frame or 0) for source in best]
+    best = [frame for plane in exam.planes if (frame := plane.best) is not None]
+    places = [(frame.file.number, frame.index or 0) for frame in best]
     drawn = [run(partial(_draw, pipeline, kept.get(place), files[place[0]], place[1])) for place in places]
     return dict(zip(places, await asyncio.gather(*drawn), strict=True))
 
 
 def _draw(pipeline: Pipeline, thumbnail: Thumbnail | None, file: File, index: int) -> tuple[bytes, bytes]:
     if thumbnail is None:
-        thumbnail = Thumbnail.of(pipeline.classify_frame(_read(file, index, pipeline), with_features=True))
+        frame = _read(file, index, pipeline)
+        thumbnail = Thumbnail.of(frame.pixels, pipeline.classify_frame(frame, with_features=True))
     return thumbnail.jpeg, thumbnail.draw_evidence(pipeline.engine)
 
 
 def _read(file: File, index: int, pipeline: Pipeline) -> Frame:
     frames = open_frames(file.read(), pipeline.limits)
-    if not frames.independent:  # step by step, as the batch did: the limit on pixels is meant for leaps
+    if not frames.independent:  # frame by frame, as the batch did: the limit on pixels counts the frames of one leap
         for before in range(index):
             frames.read(before)
     return frames.read(index)

@@ -1,138 +1,142 @@
-"""An upload goes in, an answer comes out: the one path that the API and the command line share."""
+"""Turn an upload into a result: the one path that the API, the jobs and the command line share."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.analysis.abstention import abstain_reason, measure_flow
+from service.analysis.results import ExplainedFrame, FrameResult, ModelIdentity, PlaneScore
 from service.errors import NoSuchPlane, Problem
 from service.execution.work import Outcome, current_work, stage
-from service.imaging.color import FLOW, flow_share
 from service.imaging.decode import decode_frame, open_frames
 from service.imaging.frame import Frame, Limits
-from service.imaging.letterbox import Crop, crop_and_letterbox
+from service.imaging.letterbox import crop_and_letterbox
 from service.imaging.overlay import encode_picture, paint
-from service.imaging.sector import Box
-from service.inference.engine import Engine, HeatMap, Scores
-from service.schemas.answers import AbstainReason, PictureType
-from service.schemas.manifest import Plane
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FrameResult:
-    """A frame, the part of it that the model saw, and what the model said."""
-
-    frame: Frame
-    crop: Crop
-    scores: Scores
-    abstain_reason: AbstainReason | None
-
-    def sub_plane(self) -> tuple[int, float] | None:
-        """Number and probability of the sub-plane of the first prediction; None where none was told, or it abstains."""
-        return None if self.abstain_reason else self.scores.sub_plane()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ExplainedFrame(FrameResult):
-    """A classified frame with the evidence for one plane."""
-
-    target: Plane
-    heat: HeatMap
+from service.inference.engine import Engine
+from service.inference.session import Floats
+from service.schemas.answers import PictureType
 
 
 class Pipeline:
-    """Reads frames and asks the engine about them, one frame to a call, in the thread that calls."""
+    """Decodes frames and runs the engine on them, one frame per call, in the calling thread."""
 
     def __init__(self, engine: Engine, limits: Limits) -> None:
         self.engine = engine
         self.limits = limits
+        manifest = engine.manifest
+        self.model = ModelIdentity(manifest.name, manifest.version, engine.package.sha256)
 
     def classify(self, upload: bytes, *, index: int = 0) -> FrameResult:
         """Classify frame `index` of an upload; raises what `decode_frame` raises."""
         return self.classify_frame(self.read(upload, index=index))
 
     def explain(self, upload: bytes, *, index: int = 0, target: str | None = None) -> ExplainedFrame:
-        """Classify a frame and find the evidence for one plane, by default the most probable.
+        """Classify a frame and compute the evidence for one plane, by default the most probable one.
 
         Raises
         ------
         NoSuchPlane
-            The model has no plane of the id `target`; told before anything is decoded.
+            The model has no plane with the id `target`. Raised before anything is decoded.
         """
         wanted = None if target is None else self._plane_number(target)
         return self._explain(self.read(upload, index=index), wanted)
 
     @stage("decode")
     def read(self, upload: bytes, *, index: int = 0) -> Frame:
-        """Frame `index` of an upload, upright and gray, as it would be classified; raises what `decode_frame` does."""
+        """Decode frame `index` of an upload; raises what `decode_frame` raises."""
         return decode_frame(upload, index=index, limits=self.limits)
 
     @stage("decode")
-    def read_run(self, upload: bytes, *, index: int, most: int) -> list[Frame]:
-        """Frames of an upload from `index` on: at most so many, of one size, within the limit on pixels together.
+    def read_frames(self, upload: bytes, *, index: int, most: int) -> list[Frame]:
+        """Decode up to `most` frames of one size from `index` on, together within the limit on pixels.
 
-        Raises what `decode_frame` does of the first; the run ends before a frame that cannot be read.
+        The list ends before a frame that cannot be read. Raises what `decode_frame` raises for the first frame.
         """
-        frames = open_frames(upload, self.limits)
-        run = [frames.read(index)]
-        fitting = self.limits.max_pixels // run[0].pixels.size
-        for following in range(index + 1, min(index + most, index + fitting, frames.count)):
+        file = open_frames(upload, self.limits)
+        frames = [file.read(index)]
+        fitting = self.limits.max_pixels // frames[0].pixels.size
+        for following in range(index + 1, min(index + most, index + fitting, file.count)):
             try:
-                frame = frames.read(following)
+                frame = file.read(following)
             except Problem:
                 break
-            if frame.pixels.shape != run[0].pixels.shape:
+            if frame.pixels.shape != frames[0].pixels.shape:
                 break
-            run.append(frame)
-        return run
+            frames.append(frame)
+        return frames
 
     def classify_frame(self, frame: Frame, *, with_features: bool = False) -> FrameResult:
-        """Classify a frame that has been read; `with_features`, its scores can be explained later."""
+        """Classify a decoded frame; `with_features` keeps the features, so that it can be explained later."""
         return self._classify(frame, with_features=with_features)
 
     def explain_frame(self, frame: Frame) -> ExplainedFrame:
-        """Classify a frame that has been read, and find the evidence for the most probable plane."""
+        """Classify a decoded frame and compute the evidence for its most probable plane."""
         return self._explain(frame, None)
 
     def paint(self, explained: ExplainedFrame) -> NDArray[np.uint8]:
-        """The evidence painted over its frame [H, W], uint8 [H, W, 3] in OpenCV's order blue, green, red."""
+        """Paint the evidence over its frame [H, W]: uint8 [H, W, 3] in OpenCV's order blue, green, red."""
         size = self.engine.manifest.preprocessing.size
-        return paint(explained.frame.pixels, explained.heat.values, explained.crop.box, size)
+        return paint(explained.pixels, explained.heat.values, explained.crop.box, size)
 
     @stage("encode")
     def draw(self, explained: ExplainedFrame, media_type: PictureType) -> bytes:
-        """The same, encoded."""
+        """Return the painted frame as a picture file."""
         return encode_picture(self.paint(explained), media_type)
 
     def _explain(self, frame: Frame, wanted: int | None) -> ExplainedFrame:
-        seen = self._classify(frame, with_features=True)
-        number = seen.scores.ranked()[0] if wanted is None else wanted
+        result = self._classify(frame, with_features=True)
+        number = result.scores.ranked()[0] if wanted is None else wanted
         with stage("explain"):
-            heat = self.engine.explain(seen.scores, number)
-        plane = self.engine.manifest.planes[number]
-        return ExplainedFrame(frame, seen.crop, seen.scores, seen.abstain_reason, plane, heat)
+            heat = self.engine.explain(result.scores, number)
+        return ExplainedFrame(
+            frame=result.frame,
+            crop=result.crop,
+            scores=result.scores,
+            ranked=result.ranked,
+            abstain_reason=result.abstain_reason,
+            sub_plane=result.sub_plane,
+            sub_planes=result.sub_planes,
+            model=result.model,
+            pixels=frame.pixels,
+            target=self.engine.manifest.planes[number],
+            heat=heat,
+        )
 
     def _classify(self, frame: Frame, *, with_features: bool) -> FrameResult:
-        preprocessing = self.engine.manifest.preprocessing
+        manifest = self.engine.manifest
         with stage("preprocess"):
-            pixels, crop = crop_and_letterbox(frame.pixels, preprocessing, frame.region)
+            pixels, crop = crop_and_letterbox(frame.pixels, manifest.preprocessing, frame.region)
+            flow = measure_flow(frame.colors, crop.box, frame.pixels.shape)
         with stage("infer"):
             scores = self.engine.score(pixels, with_features=with_features)
-        seen = FrameResult(frame, crop, scores, self._abstains(frame, crop.box, scores))
-        best = scores.ranked()[0]
-        plane, probability = self.engine.manifest.planes[best].id, float(scores.probabilities[best])
-        current_work().outcomes.append(Outcome(plane, probability, seen.abstain_reason))
-        return seen
+            reason = abstain_reason(scores, manifest.abstention, flow)
+            sub_planes = None if reason else self.engine.score_sub_planes(scores)
+        order = scores.ranked()
+        first = order[0]
+        current_work().outcomes.append(Outcome(manifest.planes[first].id, float(scores.probabilities[first]), reason))
+        return FrameResult(
+            frame=frame.metadata,
+            crop=crop,
+            scores=replace(scores, head_inputs=None),  # maps of the classifier; the sub-plane head alone needs them
+            ranked=tuple(
+                PlaneScore.rounded(manifest.planes[each], float(scores.probabilities[each])) for each in order
+            ),
+            abstain_reason=reason,
+            sub_plane=self._best_sub_plane(sub_planes),
+            sub_planes=sub_planes,
+            model=self.model,
+        )
 
-    def _abstains(self, frame: Frame, crop: Box, scores: Scores) -> AbstainReason | None:
-        """Why no plane should be believed; what Doppler paints over the tissue comes before what the model says."""
-        height, width = frame.pixels.shape
-        if frame.colors is not None and flow_share(frame.colors, crop, height, width) > FLOW:
-            return "color-flow"
-        return self.engine.abstains(scores)
+    def _best_sub_plane(self, probabilities: Floats | None) -> PlaneScore | None:
+        described = self.engine.manifest.sub_planes
+        if probabilities is None or described is None:
+            return None
+        best = int(probabilities.argmax())
+        return PlaneScore.rounded(described.sub_planes[best], float(probabilities[best]))
 
     def _plane_number(self, plane_id: str) -> int:
         ids = [plane.id for plane in self.engine.manifest.planes]
         if plane_id not in ids:
-            raise NoSuchPlane(f"The model has no such plane. It knows {', '.join(ids)}.")
+            raise NoSuchPlane(f"The model has no such plane. Its planes are {', '.join(ids)}.")
         return ids.index(plane_id)

@@ -1,11 +1,11 @@
-"""What is kept of a frame for a report: a small picture, and as much of what the model said as its evidence needs."""
+"""What a report keeps of a frame: a small picture, and the part of the model's output that its evidence needs."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.analysis.pipeline import FrameResult
+from service.analysis.results import FrameResult
 from service.execution.work import stage
 from service.imaging.overlay import encode_picture, fit_thumbnail, paint
 from service.imaging.sector import Box
@@ -14,18 +14,18 @@ from service.inference.engine import Engine, Scores
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thumbnail:
-    """A frame made small: some hundred kilobytes, however large it was.
+    """A small copy of a frame: some hundred kilobytes, whatever the size of the frame.
 
     Attributes
     ----------
     picture
-        uint8 [h, w], at most 256 a side.
+        uint8 [h, w], at most 256 pixels per side.
     jpeg
-        The same, encoded.
+        `picture` as a JPEG file.
     crop
         The part of `picture` that the model saw.
     scores
-        With features.
+        The model's output, with features.
     """
 
     picture: NDArray[np.uint8]
@@ -34,14 +34,14 @@ class Thumbnail:
     scores: Scores
 
     @classmethod
-    def of(cls, seen: FrameResult) -> "Thumbnail":
-        """Sketch a frame that was classified with features."""
-        picture = fit_thumbnail(seen.frame.pixels)
-        crop = _scaled(seen.crop.box, seen.frame.pixels.shape, picture.shape)
-        return cls(picture, encode_picture(picture, "image/jpeg"), crop, seen.scores)
+    def of(cls, pixels: NDArray[np.uint8], result: FrameResult) -> "Thumbnail":
+        """Shrink the frame `pixels` [H, W], whose `result` holds features."""
+        picture = fit_thumbnail(pixels)
+        crop = _scale_box(result.crop.box, pixels.shape, picture.shape)
+        return cls(picture, encode_picture(picture, "image/jpeg"), crop, result.scores)
 
     def draw_evidence(self, engine: Engine) -> bytes:
-        """The picture with the evidence for its most probable plane painted over it, as JPEG."""
+        """Return the picture with the evidence for its most probable plane painted over it, as JPEG."""
         with stage("explain"):
             heat = engine.explain(self.scores, self.scores.ranked()[0])
         with stage("encode"):
@@ -49,8 +49,8 @@ class Thumbnail:
             return encode_picture(painted, "image/jpeg")
 
 
-def _scaled(box: Box, large: tuple[int, ...], small: tuple[int, ...]) -> Box:
-    """A box of a picture [H, W], on the same picture made small; never empty."""
+def _scale_box(box: Box, large: tuple[int, ...], small: tuple[int, ...]) -> Box:
+    """Return a box of a picture of shape `large`, on its copy of shape `small`; never empty."""
     y, x = small[0] / large[0], small[1] / large[1]
     left, top = min(round(box.left * x), small[1] - 1), min(round(box.top * y), small[0] - 1)
     return Box(left, top, max(left + 1, round(box.right * x)), max(top + 1, round(box.bottom * y)))

@@ -1,1 +1,1 @@
-"""The HTTP interface: one small router a concern."""
+"""The HTTP interface: one small router per concern."""

@@ -1,20 +1,25 @@
-"""Chooses a reply's media type from the header `Accept`."""
+"""Chooses the media type of a reply from the header `Accept`."""
 
 from collections.abc import Sequence
 
+JSON = "application/json"
+NO_STORE = {"Cache-Control": "no-store"}  # answers are about patients
+NEGOTIATED = NO_STORE | {"Vary": "Accept"}
+"""Headers of an answer whose media type the client chose."""
+
 
 def choose_media_type(accept: str | None, offers: Sequence[str]) -> str:
-    """The offer that the client likes best: the highest `q`, then the more exactly named, then the earlier offer.
+    """Return the offer that the client prefers: highest `q`, then most specific range, then earliest offer.
 
-    Where nothing suits, the first offer: RFC 9110 (12.5.1) allows to disregard the header, and an answer is of more use
-    than a refusal.
+    Without an acceptable offer, return the first: RFC 9110, section 12.5.1, allows a server to disregard the header,
+    and an answer helps the client more than a refusal.
     """
     ranges = [_parse(part) for part in (accept or "*/*").split(",")]
     best, chosen = (0.0, 0), offers[0]
     for offer in offers:
-        exactness, quality = max(((_match(range_, offer), q) for range_, q in ranges), default=(0, 0.0))
-        if exactness and quality > 0 and (quality, exactness) > best:
-            best, chosen = (quality, exactness), offer
+        specificity, quality = max(((_specificity(range_, offer), q) for range_, q in ranges), default=(0, 0.0))
+        if specificity and quality > 0 and (quality, specificity) > best:
+            best, chosen = (quality, specificity), offer
     return chosen
 
 
@@ -27,6 +32,6 @@ def _parse(part: str) -> tuple[str, float]:
         return range_, 0.0
 
 
-def _match(range_: str, offer: str) -> int:
-    """How exactly a media range names an offer: 3 by its name, 2 by its main type, 1 as anything, 0 not at all."""
+def _specificity(range_: str, offer: str) -> int:
+    """Return how specifically a media range matches an offer: 3 exactly, 2 by its main type, 1 as `*/*`, 0 not."""
     return {offer: 3, offer.split("/")[0] + "/*": 2, "*/*": 1}.get(range_, 0)

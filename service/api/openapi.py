@@ -1,4 +1,4 @@
-"""Documents refusals: which problems a route has, as `application/problem+json`."""
+"""The OpenAPI document, with the problems of each route."""
 
 from collections import defaultdict
 from typing import Any
@@ -22,22 +22,19 @@ from service.errors import (
 from service.schemas.problems import ProblemDetails
 
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+_API_KEY = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "X-API-Key",
+    "description": "Needed when the operator configured API keys.",
+}
 
-UPLOAD_PROBLEMS: tuple[type[Problem], ...] = (
-    MalformedRequest,
-    EmptyUpload,
-    BadParameter,
-    UploadTooLarge,
-    FrameTooLarge,
-    UnsupportedFormat,
-    UnreadableFrame,
-    NoSuchFrame,
-    NotReady,
-)
+FILES_PROBLEMS: tuple[type[Problem], ...] = (MalformedRequest, EmptyUpload, BadParameter, UploadTooLarge, NotReady)
+FRAME_PROBLEMS = (*FILES_PROBLEMS, FrameTooLarge, UnsupportedFormat, UnreadableFrame, NoSuchFrame)
 
 
-def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """What a route's `responses` say of the problems that it has, and of any other."""
+def problem_replies(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that document the given problems, and any other."""
     by_status = defaultdict(list)
     for kind in kinds:
         by_status[int(kind.status)].append(f"`{kind.code}`: {kind.meaning}")
@@ -47,12 +44,15 @@ def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
     return documented | {"default": {"description": "Any other problem.", "content": _CONTENT}}
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The app's OpenAPI document, made once."""
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """Return the app's OpenAPI document; the first call builds it."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
         )
-        document["components"]["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
+        components = document["components"]
+        components["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
+        components["securitySchemes"] = {"ApiKey": _API_KEY}
+        document["security"] = [{}, {"ApiKey": []}]  # the key is optional: services without keys accept every request
         app.openapi_schema = document
     return app.openapi_schema

@@ -1,4 +1,4 @@
-"""Problems on the wire: each refusal leaves as `application/problem+json`, whoever raised it."""
+"""Sends every refusal as `application/problem+json`, the framework's own refusals included."""
 
 from http import HTTPStatus
 
@@ -8,26 +8,26 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope, Send
 
 from service.errors import BadParameter, InternalError, MalformedRequest, MethodNotAllowed, NotFound, Problem
+from service.execution.work import current_work
 from service.schemas.problems import ProblemDetails
 
 MEDIA_TYPE = "application/problem+json"
 
 
 def problem_response(problem: Problem, request_id: str) -> Response:
-    """The reply that tells a problem."""
+    """Return the reply for a problem."""
     body = ProblemDetails.of(problem, request_id).model_dump_json()
     return Response(body, problem.status, problem.headers, MEDIA_TYPE)
 
 
 def problem_response_for(problem: Problem, scope: Scope) -> Response:
-    """The reply that tells the client of a request its problem; log and metrics read the code from the scope."""
-    state = scope["state"]
-    state["problem"] = problem.code
-    return problem_response(problem, state["request_id"])
+    """Return the reply for a problem of the current request; the request log reads its code from the scope."""
+    scope["state"]["problem"] = problem.code
+    return problem_response(problem, current_work().request_id)
 
 
-class Refusal:
-    """A problem told over and over: written once, since a storm of refusals must cost next to nothing."""
+class CachedRefusal:
+    """A refusal that is serialized once: refusing must cost next to nothing while the service is overloaded."""
 
     _ID = "id"
 
@@ -37,23 +37,22 @@ class Refusal:
         self._before, _, self._after = bytes(response.body).rpartition(self._ID.encode())
         self._headers = [pair for pair in response.raw_headers if pair[0] != b"content-length"]
 
-    async def __call__(self, scope: Scope, send: Send, *, closes: bool) -> None:
-        """Send it; where it `closes`, the connection serves no further request."""
-        state = scope["state"]
-        state["problem"] = self._code
-        body = self._before + state["request_id"].encode() + self._after
+    async def __call__(self, scope: Scope, send: Send, *, close: bool) -> None:
+        """Send the refusal; `close` ends the connection after it."""
+        scope["state"]["problem"] = self._code
+        body = self._before + current_work().request_id.encode() + self._after
         headers = [*self._headers, (b"content-length", b"%d" % len(body))]
-        if closes:
+        if close:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": self._status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Tell every refusal of `app`, the framework's own among them, as a problem."""
+    """Register handlers that turn every refusal of `app` into a problem."""
     app.add_exception_handler(Problem, _on_problem)
-    app.add_exception_handler(HTTPException, _on_framework)
-    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_framework_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
@@ -61,24 +60,24 @@ async def _on_problem(request: Request, error: Exception) -> Response:
     return problem_response_for(error, request.scope)
 
 
-async def _on_framework(request: Request, error: Exception) -> Response:
+async def _on_framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem_response_for(_translate(error), request.scope)
+    return problem_response_for(_as_problem(error), request.scope)
 
 
-def _translate(error: HTTPException) -> Problem:
+def _as_problem(error: HTTPException) -> Problem:
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.NOT_FOUND:
         return NotFound(NotFound.meaning, headers=headers)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return MethodNotAllowed(f"This path takes {headers.get('Allow', 'another method')}.", headers=headers)
     if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return MalformedRequest("The request cannot be understood.", headers=headers)
+        return MalformedRequest("The request is malformed.", headers=headers)
     return InternalError("The service failed.", headers=headers)
 
 
-async def _on_validation(request: Request, error: Exception) -> Response:
+async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     name = str(first["loc"][-1])[:40]
-    return problem_response_for(BadParameter(f"Parameter {name!r}: {first['msg']}."), request.scope)
+    return problem_response_for(BadParameter(f"Parameter `{name}`: {first['msg']}."), request.scope)

@@ -1,48 +1,63 @@
-"""Reads an upload into memory, never past its limit and never onto a disk."""
+"""Reads uploads into memory, never beyond their size limit and never to disk."""
 
 import io
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from typing import Any, NamedTuple
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
+from service.analysis.batch import File
 from service.errors import EmptyUpload, MalformedRequest, UploadTooLarge
 
-FIELD = "file"
+FILE_FIELD = "file"
+FILES_FIELD = "files"
 
 _MULTIPART = b"multipart/form-data"
-MULTIPART_OVERHEAD = 16 * 1024  # boundaries and headers of the one part that a form has
-# An upload that is longer than the limit by no more than this is read, and dropped, before it is refused. A proxy that
-# lets the limit pass and a form around it (deploy/nginx: 1 MiB more) may else be hung up on while it still writes, and
-# then takes the service for dead.
-_LITTLE = 2**20
+MAX_PART_HEADERS = 16 * 1024  # bytes
+_MAX_NAME = 255
+# An upload that exceeds the limit by at most this many bytes is read and dropped before it is refused. Otherwise a
+# proxy that allows the limit plus the form around it (deploy/nginx: 1 MiB more) could lose the connection while it
+# still writes, and then take the service for dead.
+_DRAINED_EXCESS = 2**20
 
 _BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
-_FORM = {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}, "additionalProperties": False}
-BODY_IN_OPENAPI: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "One frame: PNG, JPEG, BMP, TIFF, WebP or DICOM, told from its bytes. Either a form with the "
-        f"one part `{FIELD}`, or the file itself as the body, whose content type does not matter.",
-        "content": {"multipart/form-data": {"schema": _FORM}, "application/octet-stream": {"schema": {}}},
-    }
-}
+
+
+def _body_in_openapi(field: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    form = {"type": "object", "required": [field], "properties": {field: schema}, "additionalProperties": False}
+    content = {"multipart/form-data": {"schema": form}, "application/octet-stream": {"schema": {}}}
+    return {"requestBody": {"required": True, "description": description, "content": content}}
+
+
+FRAME_IN_OPENAPI = _body_in_openapi(
+    FILE_FIELD,
+    _BINARY,
+    "One file: PNG, JPEG, BMP, TIFF, WebP or DICOM; the service detects the format from the bytes. Send a form with "
+    f"one part `{FILE_FIELD}`, or the file itself as the body with any content type.",
+)
+FILES_IN_OPENAPI = _body_in_openapi(
+    FILES_FIELD,
+    {"type": "array", "minItems": 1, "items": _BINARY},
+    "Files in the formats of `/classify`, with all frames of multi-frame, multi-page and animated files. Send a form "
+    f"with one part `{FILES_FIELD}` for each file, or a single file as the body.",
+)
 
 
 async def read_upload(request: Request, max_bytes: int) -> bytes:
-    """Read one frame's file, sent as the form field `file` or as the raw body.
+    """Read the file of one frame: the form field `file` or the body itself.
 
     Raises
     ------
     UploadTooLarge
-        It is longer than `max_bytes`: told from Content-Length before anything is read, else as soon as it is.
+        The file has more than `max_bytes` bytes: by Content-Length before anything is read, otherwise while reading.
     MalformedRequest, EmptyUpload
-        The form is broken, or holds something other than one part `file`; no bytes came.
+        The form is malformed or has other parts than one `file`; the upload has no bytes.
     """
-    boundary = form_boundary(request)
-    most = max_bytes if boundary is None else max_bytes + MULTIPART_OVERHEAD
-    body = await read_body(request, most, max_bytes)
+    boundary = _form_boundary(request)
+    most = max_bytes if boundary is None else max_bytes + MAX_PART_HEADERS
+    body = await _read_body(request, most, max_bytes)
     upload = body if boundary is None else _only_file(body, boundary)
     if not upload:
         raise EmptyUpload("The upload is empty.")
@@ -51,21 +66,49 @@ async def read_upload(request: Request, max_bytes: int) -> bytes:
     return upload
 
 
-def form_boundary(request: Request) -> bytes | None:
-    """What separates the parts of the form that the body is; empty where it does not say, None where it is no form."""
+async def read_files(request: Request, max_bytes: int, max_files: int) -> list[File]:
+    """Read many files: the form fields `files`, or one file as the body.
+
+    The form stays in memory as one body; each file is copied out of it when the batch reaches it.
+
+    Raises
+    ------
+    UploadTooLarge
+        The files have more than `max_bytes` bytes together, or there are more than `max_files` files.
+    MalformedRequest, EmptyUpload
+        The form is malformed or has parts other than `files`; the upload has no bytes or no files.
+    """
+    boundary = _form_boundary(request)
+    body = await _read_body(request, max_bytes, max_bytes)
+    if not body:
+        raise EmptyUpload("The upload is empty.")
+    if boundary is None:
+        return [File(0, None, lambda: body)]
+    files: list[File] = []
+    for part in _form_parts(body, boundary, FILES_FIELD):
+        if len(files) == max_files:
+            raise UploadTooLarge(f"The form has more files than the limit of {max_files}.")
+        files.append(File(len(files), part.file_name, partial(_slice, body, part.start, part.end)))
+    if not files:
+        raise EmptyUpload("The form has no files.")
+    return files
+
+
+def _form_boundary(request: Request) -> bytes | None:
+    """Return the boundary of a multipart body: empty when the header lacks it, None for another content type."""
     kind, options = parse_options_header(request.headers.get("content-type"))
     return options.get(b"boundary", b"") if kind == _MULTIPART else None
 
 
-async def read_body(request: Request, most: int, max_bytes: int) -> bytes:
-    """Read a body of at most `most` bytes; raises `UploadTooLarge`, which names the limit `max_bytes`."""
+async def _read_body(request: Request, most: int, max_bytes: int) -> bytes:
+    """Read a body of at most `most` bytes; `UploadTooLarge` names the limit `max_bytes`."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:
-        if int(length) <= most + _LITTLE:
+        if int(length) <= most + _DRAINED_EXCESS:
             async for _ in request.stream():
                 pass
         raise _too_large(max_bytes)
-    body = io.BytesIO()  # grows in place and gives away its buffer: joining chunks would hold a long upload twice
+    body = io.BytesIO()  # grows in place and returns its buffer; joining chunks would hold a long upload twice
     async for chunk in _bounded(request, most, max_bytes):
         body.write(chunk)
     return body.getvalue()
@@ -81,34 +124,61 @@ async def _bounded(request: Request, most: int, max_bytes: int) -> AsyncIterator
 
 
 def _too_large(max_bytes: int) -> UploadTooLarge:
-    # The rest of the upload is not read, so that the connection cannot serve another request.
-    return UploadTooLarge(f"The upload is longer than the limit of {max_bytes} bytes.", headers={"Connection": "close"})
+    # The rest of the upload stays unread, so the connection cannot serve another request.
+    return UploadTooLarge(f"The upload exceeds the limit of {max_bytes} bytes.", headers={"Connection": "close"})
+
+
+class _FormPart(NamedTuple):
+    """The content of a form's part: `body[start:end]`, and the file name in its headers."""
+
+    start: int
+    end: int
+    file_name: str | None
 
 
 def _only_file(body: bytes, boundary: bytes) -> bytes:
-    """The content of the one part that a form has (RFC 7578).
+    """Return the content of a form's only part."""
+    parts = _form_parts(body, boundary, FILE_FIELD)
+    part = next(parts, None)
+    if part is None:
+        raise MalformedRequest(f"The form has no part `{FILE_FIELD}`.")
+    if next(parts, None) is not None:
+        raise MalformedRequest(f"The form has more than one part `{FILE_FIELD}`.")
+    return body[part.start : part.end]
 
-    Searched for, not parsed byte by byte: a body made of near-boundaries would keep a state machine busy for seconds.
+
+def _form_parts(body: bytes, boundary: bytes, field: str) -> Iterator[_FormPart]:
+    """Yield the parts of a form (RFC 7578); each must be named `field`.
+
+    `bytes.find` locates the boundaries. A parser that steps through the bytes would spend seconds on a body that
+    consists of near-boundaries.
     """
-    opening, closing = b"--" + boundary + b"\r\n", b"\r\n--" + boundary
+    opening = b"--" + boundary
     if not boundary or not body.startswith(opening):
         raise MalformedRequest("The multipart body does not begin with its boundary.")
-    headers_end = body.find(b"\r\n\r\n", len(opening) - 2, len(opening) + MULTIPART_OVERHEAD)
-    start = headers_end + 4
-    end = body.find(closing, start)
-    if headers_end < 0 or end < 0:
-        raise MalformedRequest("The multipart body is cut short.")
-    if part_disposition(body[len(opening) : headers_end]).get(b"name") != FIELD.encode():
-        raise MalformedRequest(f"The form's part is not named {FIELD!r}.")
-    if not body.startswith(b"--", end + len(closing)):
-        raise MalformedRequest(f"The form has more than the one part {FIELD!r}.")
-    return body[start:end]
+    at = len(opening)
+    while not body.startswith(b"--", at):  # the final boundary ends with two hyphens
+        headers_end = body.find(b"\r\n\r\n", at, at + MAX_PART_HEADERS)
+        start = headers_end + 4
+        end = body.find(b"\r\n" + opening, start)
+        if headers_end < 0 or end < 0 or not body.startswith(b"\r\n", at):
+            raise MalformedRequest("The multipart body is cut short.")
+        disposition = _disposition(body[at:headers_end])
+        if disposition.get(b"name") != field.encode():
+            raise MalformedRequest(f"The form has a part that is not named `{field}`.")
+        name = disposition.get(b"filename")
+        yield _FormPart(start, end, None if name is None else name.decode(errors="replace")[:_MAX_NAME])
+        at = end + len(b"\r\n" + opening)
 
 
-def part_disposition(headers: bytes) -> dict[bytes, bytes]:
-    """The parameters of a part's `Content-Disposition`, such as `name` and `filename`."""
+def _disposition(headers: bytes) -> dict[bytes, bytes]:
+    """Return the parameters of a part's `Content-Disposition`, such as `name` and `filename`."""
     for header in headers.split(b"\r\n"):
         name, _, value = header.partition(b":")
         if name.strip().lower() == b"content-disposition":
             return parse_options_header(value.strip())[1]
     return {}
+
+
+def _slice(body: bytes, start: int, end: int) -> bytes:
+    return body[start:end]

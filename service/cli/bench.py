@@ -1,14 +1,19 @@
 """The command `bench`: load a running service and print a table of its answers and times."""
 
 import argparse
+import asyncio
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.cli.arguments import CommandError, add_command, positive_list
 
 if TYPE_CHECKING:
+    from service.load_test.load_table import Row
     from service.settings import Settings
+
+_WARM_UP_CLIENTS = 2
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -37,16 +42,11 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _bench(options: argparse.Namespace, _: "Settings") -> int:
     """Print a table; return 1 if a request got neither an answer nor a refusal, else 0."""
-    from service.load_test.connection import Target
     from service.load_test.load_table import as_csv, as_table
-    from service.load_test.plan import LoadPlan, run_plan
 
-    plan = LoadPlan(options.clients, options.rates, options.seconds, options.warm_up, options.without_back_off)
     try:
-        target = Target.parse(options.url, {"Authorization": f"Bearer {options.key}"} if options.key else {})
-        frames = [path.read_bytes() for path in options.frames]
         rows = []
-        for row in run_plan(plan, target, frames):
+        for row in _rows(options):
             rows.append(row)
             sys.stderr.write(f"{row.load}: {row.per_second} answers per second\n")
         sys.stdout.write(as_table(rows))
@@ -55,3 +55,19 @@ def _bench(options: argparse.Namespace, _: "Settings") -> int:
     except (OSError, ValueError) as error:
         raise CommandError(str(error)) from error
     return int(any(row.failed for row in rows))
+
+
+def _rows(options: argparse.Namespace) -> "Iterator[Row]":
+    from service.load_test.connection import Target
+    from service.load_test.load_table import Row
+    from service.load_test.loops import closed_loop, open_loop
+
+    target = Target.parse(options.url, {"Authorization": f"Bearer {options.key}"} if options.key else {})
+    frames = [path.read_bytes() for path in options.frames]
+    if options.warm_up > 0:
+        asyncio.run(closed_loop(target, frames, _WARM_UP_CLIENTS, options.warm_up))
+    for clients in options.clients:
+        loop = closed_loop(target, frames, clients, options.seconds, without_back_off=options.without_back_off)
+        yield Row.of(f"{clients} clients", asyncio.run(loop))
+    for rate in options.rates:
+        yield Row.of(f"{rate} per second", asyncio.run(open_loop(target, frames, rate, options.seconds)))

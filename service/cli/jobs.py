@@ -48,17 +48,21 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def _process(options: argparse.Namespace, settings: "Settings") -> int:
     from service.cli.local import open_pipeline
     from service.execution.cpu_budget import cpu_budget
-    from service.jobs.process import StudyJob, process_folder, process_study
+    from service.jobs.process import process_folder, process_study
 
     threads = cpu_budget(settings.workers).count
     if not options.dicomweb and not options.study:
         return _finish(process_folder(_folder_job(options), open_pipeline(settings), threads))
     if not (options.dicomweb and options.study) or options.folders:
         raise CommandError("--dicomweb and --study need each other, and take no folders")
-    token = os.environ.get(options.token) if options.token else None
+    from service.jobs.dicomweb import DicomWebArchive  # needs the extra `dicom`
+    from service.jobs.worker import DicomOutput
+
+    archive = DicomWebArchive(options.dicomweb, os.environ.get(options.token) if options.token else None)
     both = not (options.reports or options.overlays)  # the archive receives both unless one of them is asked for
-    job = StudyJob(options.dicomweb, options.study, token, options.reports or both, options.overlays or both)
-    return _finish(process_study(job, open_pipeline(settings), threads))
+    output = DicomOutput(options.reports or both, options.overlays or both, archive.store)
+    pipeline = open_pipeline(settings)
+    return _finish(process_study(archive.files(options.study), output, pipeline, threads))
 
 
 def _folder_job(options: argparse.Namespace) -> "FolderJob":

@@ -9,20 +9,20 @@ from functools import partial
 from pathlib import Path
 
 from service.analysis.batch import File, Selection
-from service.analysis.batch_session import BatchSession
+from service.analysis.batch_session import BatchSession, BatchTotals
 from service.analysis.exam import ExamReader, choose_expected, draw_evidence
-from service.analysis.pipeline import ExplainedFrame, Pipeline
+from service.analysis.pipeline import Pipeline
+from service.analysis.results import ExplainedFrame
 from service.cli.arguments import CommandError
 from service.cli.output import exam_files, media_type_of, print_cine, print_exam, print_line, read_file, write_file
 from service.errors import Problem
 from service.execution.cpu_budget import cpu_budget
+from service.execution.work import Work, work_context
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.observability.request_id import new_request_id
-from service.reports.answers import classification, explained, model_info
+from service.reports.answers import batch_record, classification, exam_report, explained
 from service.reports.exam_html import render
-from service.schemas.answers import DEFAULT_TOP_K
-from service.schemas.batch import BatchEnd
 from service.schemas.exam import ExamReport
 from service.schemas.problems import ProblemDetails
 from service.settings import Settings
@@ -47,20 +47,21 @@ def classify(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _classify_one(pipeline: Pipeline, path: Path) -> tuple[str, int]:
-    request_id = new_request_id()
-    try:
-        result = pipeline.classify(read_file(path))
-    except Problem as problem:
-        return ProblemDetails.of(problem, request_id).model_dump_json(), 1
-    return classification(result, pipeline.engine.package, request_id).model_dump_json(), 0
+    with work_context(Work(new_request_id())) as work:
+        try:
+            return classification(pipeline.classify(read_file(path))).model_dump_json(), 0
+        except Problem as problem:
+            return ProblemDetails.of(problem, work.request_id).model_dump_json(), 1
 
 
 def explain(options: argparse.Namespace, settings: Settings) -> int:
     """Write a picture, DICOM objects or both, and print the explanation."""
     pipeline = open_pipeline(settings)
     upload = read_file(options.frame)
-    result = pipeline.explain(upload, target=options.target)
-    files = _explained_files(options, pipeline, upload, result)  # all of them, before the first is written
+    with work_context(Work(new_request_id())):
+        result = pipeline.explain(upload, target=options.target)
+        files = _explained_files(options, pipeline, upload, result)  # all of them, before the first is written
+        answer = explained(result, None)
     if options.dicom is not None:
         try:
             options.dicom.mkdir(parents=True, exist_ok=True)
@@ -68,7 +69,7 @@ def explain(options: argparse.Namespace, settings: Settings) -> int:
             raise CommandError(f"{options.dicom} cannot be written: {error.strerror}") from error
     for path, contents in files.items():
         write_file(path, contents)
-    print_line(explained(result, pipeline.engine.package, new_request_id(), None).model_dump_json())
+    print_line(answer.model_dump_json())
     return 0
 
 
@@ -83,8 +84,8 @@ def _explained_files(
         from service.reports.dicom.write import write_overlay, write_report  # takes half a second to import
 
         require_dicom(upload)
-        files[options.dicom / "report.dcm"] = write_report(pipeline, upload, result).contents
-        files[options.dicom / "overlay.dcm"] = write_overlay(pipeline, upload, result).contents
+        files[options.dicom / "report.dcm"] = write_report(pipeline, result).contents
+        files[options.dicom / "overlay.dcm"] = write_overlay(pipeline, result).contents
     return files
 
 
@@ -98,7 +99,7 @@ async def _cine(options: argparse.Namespace, settings: Settings, pipeline: Pipel
     with _batch_session(options, settings, pipeline) as session:
         async with aclosing(session.lines(_batch_files([options.file]))) as lines:
             async for line in lines:
-                code |= print_cine(options, line.says)
+                code |= print_cine(options, batch_record(line, pipeline.engine.manifest.planes))
     return code
 
 
@@ -118,13 +119,14 @@ async def _exam(
     with _batch_session(options, settings, pipeline, thumbnails=options.output is not None) as session:
         async with aclosing(session.lines(files)) as lines:
             async for line in lines:
-                if isinstance(line.says, BatchEnd):
-                    report = reader.finish(line.says, model_info(pipeline.engine.package))
+                if isinstance(line, BatchTotals):
+                    found = reader.finish(line)
                 else:
                     reader.add(line)
+        report = exam_report(found, pipeline.model)
         if options.output is None:
             return report, None
-        evidence = await draw_evidence(report, reader, files, pipeline, session.run)
+        evidence = await draw_evidence(found, reader, files, pipeline, session.run)
         return report, render(report, reader.thumbnails, evidence)
 
 
@@ -137,14 +139,12 @@ def _batch_session(
     options: argparse.Namespace, settings: Settings, pipeline: Pipeline, *, thumbnails: bool = False
 ) -> Iterator[BatchSession]:
     workers = cpu_budget(settings.workers).count
-    with ThreadPoolExecutor(workers) as threads:
+    with ThreadPoolExecutor(workers) as threads, work_context(Work(new_request_id())):
         yield BatchSession(
             pipeline=pipeline,
             run=partial(asyncio.get_running_loop().run_in_executor, threads),
-            request_id=new_request_id(),
-            top=DEFAULT_TOP_K,
             selection=Selection(options.every, options.limit),
-            most=settings.max_batch_frames,
+            max_frames=settings.max_batch_frames,
             window=_WINDOW_PER_WORKER * workers,
             thumbnails=thumbnails,
         )

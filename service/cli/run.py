@@ -12,7 +12,7 @@ from service.inference.package import PackageError
 from service.jobs import JobError
 from service.observability.request_id import new_request_id
 from service.schemas.problems import ProblemDetails
-from service.settings import Settings
+from service.settings import Settings, describe_errors
 
 
 def run_command(options: argparse.Namespace) -> int:
@@ -27,7 +27,7 @@ def run_command(options: argparse.Namespace) -> int:
         print_line(str(refused))
         return 1
     except ValidationError as error:
-        return _fail(f"the settings are wrong: {error}")
+        return _fail(f"invalid settings: {describe_errors(error)}")
     except PackageError as error:
         return _fail(f"the model package is refused: {error}")
     except (CommandError, JobError) as error:

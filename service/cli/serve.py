@@ -21,7 +21,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 
 def _serve(options: argparse.Namespace, settings: "Settings") -> int:
-    from service.api.middleware.api_keys import KeyFileError
+    from service.api_keys import KeyFileError
     from service.app import create_app
     from service.inference.package import load_package
     from service.server import Server
@@ -35,7 +35,7 @@ def _serve(options: argparse.Namespace, settings: "Settings") -> int:
 
 
 def _key(options: argparse.Namespace, _: "Settings") -> int:
-    from service.api.middleware.api_keys import KeyFileError, new_key
+    from service.api_keys import KeyFileError, new_key
 
     try:
         key, line = new_key(options.name)

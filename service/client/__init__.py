@@ -1,6 +1,6 @@
-"""A client of the service, typed, for programs: `Client`, and `AsyncClient` for those on an event loop.
+"""A typed client for programs: `Client`, and `AsyncClient` for an event loop.
 
-Both wait and try again where the service says that it is busy (503), as long as its `Retry-After` asks.
+Both repeat a request that the service refuses with 503, after the time in its header `Retry-After`.
 
 ::
 

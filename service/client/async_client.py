@@ -1,4 +1,4 @@
-"""The client that leaves the event loop free."""
+"""The asynchronous client."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -12,17 +12,17 @@ from service.client.messages import (
     ClientRequest,
     CutShortError,
     Upload,
-    ask_for_overlay,
-    ask_many,
-    ask_to_classify,
-    ask_to_explain,
     check_end,
-    given,
-    key_header,
-    pause_before_next,
-    read_line,
+    classify_request,
+    explain_request,
+    files_request,
+    key_headers,
+    overlay_request,
+    present,
+    read_record,
     read_reply,
-    refusal,
+    refused_error,
+    retry_after_s,
 )
 from service.schemas.answers import DEFAULT_TOP_K, Classification, ExplainedClassification, PictureType
 from service.schemas.batch import BatchEnd
@@ -31,7 +31,7 @@ from service.schemas.manifest import Manifest
 
 
 class AsyncClient:
-    """Asks a service without blocking the event loop; parameters and methods are those of `Client`."""
+    """Sends requests without blocking the event loop. Parameters and methods are those of `Client`."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class AsyncClient:
     ) -> None:
         self._tries = tries
         self._http = httpx2.AsyncClient(
-            base_url=url, headers=key_header(api_key), timeout=timeout_s, transport=transport
+            base_url=url, headers=key_headers(api_key), timeout=timeout_s, transport=transport
         )
 
     async def __aenter__(self) -> Self:
@@ -56,33 +56,33 @@ class AsyncClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         await self._http.aclose()
 
     async def classify(self, frame: Upload, *, index: int = 0, top: int = DEFAULT_TOP_K) -> Classification:
-        """As of `Client`."""
-        return read_reply(Classification, await self._ask(ask_to_classify(frame, index, top)))
+        """See `Client.classify`."""
+        return read_reply(Classification, await self._request(classify_request(frame, index, top)))
 
     async def explain(self, frame: Upload, *, index: int = 0, target: str | None = None) -> ExplainedClassification:
-        """As of `Client`."""
-        return read_reply(ExplainedClassification, await self._ask(ask_to_explain(frame, index, target)))
+        """See `Client.explain`."""
+        return read_reply(ExplainedClassification, await self._request(explain_request(frame, index, target)))
 
     async def overlay(
         self, frame: Upload, *, index: int = 0, target: str | None = None, media_type: PictureType = "image/jpeg"
     ) -> bytes:
-        """As of `Client`."""
-        return (await self._ask(ask_for_overlay(frame, index, target, media_type))).content
+        """See `Client.overlay`."""
+        return (await self._request(overlay_request(frame, index, target, media_type))).content
 
     async def classify_batch(
         self, files: Iterable[Upload], *, every: int = 1, limit: int | None = None, top: int = DEFAULT_TOP_K
     ) -> AsyncIterator[BatchRecord]:
-        """As of `Client`."""
-        ask = ask_many("classify/batch", files, every, limit, {"top": top})
-        reply = await self._open(ask)
+        """See `Client.classify_batch`."""
+        request = files_request("classify/batch", files, every, limit, {"top": top})
+        reply = await self._open(request)
         try:
             ended = False
             async for line in reply.aiter_lines():
-                ended = isinstance(found := read_line(line), BatchEnd)
+                ended = isinstance(found := read_record(line), BatchEnd)
                 yield found
             check_end(ended)
         except httpx2.TransportError as error:
@@ -93,38 +93,39 @@ class AsyncClient:
     async def exam(
         self, files: Iterable[Upload], *, expect: str | None = None, every: int = 1, limit: int | None = None
     ) -> ExamReport:
-        """As of `Client`."""
-        return read_reply(ExamReport, await self._ask(ask_many("exam", files, every, limit, given(expect=expect))))
+        """See `Client.exam`."""
+        request = files_request("exam", files, every, limit, present(expect=expect))
+        return read_reply(ExamReport, await self._request(request))
 
     async def exam_page(
         self, files: Iterable[Upload], *, expect: str | None = None, every: int = 1, limit: int | None = None
     ) -> str:
-        """As of `Client`."""
-        ask = ask_many("exam", files, every, limit, given(expect=expect))._replace(accept="text/html")
-        return (await self._ask(ask)).text
+        """See `Client.exam_page`."""
+        request = files_request("exam", files, every, limit, present(expect=expect))._replace(accept="text/html")
+        return (await self._request(request)).text
 
     async def model(self) -> Manifest:
-        """As of `Client`."""
-        return read_reply(Manifest, await self._ask(ClientRequest("GET", "model", {})))
+        """See `Client.model`."""
+        return read_reply(Manifest, await self._request(ClientRequest("GET", "model", {})))
 
-    async def _ask(self, ask: ClientRequest) -> httpx2.Response:
-        reply = await self._open(ask)
+    async def _request(self, request: ClientRequest) -> httpx2.Response:
+        reply = await self._open(request)
         try:
             await reply.aread()
         finally:
             await reply.aclose()
         return reply
 
-    async def _open(self, ask: ClientRequest) -> httpx2.Response:
+    async def _open(self, request: ClientRequest) -> httpx2.Response:
         attempt = 1
         while True:
-            request = self._http.build_request(ask.method, ask.path, **ask.options())
-            reply = await self._http.send(request, stream=True)
+            built = self._http.build_request(request.method, request.path, **request.options())
+            reply = await self._http.send(built, stream=True)
             if reply.is_success:
                 return reply
             await reply.aread()
-            pause = pause_before_next(reply, attempt, self._tries)
+            pause = retry_after_s(reply, attempt, self._tries)
             if pause is None:
-                raise refusal(reply)
+                raise refused_error(reply)
             await asyncio.sleep(pause)
             attempt += 1

@@ -1,4 +1,4 @@
-"""Requests as they are made up, replies as they are read, whoever sends them."""
+"""Builds requests and reads replies, for both clients."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -16,15 +16,15 @@ from service.schemas.problems import ProblemDetails
 Upload = Path | bytes
 BatchRecord = FrameAnswer | FrameProblem | BatchEnd
 
-_BUSY = 503
-_LONGEST_PAUSE_S = 60.0
-_PAUSE_S = 1.0  # where the service does not say how long
+_UNAVAILABLE = 503
+_MAX_PAUSE_S = 60.0
+_DEFAULT_PAUSE_S = 1.0  # without a valid header `Retry-After`
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class ClientError(Exception):
-    """The service gave no answer that can be used."""
+    """The service gave no usable answer."""
 
 
 class RefusedError(ClientError):
@@ -33,9 +33,9 @@ class RefusedError(ClientError):
     Attributes
     ----------
     status
-        Of HTTP.
+        HTTP status of the reply.
     problem
-        What the service says of it; None where the reply is not the service's own, a proxy's for instance.
+        The problem in the reply; None when the reply comes from another server, such as a proxy.
     """
 
     def __init__(self, status: int, problem: ProblemDetails | None) -> None:
@@ -45,11 +45,11 @@ class RefusedError(ClientError):
 
 
 class CutShortError(ClientError):
-    """A batch's reply ended before its last line."""
+    """The reply to a batch ended before its last line."""
 
 
 class ClientRequest(NamedTuple):
-    """One request, in httpx's words."""
+    """One request, as httpx builds it."""
 
     method: str
     path: str
@@ -59,64 +59,64 @@ class ClientRequest(NamedTuple):
     accept: str = "application/json"
 
     def options(self) -> dict[str, Any]:
-        """The arguments of httpx's `build_request`, but for method and path."""
-        given = {"params": self.params, "content": self.content, "files": self.files}
-        return {name: value for name, value in given.items() if value is not None} | {
+        """Return the arguments of httpx's `build_request` other than method and path."""
+        present = {"params": self.params, "content": self.content, "files": self.files}
+        return {name: value for name, value in present.items() if value is not None} | {
             "headers": {"Accept": self.accept}
         }
 
 
-def pause_before_next(reply: httpx2.Response, attempt: int, tries: int) -> float | None:
-    """Seconds until a request's next attempt; None where there is to be none."""
-    if reply.status_code != _BUSY or attempt >= tries:
+def retry_after_s(reply: httpx2.Response, attempt: int, tries: int) -> float | None:
+    """Return the seconds until the next attempt; None when there is none."""
+    if reply.status_code != _UNAVAILABLE or attempt >= tries:
         return None
     return read_retry_after(reply.headers.get("Retry-After"))
 
 
 def read_retry_after(header: str | None, now: datetime | None = None) -> float:
-    """Seconds that a header `Retry-After` asks to wait, given as such or as a date (RFC 9110, 10.2.3); 60 at most."""
+    """Return the seconds in a header `Retry-After`, at most 60. It holds a number or a date (RFC 9110, 10.2.3)."""
     text = (header or "").strip()
     if text.isascii() and text.isdecimal():
-        return min(_LONGEST_PAUSE_S, float(text[:9]))
+        return min(_MAX_PAUSE_S, float(text[:9]))
     try:
         then = parsedate_to_datetime(text)
     except (TypeError, ValueError):
-        return _PAUSE_S
-    until = (then - (now or datetime.now(UTC))).total_seconds() if then.tzinfo else _PAUSE_S
-    return min(_LONGEST_PAUSE_S, max(0.0, until))
+        return _DEFAULT_PAUSE_S
+    until = (then - (now or datetime.now(UTC))).total_seconds() if then.tzinfo else _DEFAULT_PAUSE_S
+    return min(_MAX_PAUSE_S, max(0.0, until))
 
 
-def key_header(api_key: str | None) -> dict[str, str]:
-    """The header that carries an API key."""
+def key_headers(api_key: str | None) -> dict[str, str]:
+    """Return the headers that carry an API key."""
     return {} if api_key is None else {"X-API-Key": api_key}
 
 
-def given(**parameters: str | int | None) -> dict[str, str | int | bool]:
-    """Those parameters that have a value."""
+def present(**parameters: str | int | None) -> dict[str, str | int | bool]:
+    """Return the parameters that have a value."""
     return {name: value for name, value in parameters.items() if value is not None}
 
 
-def ask_to_classify(frame: Upload, index: int, top: int) -> ClientRequest:
-    """The request that names the planes of a frame."""
-    return ClientRequest("POST", "classify", given(frame=index, top=top), _content(frame))
+def classify_request(frame: Upload, index: int, top: int) -> ClientRequest:
+    """Return a request for the classification of a frame."""
+    return ClientRequest("POST", "classify", present(frame=index, top=top), _content(frame))
 
 
-def ask_to_explain(frame: Upload, index: int, target: str | None) -> ClientRequest:
-    """The request that explains a frame, without a picture."""
-    return ClientRequest("POST", "explain", given(frame=index, overlay=False, target=target), _content(frame))
+def explain_request(frame: Upload, index: int, target: str | None) -> ClientRequest:
+    """Return a request for the explanation of a frame, without an overlay."""
+    return ClientRequest("POST", "explain", present(frame=index, overlay=False, target=target), _content(frame))
 
 
-def ask_for_overlay(frame: Upload, index: int, target: str | None, media_type: PictureType) -> ClientRequest:
-    """The request for the overlay alone."""
-    return ClientRequest("POST", "explain", given(frame=index, target=target), _content(frame), accept=media_type)
+def overlay_request(frame: Upload, index: int, target: str | None, media_type: PictureType) -> ClientRequest:
+    """Return a request for the overlay of a frame."""
+    return ClientRequest("POST", "explain", present(frame=index, target=target), _content(frame), accept=media_type)
 
 
-def ask_many(
+def files_request(
     path: str, files: Iterable[Upload], every: int, limit: int | None, more: dict[str, str | int | bool]
 ) -> ClientRequest:
-    """A request with many files."""
+    """Return a request with many files."""
     parts = [("files", (_name(file, number), _content(file))) for number, file in enumerate(files)]
-    return ClientRequest("POST", path, given(every=every, limit=limit) | more, files=parts)
+    return ClientRequest("POST", path, present(every=every, limit=limit) | more, files=parts)
 
 
 def _content(upload: Upload) -> bytes:
@@ -128,12 +128,12 @@ def _name(upload: Upload, number: int) -> str:
 
 
 def read_reply(kind: type[Model], reply: httpx2.Response) -> Model:
-    """What a reply says."""
+    """Return the content of a reply."""
     return kind.model_validate_json(reply.content)
 
 
-def read_line(line: str) -> BatchRecord:
-    """What a line of a batch says; which kind it is, its first field tells."""
+def read_record(line: str) -> BatchRecord:
+    """Return the content of a line of a batch; the first field decides its type."""
     if line.startswith('{"summary":'):
         return BatchEnd.model_validate_json(line)
     kind = FrameAnswer if line.startswith('{"predictions":') else FrameProblem
@@ -141,13 +141,13 @@ def read_line(line: str) -> BatchRecord:
 
 
 def check_end(ended: bool) -> None:
-    """Raise `CutShortError` where a batch had no end."""
+    """Raise `CutShortError` when a batch has no last line."""
     if not ended:
         raise CutShortError("The reply ended before its last line.")
 
 
-def refusal(reply: httpx2.Response) -> RefusedError:
-    """What a refusal says."""
+def refused_error(reply: httpx2.Response) -> RefusedError:
+    """Return the error for a refusal."""
     try:
         problem = ProblemDetails.model_validate_json(reply.content)
     except ValueError:

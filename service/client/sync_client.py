@@ -1,4 +1,4 @@
-"""The client that waits for its answers."""
+"""The synchronous client."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -12,17 +12,17 @@ from service.client.messages import (
     ClientRequest,
     CutShortError,
     Upload,
-    ask_for_overlay,
-    ask_many,
-    ask_to_classify,
-    ask_to_explain,
     check_end,
-    given,
-    key_header,
-    pause_before_next,
-    read_line,
+    classify_request,
+    explain_request,
+    files_request,
+    key_headers,
+    overlay_request,
+    present,
+    read_record,
     read_reply,
-    refusal,
+    refused_error,
+    retry_after_s,
 )
 from service.schemas.answers import DEFAULT_TOP_K, Classification, ExplainedClassification, PictureType
 from service.schemas.batch import BatchEnd
@@ -31,20 +31,20 @@ from service.schemas.manifest import Manifest
 
 
 class Client:
-    """Asks a service, and waits for its answers.
+    """Sends requests and waits for their answers.
 
     Parameters
     ----------
     url
-        Where the service is, such as `http://127.0.0.1:8000`; a path before its own routes is kept.
+        Address of the service, such as `http://127.0.0.1:8000`. It may contain a path prefix.
     api_key
-        Sent with each request, for services that ask for one.
+        API key, for a service that needs one.
     timeout_s
-        Of each step of a request, in seconds.
+        Seconds for each network operation: connect, write, read.
     tries
-        Of a request, where the service is busy.
+        Maximum number of attempts of a request while the service answers 503.
     transport
-        What carries the requests, for tests.
+        Replaces the network, for tests.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Client:
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self._tries = tries
-        self._http = httpx2.Client(base_url=url, headers=key_header(api_key), timeout=timeout_s, transport=transport)
+        self._http = httpx2.Client(base_url=url, headers=key_headers(api_key), timeout=timeout_s, transport=transport)
 
     def __enter__(self) -> Self:
         return self
@@ -66,33 +66,33 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         self._http.close()
 
     def classify(self, frame: Upload, *, index: int = 0, top: int = DEFAULT_TOP_K) -> Classification:
-        """Name the planes of a frame; raises `RefusedError`."""
-        return read_reply(Classification, self._ask(ask_to_classify(frame, index, top)))
+        """Return the most probable planes of a frame. Raises `RefusedError`."""
+        return read_reply(Classification, self._request(classify_request(frame, index, top)))
 
     def explain(self, frame: Upload, *, index: int = 0, target: str | None = None) -> ExplainedClassification:
-        """The same with a heat map, and without a picture of it; raises `RefusedError`."""
-        return read_reply(ExplainedClassification, self._ask(ask_to_explain(frame, index, target)))
+        """Return the classification of a frame with a heat map, without an overlay. Raises `RefusedError`."""
+        return read_reply(ExplainedClassification, self._request(explain_request(frame, index, target)))
 
     def overlay(
         self, frame: Upload, *, index: int = 0, target: str | None = None, media_type: PictureType = "image/jpeg"
     ) -> bytes:
-        """The heat map painted over the frame, as a picture; raises `RefusedError`."""
-        return self._ask(ask_for_overlay(frame, index, target, media_type)).content
+        """Return the frame with its heat map as an encoded picture. Raises `RefusedError`."""
+        return self._request(overlay_request(frame, index, target, media_type)).content
 
     def classify_batch(
         self, files: Iterable[Upload], *, every: int = 1, limit: int | None = None, top: int = DEFAULT_TOP_K
     ) -> Iterator[BatchRecord]:
-        """A line for each frame, in order, as they come, and the end; raises `RefusedError`, `CutShortError`."""
-        ask = ask_many("classify/batch", files, every, limit, {"top": top})
-        reply = self._open(ask)
+        """Yield a record per frame in order, then the summary. Raises `RefusedError` and `CutShortError`."""
+        request = files_request("classify/batch", files, every, limit, {"top": top})
+        reply = self._open(request)
         try:
             ended = False
             for line in reply.iter_lines():
-                ended = isinstance(found := read_line(line), BatchEnd)
+                ended = isinstance(found := read_record(line), BatchEnd)
                 yield found
             check_end(ended)
         except httpx2.TransportError as error:
@@ -103,38 +103,40 @@ class Client:
     def exam(
         self, files: Iterable[Upload], *, expect: str | None = None, every: int = 1, limit: int | None = None
     ) -> ExamReport:
-        """Sort an exam; `expect` names planes with commas between them; raises `RefusedError`."""
-        return read_reply(ExamReport, self._ask(ask_many("exam", files, every, limit, given(expect=expect))))
+        """Return an exam sorted by plane; `expect` holds plane ids separated by commas. Raises `RefusedError`."""
+        request = files_request("exam", files, every, limit, present(expect=expect))
+        return read_reply(ExamReport, self._request(request))
 
     def exam_page(
         self, files: Iterable[Upload], *, expect: str | None = None, every: int = 1, limit: int | None = None
     ) -> str:
-        """The same as a page of HTML; raises `RefusedError`."""
-        ask = ask_many("exam", files, every, limit, given(expect=expect))._replace(accept="text/html")
-        return self._ask(ask).text
+        """Return the sorted exam as an HTML page. Raises `RefusedError`."""
+        request = files_request("exam", files, every, limit, present(expect=expect))._replace(accept="text/html")
+        return self._request(request).text
 
     def model(self) -> Manifest:
-        """The manifest of the model that answers; raises `RefusedError`."""
-        return read_reply(Manifest, self._ask(ClientRequest("GET", "model", {})))
+        """Return the manifest of the served model. Raises `RefusedError`."""
+        return read_reply(Manifest, self._request(ClientRequest("GET", "model", {})))
 
-    def _ask(self, ask: ClientRequest) -> httpx2.Response:
-        reply = self._open(ask)
+    def _request(self, request: ClientRequest) -> httpx2.Response:
+        reply = self._open(request)
         try:
             reply.read()
         finally:
             reply.close()
         return reply
 
-    def _open(self, ask: ClientRequest) -> httpx2.Response:
-        """The reply to a request, unread, once it is no refusal."""
+    def _open(self, request: ClientRequest) -> httpx2.Response:
+        """Return the first successful reply to a request, with its body unread."""
         attempt = 1
         while True:
-            reply = self._http.send(self._http.build_request(ask.method, ask.path, **ask.options()), stream=True)
+            built = self._http.build_request(request.method, request.path, **request.options())
+            reply = self._http.send(built, stream=True)
             if reply.is_success:
                 return reply
             reply.read()
-            pause = pause_before_next(reply, attempt, self._tries)
+            pause = retry_after_s(reply, attempt, self._tries)
             if pause is None:
-                raise refusal(reply)
+                raise refused_error(reply)
             time.sleep(pause)
             attempt += 1

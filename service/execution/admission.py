@@ -1,4 +1,4 @@
-"""Who is let in: so many uploads at once and so many bytes, so that a burst meets a refusal and not a full memory."""
+"""Admit uploads up to a limit on their number and their bytes, so that a burst is refused and memory stays bounded."""
 
 from dataclasses import dataclass
 
@@ -9,87 +9,96 @@ _RETRY_AFTER_S = 1
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """How much is taken in at once.
+    """The limits on uploads in flight.
 
     Attributes
     ----------
-    places
-        Uploads worked on, waiting, or coming in.
+    uploads
+        Uploads that are received, wait, or are worked on.
     held_bytes
-        Bytes of uploads held for them. A single upload may be longer where nothing else is held.
+        Bytes of uploads in memory. A single upload may exceed the limit while nothing else is in memory.
     """
 
-    places: int
+    uploads: int
     held_bytes: int
 
 
 class Admission:
-    """Gives out places, and refuses where there are none left. Used on the event loop alone, hence without a lock."""
+    """Counts uploads and their bytes. Runs on the event loop only, so it needs no lock.
 
-    def __init__(self, bounds: AdmissionLimits) -> None:
-        self.bounds = bounds
-        self.taken = 0
-        self.held = 0
+    Attributes
+    ----------
+    limits
+        The limits on both counts.
+    uploads, held_bytes
+        The counts.
+    """
+
+    def __init__(self, limits: AdmissionLimits) -> None:
+        self.limits = limits
+        self.uploads = 0
+        self.held_bytes = 0
 
     def enter(self, declared_bytes: int) -> "Slot":
-        """Take a place for an upload of the length that its head declares, or 0.
+        """Return a slot for an upload of the declared length, 0 where it declares none.
 
         Raises
         ------
         Overloaded
-            There is none, or the upload would not fit among the others.
+            Every slot is taken, or the upload does not fit into memory next to the others.
         """
         self.check_bytes(declared_bytes)
-        place = Slot(self)
-        place.acquire()
-        return place
+        slot = Slot(self)
+        slot.acquire()
+        return slot
 
     def check_bytes(self, more: int) -> None:
-        """Refuse bytes that do not fit beside those held already; raises `Overloaded`."""
-        if self.held and self.held + more > self.bounds.held_bytes:
+        """Raise Overloaded where `more` bytes do not fit next to those already held."""
+        if self.held_bytes and self.held_bytes + more > self.limits.held_bytes:
             raise overloaded()
 
-    def check_places(self) -> None:
-        """Refuse where all places are taken; raises `Overloaded`."""
-        if self.taken >= self.bounds.places:
+    def check_uploads(self) -> None:
+        """Raise Overloaded where every slot is taken."""
+        if self.uploads >= self.limits.uploads:
             raise overloaded()
 
 
 class Slot:
-    """One upload's place, from its head to its answer."""
+    """The slot of one upload, from its request head to its answer."""
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
-        self._taken = False
-        self._held = 0
+        self._acquired = False
+        self._held_bytes = 0
 
     def acquire(self) -> None:
-        """Take the place, or take it again after `lend`; raises `Overloaded` where none is left."""
-        if not self._taken:
-            self._admission.check_places()
-            self._admission.taken += 1
-            self._taken = True
+        """Take the slot, also again after `release`; raises Overloaded where none is free."""
+        if not self._acquired:
+            self._admission.check_uploads()
+            self._admission.uploads += 1
+            self._acquired = True
 
     def release(self) -> None:
-        """Let others have the place meanwhile: the upload comes so slowly that waiting for it would be a waste."""
-        if self._taken:
-            self._admission.taken -= 1
-            self._taken = False
+        """Give the slot to others until `acquire`: a slow upload must not block a worker."""
+        if self._acquired:
+            self._admission.uploads -= 1
+            self._acquired = False
 
     def reserve(self, count: int) -> None:
-        """Note that `count` more bytes of the upload have come; raises `Overloaded` where they do not fit."""
-        if self._admission.held > self._held:  # others hold some
+        """Count `count` more bytes of the upload; raises Overloaded where they do not fit."""
+        # The upload itself may exceed the limit; only the bytes of others can push it out.
+        if self._admission.held_bytes > self._held_bytes:
             self._admission.check_bytes(count)
-        self._admission.held += count
-        self._held += count
+        self._admission.held_bytes += count
+        self._held_bytes += count
 
     def close(self) -> None:
-        """Give back place and bytes."""
+        """Release the slot and the bytes."""
         self.release()
-        self._admission.held -= self._held
-        self._held = 0
+        self._admission.held_bytes -= self._held_bytes
+        self._held_bytes = 0
 
 
 def overloaded() -> Overloaded:
-    """The refusal of one upload too many."""
-    return Overloaded("Too much is being worked on.", headers={"Retry-After": str(_RETRY_AFTER_S)})
+    """Return the refusal of an upload over the limits."""
+    return Overloaded("The service is working at its limit.", headers={"Retry-After": str(_RETRY_AFTER_S)})

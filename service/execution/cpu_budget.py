@@ -1,4 +1,4 @@
-"""How many cores this process may use: what the container grants, not what the host has."""
+"""Find out how many cores this process may use: those that the container grants, not those of the host."""
 
 import math
 import os
@@ -8,27 +8,27 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class CpuBudget:
-    """How many runs go side by side, and what decided it."""
+    """The number of workers, and what determined it."""
 
     count: int
     source: str
 
 
 def cpu_budget(setting: int | None = None, root: Path = Path("/")) -> CpuBudget:
-    """Choose the worker pool's width.
+    """Return the number of worker threads to start.
 
     Parameters
     ----------
     setting
-        The operator's choice; None to find it out.
+        The operator's choice; None to read the machine's limits.
     root
-        Where `/proc` and `/sys` are.
+        The folder that holds `/proc` and `/sys`.
 
     Returns
     -------
     CpuBudget
-        The operator's choice; else the fewer of the cores in this process's affinity mask and the CPU quota of its
-        cgroup (version 1 or 2), a fraction of a core rounded up.
+        The operator's choice; else the smaller of the CPU affinity mask and the CPU quota of the process's cgroup
+        (version 1 or 2). A fraction of a core is rounded up.
     """
     if setting is not None:
         return CpuBudget(setting, "setting")
@@ -40,33 +40,33 @@ def cpu_budget(setting: int | None = None, root: Path = Path("/")) -> CpuBudget:
 
 
 def _quota(root: Path) -> float | None:
-    """The tightest CPU quota, in cores, of this process's cgroup and those above it; None without any."""
+    """Return the smallest CPU quota, in cores, of the process's cgroup and its parents; None where none has one."""
     mount = root / "sys/fs/cgroup"
-    found: list[float] = []
+    quotas: list[float] = []
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
-        if not controllers:
-            found += _quotas(mount, path)
-        elif "cpu" in controllers.split(","):
-            found += _quotas(mount / "cpu", path) or _quotas(mount / controllers, path)
-    return min(found, default=None)
+        if not controllers:  # version 2
+            quotas += _quotas(mount, path)
+        elif "cpu" in controllers.split(","):  # version 1
+            quotas += _quotas(mount / "cpu", path) or _quotas(mount / controllers, path)
+    return min(quotas, default=None)
 
 
 def _quotas(mount: Path, path: str) -> list[float]:
-    # In a container the path may be the host's, of which only the mount's own root is seen here: absent folders
+    # In a container, `path` may be the host's, while only the root of the mount is visible: folders that do not exist
     # have no quota.
     below = Path(path.lstrip("/"))
     folders = [mount / part for part in (below, *below.parents)]
-    return [quota for folder in folders if (quota := _quota_of(folder)) is not None]
+    return [quota for folder in folders if (quota := _folder_quota(folder)) is not None]
 
 
-def _quota_of(folder: Path) -> float | None:
-    """Read `cpu.max` of version 2, or the pair of files of version 1."""
+def _folder_quota(folder: Path) -> float | None:
+    """Return the quota in `cpu.max` (version 2) or in the two `cpu.cfs_*` files (version 1), in cores."""
     words = _text(folder / "cpu.max").split()
     words = words or [_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
     try:
         quota, period = (float(word) for word in words)
-    except ValueError:  # absent, or the word `max`
+    except ValueError:  # no such file, or the word `max`
         return None
     return quota / period if quota > 0 and period > 0 else None
 

@@ -1,4 +1,4 @@
-"""One run: what a request has done in the workers. It can be stopped from outside, and it notes what it did."""
+"""The work of one request: it can be stopped from outside, and it records what it did."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,23 +12,23 @@ Stage = Literal["queue", "decode", "preprocess", "infer", "explain", "encode"]
 
 
 class StopReason(Enum):
-    """Why a run was stopped."""
+    """Why work was stopped."""
 
     DEADLINE = "deadline"
     CLIENT_LEFT = "client-left"
 
 
-class WorkStopped(Exception):  # noqa: N818 (no fault of the run itself)
-    """The run was stopped; nobody waits for its answer any more."""
+class WorkStopped(Exception):  # noqa: N818 (not an error of the work itself)
+    """The work was stopped; nobody waits for its answer."""
 
-    def __init__(self, why: StopReason) -> None:
-        super().__init__(why.value)
-        self.why = why
+    def __init__(self, reason: StopReason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was answered about one frame, as far as it tells a drift: nothing of the frame itself."""
+    """What the metrics need of an answer to detect a drift; it holds nothing of the frame."""
 
     plane: str
     probability: float
@@ -40,74 +40,71 @@ class Work:
 
     Attributes
     ----------
+    request_id
+        Appears in every answer; empty outside a request.
     stages
-        Each stage that was passed, with its seconds.
+        Each stage passed, with its seconds.
     outcomes
-        What was answered, one a frame.
+        One for each frame answered.
     threads
-        Threads of each run of the classifier.
+        The number of threads of each run of the classifier.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, request_id: str = "") -> None:
+        self.request_id = request_id
         self.stages: list[tuple[Stage, float]] = []
         self.outcomes: list[Outcome] = []
         self.threads: list[int] = []
         self.stopped: StopReason | None = None
-        self._on_stop: list[Callable[[WorkStopped], None]] = []
+        self._callbacks: list[Callable[[WorkStopped], None]] = []
 
-    def stop(self, why: StopReason) -> None:
-        """End the run: at once where it waits or infers, else before its next stage."""
+    def stop(self, reason: StopReason) -> None:
+        """End the work: at once where it waits or runs the model, else before its next stage."""
         if self.stopped is None:
-            self.stopped = why
-            for tell in tuple(self._on_stop):  # a copy: workers add and remove callbacks meanwhile
-                tell(WorkStopped(why))
+            self.stopped = reason
+            for callback in tuple(self._callbacks):  # a copy: workers add and remove callbacks meanwhile
+                callback(WorkStopped(reason))
 
     @contextmanager
-    def telling(self, tell: Callable[[WorkStopped], None]) -> Iterator[None]:
-        """Have `tell` called, by whoever stops the run, if that happens meanwhile."""
-        self._on_stop.append(tell)
+    def on_stop(self, callback: Callable[[WorkStopped], None]) -> Iterator[None]:
+        """Call `callback`, in the thread that stops the work, if that happens within the context."""
+        self._callbacks.append(callback)
         try:
             yield
         finally:
-            self._on_stop.remove(tell)
+            self._callbacks.remove(callback)
 
     def check(self) -> None:
-        """Go no further if the run was stopped.
-
-        Raises
-        ------
-        Stopped
-            It was.
-        """
+        """Raise WorkStopped if the work was stopped."""
         if self.stopped is not None:
             raise WorkStopped(self.stopped)
 
 
-_current: ContextVar[Work] = ContextVar("run")
+_current: ContextVar[Work] = ContextVar("work")
 
 
 def current_work() -> Work:
-    """The run that this code works for; outside any, one that nobody stops and nobody reads."""
+    """Return the work that the calling code belongs to; outside a request, new work that nobody stops or reads."""
     return _current.get(None) or Work()
 
 
 @contextmanager
-def work_context(run: Work) -> Iterator[Work]:
-    """Make `run` the current one, here and in the tasks and workers that are begun here."""
-    token = _current.set(run)
+def work_context(work: Work) -> Iterator[Work]:
+    """Make `work` the current one, here and in the tasks and worker threads that are started here."""
+    token = _current.set(work)
     try:
-        yield run
+        yield work
     finally:
         _current.reset(token)
 
 
 @contextmanager
 def stage(name: Stage) -> Iterator[None]:
-    """Note how long a stage of the current run takes; a run that was stopped does not begin it."""
-    run = current_work()
-    run.check()
+    """Record the seconds of a stage of the current work; raises WorkStopped at the start if the work was stopped."""
+    work = current_work()
+    work.check()
     started = perf_counter()
     try:
         yield
     finally:
-        run.stages.append((name, perf_counter() - started))
+        work.stages.append((name, perf_counter() - started))

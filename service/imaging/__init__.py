@@ -1,1 +1,1 @@
-"""From bytes to a frame to the network's input, and from a heat map to a picture."""
+"""Decode bytes into a frame, fit the frame to the network's input, and paint a heat map over the frame."""

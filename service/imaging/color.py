@@ -1,8 +1,8 @@
-"""Color flow: what Doppler paints over the tissue, told apart from the tint and the graphics of a plain frame.
+"""Find color flow: the color Doppler signal over the tissue, as opposed to a tint and to graphics.
 
-The network sees gray levels alone, where flow looks like bright tissue; so flow is looked for here, in the colors
-that the file brings. A tint gives every pixel of one brightness one color. Flow does not: at each brightness some
-pixels are far more colorful than the tissue's. Lines and letters are colored too, but thin.
+The network sees gray levels only, and there flow looks like bright tissue. The file's colors show the difference. A
+tint gives all pixels of one brightness one color. With flow, some pixels of each brightness are far more colorful than
+the tissue. Lines and letters can be colored as well, but they are thin.
 """
 
 import cv2
@@ -13,17 +13,17 @@ from service.imaging.sector import Box
 
 Colors = NDArray[np.uint8]
 
-_SIDE = 192  # of the reduced copy: its pixels are wide enough that a caliper's line is one of them
-_GRAY = 8  # Cb and Cr this near to 128 are the rounding of gray
-_VIVID = 28  # further from gray than the tissue of the same brightness, in levels of Cb or Cr
-_TISSUE = 0.2  # of the pixels of one brightness: at least so many are tissue
-_STROKE = 3  # pixels of the reduced copy; what is thinner is a line
+_SIDE = 192  # pixels of the reduced copy; a caliper's line is one pixel wide in it
+_GRAY = 8  # levels of Cb or Cr; a smaller distance from 128 is the rounding of gray
+_VIVID = 28  # levels of Cb or Cr; flow is this much further from gray than tissue of the same brightness
+_TISSUE = 0.2  # at least this share of the pixels of one brightness is tissue
+_STROKE = 3  # pixels of the reduced copy; a thinner patch is a line
 _LEVELS = 16  # of brightness
-FLOW = 0.02  # of the crop: flow that covers more is what the frame is about
+FLOW = 0.02  # share of the crop; a frame with more flow is a Doppler frame
 
 
 def reduce_colors(colors: Colors) -> Colors | None:
-    """A copy of a picture, uint8 [H, W, 3] in blue, green, red, no side longer than 192; None where it is all gray."""
+    """Shrink a picture, uint8 [H, W, 3] in blue, green, red, to at most 192 pixels per side; None where it is gray."""
     height, width = colors.shape[:2]
     scale = _SIDE / max(height, width)
     if scale < 1:
@@ -33,23 +33,25 @@ def reduce_colors(colors: Colors) -> Colors | None:
 
 
 def flow_share(colors: Colors, crop: Box, height: int, width: int) -> float:
-    """How much of a crop is painted with color flow.
+    """Return the share of a crop that color flow covers.
 
     Parameters
     ----------
     colors
-        The frame, reduced: uint8 [h, w, 3] in OpenCV's order.
+        The reduced frame, uint8 [h, w, 3] in blue, green, red.
     crop, height, width
-        The crop within the frame of `height` x `width`, whose aspect `colors` shares.
+        The crop within the frame of `height` x `width` pixels; `colors` has the same aspect ratio.
 
     Returns
     -------
     0..1
     """
+    # The tint: for each of 16 brightness levels, the chroma that a fifth of its pixels do not exceed.
     brightness, chroma = _chroma(colors)
     level = brightness >> 4
     counts = np.bincount((level * 256 + chroma).ravel(), minlength=_LEVELS * 256).reshape(_LEVELS, 256).cumsum(1)
     tint = (counts < _TISSUE * counts[:, -1:]).sum(1)
+    # Flow is more colorful than the tint; an opening removes lines and letters.
     vivid = (chroma - tint[level] > _VIVID).astype(np.uint8)
     patches = cv2.morphologyEx(vivid, cv2.MORPH_OPEN, np.ones((_STROKE, _STROKE), np.uint8))
     rows, columns = colors.shape[0] / height, colors.shape[1] / width
@@ -59,6 +61,6 @@ def flow_share(colors: Colors, crop: Box, height: int, width: int) -> float:
 
 
 def _chroma(colors: Colors) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Brightness 0..255, and how far from gray, 0..128, of each pixel."""
+    """Return the brightness of each pixel, 0..255, and its distance from gray, 0..128."""
     luma_chroma = cv2.cvtColor(colors, cv2.COLOR_BGR2YCrCb).astype(np.int64)
     return luma_chroma[..., 0], np.abs(luma_chroma[..., 1:] - 128).max(2)

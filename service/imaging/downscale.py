@@ -1,4 +1,4 @@
-"""A picture made small for people's eyes, or to be compared; never for the network, which has a way of its own."""
+"""Shrink pictures for people or for comparison. The network's input is resized by `letterbox` only."""
 
 import cv2
 import numpy as np
@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 
 
 def downscale(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """A picture uint8 [H, W] or [H, W, 3] at another, smaller size, by area averaging.
+    """Shrink a picture uint8 [H, W] or [H, W, 3] to `width` x `height` by area averaging.
 
-    It is halved as often as that goes, since OpenCV averages over whole factors many times as fast as over others. The
-    last of an odd number of rows or columns is lost in a halving.
+    The picture is halved as often as possible first, because OpenCV averages over whole factors many times faster than
+    over others. A halving drops the last row or column of an odd number.
     """
     while picture.shape[0] >= 2 * height and picture.shape[1] >= 2 * width:
         half = picture.shape[1] // 2, picture.shape[0] // 2

@@ -1,4 +1,4 @@
-"""Tells a frame's format from its first bytes. Names and content types are what a client believes, not what it sent."""
+"""Detect the format of an upload from its first bytes. File names and content types are not to be trusted."""
 
 import struct
 
@@ -6,24 +6,24 @@ from service.errors import EmptyUpload, UnsupportedFormat
 from service.imaging.dicom.scan import Data, is_dicom
 from service.schemas.answers import Format
 
-_HEAD = 64  # bytes that tell the other formats apart
+_HEAD = 64  # bytes that identify every format except DICOM
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)  # "BM" alone also starts plain text
 
 
 def detect_format(upload: Data) -> Format:
-    """Tell the format of an upload.
+    """Return the format of an upload.
 
     Raises
     ------
     EmptyUpload
-        There are no bytes.
+        The upload is empty.
     UnsupportedFormat
-        The bytes start as no format that is read here.
+        The bytes start like none of the supported formats.
     """
     if not len(upload):
         raise EmptyUpload("The upload is empty.")
-    if is_dicom(upload):  # first, since its preamble may be the start of a TIFF
+    if is_dicom(upload):  # first, because its preamble may look like a TIFF
         return "dicom"
     data = upload[:_HEAD]
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -40,17 +40,17 @@ def detect_format(upload: Data) -> Format:
 
 
 def webp_header(data: bytes) -> tuple[int, int, bool]:
-    """Read a WebP's size from its header; Pillow cannot, since it allocates the canvas to open the file.
+    """Read a WebP's size from its header. Pillow allocates the canvas when it opens the file, before any check.
 
     Returns
     -------
     width, height, plain
-        `plain`: a still picture without alpha and without EXIF.
+        `plain`: whether it is a still picture without alpha and without EXIF.
 
     Raises
     ------
     ValueError
-        The header is none or is cut short.
+        The header is not a WebP header or is cut short.
     """
     try:
         return _webp_header(data)
@@ -74,7 +74,7 @@ def _webp_header(data: bytes) -> tuple[int, int, bool]:
 
 
 def tiff_pages(data: bytes, most: int) -> int:
-    """Count the pages of a TIFF by its chain of directories, `most` + 1 at the most; a broken chain ends the count."""
+    """Count the pages of a TIFF along its chain of directories, up to `most` + 1; a broken chain ends the count."""
     order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
     entries, entry, pointer = ("Q", 20, "Q") if big else ("H", 12, "I")
     seen: set[int] = set()

@@ -38,7 +38,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMetadata:
-    """What an answer says of a frame, without the pixels.
+    """The facts about a frame that an answer contains, without the pixels.
 
     Attributes
     ----------

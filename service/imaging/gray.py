@@ -1,4 +1,4 @@
-"""What a picture's pixels mean as gray levels and colors, and which way up they are; the rules stand in `decode`."""
+"""Convert a picture of any mode to upright gray levels and colors; the rules are in `service.imaging.decode`."""
 
 import cv2
 import numpy as np
@@ -17,20 +17,20 @@ _COLORED = ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr")
 
 
 def orientation_of(image: ImageFile) -> int:
-    """The EXIF orientation, 1 to 8; 1, upright, where there is none or it cannot be read."""
+    """Return the EXIF orientation, 1 to 8; 1 (upright) where it is missing or cannot be read."""
     exif = Image.Exif()
     try:
         exif.load(image.info.get("exif", b""))
         value = exif.get(ExifTags.Base.Orientation, 1)
-    except Exception:  # broken metadata does not make a readable picture unreadable
+    except Exception:  # a picture with broken metadata is still readable
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def turn_upright(pixels: Gray, orientation: int) -> Gray:
-    """Undo an EXIF orientation: from 5 on the picture is transposed, and each also names two flips.
+    """Undo an EXIF orientation of a picture [H, W] or [H, W, 3].
 
-    Takes and gives [H, W], or [H, W, 3].
+    Orientations 5 to 8 transpose the picture; each orientation also stands for two possible flips.
     """
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
@@ -42,11 +42,11 @@ def turn_upright(pixels: Gray, orientation: int) -> Gray:
 
 
 def to_gray(image: ImageFile) -> Gray:
-    """The gray values uint8 [H, W] of a loaded picture of any mode."""
+    """Return the gray levels uint8 [H, W] of a loaded picture of any mode."""
     if image.mode.startswith("I;16"):
         return _from_16_bits(image)
     if image.mode in ("I", "F"):
-        raise UnreadableFrame("Pixels of 32 bits, signed or floating have no defined range.")
+        raise UnreadableFrame("Pixels of 32 bits, signed pixels and floating-point pixels have no defined range.")
     if image.has_transparency_data:
         gray, alpha = image.convert("RGBA").convert("LA").split()
         return _uint8(cv2.multiply(np.asarray(gray), np.asarray(alpha), scale=1 / 255))
@@ -58,7 +58,7 @@ def to_gray(image: ImageFile) -> Gray:
 
 
 def to_colors(image: ImageFile) -> Colors | None:
-    """A loaded picture's small copy in color, as `reduce_colors` makes it; None where it is gray."""
+    """Return the small color copy of a loaded picture, as `reduce_colors` makes it; None where it is gray."""
     if image.mode not in _COLORED:
         return None
     if not image.has_transparency_data:

@@ -1,4 +1,4 @@
-"""A heat map becomes a picture: the evidence painted over the frame it was found in."""
+"""Paint a heat map over its frame, and write pictures."""
 
 import cv2
 import numpy as np
@@ -9,17 +9,17 @@ from service.imaging.letterbox import letterbox_box
 from service.imaging.sector import Box
 from service.schemas.answers import PictureType
 
-_STRENGTH = 0.65  # of the color where the evidence is strongest; the tissue below must stay readable
-_WORKING_SIDE = 256  # a heat map of a few cells is smooth at this size; growing on from it linearly costs a tenth
-_JPEG_QUALITY = 85  # a full-size PNG costs more than the model, this a twentieth of it
+_STRENGTH = 0.65  # opacity of the color where the evidence is strongest; the tissue under it must stay visible
+_WORKING_SIDE = 256  # cubic up to this size, where the map is smooth, then linear: a tenth of the cost
+_JPEG_QUALITY = 85  # a full-size PNG costs more time than the model, this JPEG a twentieth of it
 _PNG_COMPRESSION = 1
 _THUMBNAIL_SIDE = 256
 
 
 def _premultiplied_colors() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Two look-up tables by heat 0..255: the color to add, uint8 [256, 1, 3], and the gray's share, uint8 [256]."""
+    """Return tables by heat 0..255: the color to add, uint8 [256, 1, 3], and the weight of the gray, uint8 [256]."""
     heat = np.arange(256, dtype=np.uint8)
-    # Inferno: its lightness grows evenly with the heat, also for color-blind eyes and in a gray print.
+    # Inferno's lightness grows evenly with the heat, also for color-blind viewers and in a gray print.
     colors = cv2.applyColorMap(heat[:, None], cv2.COLORMAP_INFERNO)
     share = heat / 255 * _STRENGTH
     return np.rint(colors * share[:, None, None]).astype(np.uint8), np.rint(255 * (1 - share)).astype(np.uint8)
@@ -29,14 +29,14 @@ _COLORS, _GRAY_SHARE = _premultiplied_colors()
 
 
 def upsample_heatmap(heatmap: NDArray[np.float32], crop: Box, size: int) -> NDArray[np.float32]:
-    """Undo crop scaling and letterbox: the heat map [h, w] of the network's square, on the crop's own pixels.
+    """Map a heat map from the network's square onto the pixels of the crop.
 
     Parameters
     ----------
     heatmap
-        float32 [h, w], 0..1, over the whole square that the network saw.
+        float32 [h, w], 0..1, over the whole square.
     crop
-        The part of the frame that was fitted into the square.
+        The part of the frame that the letterbox put into the square.
     size
         The side S of the square.
 
@@ -47,9 +47,9 @@ def upsample_heatmap(heatmap: NDArray[np.float32], crop: Box, size: int) -> NDAr
     box = letterbox_box(crop.height, crop.width, size)
     reduction = min(1.0, _WORKING_SIDE / max(crop.height, crop.width))
     width, height = max(1, round(crop.width * reduction)), max(1, round(crop.height * reduction))
-    cells_y, cells_x = heatmap.shape[0] / size, heatmap.shape[1] / size  # heat map cells to a pixel of the square
+    cells_y, cells_x = heatmap.shape[0] / size, heatmap.shape[1] / size  # heat map cells per pixel of the square
     scale_x, scale_y = cells_x * box.width / width, cells_y * box.height / height
-    # Centers map to centers: a pixel's middle lies half a pixel in, and so does a cell's.
+    # Centers map to centers: the center of a pixel, and of a cell, is half a unit from its edge.
     to_cells = np.array(
         [
             [scale_x, 0, cells_x * box.left + scale_x / 2 - 0.5],
@@ -65,18 +65,18 @@ def upsample_heatmap(heatmap: NDArray[np.float32], crop: Box, size: int) -> NDAr
 def paint(pixels: NDArray[np.uint8], heatmap: NDArray[np.float32], crop: Box, size: int) -> NDArray[np.uint8]:
     """Paint a heat map over its frame.
 
-    Color and opacity both grow with the evidence: where there is none, and outside the crop, the frame stays gray.
+    Color and opacity grow with the evidence. Without evidence, and outside the crop, the frame stays gray.
 
     Parameters
     ----------
     pixels
         The frame, uint8 [H, W].
     heatmap, crop, size
-        As for `spread`.
+        As for `upsample_heatmap`.
 
     Returns
     -------
-    uint8 [H, W, 3], in OpenCV's order blue, green, red
+    uint8 [H, W, 3] in blue, green, red
     """
     picture = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
     heat = np.rint(upsample_heatmap(heatmap, crop, size) * 255).astype(np.uint8)
@@ -87,7 +87,7 @@ def paint(pixels: NDArray[np.uint8], heatmap: NDArray[np.float32], crop: Box, si
 
 
 def encode_picture(picture: NDArray[np.uint8], media_type: PictureType) -> bytes:
-    """Write a picture uint8 [H, W, 3] (blue, green, red), or gray [H, W], as JPEG or PNG."""
+    """Return a picture uint8 [H, W, 3] (blue, green, red) or gray [H, W] as a JPEG or PNG file."""
     if media_type == "image/png":
         _, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION])
     else:
@@ -96,7 +96,7 @@ def encode_picture(picture: NDArray[np.uint8], media_type: PictureType) -> bytes
 
 
 def fit_thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture uint8 [H, W] at 256 pixels a side at most, its aspect kept; never enlarged."""
+    """Shrink a picture uint8 [H, W] to at most 256 pixels per side; keep its aspect ratio, never enlarge."""
     height, width = picture.shape[:2]
     scale = min(1.0, _THUMBNAIL_SIDE / max(height, width))
     return downscale(picture, max(1, round(width * scale)), max(1, round(height * scale)))

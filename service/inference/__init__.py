@@ -1,1 +1,1 @@
-"""The model package, the ONNX Runtime sessions and the pool they run in."""
+"""The model package and the ONNX Runtime sessions that run it."""

@@ -1,4 +1,4 @@
-"""Opens a model package. A package whose contents differ from its manifest by one bit is not opened."""
+"""Open a model package. A package whose contents differ from its manifest by one bit is refused."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ MANIFEST, CLASSIFIER, EXPLAINER = "model.json", "classifier.onnx", "explainer.on
 
 
 class PackageError(Exception):
-    """A model package that must not be served; the message says why."""
+    """A model package that must not be served; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPackage:
-    """A verified package, read whole: what was hashed is what will run, whatever happens to the files afterwards.
+    """A verified package, read into memory: the bytes that were hashed are the bytes that run.
 
     Attributes
     ----------
     manifest
         The contents of `model.json`.
     sha256
-        Of `model.json` itself. As that holds the hash of every other file, it names the package as a whole.
+        Of `model.json` itself. It holds the hash of every other file, so its own hash identifies the whole package.
     classifier, explainer
         The two graphs, in ONNX's serialized form.
     sub_planes
-        The graph that tells sub-planes apart; None where the package has none.
+        The graph of the sub-plane head; None where the package has none.
     """
 
     manifest: Manifest
@@ -39,12 +39,12 @@ class ModelPackage:
 
 
 def load_package(folder: Path) -> ModelPackage:
-    """Read a model package and check every file of it against its manifest.
+    """Read a model package and check each of its files against the manifest.
 
     Raises
     ------
     PackageError
-        The folder is no package of a kind read here, a file is missing, or one differs from its sha256.
+        The folder is not a package of a supported format, a file is missing, or a file differs from its sha256.
     """
     written = _read(folder, MANIFEST)
     try:
@@ -54,8 +54,8 @@ def load_package(folder: Path) -> ModelPackage:
     if manifest.format != FORMAT:
         raise PackageError(f"{folder} has format {manifest.format}; this service reads {FORMAT}")
     contents = {name: _read_verified(folder, name, sha256) for name, sha256 in manifest.files.items()}
-    finer = manifest.sub_planes
-    for needed in (CLASSIFIER, EXPLAINER, *([finer.file] if finer else [])):
+    head = manifest.sub_planes
+    for needed in (CLASSIFIER, EXPLAINER, *([head.file] if head else [])):
         if needed not in contents:
             raise PackageError(f"{folder / MANIFEST} does not list {needed}")
     return ModelPackage(
@@ -63,7 +63,7 @@ def load_package(folder: Path) -> ModelPackage:
         hashlib.sha256(written).hexdigest(),
         contents[CLASSIFIER],
         contents[EXPLAINER],
-        contents[finer.file] if finer else None,
+        contents[head.file] if head else None,
     )
 
 

@@ -1,9 +1,13 @@
-"""Opens ONNX Runtime sessions and runs them as part of the current work.
+"""Open ONNX Runtime sessions, and run them as part of the current work.
 
 This module imports ONNX Runtime inside its functions: telemetry must be turned off before the import.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from service.execution.work import WorkStopped, current_work
 from service.inference.package import PackageError
@@ -12,14 +16,16 @@ from service.process_setup import configure_process
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+Floats = NDArray[np.float32]
+
 
 def open_session(graph: bytes, name: str, threads: int = 1) -> "InferenceSession":
-    """Open a graph in ONNX's serialized form; `name` is for the error.
+    """Open a graph in ONNX's serialized form; `name` appears in the error message.
 
     Raises
     ------
     PackageError
-        ONNX Runtime cannot load it.
+        ONNX Runtime cannot load the graph.
     """
     configure_process()
     import onnxruntime as ort
@@ -27,20 +33,28 @@ def open_session(graph: bytes, name: str, threads: int = 1) -> "InferenceSession
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Threads that spin while they wait are quick to start, and steal the cores from whatever else would run. With one
-    # thread there is nothing to wait for; with more, they spin within a run and stop at its end.
+    # Spinning threads start faster, and take the cores from other runs while they wait. A single thread never waits;
+    # several spin within a run and stop at its end.
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 1)))
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 3
     try:
         return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises its own kinds, which share no base
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class
         raise PackageError(f"ONNX Runtime cannot load {name}: {error}") from error
 
 
-def run_session(session: "InferenceSession", outputs: list[str] | None, inputs: dict[str, Any]) -> list[Any]:
-    """Run a session as part of the current run, which may be stopped meanwhile; raises `Stopped` then."""
+def run_session(
+    session: "InferenceSession", outputs: list[str] | None, inputs: Mapping[str, Floats | NDArray[np.uint8]]
+) -> list[Any]:
+    """Run a session as part of the current work.
+
+    Raises
+    ------
+    WorkStopped
+        The work was stopped before or during the run.
+    """
     from onnxruntime import RunOptions
 
     work = current_work()
@@ -49,8 +63,8 @@ def run_session(session: "InferenceSession", outputs: list[str] | None, inputs: 
     def terminate(_: WorkStopped) -> None:
         options.terminate = True
 
-    with work.telling(terminate):
-        work.check()
+    with work.on_stop(terminate):
+        work.check()  # after the callback is registered, so that no stop falls between the two
         try:
             results: list[Any] = session.run(outputs, inputs, options)
         except Exception:

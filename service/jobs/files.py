@@ -74,20 +74,19 @@ class SourceFile:
     name: str
     load: Callable[[], Data]
     load_s: float = 0.0
-    _opened: tuple[Data, Frames] | None = field(default=None, init=False)
+    _frames: Frames | None = field(default=None, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
 
-    def read(self, index: int, limits: Limits) -> tuple[Data, Frame]:
-        """Return the file's bytes and its frame `index`; raises what `load`, `open_frames` and `Frames.read` raise."""
+    def read(self, index: int, limits: Limits) -> Frame:
+        """Return frame `index`; raises what `load`, `open_frames` and `Frames.read` raise."""
         with self._lock:
-            if self._opened is None:
+            if self._frames is None:
                 data = self._load()
-                self._opened = data, open_frames(data, _limits_for(limits, data))
-            data, frames = self._opened
+                self._frames = open_frames(data, _limits_for(limits, data))
             # Only DICOM frames can be decoded side by side; the other readers step from frame to frame.
-            if frames.format != "dicom":
-                return data, frames.read(index)
-        return data, frames.read(index)
+            if self._frames.format != "dicom":
+                return self._frames.read(index)
+        return self._frames.read(index)
 
     def _load(self) -> Data:
         started = perf_counter()

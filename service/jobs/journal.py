@@ -1,9 +1,8 @@
 """The results log of a folder: one JSON line per frame, so that an interrupted job continues where it stopped."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -63,12 +62,8 @@ class ResultLog(Sink):
         write_whole(folder / KEY, key.model_dump_json(indent=2).encode() + b"\n")
         self._file = self._path.open("ab")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def rows(self) -> Iterator[ResultRow]:
@@ -125,6 +120,7 @@ def _remove_partial_line(path: Path) -> None:
 
 def write_whole(path: Path, contents: bytes) -> None:
     """Write a file that readers see either whole or not at all."""
-    draft = path.with_name(f".{path.name}.part")
+    # Two workers may write the same object at the same time: two files can hold one SOP Instance UID.
+    draft = path.with_name(f".{path.name}.{threading.get_ident()}.part")
     draft.write_bytes(contents)
     draft.replace(path)

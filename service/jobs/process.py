@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,17 +59,6 @@ class FolderJob:
         return f"{result.uid}.dcm"
 
 
-@dataclass(frozen=True, slots=True)
-class StudyJob:
-    """A study of a DICOMweb archive, and the DICOM objects to store there; a token of None sends none."""
-
-    url: str
-    study: str
-    token: str | None
-    reports: bool
-    overlays: bool
-
-
 def mercure_job(environment: Mapping[str, str]) -> FolderJob | None:
     """Return the job that mercure describes in the environment and in `task.json`; None if mercure started none."""
     names = environment.get("MERCURE_IN_DIR"), environment.get("MERCURE_OUT_DIR")
@@ -98,7 +88,7 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
     key = JobKey(model_sha256=package.sha256, decision_digest=decision_digest())
     try:
         job.target.mkdir(parents=True, exist_ok=True)
-        with ResultLog(job.target, key) as log:
+        with closing(ResultLog(job.target, key)) as log:
             wanted = job.reports or job.overlays
             output = DicomOutput(job.reports, job.overlays, job.store) if wanted else None
             _run(files, FrameWorker(pipeline, dicom=output), log, threads)
@@ -110,20 +100,10 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
     return log.counts
 
 
-def process_study(job: StudyJob, pipeline: Pipeline, threads: int) -> Counts:
-    """Process the ultrasound objects of a study, store the results next to them, and print each row.
-
-    Raises
-    ------
-    DicomWebError
-        The archive does not answer, or has no such study.
-    """
-    from service.jobs.dicomweb import DicomWebArchive  # needs the extra `dicom`
-
-    archive = DicomWebArchive(job.url, job.token)
-    worker = FrameWorker(pipeline, dicom=DicomOutput(job.reports, job.overlays, archive.store))
+def process_study(files: list[SourceFile], output: DicomOutput, pipeline: Pipeline, threads: int) -> Counts:
+    """Process the files of a study, store the results next to them, print each row, and return the counts."""
     lines = StandardOutput()
-    _run(archive.files(job.study), worker, lines, threads)
+    _run(files, FrameWorker(pipeline, dicom=output), lines, threads)
     return lines.counts
 
 
@@ -137,7 +117,7 @@ class StandardOutput(Sink):
 
 def _run(files: list[SourceFile], worker: FrameWorker, sink: Sink, threads: int) -> None:
     seen: set[str] = set()
-    with JobProgress(len(files), "file") as progress:
+    with closing(JobProgress(len(files), "file")) as progress:
 
         def count(row: ResultRow) -> None:
             progress.add(int(row.file not in seen), 1)

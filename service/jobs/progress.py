@@ -1,8 +1,7 @@
 """The progress bar of a job: files or shards done, frames, and the time left."""
 
 import sys
-from types import TracebackType
-from typing import Self, TextIO
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -33,12 +32,8 @@ class JobProgress:
             mininterval=_TERMINAL_EVERY_S if terminal else _LOG_EVERY_S,
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Show the last state and end the line."""
         self._bar.close()
 
     def add(self, units: int, frames: int) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
 
-from service.analysis.pipeline import ExplainedFrame, FrameResult, Pipeline
+from service.analysis.pipeline import Pipeline
+from service.analysis.results import ExplainedFrame, FrameResult
 from service.errors import InternalError, Problem
 from service.execution.work import Stage, Work, stage, work_context
-from service.imaging.dicom.scan import Data
 from service.jobs.files import SourceFile
 from service.jobs.rows import ResultRow
 from service.observability.request_id import new_request_id
@@ -77,24 +77,25 @@ class FrameWorker:
 
     def work(self, file: SourceFile, index: int, frames: int | None) -> ResultRow:
         """Return the row of frame `index`; never raise, since one bad file must not end a job."""
-        request_id = new_request_id()
-        with work_context(Work()) as work:
+        with work_context(Work(new_request_id())) as work:
             try:
-                return self._answer(file, index, request_id)
+                return self._answer(file, index)
             except Problem as error:
                 problem = error
             except Exception as error:  # a defect or a full disk
                 # Only the type is logged: the text may quote the file.
-                _LOG.error("a frame failed", extra={"request_id": request_id, "exception": type(error).__qualname__})
+                _LOG.error(
+                    "a frame failed", extra={"request_id": work.request_id, "exception": type(error).__qualname__}
+                )
                 problem = InternalError("The frame could not be processed.")
             finally:
                 self.seconds.add(work.stages)
-        refusal = ProblemDetails.of(problem, request_id)
+        refusal = ProblemDetails.of(problem, work.request_id)
         return ResultRow(file=file.name, frame=index, frames=frames, answer=None, problem=refusal, dicom=[])
 
-    def _answer(self, file: SourceFile, index: int, request_id: str) -> ResultRow:
+    def _answer(self, file: SourceFile, index: int) -> ResultRow:
         with stage("decode"):
-            data, frame = file.read(index, self.pipeline.limits)
+            frame = file.read(index, self.pipeline.limits)
         output = self.dicom if frame.format == "dicom" else None
         result: FrameResult
         if output is not None and output.overlays:
@@ -105,16 +106,16 @@ class FrameWorker:
             file=file.name,
             frame=index,
             frames=frame.count,
-            answer=classification(result, self.pipeline.engine.package, request_id, self.top),
+            answer=classification(result, self.top),
             problem=None,
-            dicom=[output.store(each) for each in self._objects(output, data, result)] if output else [],
+            dicom=[output.store(each) for each in self._objects(output, result)] if output else [],
             ood_score=result.scores.ood_score,
         )
 
-    def _objects(self, output: DicomOutput, data: Data, result: FrameResult) -> Iterator[DicomObject]:
+    def _objects(self, output: DicomOutput, result: FrameResult) -> Iterator[DicomObject]:
         from service.reports.dicom.write import write_overlay, write_report  # takes half a second to import
 
         if output.reports:
-            yield write_report(self.pipeline, data, result)
+            yield write_report(self.pipeline, result)
         if output.overlays and isinstance(result, ExplainedFrame):
-            yield write_overlay(self.pipeline, data, result)
+            yield write_overlay(self.pipeline, result)

@@ -1,1 +1,1 @@
-"""Request ids, log lines and metrics: what an operator sees, and nothing of an upload."""
+"""Request ids, trace ids, log lines and metrics. None of them contains any part of an upload."""

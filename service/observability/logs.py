@@ -1,6 +1,6 @@
-"""Log lines as JSON, one object each.
+"""JSON log lines, one object per line.
 
-An exception is told by its kind and the lines of code it passed, never by its message: that may quote an upload.
+A log line names an exception's type and the code lines it passed, never its message: a message may quote an upload.
 """
 
 import json
@@ -10,33 +10,33 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-_OWN = set(vars(logging.makeLogRecord({}))) | {"message", "taskName", "color_message"}
+_STANDARD_FIELDS = set(vars(logging.makeLogRecord({}))) | {"message", "taskName", "color_message"}
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes a record as one line of JSON; what the caller put in `extra` becomes further fields."""
+    """Formats a record as one line of JSON; the keys of `extra` become fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, without its end."""
+        """Return the line without its line break."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {name: value for name, value in vars(record).items() if name not in _OWN}
+        line |= {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = record.exc_info[0].__qualname__
-            line["at"] = _places(record.exc_info[2])
+            line["at"] = _code_lines(record.exc_info[2])
         return json.dumps(line, default=str)
 
 
-def _places(trace: TracebackType | None) -> list[str]:
+def _code_lines(trace: TracebackType | None) -> list[str]:
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]
 
 
 def log_config(level: str) -> dict[str, Any]:
-    """The configuration of `logging` for the process: JSON lines to standard error, Uvicorn's own among them."""
+    """Return the `logging.config` of the process: JSON lines on standard error, Uvicorn's lines included."""
     return {
         "version": 1,
         "disable_existing_loggers": False,

@@ -1,7 +1,7 @@
-"""What Prometheus scrapes. Each app has a registry of its own, so that two apps in a process do not mix."""
+"""Prometheus metrics. Each app has its own registry, so two apps in one process stay apart."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar, get_args
+from collections.abc import Callable, Iterable, Mapping
+from typing import get_args
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -15,20 +15,27 @@ from prometheus_client import (
 
 from service import __version__
 from service.errors import TABLE
-from service.execution.admission import Admission
-from service.execution.pool import WorkerPool
-from service.execution.work import Work
 from service.schemas.answers import AbstainReason, ModelInfo
 
-T = TypeVar("T")
+_RELOAD_RESULTS = ("switched", "unchanged", "refused", "failed")
+_PROBABILITY_BUCKETS = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+_SECONDS_BUCKETS = (0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
-_RELOADS = ("switched", "unchanged", "refused", "failed")
-_CONFIDENCES = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-_BUCKETS = (0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+GAUGES = {
+    "ready": "1 while the service accepts requests, 0 while it drains or stops.",
+    "workers": "Number of worker threads.",
+    "workers_busy": "Number of worker threads that work on a frame.",
+    "queue_depth": "Jobs that wait for a worker.",
+    "uploads_in_flight": "Admitted uploads: in transfer, queued or in work.",
+    "uploads_allowed": "Limit on admitted uploads.",
+    "uploads_held_bytes": "Bytes of the admitted uploads in memory.",
+    "uploads_allowed_bytes": "Limit on the bytes of admitted uploads.",
+}
+"""Gauges that are read at each scrape: name without the prefix `fetal_planes_`, and help text."""
 
 
 class Metrics:
-    """The counters of one app."""
+    """The metrics of one app."""
 
     content_type = CONTENT_TYPE_LATEST
 
@@ -36,135 +43,100 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._watched: dict[str, Gauge] = {}
         ProcessCollector(registry=self.registry)
-        self._requests = Counter(
-            "fetal_planes_requests",
-            "Requests answered, by method, route and status.",
-            ["method", "route", "status"],
-            registry=self.registry,
+        self._requests = self._counter("requests", "Answered requests.", "method", "route", "status")
+        self._request_seconds = self._histogram(
+            "request_seconds", "Time from the first byte of a request to the last byte of its reply.", "route"
         )
-        self._seconds = Histogram(
-            "fetal_planes_request_seconds",
-            "Time from a request's first byte to its reply's last.",
-            ["route"],
-            buckets=_BUCKETS,
-            registry=self.registry,
+        self._in_flight = self._gauge("requests_in_flight", "Requests without a complete reply.")
+        self._model = self._gauge("model", "1 for the served model.", "name", "version", "sha256", "service_version")
+        self._refused = self._counter("refused", "Refused requests, by problem code.", "code")
+        self._stage_seconds = self._histogram(
+            "stage_seconds",
+            "Time in each stage: queue, decode, preprocess, infer, explain, encode.",
+            "stage",
+            buckets=(0.001, 0.002, *_SECONDS_BUCKETS),
         )
-        self._in_flight = Gauge(
-            "fetal_planes_requests_in_flight", "Requests begun and not yet answered.", registry=self.registry
+        self._inferences = self._counter("inferences", "Inferences of the classifier, by number of threads.", "threads")
+        self._predictions = self._counter("predictions", "Classified frames, by most probable plane.", "plane")
+        self._confidence = self._histogram(
+            "confidence",
+            "Calibrated probability of the most probable plane. A drift needs a check of the frames.",
+            buckets=_PROBABILITY_BUCKETS,
         )
-        self._model = Gauge(
-            "fetal_planes_model",
-            "1 for the model that is served.",
-            ["name", "version", "sha256", "service_version"],
-            registry=self.registry,
+        self._abstentions = self._counter("abstentions", "Frames on which the model abstained, by reason.", "reason")
+        self._reloads = self._counter("reloads", "Reloads of the model and the API keys, by result.", "result")
+        self._reload_successful = self._gauge(
+            "last_reload_successful", "0 when the last reload was refused or failed: the files on disk are not in use."
         )
+        self._reload_successful.set(1)
+        # An alert sees a counter grow only when it was exposed before: without the zeros it misses the first fault.
+        _start_at_zero(self._refused, TABLE)
+        _start_at_zero(self._abstentions, get_args(AbstainReason))
+        _start_at_zero(self._reloads, _RELOAD_RESULTS)
 
-        self._refused = Counter(
-            "fetal_planes_refused", "Requests refused, by the problem's code.", ["code"], registry=self.registry
-        )
-        self._stages = Histogram(
-            "fetal_planes_stage_seconds",
-            "Time in each stage of the work: queue, decode, preprocess, infer, explain, encode.",
-            ["stage"],
-            buckets=(0.001, 0.002, *_BUCKETS),
-            registry=self.registry,
-        )
-        self._runs = Counter(
-            "fetal_planes_runs", "Runs of the classifier, by the threads of each.", ["threads"], registry=self.registry
-        )
-        self._predictions = Counter(
-            "fetal_planes_predictions",
-            "Frames answered, by the most probable plane.",
-            ["plane"],
-            registry=self.registry,
-        )
-        self._confidence = Histogram(
-            "fetal_planes_confidence",
-            "Calibrated probability of the most probable plane. A drift of it calls for a look at the frames.",
-            buckets=_CONFIDENCES,
-            registry=self.registry,
-        )
-        self._abstentions = Counter(
-            "fetal_planes_abstentions", "Frames about which the model abstained.", ["reason"], registry=self.registry
-        )
-
-        self._reloads = Counter(
-            "fetal_planes_reloads", "Reloads of model and keys, by result.", ["result"], registry=self.registry
-        )
-        self._reloaded = Gauge(
-            "fetal_planes_last_reload_successful",
-            "0 where the last reload of model and keys was refused or failed: what serves is not what is on disk.",
-            registry=self.registry,
-        )
-        self._reloaded.set(1)
-        # A counter that is first seen at 1 does not seem to have grown, and the first fault would go unnoticed.
-        _begin_at_zero(self._refused, TABLE)
-        _begin_at_zero(self._abstentions, get_args(AbstainReason))
-        _begin_at_zero(self._reloads, _RELOADS)
-
-    def watch(self, pool: WorkerPool, admission: Admission, ready: Callable[[], bool]) -> None:
-        """Show, at each scrape, how full the pool and the admission are then, and whether more is welcome."""
-        for name, text, read in (
-            ("ready", "1 while further requests are welcome, 0 while the service drains or stops.", ready),
-            ("workers", "Frames worked on at once, at most.", lambda: pool.width.count),
-            ("workers_busy", "Workers at work.", lambda: pool.busy),
-            ("queue_depth", "Pieces of work that wait for a worker.", lambda: pool.waiting),
-            ("uploads_in_flight", "Uploads taken in: coming, waiting or worked on.", lambda: admission.taken),
-            ("uploads_allowed", "Uploads taken in at once, at most.", lambda: admission.bounds.places),
-            ("uploads_held_bytes", "Bytes held of them.", lambda: admission.held),
-            ("uploads_allowed_bytes", "Bytes held at once, at most.", lambda: admission.bounds.held_bytes),
-        ):
+    def watch(self, read: Mapping[str, Callable[[], float]]) -> None:
+        """Expose `GAUGES`; `read` has a function for each name, called at each scrape."""
+        for name, text in GAUGES.items():
             if name not in self._watched:
-                self._watched[name] = Gauge(f"fetal_planes_{name}", text, registry=self.registry)
-            self._watched[name].set_function(read)
+                self._watched[name] = self._gauge(name, text)
+            self._watched[name].set_function(read[name])
 
-    def ran(self, run: Work) -> None:
-        """Count what a request has done in the workers, and take it off its notes: a long one is counted as it goes."""
-        for stage, seconds in _taken(run.stages):
-            self._stages.labels(stage).observe(seconds)
-        for threads in _taken(run.threads):
-            self._runs.labels(str(threads)).inc()
-        for outcome in _taken(run.outcomes):
-            self._predictions.labels(outcome.plane).inc()
-            self._confidence.observe(outcome.probability)
-            if outcome.abstain_reason is not None:
-                self._abstentions.labels(outcome.abstain_reason).inc()
+    def observe_stage(self, stage: str, seconds: float) -> None:
+        """Record the duration of one stage."""
+        self._stage_seconds.labels(stage).observe(seconds)
 
-    def reloaded(self, result: str) -> None:
+    def count_inference(self, threads: int) -> None:
+        """Count one inference of the classifier."""
+        self._inferences.labels(str(threads)).inc()
+
+    def count_answer(self, plane: str, probability: float, abstain_reason: str | None) -> None:
+        """Count one classified frame."""
+        self._predictions.labels(plane).inc()
+        self._confidence.observe(probability)
+        if abstain_reason is not None:
+            self._abstentions.labels(abstain_reason).inc()
+
+    def count_reload(self, result: str) -> None:
         """Count a reload: `switched`, `unchanged`, `refused` or `failed`."""
         self._reloads.labels(result).inc()
-        self._reloaded.set(result in ("switched", "unchanged"))
+        self._reload_successful.set(result in ("switched", "unchanged"))
 
-    def refused(self, code: str) -> None:
-        """Count a request as refused."""
+    def count_refusal(self, code: str) -> None:
+        """Count a refused request."""
         self._refused.labels(code).inc()
 
-    def begin(self) -> None:
+    def begin_request(self) -> None:
         """Count a request as in flight."""
         self._in_flight.inc()
 
-    def end(self, method: str, route: str, status: int, seconds: float) -> None:
+    def end_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request as answered."""
         self._in_flight.dec()
         self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._request_seconds.labels(route).observe(seconds)
 
-    def serves(self, model: ModelInfo, planes: Iterable[str]) -> None:
-        """Name the model that answers from now on, and the planes that it tells apart."""
+    def set_model(self, model: ModelInfo, planes: Iterable[str]) -> None:
+        """Expose the model that answers from now on, and its planes."""
         self._model.clear()
-        _begin_at_zero(self._predictions, planes)
+        _start_at_zero(self._predictions, planes)
         self._model.labels(model.name, model.version, model.sha256, __version__).set(1)
 
     def exposition(self) -> bytes:
-        """All values in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"fetal_planes_{name}", text, labels, registry=self.registry)
 
-def _begin_at_zero(counter: Counter, values: Iterable[str]) -> None:
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"fetal_planes_{name}", text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, *labels: str, buckets: tuple[float, ...] = _SECONDS_BUCKETS
+    ) -> Histogram:
+        return Histogram(f"fetal_planes_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+
+def _start_at_zero(counter: Counter, values: Iterable[str]) -> None:
     for value in values:
         counter.labels(value)
-
-
-def _taken(notes: list[T]) -> Iterator[T]:
-    while notes:  # workers may add to them meanwhile
-        yield notes.pop()

@@ -21,7 +21,7 @@ class _Replica:
 
     def check_health(self) -> None:
         """Raise unless the app is ready; Ray then replaces the replica."""
-        _ = self.app.state.service.ready  # type: ignore[attr-defined]
+        _ = self.app.state.runtime.ready_model  # type: ignore[attr-defined]
 
 
 def build(scale: Scale) -> Application:
@@ -33,7 +33,7 @@ def build(scale: Scale) -> Application:
     """
     configure_process()  # Ray must not report its use to its maker
     settings = scale.app_settings
-    accepted = settings.bounds(math.ceil(scale.cpus)).places
+    accepted = settings.admission_limits(math.ceil(scale.cpus)).uploads
 
     def make_app() -> object:
         return create_app(settings)

@@ -1,91 +1,92 @@
-// The answer on the chosen frame: the verdict, the probabilities, the choice of evidence, the details.
+// The answer for the chosen frame: plane, probabilities, choice of the heat map's plane, details.
 
 import { byId, h, setText } from "./dom.js";
-import { abstention, percent } from "./words.js";
+import { abstention, percent } from "./text.js";
 
 export class Answer {
   #shown = null;
 
-  constructor(session, reader, stage) {
-    Object.assign(this, { session, reader, stage, model: null });
+  constructor(session, queue, viewer) {
+    Object.assign(this, { session, queue, viewer, model: null });
     byId("rows").addEventListener("change", (event) => this.#explain(event.target.value));
   }
 
-  // Show what is known of the item's frame; nothing changes where it is on show already.
+  // Show the result of the item's current frame. Does nothing if it is shown already.
   show(item) {
-    const reading = item.reading;
-    if (this.#shown === reading) return;
-    this.#shown = reading;
-    byId("verdict").replaceChildren(this.#verdict(item, reading));
-    byId("planes").hidden = reading?.state !== "answered";
+    const result = item.result;
+    if (this.#shown === result) return;
+    this.#shown = result;
+    byId("verdict").replaceChildren(this.#verdict(item, result));
+    byId("planes").hidden = result?.state !== "answered";
     setText(byId("evidence"), "");
-    if (reading?.state === "answered") this.#showAnswer(reading);
-    else byId("details").replaceChildren(...this.#refusalDetails(reading));
+    if (result?.state === "answered") this.#showAnswer(result);
+    else byId("details").replaceChildren(...this.#refusalDetails(result));
   }
 
-  #showAnswer(reading) {
-    const { predictions } = reading.answer;
-    reading.target ??= predictions[0].plane;
-    byId("rows").replaceChildren(...predictions.map((each) => row(each, each.plane === reading.target)));
-    byId("details").replaceChildren(...details(reading.answer));
-    this.#explain(reading.target);
+  #showAnswer(result) {
+    const { predictions } = result.answer;
+    result.target ??= predictions[0].plane;
+    byId("rows").replaceChildren(...predictions.map((each) => row(each, each.plane === result.target)));
+    byId("details").replaceChildren(...details(result.answer));
+    this.#explain(result.target);
   }
 
   async #explain(plane) {
     const item = this.session.chosen;
-    const { shown: index, reading } = item;
+    const { shown: index, result } = item;
     const { label } = this.model.planes.find((known) => known.id === plane);
-    reading.target = plane;
-    const still = () => this.session.chosen === item && item.shown === index && reading.target === plane;
-    const late = setTimeout(() => still() && setText(byId("evidence"), `Looking for evidence for ${label}…`), 200);
+    result.target = plane;
+    // A reply may arrive after the user has chosen another frame or plane.
+    const isCurrent = () => this.session.chosen === item && item.shown === index && result.target === plane;
+    const slowNotice = setTimeout(() => isCurrent() && setText(byId("evidence"), `Computing the heat map for ${label}…`), 200);
     try {
-      const explanation = await this.reader.explain(item, index, plane);
-      if (!still()) return;
-      this.stage.showEvidence(item, explanation, label);
+      const explanation = await this.queue.explain(item, index, plane);
+      if (!isCurrent()) return;
+      this.viewer.showEvidence(item, explanation, label);
       setText(byId("evidence"), evidenceText(explanation, label));
     } catch (refusal) {
-      if (!still()) return;
-      this.stage.showEvidence(item, null, label);
+      if (!isCurrent()) return;
+      this.viewer.showEvidence(item, null, label);
       setText(byId("evidence"), `No heat map: ${refusal.detail}`);
     } finally {
-      clearTimeout(late);
+      clearTimeout(slowNotice);
     }
   }
 
-  #verdict(item, reading) {
-    if (reading?.state === "answered") {
-      const { answer } = reading;
+  #verdict(item, result) {
+    if (result?.state === "answered") {
+      const { answer } = result;
       const [best] = answer.predictions;
       return answer.abstain
         ? card("abstained", "?", "Not sure", "", abstention(answer, this.model.abstention))
         : card("answered", "✓", best.label, percent(best.probability), notes(answer));
     }
-    if (reading?.state === "refused") {
-      const again = h("button", { type: "button", onclick: () => this.reader.read(item, item.shown, { first: true }) }, "Try again");
-      const { refusal } = reading;
+    if (result?.state === "refused") {
+      const again = h("button", { type: "button", onclick: () => this.queue.classify(item, item.shown, { first: true }) }, "Try again");
+      const { refusal } = result;
       return card("refused", "!", refusal.title, "", refusal.detail, refusal.worthRetrying || refusal.code === "unreadable-file" ? again : null);
     }
-    return card("waiting", "…", reading?.state === "asking" ? "Reading…" : "Waiting for its turn", "", "");
+    return card("waiting", "…", result?.state === "running" ? "Classifying…" : "Waiting", "", "");
   }
 
-  #refusalDetails(reading) {
-    const { requestId, code } = reading?.refusal ?? {};
+  #refusalDetails(result) {
+    const { requestId, code } = result?.refusal ?? {};
     return pairs([["Problem", code], ["Request", requestId]]);
   }
 }
 
-function card(kind, sign, title, figure, text, action = null) {
+function card(kind, sign, title, value, text, action = null) {
   return h("div", { class: `card ${kind}` },
     h("span", { class: "sign", "aria-hidden": "true" }, sign),
-    h("p", { class: "card-title" }, title, figure && h("span", { class: "figure" }, figure)),
+    h("p", { class: "card-title" }, title, value && h("span", { class: "card-value" }, value)),
     text && h("p", { class: "card-text" }, text),
     action);
 }
 
-function notes({ predictions: [, second], sub_plane: finer }) {
-  const told = finer ? [`Standard plane: ${finer.label}, ${percent(finer.probability)}.`] : [];
-  if (second) told.push(`Next: ${second.label}, ${percent(second.probability)}.`);
-  return told.join(" ");
+function notes({ predictions: [, second], sub_plane: subPlane }) {
+  const sentences = subPlane ? [`Standard plane: ${subPlane.label}, ${percent(subPlane.probability)}.`] : [];
+  if (second) sentences.push(`Next: ${second.label}, ${percent(second.probability)}.`);
+  return sentences.join(" ");
 }
 
 function row({ plane, label, probability }, checked) {
@@ -101,13 +102,13 @@ function row({ plane, label, probability }, checked) {
 }
 
 function evidenceText(explanation, label) {
-  if (explanation.empty) return `Nothing in this frame speaks for ${label}.`;
-  return `Evidence for ${label}; its peak is ${explanation.raw_max.toPrecision(2)}. Colors are scaled to that peak.`;
+  if (explanation.empty) return `No evidence for ${label} in this frame.`;
+  return `Evidence for ${label}. The peak is ${explanation.raw_max.toPrecision(2)}; the colors are scaled to it.`;
 }
 
 function details({ frame, model, request_id: request }) {
   return pairs([
-    ["Model saw", `${frame.crop[2] - frame.crop[0]} × ${frame.crop[3] - frame.crop[1]} from ${frame.crop[0]}, ${frame.crop[1]}`],
+    ["Input region", `${frame.crop[2] - frame.crop[0]} × ${frame.crop[3] - frame.crop[1]} from ${frame.crop[0]}, ${frame.crop[1]}`],
     ["Model", `${model.name} ${model.version} (${model.sha256.slice(0, 12)})`],
     ["Request", request],
   ]);

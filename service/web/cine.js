@@ -1,72 +1,72 @@
-// Files of many frames: a scrubber, and for every frame read its probabilities as a strip, a row a plane.
+// Files with many frames: a scrubber, and a strip of probabilities with one row per plane and one column per frame.
 
 import { h, setText } from "./dom.js";
-import { percent, plural } from "./words.js";
+import { percent, plural } from "./text.js";
 
-const SETTLE_MS = 120; // a frame that the scrubber only passes by is not asked for
+const SETTLE_MS = 120; // frames that the scrubber only passes are not requested
 
-// Build the controls in `place`; what returns shows them for an item, or hides them where it has one frame.
-export function cineControls(session, reader, place) {
+// Build the controls in `container`. Returns a function that updates them for an item; one frame needs no controls.
+export function createCineControls(session, queue, container) {
   let item = null;
   let model = null;
   let timer = 0;
-  let aim = 0;
-  const go = (index) => {
+  let target = 0;
+  const goTo = (index) => {
     clearTimeout(timer);
-    aim = Math.min(item.count - 1, Math.max(0, index));
-    showPlace(aim);
-    const look = () => session.choose(item, aim);
-    if (item.pictures.has(aim)) look();
+    target = Math.min(item.count - 1, Math.max(0, index));
+    showPosition(target);
+    const choose = () => session.choose(item, target);
+    if (item.pictures.has(target)) choose();
     timer = setTimeout(() => {
-      look();
-      if (!item.reading || item.reading.state === "waiting") reader.read(item, aim, { first: true });
+      choose();
+      if (!item.result || item.result.state === "waiting") queue.classify(item, target, { first: true });
     }, SETTLE_MS);
   };
-  const showPlace = (index) => {
+  const showPosition = (index) => {
     scrubber.value = index;
     scrubber.setAttribute("aria-valuetext", `${index + 1} of ${item.count}`);
-    setText(where, `${index + 1} / ${item.count}`);
+    setText(position, `${index + 1} / ${item.count}`);
   };
   const scrubber = h("input", {
-    type: "range", id: "scrubber", min: 0, value: 0, step: 1, oninput: () => go(Number(scrubber.value)),
+    type: "range", id: "scrubber", min: 0, value: 0, step: 1, oninput: () => goTo(Number(scrubber.value)),
   });
-  const where = h("output", { for: "scrubber" });
+  const position = h("output", { for: "scrubber" });
   const strip = h("canvas", { role: "img" });
   const names = h("div", { class: "strip-names", "aria-hidden": "true" });
   const rows = h("div", { class: "strip", hidden: true }, names, strip);
   const best = h("p", { class: "best" });
-  const course = h("p", { class: "muted" });
-  const all = h("button", { type: "button", onclick: () => reader.readAll(item) }, "Read every frame");
-  place.append(
+  const segmentText = h("p", { class: "muted" });
+  const allButton = h("button", { type: "button", onclick: () => queue.classifyAll(item) }, "Classify every frame");
+  container.append(
     rows,
     h("div", { class: "bar" },
       h("label", { for: "scrubber" }, "Frame"),
-      h("button", { type: "button", "aria-label": "Previous frame", onclick: () => go(aim - 1) }, "‹"),
+      h("button", { type: "button", "aria-label": "Previous frame", onclick: () => goTo(target - 1) }, "‹"),
       scrubber,
-      h("button", { type: "button", "aria-label": "Next frame", onclick: () => go(aim + 1) }, "›"),
-      where, all),
-    course,
+      h("button", { type: "button", "aria-label": "Next frame", onclick: () => goTo(target + 1) }, "›"),
+      position, allButton),
+    segmentText,
     best,
   );
 
   return (shown, knownModel) => {
     if (item !== shown) clearTimeout(timer);
     [item, model] = [shown, knownModel];
-    place.hidden = item.count < 2;
-    if (place.hidden) return;
+    container.hidden = item.count < 2;
+    if (container.hidden) return;
     scrubber.max = item.count - 1;
-    aim = item.shown;
-    showPlace(aim);
-    all.hidden = item.unread.length === 0;
+    target = item.shown;
+    showPosition(target);
+    allButton.hidden = item.pending.length === 0;
     const answers = item.answers;
     rows.hidden = answers.length < 2;
-    if (!rows.hidden) showStrip({ names, strip, best, go }, item, model, answers);
+    if (!rows.hidden) showStrip({ names, strip, best, goTo }, item, model, answers);
     else best.replaceChildren();
-    setText(course, segments(item));
+    setText(segmentText, segments(item));
   };
 }
 
-function showStrip({ names, strip, best, go }, item, model, answers) {
+function showStrip({ names, strip, best, goTo }, item, model, answers) {
   names.replaceChildren(...model.planes.map((plane) => h("span", {}, plane.label)));
   [strip.width, strip.height] = [Math.min(2048, item.count * 8), model.planes.length * 8];
   const context = strip.getContext("2d");
@@ -79,25 +79,25 @@ function showStrip({ names, strip, best, go }, item, model, answers) {
       context.fillRect(index * step, row * 8 + 1, Math.max(1, step - (step > 4 ? 1 : 0)), 6);
     }
   }
-  const found = item.cine?.best.map(({ frame, ...best }) => ({ index: frame, ...best })) ?? bestOfEach(answers);
-  strip.setAttribute("aria-label", `Probabilities over the ${plural(answers.length, "frame")} read. ${segments(item)}`);
+  const found = item.cine?.best.map(({ frame, ...best }) => ({ index: frame, ...best })) ?? bestPerPlane(answers);
+  strip.setAttribute("aria-label", `Probabilities of ${plural(answers.length, "classified frame")}. ${segments(item)}`);
   best.replaceChildren(
-    found.length ? "Best: " : "No frame of those read has a sure answer.",
+    found.length ? "Best: " : "No classified frame has a confident answer.",
     ...found.map(({ index, label, probability }) =>
-      h("button", { type: "button", class: "quiet", onclick: () => go(index) },
+      h("button", { type: "button", class: "quiet", onclick: () => goTo(index) },
         `${label}, frame ${index + 1} (${percent(probability)})`)),
   );
 }
 
-// What the service makes of the loop as a whole, in words.
+// The segments that the service found in the cine, as sentences.
 function segments({ cine }) {
   return (cine?.segments ?? [])
     .map(({ start, end, label }) => `${start === end ? "Frame" : "Frames"} ${start + 1}${start === end ? "" : ` to ${end + 1}`}: ${label ?? "not sure"}.`)
     .join(" ");
 }
 
-// Of each plane that some frame was answered with, the most probable frame.
-export function bestOfEach(answers) {
+// The most probable frame of each plane, among answers without abstention, in frame order.
+export function bestPerPlane(answers) {
   const best = new Map();
   for (const [index, answer] of answers) {
     const [first] = answer.predictions;

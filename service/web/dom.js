@@ -1,8 +1,8 @@
-// Small helpers for the page's elements. Text is only ever set as text, never as markup.
+// Helpers for the page's elements. Text is always set as text, never as markup, so no file name can inject HTML.
 
 export const byId = (id) => document.getElementById(id);
 
-// Make an element: `h("p", {class: "muted", onclick: f}, "text", child)`. What is null or false is left out.
+// Create an element: `h("p", {class: "muted", onclick: f}, "text", child)`. Skips null, undefined and false.
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -14,13 +14,13 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-// Set a text only where it differs, so that screen readers and layout are left in peace.
+// Set a text only if it differs, so that screen readers do not repeat it and the layout is not recomputed.
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// Run `work` once, a moment later, however often it was asked for until then; also where nothing is drawn.
-export function soon(work) {
+// Return a function that runs `work` at most once per 50 ms, also in a tab that is not drawn.
+export function throttle(work) {
   let timer = 0;
   return () => {
     timer ||= setTimeout(() => {
@@ -30,14 +30,14 @@ export function soon(work) {
   };
 }
 
-// Run `work` once, at the next picture that the browser draws, however often it was asked for until then.
+// Return a function that runs `work` at most once per animation frame.
 export function oncePerFrame(work) {
-  let asked = false;
+  let requested = false;
   return () => {
-    if (asked) return;
-    asked = true;
+    if (requested) return;
+    requested = true;
     requestAnimationFrame(() => {
-      asked = false;
+      requested = false;
       work();
     });
   };

@@ -1,28 +1,28 @@
-// The exam: its frames by plane, the best of each, what is missing, and what a person should look at.
+// The exam view: frames by plane with the best of each, missing planes, and frames to check by hand.
 
 import { byId, h, setText } from "./dom.js";
-import { bestOfEach } from "./cine.js";
+import { bestPerPlane } from "./cine.js";
 import { save } from "./export.js";
-import { fillTile, parts } from "./film.js";
-import { plural, roundPercent } from "./words.js";
+import { updateTile, tileParts } from "./frame_list.js";
+import { plural, roundPercent } from "./text.js";
 
-const NARROW = 0.2; // between the first two planes; below it a person should look
+const CLOSE_MARGIN = 0.2; // between the first two planes; frames below it are listed for a check by hand
 
-// The frames of all items: [{item, index, answer}], of a file of many frames the best of each plane.
-function found(items) {
+// The answered frames of all items as [{item, index, answer}]; of a cine only the best frame of each plane.
+function candidates(items) {
   return items.flatMap((item) => {
     const answers = item.answers;
     if (item.count === 1) return answers.map(([index, answer]) => ({ item, index, answer }));
-    const best = bestOfEach(answers);
+    const best = bestPerPlane(answers);
     return best.length ? best.map(({ index, answer }) => ({ item, index, answer })) : firstOf(item, answers);
   });
 }
 
 const firstOf = (item, answers) => answers.slice(0, 1).map(([index, answer]) => ({ item, index, answer }));
 
-// What an exam holds: `groups` by plane, the most probable first; `missing` planes; frames `unsure`, `close`, `refused`.
+// Sort an exam: `groups` by plane with the most probable frame first; `missing` planes; frames `unsure`, `close`, `refused`.
 export function sortExam(items, planes, expected) {
-  const all = found(items);
+  const all = candidates(items);
   const sure = all.filter(({ answer }) => !answer.abstain);
   const probability = ({ answer }) => answer.predictions[0].probability;
   const groups = planes.map((plane) => ({
@@ -33,59 +33,59 @@ export function sortExam(items, planes, expected) {
     groups,
     missing: groups.filter(({ plane, frames }) => expected.has(plane.id) && !frames.length).map(({ plane }) => plane),
     unsure: all.filter(({ answer }) => answer.abstain),
-    close: sure.filter(({ answer: { predictions: [first, second] } }) => second && first.probability - second.probability < NARROW),
-    refused: items.filter((item) => item.reading?.state === "refused").map((item) => ({ item, index: item.shown })),
+    close: sure.filter(({ answer: { predictions: [first, second] } }) => second && first.probability - second.probability < CLOSE_MARGIN),
+    refused: items.filter((item) => item.result?.state === "refused").map((item) => ({ item, index: item.shown })),
   };
 }
 
 export class ExamView {
   constructor(session, open, service) {
-    Object.assign(this, { session, open, service, model: null, expected: new Set(), place: byId("exam") });
-    this.told = h("p", { class: "muted", role: "status" });
-    this.asking = h("button", { type: "button", id: "report", onclick: () => this.#report() }, "Save as a page to print");
+    Object.assign(this, { session, open, service, model: null, expected: new Set(), element: byId("exam") });
+    this.status = h("p", { class: "muted", role: "status" });
+    this.saveButton = h("button", { type: "button", id: "report", onclick: () => this.#report() }, "Save as a printable page");
   }
 
   show() {
     if (!this.model) return;
     const focused = document.activeElement?.id;
     const exam = sortExam(this.session.items, this.model.planes, this.expected);
-    this.place.replaceChildren(
+    this.element.replaceChildren(
       h("h2", { id: "exam-title" }, "Exam"),
       this.#completeness(exam),
       this.#choice(),
       ...exam.groups.filter(({ plane, frames }) => frames.length || this.expected.has(plane.id)).map((group) => this.#group(group)),
-      this.#byHand(exam),
-      h("div", { class: "bar" }, this.asking, this.told),
+      this.#toCheck(exam),
+      h("div", { class: "bar" }, this.saveButton, this.status),
     );
     if (focused === "report" || focused?.startsWith("expect-")) byId(focused)?.focus();
   }
 
-  // Files go under numbers; their names are put into the page here.
+  // Files are sent under numbers. Their names are inserted into the report here, in the browser.
   async #report() {
     const items = [...this.session.items];
-    this.asking.disabled = true;
-    setText(this.told, "The service sorts the files anew; this takes as long as reading them did.");
+    this.saveButton.disabled = true;
+    setText(this.status, "The service classifies the files again for the report. This takes as long as the first time.");
     try {
-      const files = items.map(({ file }, number) => ({ file, name: standIn(number) }));
+      const files = items.map(({ file }, number) => ({ file, name: placeholder(number) }));
       const text = await this.service.report(files, { expect: [...this.expected].join(",") });
-      save(named(text, items), "text/html", "exam.html");
-      setText(this.told, "Saved.");
+      save(insertNames(text, items), "text/html", "exam.html");
+      setText(this.status, "Saved.");
     } catch (refusal) {
-      setText(this.told, refusal.detail ?? "The page could not be made.");
+      setText(this.status, refusal.detail ?? "The report could not be created.");
     }
-    this.asking.disabled = false;
+    this.saveButton.disabled = false;
   }
 
   #completeness({ missing }) {
     if (!this.expected.size) return h("p", { class: "card waiting" }, "No plane is expected. Choose some below.");
     if (!missing.length) {
       return h("div", { class: "card answered" }, h("span", { class: "sign", "aria-hidden": "true" }, "✓"),
-        h("p", { class: "card-title" }, "Every expected plane is there"),
-        h("p", { class: "card-text" }, "There is not the same as good: the service does not judge a plane’s quality."));
+        h("p", { class: "card-title" }, "Every expected plane is present"),
+        h("p", { class: "card-text" }, "Present does not mean good: the service does not assess image quality."));
     }
     return h("div", { class: "card abstained" }, h("span", { class: "sign", "aria-hidden": "true" }, "–"),
       h("p", { class: "card-title" }, `Missing: ${missing.map(({ label }) => label).join(", ")}`),
-      h("p", { class: "card-text" }, "No frame was surely recognized as this. Look below, too, at the frames to be checked by hand."));
+      h("p", { class: "card-text" }, "No frame was confidently recognized as this plane. See also the frames to check by hand, below."));
   }
 
   #choice() {
@@ -107,33 +107,33 @@ export class ExamView {
     return h("section", { class: "group" }, heading, this.#tiles(frames, true));
   }
 
-  #byHand({ unsure, close, refused }) {
+  #toCheck({ unsure, close, refused }) {
     const kinds = [
       ["The model is not sure", unsure],
-      [`Close: two planes within ${roundPercent(NARROW)} of each other`, close],
-      ["Not read", refused],
+      [`Close: two planes within ${roundPercent(CLOSE_MARGIN)} of each other`, close],
+      ["Not classified", refused],
     ];
-    const some = kinds.filter(([, frames]) => frames.length);
-    if (!some.length) return "";
-    return h("section", { class: "group by-hand" }, h("h3", {}, "To be checked by hand"),
-      ...some.map(([title, frames]) => [h("h4", {}, `${title} · ${plural(frames.length, "frame")}`), this.#tiles(frames)]));
+    const present = kinds.filter(([, frames]) => frames.length);
+    if (!present.length) return "";
+    return h("section", { class: "group by-hand" }, h("h3", {}, "To check by hand"),
+      ...present.map(([title, frames]) => [h("h4", {}, `${title} · ${plural(frames.length, "frame")}`), this.#tiles(frames)]));
   }
 
   #tiles(frames, markBest = false) {
-    return h("ul", { class: "shelf" }, ...frames.map(({ item, index }, place) => {
-      const tile = h("button", { type: "button", class: "tile", onclick: () => this.open(item, index) }, ...parts());
-      fillTile(tile, item, index);
-      if (markBest && place === 0) tile.prepend(h("span", { class: "best-mark" }, "Best"));
+    return h("ul", { class: "shelf" }, ...frames.map(({ item, index }, rank) => {
+      const tile = h("button", { type: "button", class: "tile", onclick: () => this.open(item, index) }, ...tileParts());
+      updateTile(tile, item, index);
+      if (markBest && rank === 0) tile.prepend(h("span", { class: "best-mark" }, "Best"));
       return h("li", {}, tile);
     }));
   }
 }
 
-const standIn = (number) => `file-${number}-of-this-exam`;
+const placeholder = (number) => `file-${number}-of-this-exam`;
 
-// The report with the files' names, as text, in place of the numbers that they were sent under.
-function named(report, items) {
-  const signs = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-  const asText = (name) => name.replace(/[&<>"']/g, (sign) => signs[sign]);
-  return report.replace(/file-(\d+)-of-this-exam/g, (number, place) => asText(items[place]?.name ?? number));
+// Replace the placeholders in the report by the files' names, escaped as text.
+function insertNames(report, items) {
+  const entities = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+  const asText = (name) => name.replace(/[&<>"']/g, (character) => entities[character]);
+  return report.replace(/file-(\d+)-of-this-exam/g, (match, number) => asText(items[number]?.name ?? match));
 }

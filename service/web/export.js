@@ -1,10 +1,10 @@
-// The answers as a file: JSON with the service's own replies, or a table for a spreadsheet.
+// Export the answers: JSON with the service's replies, or CSV for a spreadsheet.
 
 import { h } from "./dom.js";
 
 export function asJson(items, model) {
   const frames = items.flatMap((item) =>
-    [...item.readings]
+    [...item.results]
       .filter(([, { state }]) => state === "answered" || state === "refused")
       .sort(([a], [b]) => a - b)
       .map(([index, { answer, refusal }]) =>
@@ -22,20 +22,20 @@ export function asCsv(items, model) {
     ...model.planes.map(({ id }) => `p_${id}`),
   ];
   const lines = items.flatMap((item) =>
-    [...item.readings]
+    [...item.results]
       .sort(([a], [b]) => a - b)
-      .flatMap(([index, reading]) => (reading.answer ? [answerLine(item, reading.answer, model)]
-        : reading.refusal ? [refusalLine(item, index, reading.refusal, model)] : [])));
+      .flatMap(([index, result]) => (result.answer ? [answerLine(item, result.answer, model)]
+        : result.refusal ? [refusalLine(item, index, result.refusal, model)] : [])));
   const table = [head, ...lines].map((line) => `${line.map(cell).join(",")}\r\n`);
-  return `\uFEFF${table.join("")}`; // the mark tells a spreadsheet that this is UTF-8
+  return `\uFEFF${table.join("")}`; // the byte order mark tells a spreadsheet that the file is UTF-8
 }
 
 function answerLine(item, answer, { planes }) {
-  const { predictions, sub_plane: finer, abstain, abstain_reason: reason, frame, model, request_id: id } = answer;
+  const { predictions, sub_plane: subPlane, abstain, abstain_reason: reason, frame, model, request_id: id } = answer;
   const [first, second] = predictions;
   return [
     item.name, frame.index, first.plane, first.label, first.probability, second?.plane, second?.probability,
-    finer?.plane, finer?.probability, abstain, reason, "", "", frame.width, frame.height, model.name, model.version, model.sha256, id,
+    subPlane?.plane, subPlane?.probability, abstain, reason, "", "", frame.width, frame.height, model.name, model.version, model.sha256, id,
     ...planes.map((plane) => predictions.find((each) => each.plane === plane.id)?.probability),
   ];
 }
@@ -45,7 +45,7 @@ function refusalLine(item, index, { code, detail, requestId }, { planes }) {
   return [item.name, index, ...blank(9), code, detail, ...blank(5), requestId, ...blank(planes.length)];
 }
 
-// A cell that no spreadsheet takes for a formula, whatever a file is called.
+// Escape a cell. A leading apostrophe keeps a spreadsheet from running a file name as a formula (OWASP, CSV injection).
 function cell(value) {
   const text = String(value ?? "");
   const safe = typeof value === "string" && /^[\s"']*[=+\-@\t\r]/.test(text) ? `'${text}` : text;

@@ -1,35 +1,35 @@
-// Puts the page together.
+// Start the page: create its parts and connect their events.
 
 import { Answer } from "./answer.js";
 import { byId, oncePerFrame, setText } from "./dom.js";
 import { ExamView } from "./exam.js";
 import { asCsv, asJson, save } from "./export.js";
 import { startFiles } from "./files.js";
-import { Film } from "./film.js";
-import { fillNote, startNote } from "./note.js";
+import { FrameList } from "./frame_list.js";
+import { fillHelp, startHelp } from "./help.js";
 import { Pictures } from "./pictures.js";
-import { say, startProgress } from "./progress.js";
-import { Reader } from "./reader.js";
+import { announce, startProgress } from "./progress.js";
+import { Queue } from "./queue.js";
 import { Service } from "./service.js";
 import { Session } from "./session.js";
-import { Stage } from "./stage.js";
+import { Viewer } from "./viewer.js";
 import { startTheme } from "./theme.js";
 
 const service = new Service();
 const session = new Session();
 const pictures = new Pictures(session, service);
-const reader = new Reader(session, service, pictures);
-const stage = new Stage(session, reader, pictures);
-const answer = new Answer(session, reader, stage);
+const queue = new Queue(session, service, pictures);
+const viewer = new Viewer(session, queue, pictures);
+const answer = new Answer(session, queue, viewer);
 const exam = new ExamView(session, openFrame, service);
 let model = null;
 let view = "frames";
-const AGAIN_MS = 5000; // between two tries to reach a service that does not answer
+const RETRY_MS = 5000; // until the next attempt to reach a service that does not answer
 
 function openFrame(item, index) {
   show("frames");
   session.choose(item, index);
-  film.focus();
+  frameList.focus();
 }
 
 function show(name) {
@@ -39,29 +39,29 @@ function show(name) {
 }
 
 function arrange() {
-  const some = session.items.length > 0;
-  byId("welcome").hidden = some;
-  byId("views").hidden = !some;
-  byId("export").hidden = !some;
-  byId("frames").hidden = !some || view !== "frames";
-  byId("exam").hidden = !some || view !== "exam";
-  if (some && view === "exam") exam.show();
+  const hasItems = session.items.length > 0;
+  byId("welcome").hidden = hasItems;
+  byId("views").hidden = !hasItems;
+  byId("export").hidden = !hasItems;
+  byId("frames").hidden = !hasItems || view !== "frames";
+  byId("exam").hidden = !hasItems || view !== "exam";
+  if (hasItems && view === "exam") exam.show();
 }
 
 const showChosen = oncePerFrame(() => {
   const item = session.chosen;
   if (!item) return;
-  stage.show(item);
+  viewer.show(item);
   answer.show(item);
 });
 const showExam = oncePerFrame(() => view === "exam" && exam.show());
 
-// The chosen frame is shown anew only when something that shows has changed: its reading or its number of frames.
+// Redraw the chosen frame only if something visible has changed.
 let lastShown = [];
 function showIfChanged(item) {
   if (item !== session.chosen) return;
-  const now = [item, item.shown, item.reading, item.count, item.version, item.cine];
-  if (now.every((each, place) => each === lastShown[place])) return;
+  const now = [item, item.shown, item.result, item.count, item.version, item.cine];
+  if (now.every((each, index) => each === lastShown[index])) return;
   lastShown = now;
   showChosen();
 }
@@ -73,11 +73,11 @@ session.addEventListener("item", ({ detail }) => {
   showExam();
 });
 
-function take(files) {
-  if (!files.length) return say("There was no file among what was added.");
-  const lost = byId("welcome").contains(document.activeElement);
-  for (const item of session.add(files)) reader.read(item, 0);
-  if (lost) film.focus(); // what had the keyboard is gone with the welcome
+function addFiles(files) {
+  if (!files.length) return announce("No files were found in what was added.");
+  const focusLost = byId("welcome").contains(document.activeElement);
+  for (const item of session.add(files)) queue.classify(item, 0);
+  if (focusLost) frameList.focus(); // the focused button disappears with the welcome section
 }
 
 async function start() {
@@ -85,30 +85,30 @@ async function start() {
     model = await service.model();
     const { workers, expected_planes: expected } = await service.health();
     byId("key-form").hidden = true;
-    Object.assign(stage, { model });
+    Object.assign(viewer, { model });
     Object.assign(answer, { model });
     Object.assign(exam, { model, expected: new Set(expected) });
     byId("model").classList.remove("bad");
     setText(byId("model"), `${model.name} ${model.version} · ${model.planes.length} classes`);
-    fillNote(model);
-    reader.start(model.planes, workers.count);
+    fillHelp(model);
+    queue.start(model.planes, workers.count);
     const formats = (await service.interface()).components.schemas.FrameInfo.properties.format.enum;
-    setText(byId("formats"), `Reads ${formats.map((each) => each.toUpperCase()).join(", ")}; of files with many frames each one.`);
+    setText(byId("formats"), `Formats: ${formats.map((each) => each.toUpperCase()).join(", ")}, with one or many frames.`);
   } catch (refusal) {
     setText(byId("model"), `No model: ${refusal.detail}`);
     byId("model").classList.add("bad");
     if (refusal.status === 401) askForKey();
-    else setTimeout(start, AGAIN_MS);
+    else setTimeout(start, RETRY_MS);
   }
 }
 
-let asked = false;
+let keyRejected = false;
 function askForKey() {
-  setText(byId("model"), "No model: a key is asked for.");
-  setText(byId("key-problem"), asked ? "This key is not known here." : "");
+  setText(byId("model"), "No model: the service requires an API key.");
+  setText(byId("key-problem"), keyRejected ? "The service does not accept this key." : "");
   byId("key-form").hidden = false;
   byId("key").focus();
-  asked = true;
+  keyRejected = true; // the form appears again only after a key that was not accepted
 }
 
 function saveAs(kind) {
@@ -124,10 +124,10 @@ byId("key-form").addEventListener("submit", (event) => {
   start();
 });
 startTheme();
-startNote();
-startProgress(reader, service);
-startFiles(take);
-const film = new Film(session);
+startHelp();
+startProgress(queue, service);
+startFiles(addFiles);
+const frameList = new FrameList(session);
 byId("view-frames").addEventListener("click", () => show("frames"));
 byId("view-exam").addEventListener("click", () => show("exam"));
 byId("clear").addEventListener("click", () => {

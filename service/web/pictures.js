@@ -1,8 +1,8 @@
-// Pictures of frames: read by the browser where it can, else asked of the service. Thumbnails from the same.
+// Pictures of frames: decoded by the browser if it can, otherwise requested from the service. Thumbnails, too.
 
-const KEPT = 24; // large pictures in memory, over all items
-const RUN = 8; // frames of a loop that come with one upload: those after the one that is looked at are looked at next
-const THUMBNAIL = [176, 132]; // twice the pixels that it is shown with, for fine screens
+const CACHE_SIZE = 24; // large pictures in memory, over all items
+const FRAMES_PER_REQUEST = 8; // of a cine: the frames after the current one are usually shown next
+const THUMBNAIL_SIZE = [176, 132]; // twice its CSS pixels, for high-resolution screens
 
 export class Pictures {
   #recent = [];
@@ -11,82 +11,82 @@ export class Pictures {
     Object.assign(this, { session, service });
   }
 
-  // The frame as an ImageBitmap of the size that the service told, or null where there is none.
+  // Return the frame as an ImageBitmap of the size that the service reports, or null if there is none.
   async picture(item, index) {
     if (!item.pictures.has(index)) item.pictures.set(index, this.#load(item, index));
-    this.#keep(item, index);
+    this.#cache(item, index);
     const bitmap = await item.pictures.get(index);
     if (!bitmap) item.pictures.delete(index);
     return bitmap;
   }
 
-  // Draw the frame's thumbnail: at once where the browser can read the file, else when the service has.
-  async sketch(item, index) {
+  // Make the frame's thumbnail: at once if the browser can decode the file, otherwise once the service has answered.
+  async makeThumbnail(item, index) {
     if (item.thumbnails.has(index)) return;
-    const answered = item.readings.get(index)?.state === "answered";
+    const answered = item.results.get(index)?.state === "answered";
     const own = await this.#local(item, index);
     const bitmap = own ?? (answered ? await this.picture(item, index) : null);
     if (bitmap && !item.thumbnails.has(index)) {
-      item.thumbnails.set(index, reduce(bitmap));
+      item.thumbnails.set(index, downscale(bitmap));
       this.session.changed(item);
     }
     own?.close();
   }
 
   async #load(item, index) {
-    const frame = item.readings.get(index)?.answer?.frame;
+    const frame = item.results.get(index)?.answer?.frame;
     const local = await this.#local(item, index);
     if (local && (!frame || (local.width === frame.width && local.height === frame.height))) return local;
     local?.close();
     return frame || item.count > 1 ? this.#remote(item, index) : null;
   }
 
-  // What the browser makes of the file. Of a file of many frames it may show another than the one asked for.
+  // Decode in the browser. Not for files with many frames: browsers decode a frame of their own choice.
   async #local(item, index) {
     if (index > 0 || item.count > 1) return null;
     return createImageBitmap(item.file).catch(() => null);
   }
 
-  // What the service makes of it; of a loop the frames that follow come along, unless they are here already.
+  // Request from the service. For a cine, the following frames that are not cached come with the same request.
   async #remote(item, index) {
     let most = 1;
-    while (most < RUN && index + most < item.count && !item.pictures.has(index + most)) most += 1;
-    const run = this.#cut(this.service.pictures(item.file, index, most, item.leaving.signal));
-    for (let place = 1; place < most; place += 1) {
-      const followed = run.then((frames) => frames[place] ?? null);
-      item.pictures.set(index + place, followed);
-      this.#keep(item, index + place);
-      followed.then((bitmap) => bitmap ?? item.pictures.delete(index + place));
+    while (most < FRAMES_PER_REQUEST && index + most < item.count && !item.pictures.has(index + most)) most += 1;
+    const cut = this.#cut(this.service.pictures(item.file, index, most, item.removal.signal));
+    for (let offset = 1; offset < most; offset += 1) {
+      const followed = cut.then((frames) => frames[offset] ?? null);
+      item.pictures.set(index + offset, followed);
+      this.#cache(item, index + offset);
+      followed.then((bitmap) => bitmap ?? item.pictures.delete(index + offset));
     }
-    return run.then(([first]) => first ?? null);
+    return cut.then(([first]) => first ?? null);
   }
 
-  // The frames of a picture that shows them one below the other; none where it does not come.
-  async #cut(asked) {
+  // Cut a picture that holds several frames, one below the other; empty if the request fails.
+  async #cut(request) {
     try {
-      const { blob, frames } = await asked;
+      const { blob, frames } = await request;
       const all = await createImageBitmap(blob);
       const height = all.height / frames;
-      const cuts = Array.from({ length: frames }, (_, place) => createImageBitmap(all, 0, place * height, all.width, height));
+      const cuts = Array.from({ length: frames }, (_, row) => createImageBitmap(all, 0, row * height, all.width, height));
       return await Promise.all(cuts).finally(() => all.close());
     } catch {
       return [];
     }
   }
 
-  #keep(item, index) {
-    const same = (held) => held[0] === item && held[1] === index;
-    this.#recent = [[item, index], ...this.#recent.filter((held) => !same(held))];
-    for (const [old, place] of this.#recent.splice(KEPT)) {
-      // Not closed by hand: it may be on its way to the screen.
-      old.pictures.delete(place);
+  #cache(item, index) {
+    const same = (entry) => entry[0] === item && entry[1] === index;
+    this.#recent = [[item, index], ...this.#recent.filter((entry) => !same(entry))];
+    for (const [old, oldIndex] of this.#recent.splice(CACHE_SIZE)) {
+      // Not closed explicitly: the viewer may still draw it.
+      old.pictures.delete(oldIndex);
     }
   }
 }
 
-// A small copy on black, whole and centered.
-function reduce(bitmap) {
-  const [width, height] = THUMBNAIL;
+// Return a small copy, complete and centered on black.
+function downscale(bitmap) {
+  const [width, height] = THUMBNAIL_SIZE;
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d");
   const scale = Math.min(width / bitmap.width, height / bitmap.height);
@@ -97,7 +97,7 @@ function reduce(bitmap) {
   return canvas;
 }
 
-// Put a thumbnail, or nothing yet, onto a canvas of the page.
+// Draw a thumbnail, if there is one, onto a canvas of the page.
 export function drawThumbnail(canvas, thumbnail) {
   if (!thumbnail || canvas.drawn === thumbnail) return;
   [canvas.width, canvas.height] = [thumbnail.width, thumbnail.height];

@@ -1,58 +1,58 @@
-// How far a batch has come: a bar, a line of words, and at its milestones a line for screen readers.
+// The progress of a batch: a bar, a line of text, and announcements for screen readers at start and end.
 
-import { byId, setText, soon } from "./dom.js";
-import { duration, plural } from "./words.js";
+import { byId, setText, throttle } from "./dom.js";
+import { duration, plural } from "./text.js";
 
-const SHOWN_FROM = 3; // frames; fewer are read before a bar could be looked at
+const MIN_FRAMES = 3; // fewer frames are done before a bar could be read
 
-export function startProgress(reader, service) {
+export function startProgress(queue, service) {
   let wasBusy = false;
-  let speaking = false;
-  let told = 0; // frames, when the end of a batch was last told: a quick one is over before its beginning could be
-  const refresh = soon(() => {
-    show(reader, service);
-    told = Math.min(told, reader.total);
-    const long = reader.total >= SHOWN_FROM;
-    if (reader.left > 0 && !speaking && long) {
-      speaking = true;
-      if (!wasBusy) say(`Reading ${plural(reader.total, "frame")}.`);
-    } else if (reader.left === 0 && (speaking || (long && reader.total !== told))) {
-      speaking = false;
-      told = reader.total;
-      if (reader.total) say(summary(reader));
+  let running = false;
+  let announced = 0; // frames at the last announced end; a short batch may end before its start is announced
+  const refresh = throttle(() => {
+    show(queue, service);
+    announced = Math.min(announced, queue.total);
+    const long = queue.total >= MIN_FRAMES;
+    if (queue.left > 0 && !running && long) {
+      running = true;
+      if (!wasBusy) announce(`Classifying ${plural(queue.total, "frame")}.`);
+    } else if (queue.left === 0 && (running || (long && queue.total !== announced))) {
+      running = false;
+      announced = queue.total;
+      if (queue.total) announce(summary(queue));
     }
   });
-  reader.addEventListener("progress", refresh);
+  queue.addEventListener("progress", refresh);
   service.addEventListener("busy", () => {
-    if (!wasBusy) say("The service is busy. The page goes on by itself when it is free.");
+    if (!wasBusy) announce("The service is busy. The page continues automatically.");
     wasBusy = true;
     setTimeout(() => { wasBusy = service.busyFor > 0; refresh(); }, service.busyFor * 1000 + 300);
     refresh();
   });
-  byId("stop").addEventListener("click", () => reader.stop());
+  byId("stop").addEventListener("click", () => queue.stop());
 }
 
-export const say = (text) => setText(byId("live"), text);
+export const announce = (text) => setText(byId("live"), text);
 
-function show(reader, service) {
+function show(queue, service) {
   const busy = service.busyFor > 0;
-  const running = reader.left > 0;
-  byId("progress").hidden = !((running && reader.total >= SHOWN_FROM) || busy);
+  const running = queue.left > 0;
+  byId("progress").hidden = !((running && queue.total >= MIN_FRAMES) || busy);
   byId("stop").hidden = !running;
-  byId("progress-bar").max = Math.max(1, reader.total);
-  byId("progress-bar").value = reader.done;
-  setText(byId("progress-text"), busy ? `The service is busy; trying again in ${duration(service.busyFor)}. ${count(reader)}` : line(reader));
-  document.title = running ? `${reader.done}/${reader.total} · Fetal Planes` : "Fetal Planes";
+  byId("progress-bar").max = Math.max(1, queue.total);
+  byId("progress-bar").value = queue.done;
+  setText(byId("progress-text"), busy ? `The service is busy; trying again in ${duration(service.busyFor)}. ${count(queue)}` : line(queue));
+  document.title = running ? `${queue.done}/${queue.total} · Fetal Planes` : "Fetal Planes";
 }
 
-const count = (reader) => (reader.total ? `${reader.done} of ${plural(reader.total, "frame")} done.` : "");
+const count = (queue) => (queue.total ? `${queue.done} of ${plural(queue.total, "frame")} done.` : "");
 
-function line(reader) {
-  const left = reader.secondsLeft;
-  return `${count(reader)}${reader.refused ? ` ${reader.refused} not read.` : ""}${left ? ` About ${duration(left)} left.` : ""}`;
+function line(queue) {
+  const left = queue.secondsLeft;
+  return `${count(queue)}${queue.refused ? ` ${queue.refused} not classified.` : ""}${left ? ` About ${duration(left)} left.` : ""}`;
 }
 
 function summary({ total, answered, abstained, refused }) {
-  const parts = [`${answered} answered`, abstained && `${abstained} not sure`, refused && `${refused} not read`].filter(Boolean);
+  const parts = [`${answered} classified`, abstained && `${abstained} not sure`, refused && `${refused} not classified`].filter(Boolean);
   return `${plural(total, "frame")} done: ${parts.join(", ")}.`;
 }

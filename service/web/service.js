@@ -1,13 +1,13 @@
-// Asks the service. Frames are sent as bare bytes, or as a form for a report; never with a file's own name.
+// HTTP requests to the service. Frames are sent as bare bytes, or as a form for the exam report; never with file names.
 
-const TRIES = 30; // of a service that says that it is busy, each after the pause that it asks for
-const LONGEST_PAUSE_S = 60;
+const MAX_ATTEMPTS = 30; // while the service is busy, each after the pause of its Retry-After header
+const MAX_PAUSE_S = 60;
 const JSON_TYPE = "application/json";
 const LINES = "application/x-ndjson";
 const PICTURE = "image/jpeg";
 const PAGE = "text/html";
 
-// A request that was not answered as hoped, in words for a person.
+// A request without an answer: the service's problem document, or a problem of the connection or the file.
 export class Refusal extends Error {
   constructor({ status = 0, code = "", title, detail, requestId = "", pause = null }) {
     super(detail);
@@ -20,26 +20,26 @@ export class Refusal extends Error {
 }
 
 export const stopped = () =>
-  new Refusal({ code: "stopped", title: "Stopped", detail: "The reading was stopped before this frame’s turn." });
+  new Refusal({ code: "stopped", title: "Stopped", detail: "Classification was stopped before this frame." });
 
-export const cutShort = () =>
-  new Refusal({ code: "cut-short", title: "Not read", detail: "The service’s reply ended before this frame’s turn." });
+export const endedEarly = () =>
+  new Refusal({ code: "cut-short", title: "Not classified", detail: "The service’s reply ended before this frame." });
 
 const unreachable = () =>
   new Refusal({
     code: "unreachable",
     title: "No connection",
-    detail: "The service cannot be reached. Is it running, and is this computer connected to it?",
+    detail: "The service cannot be reached. Check that it is running and that this computer is connected to it.",
   });
 
-// The pause in seconds that a header `Retry-After` asks for, as seconds or as a date.
-export function pauseFrom(header, now = Date.now()) {
+// Return the pause in seconds of a Retry-After header, which holds seconds or a date (RFC 9110, section 10.2.3).
+export function parseRetryAfter(header, now = Date.now()) {
   const seconds = /^\s*\d+\s*$/.test(header ?? "") ? Number(header) : (Date.parse(header ?? "") - now) / 1000;
-  return Number.isFinite(seconds) ? Math.min(LONGEST_PAUSE_S, Math.max(0, seconds)) : 1;
+  return Number.isFinite(seconds) ? Math.min(MAX_PAUSE_S, Math.max(0, seconds)) : 1;
 }
 
-// What a problem document says, whether it came as a reply or as a line of one.
-export function refusalFrom(problem, status = problem.status) {
+// Convert a problem document (RFC 9457), from a reply or from a line of a batch reply.
+export function toRefusal(problem, status = problem.status) {
   return new Refusal({
     status,
     code: problem.code ?? "",
@@ -49,48 +49,48 @@ export function refusalFrom(problem, status = problem.status) {
   });
 }
 
-async function refusalOf(reply) {
-  const refusal = refusalFrom(await reply.json().catch(() => ({})), reply.status);
-  if (reply.status === 503) refusal.pause = pauseFrom(reply.headers.get("Retry-After"));
+async function readRefusal(reply) {
+  const refusal = toRefusal(await reply.json().catch(() => ({})), reply.status);
+  if (reply.status === 503) refusal.pause = parseRetryAfter(reply.headers.get("Retry-After"));
   return refusal;
 }
 
-// Sends requests; while the service is busy it holds all of them back, as long as the service asks.
+// Sends requests. While the service is busy, all requests wait for the pause that it asks for.
 export class Service extends EventTarget {
-  #opensAt = 0;
-  #key = null; // in memory alone
+  #retryAt = 0;
+  #key = null; // in memory only
 
   useKey(key) {
     this.#key = key;
   }
 
   get busyFor() {
-    return Math.max(0, this.#opensAt - Date.now()) / 1000;
+    return Math.max(0, this.#retryAt - Date.now()) / 1000;
   }
 
   model(signal) {
-    return this.#ask("model", { signal });
+    return this.#request("model", { signal });
   }
 
   health(signal) {
-    return this.#ask("health", { signal });
+    return this.#request("health", { signal });
   }
 
   interface() {
-    return this.#ask("openapi.json", {});
+    return this.#request("openapi.json", {});
   }
 
   classify(file, query, signal) {
-    return this.#ask("classify", { query, body: file, signal });
+    return this.#request("classify", { query, body: file, signal });
   }
 
   explain(file, query, signal) {
-    return this.#ask("explain", { query: { ...query, overlay: false }, body: file, signal });
+    return this.#request("explain", { query: { ...query, overlay: false }, body: file, signal });
   }
 
-  // All frames of a file in one upload: a line each as they are read, and at last a summary.
-  async *loop(file, query, signal) {
-    const reply = await this.#ask("classify/batch", { query, body: file, signal, accept: LINES });
+  // Classify all frames of a file in one upload; yields one line per frame, then a summary.
+  async *classifyCine(file, query, signal) {
+    const reply = await this.#request("classify/batch", { query, body: file, signal, accept: LINES });
     let rest = "";
     for await (const text of reply.body.pipeThrough(new TextDecoderStream())) {
       const lines = (rest + text).split("\n");
@@ -99,33 +99,33 @@ export class Service extends EventTarget {
     }
   }
 
-  // A frame and some of those after it, for files that the browser cannot read: one picture, and how many it shows.
+  // A frame and up to `most` - 1 following ones, as one picture, for files that the browser cannot decode.
   async pictures(file, index, most, signal) {
-    const reply = await this.#ask("frame", { query: { frame: index, run: most }, body: file, signal, accept: PICTURE });
+    const reply = await this.#request("frame", { query: { frame: index, count: most }, body: file, signal, accept: PICTURE });
     return { blob: await reply.blob(), frames: Number(reply.headers.get("X-Frames")) };
   }
 
-  // The exam that these files make, sorted by the service: a page of its own, as text.
+  // The exam report of these files, as HTML text.
   async report(files, query) {
     const body = new FormData();
     for (const { file, name } of files) body.append("files", file, name);
-    const reply = await this.#ask("exam", { query, body, accept: PAGE });
+    const reply = await this.#request("exam", { query, body, accept: PAGE });
     return reply.text();
   }
 
-  async #ask(path, { query = {}, body = null, signal, accept = JSON_TYPE }) {
+  async #request(path, { query = {}, body = null, signal, accept = JSON_TYPE }) {
     for (let attempt = 1; ; attempt += 1) {
-      await this.#untilOpen(signal);
+      await this.#waitUntilReady(signal);
       try {
-        return await this.#askOnce(path, { query, body, signal, accept });
+        return await this.#send(path, { query, body, signal, accept });
       } catch (refusal) {
-        if (refusal.pause === null || refusal.pause === undefined || attempt === TRIES) throw refusal;
-        this.#hold(refusal.pause);
+        if (refusal.pause === null || refusal.pause === undefined || attempt === MAX_ATTEMPTS) throw refusal;
+        this.#pause(refusal.pause);
       }
     }
   }
 
-  async #askOnce(path, { query, body, signal, accept }) {
+  async #send(path, { query, body, signal, accept }) {
     const headers = {
       Accept: accept,
       ...(body instanceof Blob && { "Content-Type": "application/octet-stream" }),
@@ -137,39 +137,39 @@ export class Service extends EventTarget {
       reply = await fetch(address, { method: body ? "POST" : "GET", headers, body, signal });
     } catch (error) {
       if (signal?.aborted) throw stopped();
-      throw await readable(body) ? unreachable() : vanished();
+      throw await readable(body) ? unreachable() : fileUnreadable();
     }
-    if (!reply.ok) throw await refusalOf(reply);
+    if (!reply.ok) throw await readRefusal(reply);
     return accept === JSON_TYPE ? reply.json() : reply;
   }
 
-  #hold(seconds) {
+  #pause(seconds) {
     const until = Date.now() + Math.max(0.2, seconds) * 1000;
-    if (until > this.#opensAt) {
-      this.#opensAt = until;
+    if (until > this.#retryAt) {
+      this.#retryAt = until;
       this.dispatchEvent(new Event("busy"));
     }
   }
 
-  async #untilOpen(signal) {
+  async #waitUntilReady(signal) {
     while (this.busyFor > 0) {
-      // A little apart, so that those who waited do not all knock at once.
+      // Random jitter, so that waiting requests do not all arrive at once.
       await new Promise((resolve) => setTimeout(resolve, this.busyFor * 1000 + Math.random() * 150));
       if (signal?.aborted) throw stopped();
     }
   }
 }
 
-// A file that was moved or changed since it was chosen fails like a lost connection; this tells the two apart.
+// A file that was moved or changed since it was chosen fails like a lost connection. Reading a byte distinguishes them.
 async function readable(file) {
   if (!(file instanceof Blob)) return true;
   return file.slice(0, 1).arrayBuffer().then(() => true, () => false);
 }
 
-const vanished = () =>
+const fileUnreadable = () =>
   new Refusal({
     status: 1,
     code: "unreadable-file",
     title: "File not readable",
-    detail: "The browser cannot read this file any more. It may have been moved or changed: add it again.",
+    detail: "The browser can no longer read this file. It may have been moved or changed. Add it again.",
   });

@@ -1,4 +1,4 @@
-// Light or dark: as the system says, until the button says otherwise. The choice is not stored.
+// Light or dark: the system's setting until the button is pressed. The choice is not stored.
 
 import { byId } from "./dom.js";
 

@@ -17,7 +17,7 @@ import httpx2
 import numpy as np
 
 from bench.servers import RunningService, running_service
-from service.api.middleware.api_keys import new_key
+from service.api_keys import new_key
 from service.imaging.letterbox import crop_and_letterbox
 from service.schemas.manifest import Preprocessing
 from tests.support.images import encode, speckle
@@ -61,7 +61,7 @@ def test_kill_term_under_load_loses_nothing(phantom: Phantom, phantom_folder: Pa
     begun = threading.Event()
     with running(phantom_folder, drain_s="2") as (process, url):
 
-        def ask_until_told_to_leave(client: int) -> int:
+        def ask_until_reported_to_leave(client: int) -> int:
             with httpx2.Client(timeout=TIMEOUT_S) as session:
                 for count in range(100_000):
                     number = (client + count) % len(UPLOADS)
@@ -70,10 +70,10 @@ def test_kill_term_under_load_loses_nothing(phantom: Phantom, phantom_folder: Pa
                     begun.set()
                     if reply.headers.get("connection") == "close":
                         return count + 1
-            raise AssertionError("never told to leave")
+            raise AssertionError("never reported to leave")
 
         with ThreadPoolExecutor(8) as threads:
-            clients = [threads.submit(ask_until_told_to_leave, each) for each in range(8)]
+            clients = [threads.submit(ask_until_reported_to_leave, each) for each in range(8)]
             assert begun.wait(TIMEOUT_S)
             process.send_signal(signal.SIGTERM)
             eventually(lambda: httpx2.get(f"{url}/health/ready").status_code == 503)

@@ -11,6 +11,8 @@ DECODE = """
 import sys
 from service.errors import Problem
 from service.imaging.decode import decode_frame
+from service.process_setup import configure_process
+configure_process()
 data = sys.stdin.buffer.read()
 for end in range(0, len(data), max(1, len(data) // 40)):
     try:

@@ -7,10 +7,7 @@ import pytest
 from cloudcoil.models.prometheus_operator import v1 as operator
 
 import service
-from service.execution.admission import Admission, AdmissionLimits
-from service.execution.cpu_budget import CpuBudget
-from service.execution.pool import WorkerPool
-from service.observability.metrics import Metrics
+from service.observability.metrics import GAUGES, Metrics
 from service.settings import Settings
 from tests.support.kustomized import Resource, build
 from tests.support.paths import ROOT
@@ -132,9 +129,8 @@ def test_scales_on_a_metric_that_there_is(place: str) -> None:
 
 
 def exposition() -> str:
-    metrics, pool = Metrics(), WorkerPool(CpuBudget(1, "test"))
-    metrics.watch(pool, Admission(AdmissionLimits(1, 1)), lambda: True)
-    pool.close()
+    metrics = Metrics()
+    metrics.watch(dict.fromkeys(GAUGES, lambda: 1))
     return metrics.exposition().decode()
 
 

@@ -1,4 +1,4 @@
-"""Makes DICOM objects of every kind that is read, and of some that are not. Patients and pictures are invented."""
+"""DICOM objects of every supported kind and of some others, made in code. Patients and pictures are invented."""
 
 import io
 import struct
@@ -40,14 +40,14 @@ PLANTED = {
     "PatientComments": "lives at Yellowbrick Road",
     "OperatorsName": "Numbat^Dingo",
 }
-"""What must never be seen again but in a DICOM object."""
+"""Values that must never appear outside a DICOM object."""
 
 Pixels = NDArray[Any]
 Encoder = Callable[[Pixels], bytes]
 
 
 def describe(frames: Sequence[Pixels], photometric: str = "MONOCHROME2", bits: int | None = None) -> Dataset:
-    """A complete header of an ultrasound of `frames`, each [H, W] or [H, W, 3], without its pixels."""
+    """Return a complete header of an ultrasound object of `frames`, each [H, W] or [H, W, 3], without its pixels."""
     first = frames[0]
     allocated = 8 * first.dtype.itemsize
     stored = bits or allocated
@@ -71,7 +71,7 @@ def describe(frames: Sequence[Pixels], photometric: str = "MONOCHROME2", bits: i
 
 
 def native(frames: Sequence[Pixels], syntax: str = EXPLICIT, **changes: Any) -> bytes:
-    """An uncompressed object; `photometric` and what `write` takes are among the changes."""
+    """Return an uncompressed object; `changes` may include `photometric` and the parameters of `write`."""
     ds = describe(frames, changes.pop("photometric", "RGB" if frames[0].ndim == 3 else "MONOCHROME2"))
     raw = b"".join(frame.byteswap().tobytes() if syntax == BIG else frame.tobytes() for frame in frames)
     if syntax == BIG and frames[0].dtype.itemsize == 1:
@@ -81,7 +81,7 @@ def native(frames: Sequence[Pixels], syntax: str = EXPLICIT, **changes: Any) -> 
 
 
 def write(ds: Dataset, pixels: bytes | None, syntax: str, *, pixels_vr: str | None = None, **changes: Any) -> bytes:
-    """An object as the bytes of a file. `changes` are attributes to set, or to drop where they are None."""
+    """Return an object as a file. `changes` are attributes to set; None deletes an attribute."""
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = UID(syntax)
     ds.file_meta.MediaStorageSOPClassUID = changes.get("SOPClassUID") or ds.SOPClassUID
@@ -102,7 +102,10 @@ def write(ds: Dataset, pixels: bytes | None, syntax: str, *, pixels_vr: str | No
 
 
 def compressed(frames: Sequence[Pixels], syntax: str, encode: Encoder, photometric: str, **changes: Any) -> bytes:
-    """An encapsulated object; `fragments` cuts each frame into as many, `offsets=False` leaves their table empty."""
+    """Return an encapsulated object.
+
+    `fragments` is the number of fragments per frame; `offsets=False` leaves the basic offset table empty.
+    """
     ds = describe(frames, photometric, changes.pop("bits", None))
     fragments, offsets = changes.pop("fragments", 1), changes.pop("offsets", True)
     parts = [encode(frame) for frame in frames]
@@ -110,14 +113,14 @@ def compressed(frames: Sequence[Pixels], syntax: str, encode: Encoder, photometr
 
 
 def jpeg(frame: Pixels) -> bytes:
-    """JPEG baseline, best quality; [H, W, 3] is RGB and becomes YCbCr, not subsampled."""
+    """Return a JPEG baseline frame of best quality; [H, W, 3] is RGB and becomes YCbCr, not subsampled."""
     picture = frame if frame.ndim == 2 else frame[..., ::-1]
     sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 100, *sampling])[1].tobytes()
 
 
 def jpeg_as_rgb(frame: Pixels) -> bytes:
-    """JPEG baseline whose three components are red, green and blue themselves, and which does not say so."""
+    """Return a JPEG baseline frame whose components are RGB, without a marker that declares it."""
     buffer = io.BytesIO()
     Image.fromarray(frame).save(buffer, "JPEG", quality=100, subsampling=0, keep_rgb=True)
     data = buffer.getvalue().replace(b"\x03R\x11\x00G\x11\x00B\x11\x00", b"\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00")
@@ -127,7 +130,7 @@ def jpeg_as_rgb(frame: Pixels) -> bytes:
 
 
 def rle(frame: Pixels) -> bytes:
-    """One frame as RLE lossless."""
+    """Return a frame as RLE lossless."""
     return get_encoder(RLELossless).encode(
         np.ascontiguousarray(frame),
         rows=frame.shape[0],
@@ -143,12 +146,12 @@ def rle(frame: Pixels) -> bytes:
 
 
 def jpeg_ls_lossless(frame: Pixels) -> bytes:
-    """One frame as lossless JPEG-LS."""
+    """Return a frame as lossless JPEG-LS."""
     return bytes(jpeg_ls.encode_array(np.ascontiguousarray(frame), interleave_mode=0 if frame.ndim == 2 else 2))
 
 
 def jpeg_2000(frame: Pixels, **options: Any) -> bytes:
-    """One frame as a bare lossless JPEG 2000 codestream."""
+    """Return a frame as a bare lossless JPEG 2000 codestream."""
     buffer = io.BytesIO()
     options = {"irreversible": False, "no_jp2": True, "mct": 0} | options
     Image.fromarray(frame).save(buffer, "JPEG2000", **options)
@@ -156,7 +159,7 @@ def jpeg_2000(frame: Pixels, **options: Any) -> bytes:
 
 
 def lossless_jpeg(frame: Pixels, precision: int = 8, predictor: int = 1, restart_rows: int = 0) -> bytes:
-    """Lossless JPEG (ITU-T T.81, annex H) of [H, W] or [H, W, 3], all categories of 5 bits' code."""
+    """Return a frame [H, W] or [H, W, 3] as lossless JPEG (ITU-T T.81, annex H); every code has 5 bits."""
     planes = frame[..., None] if frame.ndim == 2 else frame
     rows, columns, samples = planes.shape
     bands = [planes[first : first + (restart_rows or rows)] for first in range(0, rows, restart_rows or rows)]
@@ -202,18 +205,18 @@ def _coded(differences: list[int]) -> bytes:
 
 
 def example(name: str) -> Path:
-    """One of the objects that come with pydicom."""
+    """Return an object that comes with pydicom."""
     return Path(str(get_testdata_file(name, download=False)))
 
 
 def extended(name: str = "JPGExtended.dcm") -> bytes:
-    """An example of JPEG extended, 12 bits, as if it were an ultrasound."""
+    """Return an example of extended JPEG of 12 bits, with the SOP class of an ultrasound."""
     ds = dcmread(example(name))
     return write(ds, ds.PixelData, EXTENDED, SOPClassUID=US)
 
 
 def region(left: int, top: int, right: int, bottom: int, *, spatial: int = 1, data: int = 1) -> Dataset:
-    """An item of the Sequence of Ultrasound Regions; `right` and `bottom` are inclusive, as the standard has it."""
+    """Return an item of the Sequence of Ultrasound Regions; `right` and `bottom` are inclusive, as in the standard."""
     item = Dataset()
     item.RegionSpatialFormat, item.RegionDataType, item.RegionFlags = spatial, data, 0
     item.RegionLocationMinX0, item.RegionLocationMinY0 = left, top

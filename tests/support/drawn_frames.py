@@ -1,71 +1,118 @@
-"""Frames that look like ultrasound and are made of nothing but arithmetic."""
+"""Drawn frames that look like obstetric ultrasound: drawn anatomy, scanned by a simple simulated convex probe.
+
+The simulation works along scan lines, like a scanner: scatterers with random phase, a point spread function, the
+Rayleigh-distributed envelope, attenuation with shadows, gain over depth, logarithmic compression, scan conversion.
+Source of the speckle model: Burckhardt, "Speckle in ultrasound B-mode scans", IEEE Trans. Son. Ultrason. 25 (1978).
+No patient's image is involved, and each frame says so in its caption.
+"""
+
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.support.drawn_anatomy import draw_anatomy
+from tests.support.drawn_tissue import HEIGHT, WIDTH, Tissue, sample, smooth_noise
+
 Gray = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+_SAMPLES, _LINES = 620, 448  # of the scan: along the beam, and side by side
+_APEX_Y, _NEAR, _FAR, _HALF_ANGLE = -150.0, 186.0, 724.0, 0.62  # of the sector, in pixels and radians
+_DYNAMIC_RANGE = 56.0  # dB between black and white
+_LOOKS = 2
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def scan(kind: str = "head", *, height: int = 420, width: int = 560, seed: int = 0) -> Gray:
-    """A speckled sector with a bright outline in it, uint8 [H, W]: `head`, `belly`, `femur`, `chest` or `neck`."""
-    rng = np.random.default_rng(seed)
-    tissue = np.full((height, width), 58, np.float32)
-    _draw(tissue, kind, rng)
-    tissue = cv2.GaussianBlur(tissue, (0, 0), 2).astype(np.float32)
-    grain = cv2.GaussianBlur(rng.rayleigh(1, (height, width)).astype(np.float32), (0, 0), sigmaX=2.2, sigmaY=0.9)
-    depth = np.linspace(1.1, 0.62, height, dtype=np.float32)[:, None]
-    frame = np.clip(tissue * grain * 0.82 * depth, 0, 255).astype(np.uint8)
-    return np.asarray(np.where(_sector(height, width), np.maximum(frame, 9), 0), np.uint8)
+def draw_frame(kind: str = "brain", *, height: int = 420, width: int = 560, seed: int = 0) -> Gray:
+    """Return a frame of `kind` (see `draw_anatomy`), uint8 [height, width]; the same arguments give the same frame."""
+    return np.asarray(cv2.resize(_draw(kind, seed), (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def loop(count: int, kinds: tuple[str, ...] = ("head", "belly")) -> list[Gray]:
-    """A cine of `count` small frames that goes through `kinds` one after the other."""
+def draw_cine(count: int, kinds: tuple[str, ...] = ("brain", "abdomen")) -> list[Gray]:
+    """Return `count` small frames that show `kinds` one after the other, each drifting slowly under the probe."""
     parts = np.array_split(np.arange(count), len(kinds))
     return [
-        scan(kind, height=240, width=320, seed=int(number))
+        cv2.resize(_draw(kind, 1, step), (320, 240), interpolation=cv2.INTER_AREA).astype(np.uint8)
         for kind, part in zip(kinds, parts, strict=True)
-        for number in part
+        for step in range(len(part))
     ]
 
 
-def _sector(height: int, width: int) -> NDArray[np.bool_]:
-    """The fan of a curved probe."""
-    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    x, y = columns - width / 2, rows + 0.28 * height
-    radius, angle = np.hypot(x, y), np.abs(np.arctan2(x, y))
-    return np.asarray((radius > 0.36 * height) & (radius < 1.22 * height) & (angle < 0.62))
+@lru_cache(maxsize=128)
+def _draw(kind: str, seed: int, step: int = 0) -> Gray:
+    """Return a frame of full size; with each `step` the anatomy drifts and the speckle is new."""
+    tissue = draw_anatomy(kind, np.random.default_rng([seed, *kind.encode()]), drift=2.0 * step)
+    frame = _scan_convert(_scan(tissue, np.random.default_rng([seed, step])))
+    _annotate(frame, tissue)
+    frame.flags.writeable = False
+    return frame
 
 
-def _draw(tissue: NDArray[np.float32], kind: str, rng: np.random.Generator) -> None:
-    height, width = tissue.shape
-    center = (int(width * rng.uniform(0.46, 0.54)), int(height * rng.uniform(0.5, 0.58)))
-    size, tilt = height * rng.uniform(0.26, 0.3), float(rng.uniform(-25, 25))
+def _scan(tissue: Tissue, rng: np.random.Generator) -> Floats:
+    """Return the compressed echoes, float32 [samples, lines], 0 to 255."""
+    radius = np.linspace(_NEAR, _FAR, _SAMPLES, dtype=np.float32)[:, None]
+    angle = np.linspace(-_HALF_ANGLE, _HALF_ANGLE, _LINES, dtype=np.float32)[None]
+    x, y = WIDTH / 2 + radius * np.sin(angle), _APEX_Y + radius * np.cos(angle)
+    echo, absorption = sample(tissue.echo, x, y), sample(tissue.absorption, x, y)
 
-    def ellipse(across: float, along: float, gray: float, line: int = -1, at: tuple[float, float] = (0, 0)) -> None:
-        middle = (int(center[0] + at[0] * size), int(center[1] + at[1] * size))
-        cv2.ellipse(tissue, middle, (int(size * across), int(size * along)), tilt, 0, 360, gray, line, cv2.LINE_AA)
+    # Scatterers of random phase, seen through a point spread function that is wider across the beam than along it.
+    # The power of several looks is averaged (spatial compounding), which softens the speckle.
+    looks = rng.normal(size=(2 * _LOOKS, _SAMPLES, _LINES)).astype(np.float32)
+    power = sum(_blur(look * 10 ** (echo / 20), 2.8, 1.7) ** 2 for look in looks)
+    unit = sum(np.mean(_blur(look, 2.8, 1.7) ** 2) for look in looks)
+    envelope = np.sqrt(power / unit)
 
-    if kind == "head":
-        ellipse(1.25, 0.95, 40)
-        ellipse(1.25, 0.95, 215, 7)
-        ellipse(0.95, 0.02, 120)
-        ellipse(0.22, 0.09, 14, at=(-0.45, 0))
-    elif kind == "belly":
-        ellipse(1.05, 1.0, 66)
-        ellipse(1.05, 1.0, 150, 4)
-        ellipse(0.24, 0.2, 8, at=(-0.4, -0.2))
-        ellipse(0.1, 0.34, 14, at=(0.25, 0.1))
-    elif kind == "femur":
-        ellipse(1.3, 0.5, 70)
-        ellipse(1.15, 0.08, 240)
-    elif kind == "chest":
-        ellipse(1.05, 0.95, 52)
-        ellipse(1.05, 0.95, 140, 5)
-        ellipse(0.42, 0.36, 96, at=(-0.15, 0.1))
-        ellipse(0.13, 0.2, 10, at=(-0.3, 0.1))
-        ellipse(0.13, 0.2, 10, at=(0.02, 0.1))
-    elif kind == "neck":
-        ellipse(1.4, 0.42, 88)
-        ellipse(1.2, 0.05, 16)
-        ellipse(0.7, 0.4, 10, at=(-1.2, -0.5))
+    # A smooth interface that the beam meets at a right angle reflects like a mirror.
+    interface = np.maximum(np.gradient(_blur(echo, 2.0, 1.2), axis=0), 0)
+    decibels = 20 * np.log10(envelope + 1e-4) + 0.9 * np.minimum(interface, 9)
+
+    # What lies behind bone is dark, what lies behind fluid is bright; gain makes up for most of the depth.
+    depth = np.linspace(0, 1, _SAMPLES, dtype=np.float32)[:, None]
+    loss = _blur(np.cumsum(absorption, axis=0), 2.5, 0.1)
+    focus = 4 * np.exp(-(((depth - 0.5) / 0.25) ** 2))
+    gain = focus - 11 * depth**2 - 3
+    decibels = decibels - loss + gain + smooth_noise(rng, (_SAMPLES, _LINES), 34)
+    # Electronic noise, which the gain lifts in the depth.
+    noise = -62 + 10 * depth + 4 * rng.normal(size=decibels.shape)
+    decibels = np.logaddexp(decibels / 6, noise / 6) * 6
+    level = np.clip((decibels + _DYNAMIC_RANGE) / _DYNAMIC_RANGE, 0, 1)
+    return np.asarray(255 * level**2.0, np.float32)
+
+
+def _scan_convert(scan: Floats) -> Gray:
+    """Return the sector on black, uint8 [HEIGHT, WIDTH]."""
+    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+    x, y = columns - WIDTH / 2, rows - _APEX_Y
+    line = (np.arctan2(x, y) / _HALF_ANGLE + 1) / 2 * (_LINES - 1)
+    sample = (np.hypot(x, y) - _NEAR) / (_FAR - _NEAR) * (_SAMPLES - 1)
+    frame = cv2.remap(np.maximum(scan, 3), line, sample.astype(np.float32), cv2.INTER_CUBIC, borderValue=0)
+    inside = (line >= 0) & (line <= _LINES - 1) & (sample >= 0) & (sample <= _SAMPLES - 1)
+    return np.asarray(np.where(inside, np.clip(frame, 3, 255), 0), np.uint8)
+
+
+def _annotate(frame: Gray, tissue: Tissue) -> None:
+    """Add what a scanner writes around and over the sector: gray bar, depth scale, calipers, captions."""
+    bar = np.linspace(255, 0, 150).astype(np.uint8)[:, None]
+    frame[40:190, 20:30] = bar
+    for number in range(17):
+        y, long = 36 + round(number * (HEIGHT - 66) / 16), number % 5 == 0
+        cv2.line(frame, (WIDTH - 22 - 5 * long, y), (WIDTH - 18, y), 170, 1, cv2.LINE_AA)
+        if long and number:
+            cv2.putText(frame, str(number), (WIDTH - 54, y + 4), _FONT, 0.4, 170, 1, cv2.LINE_AA)
+    cv2.fillPoly(frame, [np.array([[WIDTH - 14, 292], [WIDTH - 6, 287], [WIDTH - 6, 297]])], 200)  # focus
+    cv2.circle(frame, (WIDTH // 2 - 128, 26), 6, 200, 1, cv2.LINE_AA)  # side of the probe's mark
+    for first, last in tissue.calipers:
+        for point in np.linspace(first, last, 30)[1:-1]:
+            cv2.circle(frame, (round(point[0]), round(point[1])), 0, 190, -1)
+        for x, y in (first, last):
+            cv2.line(frame, (x - 6, y), (x + 6, y), 245, 1, cv2.LINE_AA)
+            cv2.line(frame, (x, y - 6), (x, y + 6), 245, 1, cv2.LINE_AA)
+    captions = [(tissue.caption, 16, HEIGHT - 40), ("Drawn frame, no patient", 16, HEIGHT - 18)]
+    for text, x, y in [*captions, ("C5-1  OB  MI 1.1", WIDTH - 190, 20), ("71 Hz  16 cm", WIDTH - 190, HEIGHT - 18)]:
+        cv2.putText(frame, text, (x, y), _FONT, 0.45, 200, 1, cv2.LINE_AA)
+
+
+def _blur(values: Floats, across: float, along: float) -> Floats:
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), sigmaX=across, sigmaY=along), np.float32)

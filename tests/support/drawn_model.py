@@ -1,4 +1,4 @@
-"""A phantom that has learnt a few drawings by heart, so that pages with plausible answers can be shown and tested."""
+"""A tiny model fitted to the drawn frames, so that the page can be shown and tested with plausible answers."""
 
 from functools import cache
 from typing import Any
@@ -8,59 +8,57 @@ from numpy.typing import NDArray
 
 from service.imaging.letterbox import crop_and_letterbox
 from service.schemas.manifest import Preprocessing
-from tests.support.drawn_frames import scan
+from tests.support.drawn_frames import draw_frame
 from tests.support.phantom_package import PLANES, STRIDE, Phantom
 
-KINDS = {"belly": 0, "head": 1, "femur": 2, "chest": 3, "neck": 4}
-"""What is drawn, and the plane that it stands for."""
+KINDS = {"abdomen": 0, "brain": 1, "femur": 2, "thorax": 3, "cervix": 4}
+"""Kinds of drawn frames, each with the index of its plane."""
 
-_PER_KIND = 12
-_PATCHES = 8  # kernels from each kind
+UNSURE = ("brain", 24)
+"""Kind and seed of a drawn frame for which no plane is probable enough."""
+
+_SEEDS = 12  # drawn frames of each kind that the model is fitted to
+_KERNELS_PER_KIND = 8
 _STEPS = 400
-_KEPT_WEIGHT = 0.004  # of each weight's square, in the loss: less would make every answer a certainty
+_L2 = 0.004  # weight of the penalty; less of it would make every answer a certainty
 
 
-class Artist(Phantom):
-    """A phantom whose kernels are pieces of `scan(kind, seed)`, seeds 0 to 11, and whose head is fitted to these."""
+class DrawnModel(Phantom):
+    """A phantom with patches of the drawn frames (seeds 0 to 11) as kernels and a head fitted to these frames."""
 
     def __init__(self) -> None:
         super().__init__(crop="sector", temperature=1.0, min_probability=0.6)
         self.kernels = _kernels(np.random.default_rng(0))
-        self.head = _fit(self)
+        self.head = _fit_head(self)
 
     def manifest(self) -> dict[str, Any]:
-        """As the phantom's, with figures of its own: they are true of the drawings and of nothing else."""
-        count = len(KINDS) * _PER_KIND
-        figures = [{"metric": "top1", "subset": "main", "split": "drawings", "n": count, "value": self.share_right()}]
-        data = {"name": "drawings made by arithmetic", "train_frames": count}
+        """Return the phantom's manifest with metrics and training data that are true of the drawings alone."""
+        count = len(KINDS) * _SEEDS
+        metrics = [{"metric": "top1", "subset": "main", "split": "drawings", "n": count, "value": self.accuracy()}]
+        data = {"name": "drawn frames", "train_frames": count}
         manifest = super().manifest()
-        return manifest | {"metrics": figures, "training_data": manifest["training_data"] | data}
+        return manifest | {"metrics": metrics, "training_data": manifest["training_data"] | data}
 
-    def share_right(self) -> float:
-        """Of the drawings, how many are answered with their plane."""
-        frames, planes = _drawings()
-        return float(
-            np.mean([self.probabilities(frame).argmax() == plane for frame, plane in zip(frames, planes, strict=True)])
-        )
+    def accuracy(self) -> float:
+        """Return the share of the drawn frames whose most probable plane is the right one."""
+        frames, planes = _training_set()
+        return float(np.mean([self.probabilities(frame).argmax() for frame in frames] == planes))
 
 
 @cache
-def _drawings() -> tuple[list[NDArray[np.uint8]], NDArray[np.int64]]:
+def _training_set() -> tuple[list[NDArray[np.uint8]], NDArray[np.int64]]:
     preprocessing = Preprocessing(size=64, crop="sector")
-    pairs = [
-        (crop_and_letterbox(scan(kind, seed=seed), preprocessing)[0], plane)
-        for kind, plane in KINDS.items()
-        for seed in range(_PER_KIND)
-    ]
-    return [frame for frame, _ in pairs], np.array([plane for _, plane in pairs])
+    kinds = [(kind, seed) for kind in KINDS for seed in range(_SEEDS)]
+    frames = [crop_and_letterbox(draw_frame(kind, seed=seed), preprocessing)[0] for kind, seed in kinds]
+    return frames, np.array([KINDS[kind] for kind, _ in kinds])
 
 
 def _kernels(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Patches from the middle of the drawings, each the most contrasted of a few; float32 [C, 1, 8, 8]."""
-    frames, planes = _drawings()
+    """Return patches from the middle of the frames, each the most contrasted of six; float32 [C, 1, 8, 8]."""
+    frames, planes = _training_set()
     kernels = []
     for plane in KINDS.values():
-        for _ in range(_PATCHES):
+        for _ in range(_KERNELS_PER_KIND):
             frame = frames[rng.choice(np.flatnonzero(planes == plane))] / 255
             corners = rng.integers(2, 6, (6, 2)) * STRIDE
             patches = [frame[y : y + STRIDE, x : x + STRIDE] for y, x in corners]
@@ -69,16 +67,16 @@ def _kernels(rng: np.random.Generator) -> NDArray[np.float32]:
     return np.array(kernels, np.float32)[:, None]
 
 
-def _fit(phantom: Phantom) -> NDArray[np.float32]:
-    """Multinomial logistic regression on the pooled features, by steps along the whitened gradient."""
-    frames, planes = _drawings()
+def _fit_head(phantom: Phantom) -> NDArray[np.float32]:
+    """Fit a multinomial logistic regression to the pooled features, by steps along the whitened gradient."""
+    frames, planes = _training_set()
     pooled = np.stack([phantom.features(frame).mean((1, 2)) for frame in frames]).astype(np.float64)
-    spread = pooled.std(0)
-    inputs, wanted = pooled / spread, np.eye(len(PLANES))[planes]
+    deviation = pooled.std(0)
+    inputs, targets = pooled / deviation, np.eye(len(PLANES))[planes]
     whiten = np.linalg.inv(inputs.T @ inputs / len(inputs) + 1e-3 * np.eye(inputs.shape[1]))
     weights = np.zeros((inputs.shape[1], len(PLANES)))
     for _ in range(_STEPS):
         powers = np.exp(inputs @ weights)
-        error = powers / powers.sum(1, keepdims=True) - wanted
-        weights -= 0.5 * whiten @ (inputs.T @ error / len(inputs) + _KEPT_WEIGHT * weights)
-    return np.asarray(weights / spread[:, None], np.float32)
+        error = powers / powers.sum(1, keepdims=True) - targets
+        weights -= 0.5 * whiten @ (inputs.T @ error / len(inputs) + _L2 * weights)
+    return np.asarray(weights / deviation[:, None], np.float32)

@@ -1,7 +1,7 @@
-"""A tiny model package whose every answer is known: a convolution, its ReLU, a global mean and a linear head.
+"""A tiny model package with known outputs: a convolution, its ReLU, a global mean and a linear head.
 
-The gradient of a logit with respect to the features is the head's weight over the number of cells, so that Grad-CAM can
-be written down. `Phantom` computes everything a second time in plain numpy.
+The gradient of a logit with respect to the features is the head's weight divided by the number of cells, so Grad-CAM
+has a closed form. `Phantom` computes every output a second time in NumPy.
 """
 
 import hashlib
@@ -38,20 +38,20 @@ class Phantom:
     sub_planes_of: str = "fetal_brain"
     kernels: Floats = field(init=False)
     head: Floats = field(init=False)
-    finer: Floats = field(init=False)
+    sub_plane_head: Floats = field(init=False)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(7)
         self.kernels = rng.normal(0, 0.25, (CHANNELS, 1, STRIDE, STRIDE)).astype(np.float32)
         self.head = rng.normal(0, 2, (CHANNELS, len(self.planes))).astype(np.float32)
-        self.finer = rng.normal(0, 9, (CHANNELS, len(self.sub_planes))).astype(np.float32)
+        self.sub_plane_head = rng.normal(0, 9, (CHANNELS, len(self.sub_planes))).astype(np.float32)
 
     @property
     def cells(self) -> int:
         return self.size // STRIDE
 
     def features(self, frame: NDArray[np.uint8]) -> Floats:
-        """float32 [C, h, w] of a prepared frame uint8 [S, S]."""
+        """Return float32 [C, h, w] of a letterboxed frame uint8 [S, S]."""
         blocks = (frame / np.float32(255)).reshape(self.cells, STRIDE, self.cells, STRIDE)
         convolved = np.einsum("aibj,cij->cab", blocks, self.kernels[:, 0])
         return np.asarray(np.maximum(convolved, 0), np.float32)
@@ -63,11 +63,11 @@ class Phantom:
         return _softmax(self.logits(frame) / self.temperature)
 
     def sub_plane_probabilities(self, frame: NDArray[np.uint8]) -> Floats:
-        """float32 [M], whatever the frame shows."""
-        return _softmax(self.features(frame).mean((1, 2)) @ self.finer)
+        """Return float32 [M], for any frame."""
+        return _softmax(self.features(frame).mean((1, 2)) @ self.sub_plane_head)
 
     def heatmap(self, frame: NDArray[np.uint8], plane: int) -> Floats:
-        """Grad-CAM of a plane's logit, float32 [h, w], not rescaled."""
+        """Return the Grad-CAM of a plane's logit, float32 [h, w], not rescaled."""
         weights = self.head[:, plane] / self.cells**2
         return np.asarray(np.maximum(np.einsum("c,cab->ab", weights, self.features(frame)), 0))
 
@@ -86,14 +86,14 @@ class Phantom:
         return folder
 
     def manifest(self) -> dict[str, Any]:
-        finer = {
+        described = {
             "plane": self.sub_planes_of,
             "sub_planes": _described(self.sub_planes),
             "file": "sub_planes.onnx",
             "temperature": 1.0,
             "metrics": [],
         }
-        return ({"sub_planes": finer} if self.sub_planes else {}) | {
+        return ({"sub_planes": described} if self.sub_planes else {}) | {
             "format": 1,
             "name": "phantom",
             "version": "1.2.3",
@@ -164,14 +164,14 @@ class Phantom:
     def _sub_planes(self) -> bytes:
         nodes = [
             helper.make_node("ReduceMean", ["features"], ["pooled"], axes=[2, 3], keepdims=0),
-            helper.make_node("MatMul", ["pooled", "finer"], ["logits"]),
+            helper.make_node("MatMul", ["pooled", "sub_plane_head"], ["logits"]),
             helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
         ]
         inputs: dict[str, Any] = {
             "features": (TensorProto.FLOAT, ["N", len(self.kernels), self.cells, self.cells]),
         }
         outputs: dict[str, Any] = {"probabilities": (TensorProto.FLOAT, ["N", len(self.sub_planes)])}
-        return serialize("subplanes", nodes, inputs, outputs, {"finer": self.finer})
+        return serialize("subplanes", nodes, inputs, outputs, {"sub_plane_head": self.sub_plane_head})
 
 
 def _described(names: tuple[str, ...]) -> list[dict[str, str]]:
@@ -190,7 +190,7 @@ def serialize(
     outputs: dict[str, Any],
     constants: dict[str, Any],
 ) -> bytes:
-    """A checked ONNX model, as bytes."""
+    """Return a checked ONNX model in serialized form."""
     graph = helper.make_graph(
         nodes,
         name,

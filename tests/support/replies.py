@@ -4,7 +4,7 @@ import httpx2
 from fastapi.testclient import TestClient
 
 from service.errors import TABLE
-from service.runtime import Service
+from service.runtime import Runtime
 
 
 def assert_problem(reply: httpx2.Response, code: str) -> None:
@@ -20,7 +20,7 @@ def assert_problem(reply: httpx2.Response, code: str) -> None:
     assert body["request_id"] == reply.headers["x-request-id"]
 
 
-def service_of(client: TestClient) -> Service:
-    """Return the running service of a test client's app."""
-    service: Service = client.app.state.service  # type: ignore[attr-defined]
-    return service
+def runtime_of(client: TestClient) -> Runtime:
+    """Return the runtime of a test client's app."""
+    runtime: Runtime = client.app.state.runtime  # type: ignore[attr-defined]
+    return runtime

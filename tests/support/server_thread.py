@@ -1,4 +1,4 @@
-"""A real server on a port of its own, in a thread: what a browser can talk to."""
+"""A real server in a thread, on a free port, for tests that need HTTP connections."""
 
 import threading
 import time
@@ -12,12 +12,12 @@ import uvicorn
 from service.app import create_app
 from service.settings import Settings
 
-_START_WITHIN = 60.0  # seconds, on a machine that is busy with something else
+_START_WITHIN = 60.0  # seconds; generous, because the machine may be busy
 
 
 @contextmanager
 def serving(model: Path, **settings: Any) -> Iterator[str]:
-    """Serve a model package; yields the address, without a slash at its end."""
+    """Serve a model package; yield the address without a trailing slash."""
     config = uvicorn.Config(create_app(Settings(model=model, **settings)), port=0, log_config=None, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -1,4 +1,4 @@
-"""Stands before every upload: lets it in or refuses it, keeps its time, and ends its work when nobody waits for it."""
+"""Admission of uploads: refuses what exceeds the limits, enforces deadlines, and stops work when the client leaves."""
 
 import asyncio
 import math
@@ -9,98 +9,115 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.problem_responses import Refusal, problem_response_for
+from service.api.problem_responses import CachedRefusal, problem_response_for
 from service.errors import BadParameter, DeadlinePassed, Overloaded, UploadTooSlow
-from service.execution.admission import Admission, Slot, overloaded
-from service.execution.work import StopReason, Work, WorkStopped, work_context
-from service.observability.metrics import Metrics
+from service.execution.admission import Slot, overloaded
+from service.execution.work import StopReason, Work, WorkStopped, current_work
+from service.runtime import Runtime
 from service.settings import Settings
 
 DEADLINE_HEADER = "X-Deadline-Ms"
 
-_PATIENCE_S = 0.5  # an upload that takes longer to come waits for itself, and holds up nobody else
+_SLOW_UPLOAD_S = 0.5  # an upload that takes longer releases its slot until it is complete
 _MAX_DIGITS = 9
-_FULL = Refusal(overloaded())
+_OVERLOADED = CachedRefusal(overloaded())
 
 
 class AdmissionMiddleware:
-    """Middleware round each POST: admission, deadline, and an eye on the client."""
+    """Middleware around each POST: admission, deadlines, and cancellation when the client leaves."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, admission: Admission, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
         self.app = app
-        self.settings = settings
-        self.admission = admission
-        self.metrics = metrics
+        self.runtime = runtime
+        self.settings = runtime.settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection of any ASGI kind; only uploads are watched."""
+        """Handle one ASGI connection; only uploads (POST) pass admission."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
+
+        # 1. Decide from the request's head alone: nothing of the body has been read yet.
         headers = Headers(scope=scope)
-        declared = _declared(headers)
+        declared = _content_length(headers)
         try:
-            times = self._times(headers.get(DEADLINE_HEADER), declared)
-            place = self.admission.enter(declared)
+            timeouts = _timeouts(self.settings, headers.get(DEADLINE_HEADER), declared)
+            slot = self.runtime.admission.enter(declared)
         except Overloaded:
-            await _FULL(scope, send, closes=not self._is_modest(declared))
+            await _OVERLOADED(scope, send, close=not self._keeps_connection(declared))
             return
         except BadParameter as problem:
-            if not self._is_modest(declared):
+            if not self._keeps_connection(declared):
                 problem.headers["Connection"] = "close"
             await problem_response_for(problem, scope)(scope, receive, send)
             return
-        visit = RequestLifecycle(receive, place, times)
-        begun = False
+
+        # 2. Run the route. The reply's head waits for the first byte of its body: until then a passed deadline can
+        # still become a 504.
+        lifecycle = RequestLifecycle(current_work(), receive, slot, timeouts)
+        reply_begun = False
         head: list[Message] = []
 
-        async def send_noting(message: Message) -> None:
-            nonlocal begun
+        async def send_with_first_byte(message: Message) -> None:
+            nonlocal reply_begun
             if message["type"] == "http.response.start":
-                head.append(message)  # kept back until there is something to say: the deadline may pass before it
+                head.append(message)
                 return
-            begun = True
-            visit.answered()
+            reply_begun = True
+            lifecycle.reply_begins()
             while head:
                 await send(head.pop())
             await send(message)
 
+        # 3. Whatever ends the request, stop watching the client, free the slot, and record the work.
         try:
-            with work_context(visit.run):
-                await self.app(scope, visit.receive, send_noting)
+            await self.app(scope, lifecycle.receive, send_with_first_byte)
         except WorkStopped as stopped:
-            if stopped.why is StopReason.CLIENT_LEFT:
+            if stopped.reason is StopReason.CLIENT_LEFT:
                 raise ClientDisconnect from None
-            if not begun:  # else the reply is left unfinished, and the server breaks it off
+            if not reply_begun:  # otherwise the server cuts the unfinished reply off
                 passed = DeadlinePassed(DeadlinePassed.meaning, headers={"Connection": "close"})
                 await problem_response_for(passed, scope)(scope, receive, send)
         finally:
-            visit.end()
-            self.metrics.ran(visit.run)
+            lifecycle.end()
+            self.runtime.record(lifecycle.work)
 
-    def _times(self, deadline_header: str | None, declared: int) -> "Timeouts":
-        shares = math.ceil(declared / self.settings.max_upload_bytes) or 1
-        return Timeouts(self.settings.upload_s * shares, self.settings.deadline_s, read_deadline(deadline_header))
+    def _keeps_connection(self, declared: int) -> bool:
+        """Return whether the connection survives the refusal of an upload that was not read.
 
-    def _is_modest(self, declared: int) -> bool:
-        """Whether a connection is worth keeping on which an upload of this length is refused unread.
-
-        The server reads the rest of a modest upload, and drops it: to hang up on a client that still writes might cost
-        it the reply, as the reset that it gets overtakes what it has not read yet. On others we hang up all the same.
+        The server reads and drops the rest of an upload of moderate length. Closing the connection while the client
+        still writes could cost it the reply: the TCP reset overtakes the bytes that it has not read. An upload of
+        unknown or excessive length closes the connection nevertheless.
         """
         return 0 < declared <= self.settings.max_upload_bytes
 
 
 class Timeouts(NamedTuple):
-    """How long an upload may take to come, and its answer from then; and both together, as the client has it."""
+    """Time limits of one request, in seconds.
+
+    Attributes
+    ----------
+    upload_s
+        For the whole upload, from the request's head.
+    deadline_s
+        From the end of the upload to the first byte of the reply.
+    client_s
+        For both together, as the client set it; infinite when it did not.
+    """
 
     upload_s: float
     deadline_s: float
     client_s: float
 
 
+def _timeouts(settings: Settings, deadline_header: str | None, declared: int) -> Timeouts:
+    """Return the limits; an upload of n times the size limit of one frame gets n times the upload time."""
+    shares = math.ceil(declared / settings.max_upload_bytes) or 1
+    return Timeouts(settings.upload_s * shares, settings.deadline_s, read_deadline(deadline_header))
+
+
 def read_deadline(header: str | None) -> float:
-    """Seconds that the client gives the service; infinite where it does not say.
+    """Return the client's deadline in seconds; infinity without the header.
 
     Raises
     ------
@@ -110,79 +127,82 @@ def read_deadline(header: str | None) -> float:
     if header is None:
         return math.inf
     if not (header.isascii() and header.isdecimal() and len(header) <= _MAX_DIGITS):
-        raise BadParameter(f"The header {DEADLINE_HEADER!r} takes a whole number of milliseconds.")
+        raise BadParameter(f"The header `{DEADLINE_HEADER}` must be a whole number of milliseconds.")
     return int(header) / 1000
 
 
-def _declared(headers: Headers) -> int:
+def _content_length(headers: Headers) -> int:
+    """Return the declared length of the body in bytes; 0 when it is unknown."""
     length = headers.get("content-length", "")
     return int(length) if length.isascii() and length.isdecimal() and len(length) < 19 else 0
 
 
 class RequestLifecycle:
-    """One upload from its head to its answer."""
+    """One upload, from the request's head to the end of its reply."""
 
-    def __init__(self, receive: Receive, place: Slot, times: Timeouts) -> None:
-        self.run = Work()
+    def __init__(self, work: Work, receive: Receive, slot: Slot, timeouts: Timeouts) -> None:
+        self.work = work
         self._loop = asyncio.get_running_loop()
         self._receive = receive
-        self._place = place
-        self._deadline_s = times.deadline_s
-        self._slow_at = self._loop.time() + times.upload_s
-        self._client_at = self._loop.time() + times.client_s
-        self._timer = self._loop.call_later(_PATIENCE_S, place.release)
-        self._gone: asyncio.Future[Message] | None = None
+        self._slot = slot
+        self._deadline_s = timeouts.deadline_s
+        self._upload_deadline = self._loop.time() + timeouts.upload_s
+        self._client_deadline = self._loop.time() + timeouts.client_s
+        # One timer at a time: first it releases the slot of a slow upload, later it enforces the deadline.
+        self._timer = self._loop.call_later(_SLOW_UPLOAD_S, slot.release)
+        self._client_left: asyncio.Future[Message] | None = None
 
     async def receive(self) -> Message:
-        """The upload's next piece; once it is whole, nothing until the client leaves.
+        """Return the next part of the upload; after the last part, wait until the client leaves.
 
         Raises
         ------
-        UploadTooSlow, Stopped
-            It did not come in time.
+        UploadTooSlow, WorkStopped
+            The upload exceeded its time limit or the client's deadline.
         Overloaded
-            It does not fit any more beside what has come meanwhile.
+            The upload does not fit into memory next to the other uploads.
         """
-        if self._gone is not None:
-            return await asyncio.shield(self._gone)
-        message = await self._in_time()
+        if self._client_left is not None:
+            return await asyncio.shield(self._client_left)
+        message = await self._receive_in_time()
         if message["type"] == "http.request":
-            self._place.reserve(len(message.get("body", b"")))
+            self._slot.reserve(len(message.get("body", b"")))
             if not message.get("more_body"):
-                self._whole()
+                self._upload_complete()
         return message
 
-    def answered(self) -> None:
-        """The answer begins: the deadline is kept, however long the rest of it may be."""
+    def reply_begins(self) -> None:
+        """Disarm the deadline: it is met once the reply begins, however long the rest of the reply takes."""
         self._timer.cancel()
 
     def end(self) -> None:
-        """Stop watching, and leave the place to another."""
+        """Stop watching the client and free the slot."""
         self._timer.cancel()
-        if self._gone is not None:
-            self._gone.cancel()
-        self._place.close()
+        if self._client_left is not None:
+            self._client_left.cancel()
+        self._slot.close()
 
-    async def _in_time(self) -> Message:
+    async def _receive_in_time(self) -> Message:
         try:
-            async with asyncio.timeout_at(min(self._slow_at, self._client_at)):
+            async with asyncio.timeout_at(min(self._upload_deadline, self._client_deadline)):
                 return await self._receive()
         except TimeoutError:
-            if self._client_at <= self._slow_at:
+            if self._client_deadline <= self._upload_deadline:
                 raise WorkStopped(StopReason.DEADLINE) from None
             raise UploadTooSlow(UploadTooSlow.meaning, headers={"Connection": "close"}) from None
 
-    def _whole(self) -> None:
+    def _upload_complete(self) -> None:
         self._timer.cancel()
-        self._place.acquire()
-        deadline = min(self._client_at, self._loop.time() + self._deadline_s)
-        self._timer = self._loop.call_at(deadline, self.run.stop, StopReason.DEADLINE)
-        self._gone = asyncio.ensure_future(self._watch())
+        self._slot.acquire()  # a slow upload released it and may find none free: 503
+        deadline = min(self._client_deadline, self._loop.time() + self._deadline_s)
+        self._timer = self._loop.call_at(deadline, self.work.stop, StopReason.DEADLINE)
+        self._client_left = asyncio.ensure_future(self._watch_client())
 
-    async def _watch(self) -> Message:
+    async def _watch_client(self) -> Message:
+        """Stop the work when the client disconnects."""
         with suppress(asyncio.CancelledError):
             while (message := await self._receive())["type"] != "http.disconnect":
                 pass
-            self.run.stop(StopReason.CLIENT_LEFT)
+            self.work.stop(StopReason.CLIENT_LEFT)
             return message
         return {"type": "http.disconnect"}

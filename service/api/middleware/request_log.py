@@ -1,4 +1,4 @@
-"""Watches every request from outside: its id, its place in log and metrics, and the last net under a bug."""
+"""Logs and counts every request, gives it an id, and answers unexpected exceptions with a plain 500."""
 
 import logging
 from http import HTTPMethod
@@ -10,61 +10,65 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problem_responses import problem_response_for
 from service.errors import InternalError
+from service.execution.work import Work, work_context
 from service.observability.metrics import Metrics
 from service.observability.request_id import HEADER, choose_request_id
 from service.observability.trace import TRACEPARENT, read_traceparent
 
 _LOG = logging.getLogger("fetal_planes.requests")
-_METHODS = set(HTTPMethod)  # any other word would let a caller make as many time series as it likes
-_CLIENT_LEFT = 499  # never sent: nobody is there to read it
+_METHODS = set(HTTPMethod)  # any other method counts as `other`: a caller must not create time series at will
+_CLIENT_LEFT = 499  # nginx's code for a client that closed the connection; it is logged and never sent
 _RAW_HEADER = HEADER.lower().encode()
 _PROBES = ("/health", "/metrics")
 
 
 class RequestLogMiddleware:
-    """Gives each request its id, counts and logs it, and turns an exception that nobody expected into a plain 500."""
+    """Middleware that starts the request's work, counts and logs the request, and turns a bug into a plain 500."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection of any ASGI kind; only HTTP is watched."""
+        """Handle one ASGI connection; only HTTP requests are logged."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        request_id = choose_request_id(headers.get(HEADER))
-        scope.setdefault("state", {}).update(read_traceparent(headers.get(TRACEPARENT)), request_id=request_id)
+        work = Work(choose_request_id(headers.get(HEADER)))
+        scope.setdefault("state", {}).update(read_traceparent(headers.get(TRACEPARENT)))
         status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (_RAW_HEADER, request_id.encode())]
+                message["headers"] = [*message.get("headers", ()), (_RAW_HEADER, work.request_id.encode())]
             await send(message)
 
         started = perf_counter()
-        self.metrics.begin()
+        self.metrics.begin_request()
         try:
-            await self.app(scope, receive, send_with_id)
+            with work_context(work):
+                await self.app(scope, receive, send_with_id)
         except ClientDisconnect:
             status = _CLIENT_LEFT
         except Exception:
-            _LOG.exception("a bug ended the request", extra={"request_id": request_id, "route": _route(scope)})
-            if status == 0:  # once a reply has begun there is nothing to do but to break it off
-                await problem_response_for(InternalError("The service failed."), scope)(scope, receive, send_with_id)
+            _LOG.exception("unexpected exception", extra={"request_id": work.request_id, "route": _route(scope)})
+            if status == 0:  # a reply that has begun can only be cut off
+                with work_context(work):
+                    reply = problem_response_for(InternalError("The service failed."), scope)
+                await reply(scope, receive, send_with_id)
         finally:
-            self._record(scope, request_id, status, perf_counter() - started)
+            self._record(scope, work.request_id, status, perf_counter() - started)
 
     def _record(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         method, route = scope["method"] if scope["method"] in _METHODS else "other", _route(scope)
-        self.metrics.end(method, route, status, seconds)
+        self.metrics.end_request(method, route, status, seconds)
         fields = {"request_id": request_id, "method": method, "route": route, "status": status}
         state = scope["state"]
         if (problem := state.get("problem")) is not None:
-            self.metrics.refused(problem)
+            self.metrics.count_refusal(problem)
             fields["problem"] = problem
         fields |= {name: state[name] for name in ("caller", "trace_id", "parent_id") if name in state}
         level = logging.DEBUG if route.startswith(_PROBES) else logging.INFO
@@ -72,5 +76,5 @@ class RequestLogMiddleware:
 
 
 def _route(scope: Scope) -> str:
-    """The route's pattern; never the path as it was sent, which may hold anything."""
+    """Return the route's pattern. The path itself may contain anything, so it is never logged."""
     return getattr(scope.get("route"), "path", "none")

@@ -1,4 +1,4 @@
-"""`POST /exam`: all frames of an exam, sorted."""
+"""`POST /exam`: all frames of an exam, sorted by plane."""
 
 from contextlib import aclosing
 from typing import Annotated
@@ -6,40 +6,42 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import Field
 
+from service.analysis.batch_session import BatchTotals
 from service.analysis.exam import ExamReader, choose_expected, draw_evidence
-from service.api.batch_uploads import FILES_IN_OPENAPI, read_files
-from service.api.negotiation import choose_media_type
-from service.api.openapi import problems
-from service.api.routes.batch import FILES_PROBLEMS, SelectionQuery, open_session
-from service.api.routes.classify import NOT_STORED
+from service.api.dependencies import ModelDep, RuntimeDep
+from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
+from service.api.openapi import FILES_PROBLEMS, problem_replies
+from service.api.queries import SelectionQuery
+from service.api.routes.batch import open_session
+from service.api.uploads import FILES_IN_OPENAPI, read_files
 from service.errors import NoSuchPlane
+from service.reports.answers import exam_report
 from service.reports.exam_html import POLICY, render
-from service.runtime import RequestId, RunningDep, ServiceDep
-from service.schemas.answers import DEFAULT_TOP_K
-from service.schemas.batch import BatchEnd
 from service.schemas.exam import ExamReport
 
 router = APIRouter()
 
-_JSON, _HTML = "application/json", "text/html"
+_HTML = "text/html"
 
 
 class ExamQuery(SelectionQuery):
-    """Which frames, and which planes there should be."""
+    """Selects frames of each file, and the planes that the exam should contain."""
 
     expect: str | None = Field(
-        default=None, description="Planes that the exam should hold, with commas between them; by default a setting's."
+        default=None,
+        description="Ids of the planes that the exam should contain, separated by commas. Default: the setting "
+        "`FETAL_PLANES_EXPECTED_PLANES`.",
     )
 
 
 @router.post(
     "/exam",
-    summary="Sort an exam",
+    summary="Sort the frames of an exam",
     response_model=ExamReport,
     responses={
-        **problems(*FILES_PROBLEMS, NoSuchPlane),
+        **problem_replies(*FILES_PROBLEMS, NoSuchPlane),
         200: {
-            "description": "The exam's frames by plane; or, by `Accept: text/html`, a page that shows them.",
+            "description": "The frames of the exam by plane as JSON; for `Accept: text/html`, as a page with pictures.",
             "content": {_HTML: {"schema": {"type": "string"}}},
         },
     },
@@ -48,29 +50,28 @@ class ExamQuery(SelectionQuery):
 async def exam(
     request: Request,
     query: Annotated[ExamQuery, Query()],
-    service: ServiceDep,
-    running: RunningDep,
-    request_id: RequestId,
+    runtime: RuntimeDep,
+    model: ModelDep,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
-    """Group the frames of an exam by plane; name the best of each, what is missing, and what a person must look at."""
-    settings, pipeline = service.settings, running.pipeline
+    """Group the frames of an exam by plane; name the best of each, the missing planes, and the frames to check."""
+    settings, pipeline = runtime.settings, model.pipeline
     planes = pipeline.engine.manifest.planes
     expected = choose_expected(query.expect, settings.expected_planes, planes)
-    html = choose_media_type(accept, (_JSON, _HTML)) == _HTML
+    html = choose_media_type(accept, (JSON, _HTML)) == _HTML
     files = await read_files(request, settings.max_batch_bytes, settings.max_batch_frames)
-    sitting = open_session(running, request_id, query, DEFAULT_TOP_K, settings.max_batch_frames, thumbnails=html)
+    session = open_session(model, query, settings.max_batch_frames, thumbnails=html)
     reader = ExamReader(planes, expected)
-    async with aclosing(sitting.lines(files)) as lines:
+    async with aclosing(session.lines(files)) as lines:
         async for line in lines:
-            if isinstance(line.says, BatchEnd):
-                report = reader.finish(line.says, running.model)
+            if isinstance(line, BatchTotals):
+                found = reader.finish(line)
             else:
                 reader.add(line)
-    headers = NOT_STORED | {"Vary": "Accept"}
+    report = exam_report(found, pipeline.model)
     if not html:
-        return Response(report.model_dump_json(), headers=headers, media_type=_JSON)
-    evidence = await draw_evidence(report, reader, files, pipeline, running.pool.run)
-    page = await running.pool.run(render, report, reader.thumbnails, evidence)
-    headers |= {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
+        return Response(report.model_dump_json(), headers=NEGOTIATED, media_type=JSON)
+    evidence = await draw_evidence(found, reader, files, pipeline, model.pool.run)
+    page = await model.pool.run(render, report, reader.thumbnails, evidence)
+    headers = NEGOTIATED | {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
     return Response(page, headers=headers, media_type=_HTML)

@@ -1,4 +1,4 @@
-"""`POST /explain`: what in the frame speaks for a plane?"""
+"""`POST /explain`: the evidence for a plane."""
 
 from typing import Annotated
 
@@ -6,73 +6,76 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import Field
 
 from service.analysis.pipeline import Pipeline
-from service.api.dicom_responses import DICOM, PARTS, PARTS_IN_OPENAPI, reply_report_and_overlay, require_dicom
-from service.api.negotiation import choose_media_type
-from service.api.openapi import UPLOAD_PROBLEMS, problems
-from service.api.routes.classify import NOT_STORED, ClassifyQuery
-from service.api.uploads import BODY_IN_OPENAPI, read_upload
+from service.api.dependencies import ModelDep
+from service.api.dicom_responses import DICOM, RELATED, RELATED_IN_OPENAPI, reply_report_and_overlay, require_dicom
+from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
+from service.api.openapi import FRAME_PROBLEMS, problem_replies
+from service.api.queries import ClassifyQuery
+from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import BadParameter, NoDicomSource, NoSuchPlane
 from service.reports.answers import explained
-from service.runtime import RequestId, RunningDep
 from service.schemas.answers import ExplainedClassification, PictureType
 
 router = APIRouter()
 
-_JSON = "application/json"
 _PICTURES: dict[str, PictureType] = {"image/jpeg": "image/jpeg", "image/png": "image/png"}
-_OFFERS = (_JSON, *_PICTURES, DICOM, PARTS)
+_OFFERS = (JSON, *_PICTURES, DICOM, RELATED)
 _PICTURE_SCHEMA = {"schema": {"type": "string", "format": "binary"}}
 
 
 class ExplainQuery(ClassifyQuery):
-    """Which frame, which plane, and whether with a picture."""
+    """Selects a frame, the plane to explain, and whether the answer holds the overlay."""
 
-    target: str | None = Field(default=None, description="The plane to explain; by default the first prediction.")
-    overlay: bool = Field(default=True, description="Whether the JSON holds the overlay; it is the costly part.")
+    target: str | None = Field(default=None, description="Id of the plane to explain. Default: the first prediction.")
+    overlay: bool = Field(
+        default=True, description="Whether the JSON holds the overlay, which takes most of the encoding time."
+    )
 
 
 @router.post(
     "/explain",
-    summary="Show the evidence for a plane",
+    summary="Explain a frame",
     response_model=ExplainedClassification,
     responses={
-        **problems(*UPLOAD_PROBLEMS, NoSuchPlane, NoDicomSource),
+        **problem_replies(*FRAME_PROBLEMS, NoSuchPlane, NoDicomSource),
         200: {
-            "description": "The classification with its explanation; or, by `Accept`, the overlay itself; or, for "
-            "`application/dicom`, a structured report and the overlay as DICOM objects.",
-            "content": dict.fromkeys(_PICTURES, _PICTURE_SCHEMA) | PARTS_IN_OPENAPI,
+            "description": "The classification and its explanation as JSON. By `Accept`: the overlay alone as a "
+            "picture, or a structured report and the overlay as DICOM objects.",
+            "content": dict.fromkeys(_PICTURES, _PICTURE_SCHEMA) | RELATED_IN_OPENAPI,
             "headers": {
-                "X-Plane": {"description": "With a picture: the plane explained.", "schema": {"type": "string"}}
+                "X-Plane": {
+                    "description": "The explained plane, in replies other than JSON.",
+                    "schema": {"type": "string"},
+                }
             },
         },
     },
-    openapi_extra=BODY_IN_OPENAPI,
+    openapi_extra=FRAME_IN_OPENAPI,
 )
 async def explain(
     request: Request,
     query: Annotated[ExplainQuery, Query()],
-    running: RunningDep,
-    request_id: RequestId,
+    model: ModelDep,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
-    """Classify one frame and compute the Grad-CAM of one plane's logit over it."""
+    """Classify one frame and compute the Grad-CAM heat map of one plane's logit."""
     media_type = choose_media_type(accept, _OFFERS)
-    if media_type != _JSON and not query.overlay:
-        raise BadParameter("`overlay=false` goes with JSON alone.")
-    upload = await read_upload(request, running.pipeline.limits.max_bytes)
-    return await running.pool.run(_answer, running.pipeline, upload, query, media_type, request_id)
+    if media_type != JSON and not query.overlay:
+        raise BadParameter("`overlay=false` needs a JSON reply; the header `Accept` asks for another one.")
+    upload = await read_upload(request, model.pipeline.limits.max_bytes)
+    return await model.pool.run(_answer, model.pipeline, upload, query, media_type)
 
 
-def _answer(pipeline: Pipeline, upload: bytes, query: ExplainQuery, media_type: str, request_id: str) -> Response:
-    headers = NOT_STORED | {"Vary": "Accept"}
-    if media_type in (DICOM, PARTS):
+def _answer(pipeline: Pipeline, upload: bytes, query: ExplainQuery, media_type: str) -> Response:
+    if media_type in (DICOM, RELATED):
         require_dicom(upload)
     result = pipeline.explain(upload, index=query.frame, target=query.target)
-    if media_type in (DICOM, PARTS):
-        return reply_report_and_overlay(pipeline, upload, result, headers | {"X-Plane": result.target.id})
+    plane = {"X-Plane": result.target.id}
+    if media_type in (DICOM, RELATED):
+        return reply_report_and_overlay(pipeline, result, NEGOTIATED | plane)
     if (picture_type := _PICTURES.get(media_type)) is not None:
         picture = pipeline.draw(result, picture_type)
-        return Response(picture, headers=headers | {"X-Plane": result.target.id}, media_type=picture_type)
+        return Response(picture, headers=NEGOTIATED | plane, media_type=picture_type)
     overlay = pipeline.draw(result, "image/jpeg") if query.overlay else None
-    answer = explained(result, pipeline.engine.package, request_id, overlay, query.top)
-    return Response(answer.model_dump_json(), headers=headers, media_type=_JSON)
+    answer = explained(result, overlay, query.top)
+    return Response(answer.model_dump_json(), headers=NEGOTIATED, media_type=JSON)

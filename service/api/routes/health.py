@@ -1,4 +1,4 @@
-"""Probes: is the process alive, is it ready, and what is it doing?"""
+"""`GET /health`: probes for load balancers and operators."""
 
 from time import monotonic
 
@@ -6,55 +6,51 @@ from fastapi import APIRouter
 
 from service import __version__
 from service.analysis.exam import choose_expected
-from service.api.openapi import problems
+from service.api.dependencies import ReadyModelDep, RuntimeDep
+from service.api.openapi import problem_replies
 from service.errors import NotReady
 from service.execution.pool import WorkerPool
-from service.runtime import ReadyDep, Running, Service, ServiceDep
+from service.runtime import Runtime
 from service.schemas.health import Health, HealthDetails, Load, Workers
 
 router = APIRouter(prefix="/health")
 
 
-@router.get("/live", summary="Does the process run?", responses=problems())
+@router.get("/live", summary="Liveness probe", responses=problem_replies())
 async def live() -> Health:
-    """200 as long as the process answers at all."""
+    """200 while the process answers requests."""
     return Health(status="alive")
 
 
-@router.get("/ready", summary="Will it take a frame now?", responses=problems(NotReady))
-async def ready(_: ReadyDep) -> Health:
-    """200 once the model has passed its warm-up and until the service drains or stops, else 503."""
+@router.get("/ready", summary="Readiness probe", responses=problem_replies(NotReady))
+async def ready(_: ReadyModelDep) -> Health:
+    """200 from the end of the model's warm-up until the service drains or stops, otherwise 503."""
     return Health(status="ready")
 
 
-@router.get("", summary="The same verdict with details", responses=problems(NotReady))
-async def health(service: ServiceDep, running: ReadyDep) -> HealthDetails:
-    """What is served, by how many threads, how much of it, and since when."""
-    width = service.width
+@router.get("", summary="Readiness with details", responses=problem_replies(NotReady))
+async def health(runtime: RuntimeDep, model: ReadyModelDep) -> HealthDetails:
+    """The model, the workers, the load, and the time since the service became ready."""
+    budget = runtime.cpu_budget
+    planes = model.pipeline.engine.manifest.planes
     return HealthDetails(
         status="ready",
         version=__version__,
-        model=running.model,
-        workers=Workers(count=width.count, source=width.source, threads_for_single_request=width.count),
-        load=_load(service, running.pool),
-        expected_planes=choose_expected(
-            None, service.settings.expected_planes, running.pipeline.engine.manifest.planes
-        ),
-        uptime_seconds=round(monotonic() - running.since, 3),
+        model=model.info,
+        workers=Workers(count=budget.count, source=budget.source, threads_for_single_request=budget.count),
+        load=_load(runtime, model.pool),
+        expected_planes=choose_expected(None, runtime.settings.expected_planes, planes),
+        uptime_seconds=round(monotonic() - model.ready_since, 3),
     )
 
 
-def _expected(service: Service, running: Running) -> list[str]:
-    return choose_expected(None, service.settings.expected_planes, running.pipeline.engine.manifest.planes)
-
-
-def _load(service: Service, pool: WorkerPool) -> Load:
-    admission = service.admission
+def _load(runtime: Runtime, pool: WorkerPool) -> Load:
+    admission = runtime.admission
     return Load(
         busy_workers=pool.busy,
         queued=pool.waiting,
-        requests=admission.taken,
-        max_requests=admission.bounds.places,
-        held_bytes=admission.held,
-        max_held_bytes=admission.bounds.held_bytes,
+        requests=admission.uploads,
+        max_requests=admission.limits.uploads,
+        held_bytes=admission.held_bytes,
+        max_held_bytes=admission.limits.held_bytes,
     )

@@ -1,1 +1,1 @@
-"""Reads frames of ultrasound DICOM objects. All but `structure` needs the extra `dicom`."""
+"""Read frames of ultrasound DICOM objects. Every module but `scan` needs the extra `dicom`."""

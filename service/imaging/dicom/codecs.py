@@ -1,7 +1,7 @@
-"""A frame's bytes become samples: one function for each way of compressing them.
+"""Decode the bytes of a frame into samples, with one function per compression.
 
-Each codestream tells its own size. It is compared with the header's before anything is decoded, since a decoder
-allocates what the codestream says.
+A codestream states its own size, and a decoder allocates that size. It is compared with the header's size, which has
+been checked against the limits, before anything is decoded.
 """
 
 import io
@@ -22,16 +22,17 @@ from service.imaging.dicom.jpeg.segments import EXTENDED, JPEG_LS_SOF, LOSSLESS,
 
 Samples = NDArray[np.uint8 | np.uint16]
 
+# An APP14 marker with color transform 0: the three components are RGB, not YCbCr.
 _ADOBE_NO_TRANSFORM = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
-_MAX_SCANS = 100
+_MAX_SCANS = 100  # each scan costs a pass over the frame; encoders write about 10
 _MAX_TILES = 4096
 
 
 def frame_bytes(header: Header) -> int:
-    """How many bytes an uncompressed frame has."""
+    """Return the number of bytes of an uncompressed frame."""
     pixels = header.rows * header.columns
     if header.photometric == "YBR_FULL_422":
-        return pixels * 2
+        return pixels * 2  # two pixels share one Cb and one Cr (PS3.3, C.7.6.3.1.2)
     return pixels * header.samples * header.allocated // 8
 
 
@@ -41,15 +42,15 @@ def decode_samples(data: bytes, header: Header) -> Samples:
     Returns
     -------
     uint8 or uint16 [H, W], or uint8 [H, W, 3]
-        The stored values; of color RGB, or YCbCr where the photometric interpretation is YBR_FULL; of a color JPEG's
-        YCbCr, whose luma is to be had without its colors, [H, W] that alone.
+        The stored values. Color is RGB, or YCbCr where the photometric interpretation is YBR_FULL. A color JPEG in
+        YCbCr yields its luma only, [H, W], because the decoder can skip the colors.
 
     Raises
     ------
     UnreadableFrame
-        The bytes are damaged, or are not what the header says.
+        The bytes are damaged, or contradict the header.
     UnsupportedFormat
-        The codestream is of a kind that no decoder here reads.
+        No decoder of this service supports the codestream.
     """
     if header.transfer_syntax in NATIVE:
         return _native(data, header)
@@ -64,13 +65,13 @@ def decode_samples(data: bytes, header: Header) -> Samples:
 
 
 def small_jpeg_colors(data: bytes) -> NDArray[np.uint8]:
-    """A JPEG frame at a quarter of its size, uint8 [h, w, 3] in blue, green, red: the decoder leaves out the rest."""
+    """Decode a JPEG frame at a quarter of its size: uint8 [h, w, 3] in blue, green, red; the decoder skips the rest."""
     return _imdecode(data, cv2.IMREAD_REDUCED_COLOR_4)
 
 
 def _native(data: bytes, header: Header) -> Samples:
     rows, columns = header.rows, header.columns
-    if header.photometric == "YBR_FULL_422":  # Y Y Cb Cr for each pair of pixels
+    if header.photometric == "YBR_FULL_422":  # bytes Y Y Cb Cr for each pair of pixels
         pairs = np.frombuffer(data, np.uint8).reshape(rows * columns // 2, 4)
         chroma = np.repeat(pairs[:, 2:], 2, axis=0)
         return np.concatenate([pairs[:, :2].reshape(-1, 1), chroma], axis=1).reshape(rows, columns, 3)
@@ -84,15 +85,16 @@ def _native(data: bytes, header: Header) -> Samples:
 
 
 def _rle(data: bytes, header: Header) -> Samples:
-    """PS3.5, annex G: up to 15 segments, each a plane of bytes in PackBits, the high byte of a sample first."""
+    """Decode RLE (PS3.5, annex G): up to 15 segments, each a plane of bytes in PackBits, the high byte first."""
     count, *offsets = struct.unpack_from("<16I", data)
     width = header.allocated // 8
     if count != header.samples * width:
-        raise UnreadableFrame("The RLE frame has another number of segments than the header's samples need.")
+        raise UnreadableFrame("The number of segments of the RLE frame contradicts the header.")
     pixels = header.rows * header.columns
+    # The offsets must rise and stay behind the 64 bytes of the RLE header; each segment ends where the next begins.
     bounds = [*offsets[:count], len(data)]
     if bounds[0] < 64 or any(a >= b for a, b in pairwise(bounds)):
-        raise UnreadableFrame("The RLE frame's segments lie outside it.")
+        raise UnreadableFrame("A segment of the RLE frame is outside the frame.")
     planes = [_unpack(data[start:end], pixels) for start, end in pairwise(bounds)]
     if width == 2:
         return np.dstack([planes[1], planes[0]]).view(np.uint16).reshape(header.rows, header.columns)
@@ -101,7 +103,8 @@ def _rle(data: bytes, header: Header) -> Samples:
 
 
 def _unpack(segment: bytes, pixels: int) -> NDArray[np.uint8]:
-    # Pillow unpacks TIFF's PackBits row by row, which are the same bytes; one long row lets runs cross the picture's.
+    # TIFF's PackBits are the same bytes, but its runs end with the row. A run in DICOM may cross rows, so Pillow gets
+    # the whole plane as one row.
     return np.asarray(Image.frombytes("L", (pixels, 1), segment, "packbits", "L")).reshape(-1)
 
 
@@ -111,9 +114,11 @@ def _jpeg(data: bytes, header: Header) -> Samples:
         raise UnreadableFrame(f"The JPEG has more than {_MAX_SCANS} scans.")
     if (precision, header.allocated) != (8, 8):
         return _jpeg_of_other_depth(data, header, kind, precision)
-    as_they_are = kind == LOSSLESS or (header.photometric == "RGB" and not _says_its_colors(data))
+    # Decide whether the three components are already RGB.
+    as_they_are = kind == LOSSLESS or (header.photometric == "RGB" and not _declares_colors(data))
     if components == 3 and as_they_are:
-        # Three components of no said kind are YCbCr to a decoder; and of a lossless frame it converts none.
+        # A decoder takes three undeclared components for YCbCr, and converts none of a lossless frame. The marker
+        # makes both cases RGB.
         bgr = _imdecode(SOI + _ADOBE_NO_TRANSFORM + data[2:], cv2.IMREAD_COLOR)
         return bgr[..., ::-1]
     return _imdecode(data, cv2.IMREAD_GRAYSCALE)
@@ -121,19 +126,19 @@ def _jpeg(data: bytes, header: Header) -> Samples:
 
 def _jpeg_of_other_depth(data: bytes, header: Header, kind: int, precision: int) -> Samples:
     if precision > header.allocated:
-        raise UnreadableFrame("The JPEG has more bits a sample than the header.")
+        raise UnreadableFrame("The JPEG has more bits per sample than the header.")
     if kind == LOSSLESS and header.samples == 1:
         samples = decode_lossless(data, header.rows, header.columns, precision)
         return samples if header.allocated == 16 else samples.astype(np.uint8)
     if kind == EXTENDED and precision == 12:
         return decode_extended(data, header.rows, header.columns)
     raise UnsupportedFormat(
-        f"JPEG of {precision} bits a sample, for pixels of {header.allocated}, is read where it is lossless and gray, "
-        "or extended of 12 bits; this is neither."
+        f"JPEG of {precision} bits per sample for {header.allocated}-bit pixels is supported if it is lossless and "
+        "gray, or extended with 12 bits. This frame is neither."
     )
 
 
-def _says_its_colors(data: bytes) -> bool:
+def _declares_colors(data: bytes) -> bool:
     head = data[: data.find(b"\xff\xda")]
     return b"JFIF\0" in head or b"Adobe" in head
 
@@ -141,34 +146,34 @@ def _says_its_colors(data: bytes) -> bool:
 def _imdecode(data: bytes, flags: int) -> NDArray[np.uint8]:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
-        raise UnreadableFrame("The JPEG frame is damaged, cut short, or of a kind that is not read.")
+        raise UnreadableFrame("The JPEG frame is damaged, cut short, or of a kind that is not supported.")
     return pixels.astype(np.uint8, copy=False)
 
 
 def _jpeg_frame(data: bytes, header: Header) -> tuple[int, int, int]:
-    """The SOF marker, precision and components of a JPEG or JPEG-LS, its size checked against the header."""
+    """Return the SOF marker, precision and components of a JPEG or JPEG-LS; check its size against the header."""
     for segment in segments(data):
         if segment.is_frame:
             precision, height, width, components = struct.unpack_from(">BHHB", segment.body)
             _check_same(header, width, height, components)
             return segment.marker, precision, components
-    raise UnreadableFrame("The frame is not the JPEG that the transfer syntax says, or it is damaged.")
+    raise UnreadableFrame("The frame is damaged, or not the JPEG of the transfer syntax.")
 
 
 def _check_same(header: Header, width: int, height: int, components: int) -> None:
     if (width, height) != (header.columns, header.rows):
         raise UnreadableFrame(
-            f"The frame is {width} x {height} pixels, by the header {header.columns} x {header.rows}."
+            f"The frame has {width} x {height} pixels; the header says {header.columns} x {header.rows}."
         )
     if components != header.samples:
-        raise UnreadableFrame(f"The frame has {components} components, by the header {header.samples}.")
+        raise UnreadableFrame(f"The frame has {components} components; the header says {header.samples}.")
 
 
 def _jpeg_ls(data: bytes, header: Header) -> Samples:
     kind, precision, _ = _jpeg_frame(data, header)
     if kind != JPEG_LS_SOF or precision > header.allocated:
-        raise UnreadableFrame("The frame is not the JPEG-LS that the header describes.")
-    raw, found = jpeg_ls.decode_buffer(data)  # in little-endian words
+        raise UnreadableFrame("The frame is not a JPEG-LS with the bits of the header.")
+    raw, found = jpeg_ls.decode_buffer(data)  # little-endian words above 8 bits
     samples: Samples = np.frombuffer(raw, np.uint8 if precision <= 8 else np.uint16)
     shape = (header.rows, header.columns)
     if header.samples == 1:
@@ -184,22 +189,23 @@ def _jpeg_2000(data: bytes, header: Header) -> Samples:
     samples = np.asarray(image)
     if header.samples == 3:
         return samples[..., :3].astype(np.uint8, copy=False)
-    # Pillow scales up to 8 or 16 bits, and moves signed values up to begin at 0: both are undone.
+    # Pillow scales samples up to 8 or 16 bits and shifts signed values to start at 0. Undo both.
     width = 8 if samples.dtype == np.uint8 else 16
     stored = samples.astype(np.int32) >> (width - precision)
     return (stored - (1 << precision - 1) if signed else stored).astype(np.uint16)
 
 
 def _jpeg_2000_size(data: bytes, header: Header) -> tuple[int, bool]:
-    """Precision and signedness of a JPEG 2000, its size checked: in the SIZ segment, after the box of a JP2 or bare."""
+    """Return precision and signedness of a JPEG 2000 from its SIZ segment, bare or in a JP2 box; check its size."""
     at = data.find(b"\xff\x4f\xff\x51", 0, 4096)
     if at < 0:
-        raise UnreadableFrame("The frame is not the JPEG 2000 that the transfer syntax says, or it is damaged.")
+        raise UnreadableFrame("The frame is damaged, or not the JPEG 2000 of the transfer syntax.")
     x1, y1, x0, y0, tile_x, tile_y, tile_x0, tile_y0, components, depth = struct.unpack_from(">8IHB", data, at + 8)
     _check_same(header, x1 - x0, y1 - y0, components)
+    # A decoder allocates per tile, so a codestream of tiny tiles costs memory far beyond its pixels.
     if not tile_x or not tile_y or -(-(x1 - tile_x0) // tile_x) * -(-(y1 - tile_y0) // tile_y) > _MAX_TILES:
         raise UnreadableFrame(f"The JPEG 2000 has more than {_MAX_TILES} tiles.")
     precision = (depth & 0x7F) + 1
     if precision > header.allocated:
-        raise UnreadableFrame("The JPEG 2000 has more bits a sample than the header.")
+        raise UnreadableFrame("The JPEG 2000 has more bits per sample than the header.")
     return precision, bool(depth & 0x80)

@@ -1,4 +1,4 @@
-"""The colors of a decoded frame, where it has any, for `flow_share` to look at."""
+"""The colors of a decoded frame, for `service.imaging.color.flow_share`."""
 
 import cv2
 import numpy as np
@@ -8,16 +8,16 @@ from service.imaging.dicom.codecs import Samples, small_jpeg_colors
 from service.imaging.dicom.header import Header
 from service.imaging.dicom.photometric import palette, stored_bits
 
-_EVERY = 4  # of a palette's pixels each way: indices cannot be averaged
+_EVERY = 4  # every n-th pixel of a palette frame in each direction, because indices cannot be averaged
 
 
 def to_colors(samples: Samples, data: bytes, header: Header) -> Colors | None:
-    """A small copy in color.
+    """Return a small color copy of a frame.
 
     Parameters
     ----------
     samples, data
-        The frame as `decode_samples` gives it, and the bytes that it was decoded from.
+        The frame as `decode_samples` returns it, and the bytes that it was decoded from.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a DICOM header says of its frames, checked; what cannot be read is refused here, before any pixel is touched."""
+"""Check the attributes that describe the pixels; refuse an unsupported object before a pixel is read."""
 
 from dataclasses import dataclass
 
@@ -48,31 +48,32 @@ PHOTOMETRICS = {
     "YBR_RCT": 3,
     "YBR_ICT": 3,
 }
-"""Every photometric interpretation that is read, and its samples a pixel."""
+"""Every supported photometric interpretation, with its samples per pixel."""
 
+# MPEG-2, MPEG-4 and HEVC.
 _VIDEO = tuple(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109))
 _MAX_FRAMES = 100_000
-_MAX_CINE_PIXELS = 2**33  # of all frames together; an hour's cine of any scanner is below it
+_MAX_CINE_PIXELS = 2**33  # of all frames together; an hour of cine of any scanner is below it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Header:
-    """How the pixels of an object are written.
+    """How the pixels of an object are stored.
 
     Attributes
     ----------
     attributes
-        The elements that describe pixels, and no others: nothing in here names a person.
+        The attributes that `read_attributes` reads. Some name the patient: never log this object.
     transfer_syntax, photometric
         As in `TRANSFER_SYNTAXES` and `PHOTOMETRICS`.
     rows, columns, frames, samples
-        The shape: `frames` pictures of `rows` x `columns` pixels of `samples` values.
+        The shape: `frames` frames of `rows` x `columns` pixels with `samples` values each.
     planar
-        Whether the samples lie plane by plane rather than pixel by pixel (uncompressed data).
+        Whether uncompressed samples are stored plane by plane instead of pixel by pixel.
     allocated, stored, high
-        Bits a sample takes, 8 or 16; those in use; and the number of the topmost of these.
+        Bits Allocated (8 or 16), Bits Stored and High Bit (PS3.5, 8.1.1).
     signed
-        Whether samples are in two's complement.
+        Whether samples are in two's complement (Pixel Representation 1).
     """
 
     attributes: Dataset
@@ -89,23 +90,23 @@ class Header:
     signed: bool
 
 
-def read_header(structure: DatasetLayout, max_side: int, max_pixels: int) -> Header:
-    """Read and check what describes the pixels.
+def read_header(layout: DatasetLayout, max_side: int, max_pixels: int) -> Header:
+    """Read and check the attributes that describe the pixels.
 
     Raises
     ------
     UnsupportedFormat
-        Another SOP class than an ultrasound's, or a transfer syntax or kind of pixel that is not read.
+        The SOP class is not one of ultrasound, or the transfer syntax or the kind of pixel is not supported.
     UnreadableFrame
-        The attributes contradict each other, or a needed one is missing.
+        The attributes contradict one another, or a required one is missing.
     FrameTooLarge
         Rows, columns or frames are over the limits.
     """
-    attributes = read_attributes(structure)
-    _check_kind(attributes, structure.transfer_syntax)
-    if structure.pixels is None:
-        raise UnreadableFrame("The DICOM has no pixel data.")
-    header = _describe(attributes, structure.transfer_syntax)
+    attributes = read_attributes(layout)
+    _check_kind(attributes, layout.transfer_syntax)
+    if layout.pixels is None:
+        raise UnreadableFrame("The DICOM object has no pixel data.")
+    header = _describe(attributes, layout.transfer_syntax)
     _check_pixels(header)
     _check_size(header, max_side, max_pixels)
     return header
@@ -115,21 +116,23 @@ def _check_kind(attributes: Dataset, transfer_syntax: str) -> None:
     sop_class = str(attributes.get("SOPClassUID", ""))
     if sop_class in SECONDARY_CAPTURE:
         if attributes.get("Modality") != "US":
-            raise UnsupportedFormat("The DICOM is a Secondary Capture, but of no ultrasound: its Modality is not US.")
+            raise UnsupportedFormat("The DICOM object is a Secondary Capture whose Modality is not US.")
     elif sop_class not in ULTRASOUND:
         raise UnsupportedFormat(
-            f"The DICOM is {_known(sop_class, 'of a SOP class that is not known')}; "
-            "only ultrasound images, single or multi-frame, and Secondary Captures of them are read."
+            f"The SOP class of the DICOM object is not supported: {_known(sop_class, 'an unknown one')}. Supported are "
+            "ultrasound images, single-frame and multi-frame, and Secondary Captures with Modality US."
         )
     if transfer_syntax.startswith(_VIDEO):
-        raise UnsupportedFormat("The DICOM holds an encapsulated video; export its frames, or a cine of JPEG frames.")
+        raise UnsupportedFormat(
+            "The DICOM object holds an encapsulated video. Export its frames, or a cine of JPEG frames."
+        )
     if transfer_syntax not in TRANSFER_SYNTAXES:
-        named = _known(transfer_syntax, "one that is not known")
-        raise UnsupportedFormat(f"The DICOM's transfer syntax is not read: {named}.")
+        named = _known(transfer_syntax, "an unknown one")
+        raise UnsupportedFormat(f"The transfer syntax of the DICOM object is not supported: {named}.")
 
 
 def _known(uid: str, otherwise: str) -> str:
-    """A UID's name where the standard has one; what else may stand there is the sender's, and is not repeated."""
+    """Return the name of a UID of the standard, else `otherwise`; any other text is not repeated."""
     name = UID(uid).name if uid else otherwise
     return name if name != uid else otherwise
 
@@ -138,7 +141,7 @@ def _describe(attributes: Dataset, transfer_syntax: str) -> Header:
     photometric = str(attributes.get("PhotometricInterpretation", ""))
     if photometric not in PHOTOMETRICS:
         readable = ", ".join(PHOTOMETRICS)
-        raise UnsupportedFormat(f"The DICOM's photometric interpretation is not one of {readable}.")
+        raise UnsupportedFormat(f"The photometric interpretation of the DICOM object is not one of {readable}.")
     allocated = _integer(attributes, "BitsAllocated")
     stored = _integer(attributes, "BitsStored", allocated)
     return Header(
@@ -161,30 +164,36 @@ def _integer(attributes: Dataset, keyword: str, default: int | None = None) -> i
     value = attributes.get(keyword, None)
     if value is None or value == "":
         if default is None:
-            raise UnreadableFrame(f"The DICOM lacks the attribute {keyword}.")
+            raise UnreadableFrame(f"The DICOM object lacks the attribute {keyword}.")
         return default
     try:
         return int(value)
     except (TypeError, ValueError) as error:
-        raise UnreadableFrame(f"The DICOM's attribute {keyword} is no number.") from error
+        raise UnreadableFrame(f"The attribute {keyword} of the DICOM object is not a number.") from error
 
 
 def _check_pixels(header: Header) -> None:
     if header.allocated not in (8, 16):
-        raise UnsupportedFormat(f"Pixels of {header.allocated} bits are not read; 8 and 16 are.")
+        raise UnsupportedFormat(f"Pixels of {header.allocated} bits are not supported; 8 and 16 bits are.")
     if not 1 <= header.stored <= header.allocated or not header.stored - 1 <= header.high < header.allocated:
-        raise UnreadableFrame("The DICOM's bits allocated, bits stored and high bit contradict each other.")
+        raise UnreadableFrame("Bits Allocated, Bits Stored and High Bit of the DICOM object contradict one another.")
     if header.samples != PHOTOMETRICS[header.photometric]:
-        raise UnreadableFrame(f"The DICOM claims {header.samples} samples a pixel for {header.photometric}.")
+        raise UnreadableFrame(
+            f"The DICOM object has {header.samples} samples per pixel, which {header.photometric} does not allow."
+        )
     if header.samples == 3 and header.allocated != 8:
-        raise UnsupportedFormat("Color of more than 8 bits a sample is not read.")
+        raise UnsupportedFormat("Color with more than 8 bits per sample is not supported.")
 
 
 def _check_size(header: Header, max_side: int, max_pixels: int) -> None:
     rows, columns, frames = header.rows, header.columns, header.frames
     if rows < 1 or columns < 1 or frames < 1:
-        raise UnreadableFrame(f"The DICOM claims {frames} frames of {columns} x {rows} pixels.")
+        raise UnreadableFrame(f"The DICOM object claims {frames} frames of {columns} x {rows} pixels.")
     if max(rows, columns) > max_side or rows * columns > max_pixels:
-        raise FrameTooLarge(f"The frame is {columns} x {rows} pixels; the limit is {max_pixels}, {max_side} a side.")
+        raise FrameTooLarge(
+            f"The frame is {columns} x {rows} pixels; the limit is {max_pixels} pixels, {max_side} per side."
+        )
     if frames > _MAX_FRAMES or rows * columns * frames > _MAX_CINE_PIXELS:
-        raise FrameTooLarge(f"The DICOM claims {frames} frames of {columns} x {rows} pixels, which is over the limits.")
+        raise FrameTooLarge(
+            f"The DICOM object claims {frames} frames of {columns} x {rows} pixels, which is over the limits."
+        )

@@ -1,4 +1,4 @@
-"""An ultrasound object: its header read and checked once, its frames decoded one by one."""
+"""An ultrasound object: read and check its header once, decode its frames one by one."""
 
 from dataclasses import dataclass, field
 
@@ -15,69 +15,69 @@ from service.imaging.sector import Box
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DicomImage:
-    """An ultrasound object, ready to give any of its frames.
+    """An ultrasound object whose frames can be decoded in any order.
 
     Attributes
     ----------
-    structure, header
-        Where its parts lie, and what describes its pixels.
+    layout, header
+        Where its parts are, and what describes its pixels.
     region
-        The part of each frame that shows tissue, where the scanner says so.
+        The part of each frame that shows tissue, if the object declares it.
     """
 
-    structure: DatasetLayout
+    layout: DatasetLayout
     header: Header
     region: Box | None
-    _parts: list[list[Fragment]] = field(default_factory=list)  # looked for once, with the first frame
+    _parts: list[list[Fragment]] = field(default_factory=list)  # found with the first frame
 
     @property
     def count(self) -> int:
-        """How many frames there are."""
+        """The number of frames."""
         return self.header.frames
 
     def frame(self, index: int) -> tuple[Gray, Colors | None]:
-        """Decode frame `index`, from 0 and below `count`; the other frames are not read.
+        """Decode frame `index`, from 0 and below `count`, without reading the other frames.
 
         Returns
         -------
-        Gray levels uint8 [H, W], and a small copy in color as `reduce_colors` makes it.
+        Gray levels uint8 [H, W], and a small color copy as `reduce_colors` makes it.
 
         Raises
         ------
         UnreadableFrame, UnsupportedFormat
-            The frame is damaged, or of a kind that is not read.
+            The frame is damaged; its codestream is not supported.
         """
         if self.header.transfer_syntax in NATIVE:
-            data = native_frame(self.structure, index, self.count, frame_bytes(self.header))
+            data = native_frame(self.layout, index, self.count, frame_bytes(self.header))
         else:
             if not self._parts:
-                self._parts.extend(encapsulated_frames(self.structure, self.count))
-            data = join(self.structure, self._parts[index])
+                self._parts.extend(encapsulated_frames(self.layout, self.count))
+            data = join(self.layout, self._parts[index])
         samples = decode_samples(data, self.header)
         return to_gray(samples, self.header), to_colors(samples, data, self.header)
 
 
 def open_dicom(data: Data, *, max_bytes: int, max_side: int, max_pixels: int) -> DicomImage:
-    """Read the header of a DICOM object and check it; no pixel is decoded.
+    """Read and check the header of a DICOM object, without decoding a pixel.
 
     Parameters
     ----------
     data
         The whole object, with or without preamble and file meta information.
     max_bytes
-        The most that a deflated object may inflate to.
+        The maximum size of an inflated data set.
     max_side, max_pixels
-        The longest side and the most pixels of a frame.
+        The limits on the sides and on the pixels of a frame.
 
     Raises
     ------
     UnsupportedFormat
-        It is no ultrasound image, or of a kind that is not read.
+        It is not an ultrasound image, or of a kind that is not supported.
     UnreadableFrame
-        It is damaged or contradicts itself.
+        It is damaged, or its attributes contradict one another.
     FrameTooLarge
         It is over the limits.
     """
-    structure = scan_layout(data, max_bytes)
-    header = read_header(structure, max_side, max_pixels)
-    return DicomImage(structure, header, tissue_region(header))
+    layout = scan_layout(data, max_bytes)
+    header = read_header(layout, max_side, max_pixels)
+    return DicomImage(layout, header, tissue_region(header))

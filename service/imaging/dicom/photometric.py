@@ -1,4 +1,4 @@
-"""Samples become gray levels: through one look-up table for every stored value, or by luma."""
+"""Convert samples to gray levels: through one look-up table for all stored values, or to luma."""
 
 from typing import Any
 
@@ -17,16 +17,16 @@ _Values = NDArray[np.float64]
 
 
 def to_gray(samples: Samples, header: Header) -> Gray:
-    """Turn decoded samples into gray levels, 0 black.
+    """Convert decoded samples to gray levels, 0 is black.
 
-    Monochrome goes through the VOI LUT or window where there is one; else, 8 bits stay what they are, and more are
-    scaled linearly from the whole range of the bits stored, never from the frame's own extremes. Color becomes luma
-    (ITU-R 601).
+    Monochrome goes through the VOI LUT or the window, if the object has one. Otherwise 8 bits stay as they are, and
+    more bits are scaled linearly from the full range of the stored bits, never from the extremes of the frame. Color
+    becomes ITU-R 601 luma.
 
     Parameters
     ----------
     samples
-        As `decode_samples` gives them.
+        As `decode_samples` returns them.
 
     Returns
     -------
@@ -48,13 +48,13 @@ def to_gray(samples: Samples, header: Header) -> Gray:
 
 
 def stored_bits(samples: Samples, header: Header) -> Samples:
-    """The bits that are in use of each sample, as an index into a table of all stored values."""
+    """Return the stored bits of each sample, as an index into a table of all stored values."""
     unused_below = header.high + 1 - header.stored
     return np.asarray(samples >> unused_below & (1 << header.stored) - 1, samples.dtype)
 
 
 def _stored_values(header: Header) -> NDArray[np.int32]:
-    """The value that each pattern of bits means, int32 [2 ** stored]."""
+    """Return the value of each pattern of stored bits, int32 [2 ** stored]."""
     values = np.arange(1 << header.stored, dtype=np.int32)
     half = 1 << header.stored - 1
     return np.where(values >= half, values - 2 * half, values) if header.signed else values
@@ -63,6 +63,7 @@ def _stored_values(header: Header) -> NDArray[np.int32]:
 def _monochrome(header: Header) -> Gray:
     values = _stored_values(header).astype(np.float64)
     attributes = header.attributes
+    # PS3.3, C.11.2: a VOI LUT and a window are alternatives; both apply after the rescale.
     if attributes.get("VOILUTSequence"):
         shown = _voi_lut(_rescale(values, attributes), attributes.VOILUTSequence[0])
     elif _first(attributes, "WindowCenter") is not None and _first(attributes, "WindowWidth") is not None:
@@ -80,11 +81,11 @@ def _rescale(values: _Values, attributes: Dataset) -> _Values:
 
 
 def _window(values: _Values, attributes: Dataset) -> _Values:
-    """PS3.3, C.11.2.1.2 and C.11.2.1.3, to 0..1."""
+    """Apply the first window to `values` (PS3.3, C.11.2.1.2 and C.11.2.1.3); the result is in 0..1."""
     center, width = _first(attributes, "WindowCenter") or 0.0, _first(attributes, "WindowWidth") or 0.0
     function = str(attributes.get("VOILUTFunction") or "LINEAR")
     if width <= 0 or (function == "LINEAR" and width < 1) or not np.isfinite([center, width]).all():
-        raise UnreadableFrame("The DICOM's window is not one that the standard allows.")
+        raise UnreadableFrame("The window of the DICOM object is not valid.")
     if function == "SIGMOID":
         return 1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700)))
     if function == "LINEAR_EXACT":
@@ -99,13 +100,13 @@ def _voi_lut(values: _Values, item: Dataset) -> _Values:
     data: Any = item.LUTData
     table = np.frombuffer(data, "<u2") if isinstance(data, bytes) else np.asarray(data, np.uint16)
     if not 1 <= bits <= 16 or table.size < (count or 65536):
-        raise UnreadableFrame("The DICOM's VOI look-up table contradicts its descriptor.")
+        raise UnreadableFrame("The VOI LUT of the DICOM object contradicts its descriptor.")
     indices = np.clip(values - first, 0, (count or 65536) - 1).astype(np.int64)
     return table[indices] / float((1 << bits) - 1)
 
 
 def _first(attributes: Dataset, keyword: str) -> float | None:
-    """A number, or the first of several: the view that a scanner puts first is the one it shows."""
+    """Return a number, or the first of several: a scanner displays the first window."""
     value = attributes.get(keyword)
     if value is None or value == "":
         return None
@@ -114,9 +115,9 @@ def _first(attributes: Dataset, keyword: str) -> float | None:
 
 
 def palette(header: Header) -> Gray:
-    """The colors of all stored values: uint8 [2 ** stored, 3] in red, green, blue."""
+    """Return the colors of all stored values, uint8 [2 ** stored, 3] in red, green, blue."""
     colors = apply_color_lut(_stored_values(header)[None], header.attributes)[0]
-    # Some scanners write 8-bit values into 16-bit entries, where pydicom and the standard expect them shifted up.
+    # Some scanners write 8-bit values into 16-bit entries; the standard and pydicom expect them in the upper byte.
     if colors.dtype != np.uint8:
         colors = colors >> 8 if colors.max() > 255 else colors
     return np.ascontiguousarray(colors, np.uint8)

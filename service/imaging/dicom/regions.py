@@ -1,25 +1,25 @@
-"""Where the scanner says that the picture is: Sequence of Ultrasound Regions (PS3.3, C.8.5.5)."""
+"""The tissue region that the scanner declares: Sequence of Ultrasound Regions (PS3.3, C.8.5.5)."""
 
 from pydicom.dataset import Dataset
 
 from service.imaging.dicom.header import Header
 from service.imaging.sector import Box
 
-_TWO_D, _TISSUE = 1, 1
-_LEAST_SIDE = 32  # a smaller region is a color bar or an icon
+_TWO_D, _TISSUE = 1, 1  # Region Spatial Format, Region Data Type
+_LEAST_SIDE = 32  # pixels; a smaller region is a color bar or an icon
 _LEAST_SHARE = 0.05  # of the frame
 
 
 def tissue_region(header: Header) -> Box | None:
-    """The largest two-dimensional tissue region, cut to the frame.
+    """Return the largest two-dimensional tissue region, clipped to the frame.
 
-    Real objects carry boxes that reach outside the frame, are inside out, or are left empty: what is left of a region
-    within the frame has to be a picture's size, or the region is not believed.
+    Real objects contain regions that reach outside the frame, have swapped corners, or are empty. A region counts only
+    if its part within the frame is large enough to be a picture.
 
     Returns
     -------
     Box or None
-        None where the header has no such region.
+        None where the object declares no such region.
     """
     items = header.attributes.get("SequenceOfUltrasoundRegions") or []
     boxes = [box for item in items if (box := _box(item, header)) is not None]

@@ -1,7 +1,8 @@
-"""Where the parts of a DICOM object lie, found without reading them, and before anything is built from them.
+"""Find where the parts of a DICOM object are, before a parser builds anything from them.
 
-A parser that builds an object for each element can be fed millions of empty ones, or sequences nested a thousand deep.
-This walk (PS3.5, section 7) only steps from element to element, counts its steps, and ends at the pixel data.
+A parser that builds an object per element can be fed millions of empty elements, or sequences nested a thousand deep.
+This walk (PS3.5, section 7) only steps from element to element, counts its steps, and ends at the pixel data. After it,
+the header is known to be small enough for pydicom.
 """
 
 import mmap
@@ -22,33 +23,33 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFE_E000, 0xFFFE_E00D, 0xFFFE_E0DD
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _SHORT = {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL",
           b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}  # fmt: skip
-_MAX_STEPS = 50_000  # elements, of all depths; scanners write some hundreds
+_MAX_STEPS = 50_000  # elements at all depths; scanners write some hundreds
 _MAX_DEPTH = 16
 _PREAMBLE = 128
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetLayout:
-    """A DICOM object laid open.
+    """Where the parts of a DICOM object are.
 
     Attributes
     ----------
     data
-        The bytes that the offsets count in: the object's own, or what a deflated one inflates to.
+        The bytes that the offsets refer to: those of the file, or the inflated data set of a deflated one.
     transfer_syntax
-        Its UID, as the file says or, where it has no file meta information, as its first element shows.
+        The UID in the file meta information; without it, the UID that the first element implies.
     explicit, little
-        How the elements of the data set are written: with their VR, in little-endian order.
+        Whether the elements carry their VR, and whether they are little-endian.
     start
-        Where the data set begins.
+        The offset of the data set.
     header_end
-        Where its pixel data element begins; the end of the data where there is none.
+        The offset of the pixel data element; the end of the data where there is none.
     pixels
-        Where the pixel data's value begins; None where there is none.
+        The offset of the pixel data's value; None where there are no pixel data.
     pixels_length
-        Its length in bytes, `UNDEFINED` where it is encapsulated.
+        The length of the value in bytes; `UNDEFINED` where it is encapsulated.
     pixels_vr
-        Its value representation; empty where VRs are implicit.
+        The value representation of the pixel data; empty where VRs are implicit.
     """
 
     data: Data
@@ -63,7 +64,7 @@ class DatasetLayout:
 
 
 def is_dicom(data: Data) -> bool:
-    """Whether bytes are DICOM: by the prefix of PS3.10, or, without a preamble, by a first element of group 2 or 8."""
+    """Return whether `data` is DICOM: it has the prefix of PS3.10, or it starts with an element of group 2 or 8."""
     if data[_PREAMBLE : _PREAMBLE + 4] == b"DICM" or data[:4] == b"DICM":
         return True
     return _bare_encoding(data, 0) is not None
@@ -77,14 +78,14 @@ def scan_layout(data: Data, max_bytes: int) -> DatasetLayout:
     data
         The whole file, with or without preamble and file meta information.
     max_bytes
-        The most that a deflated object may inflate to.
+        The maximum size of an inflated data set.
 
     Raises
     ------
     UnreadableFrame
-        An element is cut short or has no sense; there are too many or they are nested too deep.
+        An element is cut short or invalid, there are too many elements, or sequences are nested too deep.
     UnsupportedFormat
-        The transfer syntax is not named, and the bytes do not show it.
+        The transfer syntax is missing, and the first element does not imply it.
     FrameTooLarge
         A deflated object inflates to more than `max_bytes`.
     """
@@ -94,10 +95,11 @@ def scan_layout(data: Data, max_bytes: int) -> DatasetLayout:
             found = DatasetLayout(_inflate(data[found.start :], max_bytes), DEFLATED, True, True, 0)
         return _Walk(found).to_pixels()
     except (struct.error, IndexError) as error:
-        raise UnreadableFrame("The DICOM is cut short within an element.") from error
+        raise UnreadableFrame("The DICOM object is cut short within an element.") from error
 
 
 def _begin(data: Data) -> DatasetLayout:
+    # PS3.10, 7.1: 128 bytes of preamble, then `DICM`; some files lack the preamble, or both.
     magic = _PREAMBLE if data[_PREAMBLE : _PREAMBLE + 4] == b"DICM" else 0
     at = magic + 4 if data[magic : magic + 4] == b"DICM" else 0
     syntax, start = _read_meta(data, at)
@@ -105,14 +107,14 @@ def _begin(data: Data) -> DatasetLayout:
         return DatasetLayout(data, syntax, syntax != IMPLICIT_LITTLE, syntax != EXPLICIT_BIG, start)
     bare = _bare_encoding(data, start)
     if bare is None:
-        raise UnsupportedFormat("The DICOM names no transfer syntax.")
+        raise UnsupportedFormat("The DICOM object does not state its transfer syntax.")
     explicit, little = bare
     return DatasetLayout(data, {(True, True): EXPLICIT_LITTLE, (True, False): EXPLICIT_BIG}.get(bare, IMPLICIT_LITTLE),
                      explicit, little, start)  # fmt: skip
 
 
 def _read_meta(data: Data, at: int) -> tuple[str | None, int]:
-    """The transfer syntax of the file meta information at `at`, and where that ends."""
+    """Return the transfer syntax in the file meta information at `at` (always explicit little-endian), and its end."""
     walk, syntax = _Walk(DatasetLayout(data, EXPLICIT_LITTLE, True, True, at)), None
     while data[at : at + 2] == b"\x02\x00":
         tag, _, value, length = walk.element(at)
@@ -123,13 +125,15 @@ def _read_meta(data: Data, at: int) -> tuple[str | None, int]:
 
 
 def _bare_encoding(data: Data, at: int) -> tuple[bool, bool] | None:
-    """Explicit and little, by the first element of a data set (of group 2 or 8); None where it looks like none."""
+    """Return explicit and little, implied by a first element of group 2 or 8; None where it is not such an element."""
     head = data[at : at + 8]
     if len(head) < 8:
         return None
     explicit = head[4:6] in _SHORT or head[4:6] in _LONG
     if head[:2] in (b"\x08\x00", b"\x02\x00") and head[3] == 0:
-        plausible = explicit or int.from_bytes(head[4:8], "little") <= 64  # of the first, a UID is the longest
+        plausible = (
+            explicit or int.from_bytes(head[4:8], "little") <= 64
+        )  # the first element is a length, a charset or a UID: at most 64 bytes
         return (explicit, True) if plausible else None
     return (True, False) if head[:3] == b"\x00\x08\x00" and explicit else None
 
@@ -137,81 +141,90 @@ def _bare_encoding(data: Data, at: int) -> tuple[bool, bool] | None:
 def _inflate(deflated: bytes, max_bytes: int) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
+        # Never more than one byte over the limit: a deflated megabyte can inflate to a gigabyte.
         data = inflater.decompress(deflated, max_bytes + 1)
     except zlib.error as error:
-        raise UnreadableFrame("The deflated DICOM is damaged.") from error
+        raise UnreadableFrame("The deflated DICOM object is damaged.") from error
     if len(data) > max_bytes:
-        raise FrameTooLarge(f"The deflated DICOM inflates to more than the limit of {max_bytes} bytes.")
+        raise FrameTooLarge(f"The deflated DICOM object inflates to more than the limit of {max_bytes} bytes.")
     return data
 
 
 class _Walk:
-    """Steps through elements, each costing one of a limited number of steps."""
+    """Steps from element to element; the number of steps is limited."""
 
-    def __init__(self, structure: DatasetLayout) -> None:
-        self.structure = structure
+    def __init__(self, layout: DatasetLayout) -> None:
+        self.layout = layout
         self.steps = 0
-        self._integers = struct.Struct("<HHI" if structure.little else ">HHI")
-        self._length = struct.Struct("<I" if structure.little else ">I")
-        self._short_length = struct.Struct("<H" if structure.little else ">H")
+        self._integers = struct.Struct("<HHI" if layout.little else ">HHI")
+        self._length = struct.Struct("<I" if layout.little else ">I")
+        self._short_length = struct.Struct("<H" if layout.little else ">H")
 
     def to_pixels(self) -> DatasetLayout:
-        data, at = self.structure.data, self.structure.start
-        plain = (data, self.structure.transfer_syntax, self.structure.explicit, self.structure.little, at)
+        """Walk the top level of the data set up to the pixel data."""
+        data, at = self.layout.data, self.layout.start
+        plain = (data, self.layout.transfer_syntax, self.layout.explicit, self.layout.little, at)
         while at < len(data):
             tag, vr, value, length = self.element(at)
             if tag == _PIXELS:
                 return DatasetLayout(*plain, header_end=at, pixels=value, pixels_length=length, pixels_vr=vr)
-            if tag > _PIXELS:
+            if tag > _PIXELS:  # elements are sorted by tag: there are no pixel data
                 break
             at = self._skip(tag, vr, value, length, 0)
         return DatasetLayout(*plain, header_end=min(at, len(data)))
 
     def element(self, at: int) -> tuple[int, bytes, int, int]:
-        """Tag, VR (empty where implicit), where the value begins, and its length; that it is all there is checked."""
+        """Return tag, VR (empty where implicit), offset and length of the element at `at`.
+
+        Raises UnreadableFrame where its value is not complete.
+        """
         self.steps += 1
         if self.steps > _MAX_STEPS:
-            raise UnreadableFrame(f"The DICOM has more than {_MAX_STEPS} elements.")
-        data = self.structure.data
+            raise UnreadableFrame(f"The DICOM object has more than {_MAX_STEPS} elements.")
+        data = self.layout.data
         group, number, length = self._integers.unpack_from(data, at)
+        # PS3.5, 7.1.3: implicit VR is tag and 32-bit length. Items and delimiters always look like that.
         tag, vr, value = group << 16 | number, b"", at + 8
-        if self.structure.explicit and group != 0xFFFE:
+        if self.layout.explicit and group != 0xFFFE:
+            # PS3.5, 7.1.2: after the VR, a long form with a 32-bit length and a short form with a 16-bit length.
             vr = data[at + 4 : at + 6]
             if vr in _LONG:
                 (length,), value = self._length.unpack_from(data, at + 8), at + 12
             elif vr in _SHORT:
                 (length,) = self._short_length.unpack_from(data, at + 6)
             else:
-                raise UnreadableFrame("The DICOM has an element of no known value representation.")
+                raise UnreadableFrame("The DICOM object has an element with an unknown value representation.")
         if length != UNDEFINED and tag != _PIXELS and value + length > len(data):
-            raise UnreadableFrame("The DICOM is cut short within an element.")
+            raise UnreadableFrame("The DICOM object is cut short within an element.")
         return tag, vr, value, length
 
     def _skip(self, tag: int, vr: bytes, value: int, length: int, depth: int) -> int:
-        """Where the element ends. Sequences are entered where their length is undefined, or they will be read."""
+        """Return where the element ends; walk into sequences of undefined length, and those that are read later."""
         if length != UNDEFINED and tag != _REGIONS:
             return value + length
         if depth >= _MAX_DEPTH:
-            raise UnreadableFrame(f"The DICOM nests sequences deeper than {_MAX_DEPTH}.")
-        if vr == b"UN":  # always written with implicit VRs (PS3.5, 6.2.2, note 2)
-            walk = _Walk(DatasetLayout(self.structure.data, IMPLICIT_LITTLE, False, True, value))
+            raise UnreadableFrame(f"The DICOM object nests sequences deeper than {_MAX_DEPTH} levels.")
+        if vr == b"UN":  # its content always has implicit VRs (PS3.5, 6.2.2, note 2)
+            walk = _Walk(DatasetLayout(self.layout.data, IMPLICIT_LITTLE, False, True, value))
             walk.steps = self.steps
-            end = walk._items(value, len(self.structure.data), depth)
+            end = walk._items(value, len(self.layout.data), depth)
             self.steps = walk.steps
             return end
-        return self._items(value, value + length if length != UNDEFINED else len(self.structure.data), depth)
+        return self._items(value, value + length if length != UNDEFINED else len(self.layout.data), depth)
 
     def _items(self, at: int, end: int, depth: int) -> int:
+        """Return where the sequence whose items begin at `at` ends: at its delimiter, or at `end`."""
         while at < end:
             tag, _, value, length = self.element(at)
             if tag == _SEQUENCE_END:
                 return value
             if tag != _ITEM:
-                raise UnreadableFrame("The DICOM has a sequence that holds something other than items.")
+                raise UnreadableFrame("The DICOM object has a sequence that contains something other than items.")
             at = self._item(value, value + length if length != UNDEFINED else end, depth)
         return at
 
     def _item(self, at: int, end: int, depth: int) -> int:
+        """Return where the item whose elements begin at `at` ends."""
         while at < end:
             tag, vr, value, length = self.element(at)
             if tag == _ITEM_END:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from time import monotonic
 
@@ -72,7 +73,7 @@ def export_table(job: TableJob, limits: Limits, size: ShardSize, runner: ShardRu
 def _run_shards(job: TableJob, missing: list[int], runner: ShardRunner, counts: Counts) -> dict[str, float]:
     remaining, started = set(missing), monotonic()
     seconds: Counter[str] = Counter()
-    with JobProgress(len(missing), "shard", log=True) as progress:
+    with closing(JobProgress(len(missing), "shard", log=True)) as progress:
         for finished in runner(job, missing):
             if finished.number in remaining:  # a machine that seemed lost may report a shard a second time
                 remaining.remove(finished.number)

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import JPEGBaseline8Bit
 
 from service import __version__
-from service.analysis.pipeline import ExplainedFrame
+from service.analysis.results import ExplainedFrame
 from service.inference.package import ModelPackage
 from service.reports.dicom.source import Source, derive_uid
 

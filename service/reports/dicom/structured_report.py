@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from service import __version__
-from service.analysis.pipeline import FrameResult
+from service.analysis.results import FrameResult
 from service.inference.package import ModelPackage
 from service.reports.dicom.secondary_capture import MANUFACTURER
 from service.reports.dicom.source import Source, derive_uid
@@ -110,19 +110,20 @@ def _content(source: Source, result: FrameResult, package: ModelPackage) -> Meas
 
 def _findings(source: Source, result: FrameResult, package: ModelPackage) -> MeasurementsAndQualitativeEvaluations:
     manifest, probabilities = package.manifest, result.scores.probabilities
-    first = manifest.planes[result.scores.ranked()[0]]
+    first = result.ranked[0].plane
     # A measurement group (TID 1501) lists qualitative evaluations and measurements; both are coded name-value pairs.
     certainty = Measurement(codes.DCM.CertaintyOfFinding, _percent(float(probabilities.max())), codes.UCUM.Percent)
     per_plane = [
         _measurement(plane, probability) for plane, probability in zip(manifest.planes, probabilities, strict=True)
     ]
     view = [QualitativeEvaluation(codes.DCM.ImageView, CodedConcept(first.id, SCHEME, first.label))]
-    best_sub_plane, conditional = result.sub_plane(), result.scores.sub_planes
-    if manifest.sub_planes is not None and best_sub_plane is not None and conditional is not None:
-        sub_planes = manifest.sub_planes.sub_planes
-        best = sub_planes[best_sub_plane[0]]
+    if manifest.sub_planes is not None and result.sub_plane is not None and result.sub_planes is not None:
+        best = result.sub_plane.plane
         view.append(QualitativeEvaluation(_SUB_PLANE, CodedConcept(best.id, SCHEME, best.label)))
-        per_plane += [_measurement(plane, value) for plane, value in zip(sub_planes, conditional, strict=True)]
+        per_plane += [
+            _measurement(plane, value)
+            for plane, value in zip(manifest.sub_planes.sub_planes, result.sub_planes, strict=True)
+        ]
     a = source.attributes
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=source.derive_uid("tracking"), identifier="Standard plane"),

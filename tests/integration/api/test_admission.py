@@ -15,7 +15,7 @@ from service.analysis.pipeline import Pipeline
 from service.execution.work import StopReason, WorkStopped, current_work
 from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom
-from tests.support.replies import assert_problem, service_of
+from tests.support.replies import assert_problem, runtime_of
 from tests.support.waiting import TIMEOUT_S, eventually
 
 GOOD = encode(speckle())
@@ -48,9 +48,9 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
 
 
 def idle(client: TestClient) -> bool:
-    service = service_of(client)
-    pool, admission = service.running.pool, service.admission
-    return (pool.busy, pool.waiting, admission.taken, admission.held) == (0, 0, 0, 0)
+    runtime = runtime_of(client)
+    pool, admission = runtime.model.pool, runtime.admission
+    return (pool.busy, pool.waiting, admission.uploads, admission.held_bytes) == (0, 0, 0, 0)
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def asking(client: TestClient, count: int) -> Iterator[list[Future[Any]]]:
 def test_one_more_than_the_places_is_refused_at_once(serve: Callable[..., TestClient], held: Held) -> None:
     client = serve(Phantom(), workers=1, max_requests=3)
     with asking(client, 3) as accepted:
-        eventually(lambda: service_of(client).admission.taken == 3)
+        eventually(lambda: runtime_of(client).admission.uploads == 3)
         reply = client.post("/classify", content=GOOD)
         assert_problem(reply, "overloaded")
         assert reply.headers["retry-after"] == "1"
@@ -79,10 +79,10 @@ def test_one_more_than_the_places_is_refused_at_once(serve: Callable[..., TestCl
     assert client.post("/classify", content=GOOD).status_code == 200
 
 
-def test_bytes_that_do_not_fit_beside_the_others_are_refused(serve: Callable[..., TestClient], held: Held) -> None:
+def test_bytes_that_do_not_fit_next_to_the_others_are_refused(serve: Callable[..., TestClient], held: Held) -> None:
     client = serve(Phantom(), workers=1, max_held_bytes=max(1024, int(1.5 * len(GOOD))))
     with asking(client, 1) as (accepted,):
-        eventually(lambda: service_of(client).admission.held == len(GOOD))
+        eventually(lambda: runtime_of(client).admission.held_bytes == len(GOOD))
         assert_problem(client.post("/classify", content=GOOD), "overloaded")
         assert_problem(client.post("/classify", content=iter([GOOD])), "overloaded")  # of no declared length
         held.release.set()
@@ -116,7 +116,7 @@ def test_a_refusal_reads_nothing_of_the_upload(serve: Callable[..., TestClient],
         raise AssertionError("the upload was read")
 
     with asking(client, 1):
-        eventually(lambda: service_of(client).admission.taken == 1)
+        eventually(lambda: runtime_of(client).admission.uploads == 1)
         modest = call(client, receive, {"content-length": "1000"})
         endless = call(client, receive)
         held.release.set()
@@ -130,11 +130,11 @@ def test_a_deadline_ends_the_work(serve: Callable[..., TestClient], held: Held, 
     client = serve(Phantom(), workers=1)
     with asking(client, 1) if workers_busy else nullcontext():
         if workers_busy:
-            eventually(lambda: service_of(client).running.pool.busy == 1)
+            eventually(lambda: runtime_of(client).model.pool.busy == 1)
         reply = client.post("/classify", content=GOOD, headers={"X-Deadline-Ms": "100"})
         assert_problem(reply, "deadline-passed")
         # What was at work was ended; what waited never began.
-        eventually(lambda: service_of(client).running.pool.waiting == 0)
+        eventually(lambda: runtime_of(client).model.pool.waiting == 0)
         if workers_busy:
             assert (held.begun, held.stopped) == (1, [])
         else:
@@ -189,7 +189,7 @@ class Leaver:
 def test_a_client_that_leaves_frees_worker_and_place(serve: Callable[..., TestClient], held: Held) -> None:
     client = serve(Phantom(), workers=1)
     working, waiting = Leaver(GOOD), Leaver(GOOD)
-    pool = service_of(client).running.pool
+    pool = runtime_of(client).model.pool
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(call, client, working)
         eventually(lambda: pool.busy == 1)
@@ -239,19 +239,19 @@ def test_slow_uploads_do_not_keep_others_out(serve: Callable[..., TestClient]) -
     client = serve(Phantom(), max_requests=2, upload_s=3)
     with ThreadPoolExecutor(2) as threads:
         slow = [threads.submit(call, client, Dripper()) for _ in range(2)]
-        eventually(lambda: service_of(client).admission.held == 2)
-        eventually(lambda: service_of(client).admission.taken == 0)  # they have lent their places
+        eventually(lambda: runtime_of(client).admission.held_bytes == 2)
+        eventually(lambda: runtime_of(client).admission.uploads == 0)  # they have lent their places
         assert [client.post("/classify", content=GOOD).status_code for _ in range(5)] == [200] * 5
         assert [each.result(TIMEOUT_S)[0]["status"] for each in slow] == [408, 408]
     assert idle(client)
 
 
-def test_a_lone_request_gets_every_core_and_a_busy_service_gives_each_one(serve: Callable[..., TestClient]) -> None:
+def test_a_single_request_gets_every_core_and_a_busy_service_gives_each_one(serve: Callable[..., TestClient]) -> None:
     client = serve(Phantom(), workers=3)
     client.post("/classify", content=GOOD)
-    assert 'fetal_planes_runs_total{threads="3"} 1.0' in client.get("/metrics").text
+    assert 'fetal_planes_inferences_total{threads="3"} 1.0' in client.get("/metrics").text
     release = threading.Event()
-    pool = service_of(client).running.pool
+    pool = runtime_of(client).model.pool
 
     async def occupy() -> None:
         await pool.run(release.wait, TIMEOUT_S)
@@ -264,6 +264,6 @@ def test_a_lone_request_gets_every_core_and_a_busy_service_gives_each_one(serve:
         release.set()
         other.result()
     metrics = client.get("/metrics").text
-    assert 'fetal_planes_runs_total{threads="3"} 1.0' in metrics
-    assert 'fetal_planes_runs_total{threads="1"} 1.0' in metrics
+    assert 'fetal_planes_inferences_total{threads="3"} 1.0' in metrics
+    assert 'fetal_planes_inferences_total{threads="1"} 1.0' in metrics
     assert client.get("/health").json()["workers"]["threads_for_single_request"] == 3

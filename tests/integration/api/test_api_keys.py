@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from service.api.middleware.api_keys import KeyFileError, KeyRing, new_key
 from service.api.middleware.security_headers import DEFAULTS
+from service.api_keys import KeyFileError, KeyRing, new_key
 from service.cli import main
 from service.observability.trace import read_traceparent
 from tests.support.images import encode, speckle
@@ -54,7 +54,7 @@ def test_any_other_does_not(keyed: tuple[TestClient, str], path: str, headers: d
 
 
 @pytest.mark.parametrize(
-    "path", ["/health", "/health/live", "/health/ready", "/", "/docs", "/openapi.json", "/problems"]
+    "path", ["/health", "/health/live", "/health/ready", "/", "/docs", "/docs/start.js", "/openapi.json", "/problems"]
 )
 def test_probes_and_public_pages_are_free(keyed: tuple[TestClient, str], path: str) -> None:
     assert keyed[0].get(path).status_code == 200
@@ -66,8 +66,8 @@ def test_every_key_is_compared_whatever_matches(monkeypatch: pytest.MonkeyPatch)
     compared: list[bytes] = []
     compare = hmac.compare_digest
     monkeypatch.setattr(hmac, "compare_digest", lambda a, b: compared.append(a) or compare(a, b))  # type: ignore[func-returns-value]
-    assert [ring.whose(key) for key, _ in made] == ["k0", "k1", "k2", "k3", "k4"]
-    assert ring.whose("no such key") is None
+    assert [ring.holder(key) for key, _ in made] == ["k0", "k1", "k2", "k3", "k4"]
+    assert ring.holder("no such key") is None
     assert len(compared) == 30
 
 
@@ -95,7 +95,7 @@ def test_the_command_makes_a_key_that_its_line_knows(tmp_path: Path, capsys: pyt
     assert main(["key", "ward-3"]) == 0
     made = capsys.readouterr()
     (tmp_path / "keys").write_text(made.out)
-    assert KeyRing.load(tmp_path / "keys").whose(made.err.split()[-1]) == "ward-3"
+    assert KeyRing.load(tmp_path / "keys").holder(made.err.split()[-1]) == "ward-3"
 
 
 @pytest.mark.parametrize("path", ["/health", "/nowhere", "/", "/docs", "/metrics"])

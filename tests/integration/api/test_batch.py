@@ -100,8 +100,8 @@ def test_a_single_file_may_be_the_body(client: TestClient) -> None:
     assert end["summary"]["cines"][0]["name"] is None
 
 
-def test_the_cine_is_told_in_the_summary(client: TestClient, phantom: Phantom) -> None:
-    """A loop made of stills: three shots, the last of which sweeps from one plane to another."""
+def test_the_cine_is_reported_in_the_summary(client: TestClient, phantom: Phantom) -> None:
+    """A loop made of stills: three shots, the last whose sweeps from one plane to another."""
     shown = (
         [("fetal_thorax", 0)] * 7 + [("maternal_cervix", 1)] * 5 + [("fetal_femur", 2)] * 6 + [("fetal_brain", 2)] * 6
     )

@@ -118,7 +118,7 @@ class TestAbstention:
     def test_uncertain(self, serve: Callable[..., TestClient]) -> None:
         assert self.ask(serve, Phantom(min_probability=1.0)) == (True, "uncertain")
 
-    def test_unfamiliar(self, serve: Callable[..., TestClient]) -> None:
+    def test_out_of_distribution(self, serve: Callable[..., TestClient]) -> None:
         assert self.ask(serve, Phantom(max_ood_score=0.0)) == (True, "out-of-distribution")
 
     def test_color_flow(self, serve: Callable[..., TestClient]) -> None:
@@ -127,7 +127,7 @@ class TestAbstention:
         answer = serve(Phantom(max_ood_score=0.0)).post("/classify", content=encode(pixels)).json()
         assert (answer["abstain"], answer["abstain_reason"]) == (True, "color-flow")
 
-    def test_unfamiliar_takes_precedence(self, serve: Callable[..., TestClient]) -> None:
+    def test_out_of_distribution_takes_precedence(self, serve: Callable[..., TestClient]) -> None:
         assert self.ask(serve, Phantom(min_probability=1.0, max_ood_score=0.0)) == (True, "out-of-distribution")
 
     def test_neither(self, serve: Callable[..., TestClient]) -> None:

@@ -65,7 +65,7 @@ def test_the_model(asked: Client) -> None:
     assert asked.model().name == "phantom"
 
 
-def test_a_refusal_is_told(asked: Client) -> None:
+def test_a_refusal_is_reported(asked: Client) -> None:
     with pytest.raises(RefusedError, match="not PNG") as caught:
         asked.classify(b"text")
     assert caught.value.status == 415
@@ -220,15 +220,15 @@ def test_retry_after(header: str | None, seconds: float) -> None:
 def test_a_service_that_is_full_refuses_and_is_asked_again(serve: Callable[..., TestClient]) -> None:
     """With the real refusal of a real service, at full size."""
     served = serve(Phantom())
-    admission = served.app.state.service.admission  # type: ignore[attr-defined]
-    taken = admission.bounds.places
-    admission.taken += taken
+    admission = served.app.state.runtime.admission  # type: ignore[attr-defined]
+    taken = admission.limits.uploads
+    admission.uploads += taken
 
     class Emptying(httpx2.BaseTransport):
         def handle_request(self, request: httpx2.Request) -> httpx2.Response:
             reply = served._transport.handle_request(request)
             statuses.append(reply.status_code)
-            admission.taken = 0
+            admission.uploads = 0
             return reply
 
     statuses: list[int] = []

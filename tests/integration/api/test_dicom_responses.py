@@ -5,6 +5,7 @@ import io
 import shutil
 import subprocess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from fastapi.testclient import TestClient
 from pydicom.dataset import Dataset
 
 from service import cli
+from service.imaging.dicom import attributes, image
 from service.inference.engine import Engine
 from tests.support import dicom_objects as dicoms
 from tests.support.dicom_objects import PLANTED
@@ -245,3 +247,24 @@ def encode_back(png: bytes) -> Any:
     from PIL import Image
 
     return Image.open(io.BytesIO(png)).convert("RGB")
+
+
+@pytest.mark.parametrize("upload", [STILL, CINE])
+def test_an_object_is_scanned_and_parsed_once_for_report_and_overlay(
+    client: TestClient, upload: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def count(module: ModuleType, name: str) -> None:
+        function = getattr(module, name)
+
+        def counted(*args: object, **kwargs: object) -> object:
+            calls.append(name)
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, counted)
+
+    count(image, "scan_layout")
+    count(attributes, "read_dataset")
+    parts_of(client, upload)
+    assert sorted(calls) == ["read_dataset", "scan_layout"]

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from service.errors import TABLE
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
-from tests.support.replies import service_of
+from tests.support.replies import runtime_of
 
 GOOD = encode(speckle())
 
@@ -40,24 +40,24 @@ def test_what_an_alert_counts_is_there_before_it_happens(serve: Callable[..., Te
 
 def test_a_scrape_tells_whether_more_is_welcome_and_how_much(serve: Callable[..., TestClient]) -> None:
     client = serve(Phantom(), workers=1, max_requests=3, max_held_bytes=4096)
-    told = {name: values(client, f"fetal_planes_{name}") for name in ("uploads_allowed", "uploads_allowed_bytes")}
-    assert told == {"uploads_allowed": {"": 3.0}, "uploads_allowed_bytes": {"": 4096.0}}
+    reported = {name: values(client, f"fetal_planes_{name}") for name in ("uploads_allowed", "uploads_allowed_bytes")}
+    assert reported == {"uploads_allowed": {"": 3.0}, "uploads_allowed_bytes": {"": 4096.0}}
     assert values(client, "fetal_planes_ready") == {"": 1.0}
-    service_of(client).drain()
+    runtime_of(client).drain()
     assert values(client, "fetal_planes_ready") == {"": 0.0}
 
 
-def test_a_reload_that_is_refused_is_told_until_one_succeeds(serve: Callable[..., TestClient]) -> None:
+def test_a_reload_that_is_refused_is_reported_until_one_succeeds(serve: Callable[..., TestClient]) -> None:
     client = serve(Phantom())
-    service = service_of(client)
-    manifest = service.settings.model / "model.json"
+    runtime = runtime_of(client)
+    manifest = runtime.settings.model / "model.json"
     sound = manifest.read_text()
-    told = [values(client, "fetal_planes_last_reload_successful")[""]]
+    reported = [values(client, "fetal_planes_last_reload_successful")[""]]
     for text in ("{", sound):
         manifest.write_text(text)
-        service.reload()
-        told.append(values(client, "fetal_planes_last_reload_successful")[""])
-    assert told == [1.0, 0.0, 1.0]
+        runtime.reload()
+        reported.append(values(client, "fetal_planes_last_reload_successful")[""])
+    assert reported == [1.0, 0.0, 1.0]
     assert counted(client, "fetal_planes_reloads_total") == {'result="refused"': 1.0, 'result="unchanged"': 1.0}
 
 

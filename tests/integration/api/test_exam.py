@@ -76,7 +76,7 @@ def test_the_best_comes_first(client: TestClient, exam: dict[str, bytes]) -> Non
         assert plane["best"] == (plane["frames"][0] if chances else None)
 
 
-def test_what_is_missing_is_told(client: TestClient, exam: dict[str, bytes]) -> None:
+def test_what_is_missing_is_reported(client: TestClient, exam: dict[str, bytes]) -> None:
     answer = ask(client, exam)
     assert answer["expected"] == [
         "fetal_abdomen", "fetal_brain", "fetal_femur", "fetal_thorax", "maternal_cervix"
@@ -106,7 +106,7 @@ def test_an_unknown_plane_is_refused(client: TestClient, exam: dict[str, bytes])
     assert (reply.status_code, reply.json()["code"]) == (422, "no-such-plane")
 
 
-def test_refused_files_are_told(client: TestClient, exam: dict[str, bytes]) -> None:
+def test_refused_files_are_reported(client: TestClient, exam: dict[str, bytes]) -> None:
     (refused,) = ask(client, exam)["refused"]
     assert (refused["code"], refused["source"]["name"]) == ("unsupported-format", "notes.txt")
 
@@ -117,8 +117,8 @@ def test_frames_that_the_model_abstains_on_are_for_a_person(
     client = serve(Phantom(max_ood_score=0.5))
     bright = np.full((64, 64), 250, np.uint8)
     answer = ask(client, exam | {"bright.png": encode(bright), "loop2.png": animation("PNG", [bright, bright - 3] * 3)})
-    told = [(each["reason"], each["source"]["name"], each["source"]["frame"]) for each in answer["review"]]
-    assert told == [("out-of-distribution", "bright.png", 0), ("no-plane", "loop2.png", None)]
+    reported = [(each["reason"], each["source"]["name"], each["source"]["frame"]) for each in answer["review"]]
+    assert reported == [("out-of-distribution", "bright.png", 0), ("no-plane", "loop2.png", None)]
     assert "bright.png" not in str(answer["planes"])  # and not among those that were recognized
 
 
@@ -179,8 +179,8 @@ def test_the_page_stands_alone(client: TestClient, exam: dict[str, bytes]) -> No
 
 def test_the_page_tells_the_exam(client: TestClient, exam: dict[str, bytes]) -> None:
     text = page_of(client, exam).text
-    for told in ("Missing: Fetal abdomen", "a.png", "b.png", "loop.png, frame", "notes.txt", "Research use only"):
-        assert told in text
+    for reported in ("Missing: Fetal abdomen", "a.png", "b.png", "loop.png, frame", "notes.txt", "Research use only"):
+        assert reported in text
     assert "Every expected plane is present" in page_of(client, exam, "?expect=fetal_brain").text
 
 
@@ -225,7 +225,7 @@ def test_the_evidence_is_that_of_explain(client: TestClient, phantom: Phantom) -
 def test_a_long_exam_shows_the_first_stills_alone(
     client: TestClient, phantom: Phantom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.analysis.exam.PICTURES", 2)
+    monkeypatch.setattr("service.analysis.exam.MAX_THUMBNAILS", 2)
     frames = {f"{number}.png": encode(still(phantom, "fetal_femur", number)) for number in range(5)}
     page = page_of(client, frames)
     best, evidence, *others = page.pictures()
@@ -240,7 +240,7 @@ def test_a_name_cannot_break_out_of_the_page(client: TestClient, phantom: Phanto
     loop = animation("PNG", [still(phantom, "fetal_brain")] * 3)
     page = page_of(client, {evil: frame, f"2{evil}": b"text", f"3{evil}": frame, f"4{evil}": loop})
     assert not any(attributes.get("src") == "x" for _, attributes in page.tags)
-    assert page.text.count(evil) >= 4  # told as it is, and no more than told
+    assert page.text.count(evil) >= 4  # reported as it is, and no more than reported
 
 
 def test_an_exam_of_nothing_readable(client: TestClient) -> None:

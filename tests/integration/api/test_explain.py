@@ -92,7 +92,7 @@ def test_a_picture_without_overlay_makes_no_sense(client: TestClient) -> None:
 
 def test_the_backbone_runs_once(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = []
-    engine: Engine = client.app.state.service.running.pipeline.engine  # type: ignore[attr-defined]
+    engine: Engine = client.app.state.runtime.model.pipeline.engine  # type: ignore[attr-defined]
     classifier = engine._classifier
 
     class Counting:

@@ -54,12 +54,12 @@ def test_frame_picks_a_frame(client: TestClient) -> None:
 def test_a_run_of_frames_comes_as_one_picture(client: TestClient, kind: str) -> None:
     frames = [speckle(40, 50, seed) for seed in range(5)]
     data = animation(kind, frames)
-    for query, shown in (("frame=1&run=3", frames[1:4]), ("frame=3&run=16", frames[3:]), ("frame=2", frames[2:3])):
+    for query, shown in (("frame=1&count=3", frames[1:4]), ("frame=3&count=16", frames[3:]), ("frame=2", frames[2:3])):
         reply = client.post(f"/frame?{query}", content=data, headers={"accept": "image/png"})
         np.testing.assert_array_equal(read(reply.content), np.concatenate(shown))
         assert reply.headers["x-frames"] == str(len(shown))
-    assert client.post("/frame?run=17", content=data).json()["code"] == "bad-parameter"
-    assert client.post("/frame?frame=5&run=2", content=data).json()["code"] == "no-such-frame"
+    assert client.post("/frame?count=17", content=data).json()["code"] == "bad-parameter"
+    assert client.post("/frame?frame=5&count=2", content=data).json()["code"] == "no-such-frame"
 
 
 def test_a_run_ends_before_another_size_and_at_the_limit_on_pixels(serve: Callable[..., TestClient]) -> None:
@@ -67,9 +67,9 @@ def test_a_run_ends_before_another_size_and_at_the_limit_on_pixels(serve: Callab
     file = io.BytesIO()
     pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:])
     client = serve(Phantom(), max_frame_pixels=40 * 50 * 5)
-    assert client.post("/frame?run=16", content=file.getvalue()).headers["x-frames"] == "2"
+    assert client.post("/frame?count=16", content=file.getvalue()).headers["x-frames"] == "2"
     loop = animation("TIFF", [speckle(40, 50, seed) for seed in range(9)])
-    assert client.post("/frame?run=16", content=loop).headers["x-frames"] == "5"
+    assert client.post("/frame?count=16", content=loop).headers["x-frames"] == "5"
 
 
 def test_what_is_no_picture_is_refused(client: TestClient) -> None:

@@ -32,7 +32,7 @@ def app(phantom_folder: Path) -> Iterator[FastAPI]:
     """Schemathesis starts it, and would never stop it: its threads would keep pytest from ending."""
     app = create_app(Settings(model=phantom_folder))
     yield app
-    app.state.service.stop()
+    app.state.runtime.stop()
 
 
 @pytest.fixture(scope="module")

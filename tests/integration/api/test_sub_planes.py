@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from service.cli import main
 from tests.support import dicom_objects as dicoms
 from tests.support.images import animation, encode, speckle
-from tests.support.sub_plane_phantom import BEST, NAMES, finer_phantom
+from tests.support.phantom_sub_planes import BEST, NAMES, sub_plane_phantom
 
 FRAME = speckle(64, 64)
 STILL = encode(FRAME)
@@ -23,15 +23,15 @@ STILL = encode(FRAME)
 
 @pytest.fixture
 def truth() -> dict[str, Any]:
-    told = finer_phantom().sub_plane_probabilities(FRAME)
-    name = NAMES[int(told.argmax())]
+    reported = sub_plane_phantom().sub_plane_probabilities(FRAME)
+    name = NAMES[int(reported.argmax())]
     label = name.replace("_", " ").capitalize()
-    return {"plane": name, "label": label, "probability": pytest.approx(float(told.max()), abs=1e-5)}
+    return {"plane": name, "label": label, "probability": pytest.approx(float(reported.max()), abs=1e-5)}
 
 
 @pytest.fixture
 def finer(serve: Callable[..., TestClient]) -> TestClient:
-    return serve(finer_phantom())
+    return serve(sub_plane_phantom())
 
 
 @pytest.mark.parametrize("path", ["/classify", "/explain"])
@@ -47,7 +47,7 @@ def test_it_is_null_where_the_package_has_no_head(client: TestClient) -> None:
 
 
 def test_it_is_null_where_the_model_abstains(serve: Callable[..., TestClient]) -> None:
-    answer = serve(finer_phantom(min_probability=1.0)).post("/classify", content=STILL).json()
+    answer = serve(sub_plane_phantom(min_probability=1.0)).post("/classify", content=STILL).json()
     assert (answer["abstain"], answer["sub_plane"]) == (True, None)
 
 
@@ -70,7 +70,7 @@ def test_an_exam_and_its_page_tell_it(finer: TestClient, truth: dict[str, Any]) 
     (shown,) = [plane for plane in report["planes"] if plane["frames"]]
     assert [frame["sub_plane"] for frame in shown["frames"]] == [truth] * 2
     page = finer.post("/exam", files=files, headers={"accept": "text/html"}).text
-    assert f"{truth['label']} {100 * finer_phantom().sub_plane_probabilities(FRAME).max():.1f}%" in page
+    assert f"{truth['label']} {100 * sub_plane_phantom().sub_plane_probabilities(FRAME).max():.1f}%" in page
 
 
 def test_a_structured_report_holds_it(finer: TestClient, truth: dict[str, Any]) -> None:
@@ -89,16 +89,16 @@ def test_a_structured_report_holds_it(finer: TestClient, truth: dict[str, Any]) 
     said = found["Standard plane within the image view"].ConceptCodeSequence[0]
     assert said.CodeMeaning == answer["sub_plane"]["label"]
     labels = [f"Probability of {name.replace('_', ' ').capitalize()}" for name in NAMES]
-    told = [float(found[label].MeasuredValueSequence[0].NumericValue) for label in labels]
-    assert max(told) == pytest.approx(100 * answer["sub_plane"]["probability"], abs=0.001)
-    assert sum(told) == pytest.approx(100, abs=0.01)
+    reported = [float(found[label].MeasuredValueSequence[0].NumericValue) for label in labels]
+    assert max(reported) == pytest.approx(100 * answer["sub_plane"]["probability"], abs=0.001)
+    assert sum(reported) == pytest.approx(100, abs=0.01)
 
 
 def test_process_writes_it_down(tmp_path: Path, truth: dict[str, Any]) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "still.png").write_bytes(STILL)
     (tmp_path / "in" / "dark.png").write_bytes(encode(np.zeros((64, 64), np.uint8)))
-    model = finer_phantom().write(tmp_path / "model")
+    model = sub_plane_phantom().write(tmp_path / "model")
     assert main(["process", "--model", str(model), str(tmp_path / "in"), str(tmp_path / "out")]) == 0
     with (tmp_path / "out" / "frames.csv").open(newline="") as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}

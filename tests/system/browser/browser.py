@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright; nothing is downloaded."""
+"""Debian's Chromium, controlled by Playwright; nothing is downloaded."""
 
 import shutil
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 FLAGS = [
-    "--no-sandbox",  # its own sandbox needs rights that a container seldom grants; the pages are ours
+    "--no-sandbox",  # the sandbox needs privileges that containers seldom grant; the pages are our own
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -20,7 +20,7 @@ FLAGS = [
 
 
 def why_not() -> str | None:
-    """Why no browser can be driven here, or None."""
+    """Return why no browser can be started, or None."""
     try:
         import playwright.sync_api  # noqa: F401
     except ImportError:
@@ -32,7 +32,7 @@ def why_not() -> str | None:
 
 @contextmanager
 def chromium() -> Iterator["Browser"]:
-    """A headless Chromium with a profile of its own, which is gone afterwards."""
+    """Start a headless Chromium with a temporary profile."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

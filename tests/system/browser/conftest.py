@@ -1,4 +1,4 @@
-"""A browser for the folder, servers for each test, and a page that must not complain."""
+"""A browser for the folder, servers for each test, and pages that must not report an error."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.drawn_model import Artist
+from tests.support.drawn_model import DrawnModel
 from tests.support.phantom_package import Phantom
 from tests.support.server_thread import serving
 from tests.system.browser.browser import chromium, why_not
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
 def browser() -> Iterator["Browser"]:
     if reason := why_not():
         pytest.skip(reason)
-    # For this folder alone: while Playwright runs, no other test of this thread could run an event loop.
+    # For this folder alone: while Playwright runs, other tests in the same thread cannot run an event loop.
     with chromium() as browser:
         yield browser
 
 
 @pytest.fixture(scope="package")
-def artist() -> Phantom:
-    return Artist()
+def drawn_model() -> Phantom:
+    return DrawnModel()
 
 
 @pytest.fixture(scope="package")
-def address(artist: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a service with the phantom of the drawings is to be found."""
-    with serving(artist.write(tmp_path_factory.mktemp("artist"))) as address:
+def address(drawn_model: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a service with the model of the drawn frames."""
+    with serving(drawn_model.write(tmp_path_factory.mktemp("model"))) as address:
         yield address
 
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[[Phantom], str]]:
-    """Serve another phantom; gives the address."""
+    """Serve another phantom; return the address."""
     with ExitStack() as stack:
         yield lambda phantom: stack.enter_context(serving(phantom.write(tmp_path / phantom.planes[0])))
 
 
 @pytest.fixture
 def visit(browser: "Browser", address: str) -> Iterator[Callable[..., Visit]]:
-    """Open the page, `visit(path="/", color_scheme="dark", viewport=…)`; at the end nothing may have complained."""
+    """Open the page, `visit(address, color_scheme="dark", viewport=…)`; no page may report an error until the end."""
     visits: list[Visit] = []
 
     def start(at: str = address, **options: object) -> Visit:

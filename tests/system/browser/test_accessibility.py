@@ -1,4 +1,4 @@
-"""For everyone: keyboard, screen readers, contrast, dark rooms, small screens."""
+"""Accessibility: axe-core's rules, keyboard, screen readers, light and dark, small screens."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.support.drawn_frames import scan
-from tests.support.images import encode
-from tests.system.browser import screenshots as pictures
+from tests.system.browser.page_states import PAGE_STATES, empty, png
 from tests.system.browser.visit import Visit, upload
 
 if TYPE_CHECKING:
@@ -27,10 +25,10 @@ def violations(page: "Page") -> list[str]:
     return [f"{each['id']}: {node['html'][:120]} {node['failureSummary']}" for each in found for node in each["nodes"]]
 
 
-@pytest.mark.parametrize("state", ["empty", "not-sure", "error", "exam", "cine", "note"])
-def test_axe_finds_nothing_in_any_state(visit: Visits, state: str) -> None:
+@pytest.mark.parametrize("state", ["empty", "not-sure", "error", "exam", "cine", "help"])
+def test_axe_finds_no_violation_in_any_state(visit: Visits, state: str) -> None:
     page = visit()
-    pictures.STATES[state][0](page.page)
+    PAGE_STATES[state].enter(page.page)
     found = {}
     for scheme in ("light", "dark"):
         page.page.emulate_media(color_scheme=scheme)
@@ -41,23 +39,23 @@ def test_axe_finds_nothing_in_any_state(visit: Visits, state: str) -> None:
     assert not [each for each in found.items() if each[1]]
 
 
-def test_axe_does_look(visit: Visits) -> None:
+def test_axe_finds_a_violation_made_on_purpose(visit: Visits) -> None:
     page = visit()
-    pictures.empty(page.page)
+    empty(page.page)
     page.page.evaluate("document.querySelector('#formats').style.color = '#ccc'")
     assert [each for each in violations(page.page) if each.startswith("color-contrast: ")]
 
 
-def test_axe_finds_nothing_while_the_service_is_busy(visit: Visits) -> None:
+def test_axe_finds_no_violation_while_the_service_is_busy(visit: Visits) -> None:
     page = visit()
     page.until("document.querySelector('#formats').textContent")
     page.page.route("**/classify?*", lambda route: route.fulfill(status=503, headers={"retry-after": "30"}, body="{}"))
-    page.add(*(upload(f"{n}.png", encode(scan())) for n in range(4)), settle=False)
+    page.add(*(upload(f"{n}.png", png()) for n in range(4)), settle=False)
     page.until("document.querySelector('#progress-text').textContent.startsWith('The service is busy')")
     assert violations(page.page) == []
 
 
-def test_axe_finds_nothing_where_a_key_is_asked_for(visit: Visits) -> None:
+def test_axe_finds_no_violation_in_the_key_form(visit: Visits) -> None:
     page = visit()
     page.page.route("**/model", lambda route: route.fulfill(status=401, body="{}"))
     page.page.goto(page.address)
@@ -65,7 +63,7 @@ def test_axe_finds_nothing_where_a_key_is_asked_for(visit: Visits) -> None:
     assert violations(page.page) == []
 
 
-def test_everything_by_keyboard(visit: Visits) -> None:
+def test_the_page_works_by_keyboard(visit: Visits) -> None:
     page = visit()
     press = page.page.keyboard.press
     choosers: list[FileChooser] = []
@@ -81,21 +79,21 @@ def test_everything_by_keyboard(visit: Visits) -> None:
         if choosers:
             break
         page.page.wait_for_timeout(50)
-    choosers[0].set_files([upload(f"{kind}.png", encode(scan(kind))) for kind in ("head", "belly", "femur")])
+    choosers[0].set_files([upload(f"{kind}.png", png(kind)) for kind in ("brain", "abdomen", "femur")])
     page.page.locator(".tile").nth(2).wait_for()
     page.settle()
 
-    assert "head.png" in page.focused()
+    assert "brain.png" in page.focused()
     press("ArrowDown")
     press("ArrowDown")
     page.settle()
-    assert page.text("#stage-title") == "femur.png"
+    assert page.text("#viewer-title") == "femur.png"
     assert "femur.png" in page.focused()
     press("Home")
     press("Delete")
     page.settle()
-    assert page.text("#stage-title") == "belly.png"
-    assert "belly.png" in page.focused()
+    assert page.text("#viewer-title") == "abdomen.png"
+    assert "abdomen.png" in page.focused()
 
     reach(page, "opacity")
     before = page.picture()
@@ -112,16 +110,16 @@ def test_everything_by_keyboard(visit: Visits) -> None:
     reach(page, "view-exam", "Shift+Tab")
     press("Space")
     assert page.page.locator("#exam").is_visible()
-    reach(page, "open-note")
+    reach(page, "open-help")
     press("Enter")
-    assert page.page.locator("#note").is_visible()
+    assert page.page.locator("#help").is_visible()
     press("Escape")
-    assert page.page.locator("#note").is_hidden()
-    assert page.focused() == "open-note"
+    assert page.page.locator("#help").is_hidden()
+    assert page.focused() == "open-help"
 
 
 def reach(page: Visit, name: str, key: str = "Tab") -> None:
-    """Go on with Tab to an element of this id or text."""
+    """Press Tab until the element with this id or text has the focus."""
     for _ in range(40):
         if page.focused() == name:
             return
@@ -129,13 +127,13 @@ def reach(page: Visit, name: str, key: str = "Tab") -> None:
     pytest.fail(f"{name} cannot be reached by {key}")
 
 
-def test_a_screen_reader_is_told(visit: Visits) -> None:
+def test_screen_readers_get_labels_and_progress(visit: Visits) -> None:
     page = visit()
-    page.add(*(upload(f"{n}.png", encode(scan(seed=n))) for n in range(3)))
+    page.add(*(upload(f"{n}.png", png(seed=n)) for n in range(3)))
     label = page.page.get_attribute("#picture", "aria-label") or ""
     assert label.startswith("0.png: heat map of the evidence for Fetal brain, strongest ")
     assert page.page.locator("#live").get_attribute("role") == "status"
-    page.until("document.querySelector('#live').textContent === '3 frames done: 3 answered.'")
+    page.until("document.querySelector('#live').textContent === '3 frames done: 3 classified.'")
     tile = page.page.get_by_role("button", name="Fetal brain").first
     assert tile.get_attribute("aria-current") == "true"
     assert page.page.get_by_role("slider", name="Heat map").input_value() == "65"
@@ -144,42 +142,42 @@ def test_a_screen_reader_is_told(visit: Visits) -> None:
 
 
 class TestLightAndDark:
-    def ground(self, page: Visit) -> int:
-        """How light the page's ground is, 0 to 255."""
+    def background(self, page: Visit) -> int:
+        """Return the lightness of the page's background, 0 to 255."""
         color = page.page.evaluate("getComputedStyle(document.body).backgroundColor")
         return int(np.mean([int(part) for part in color[4:-1].split(",")]))
 
     @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
-    def test_as_the_system_says_until_told_otherwise(self, visit: Visits, scheme: str, dark: bool) -> None:
+    def test_the_system_s_scheme_until_the_button_is_pressed(self, visit: Visits, scheme: str, dark: bool) -> None:
         page = visit(color_scheme=scheme)
-        assert (self.ground(page) < 60) is dark
+        assert (self.background(page) < 60) is dark
         assert page.page.get_attribute("#theme", "aria-pressed") == str(dark).lower()
         page.page.click("#theme")
-        assert (self.ground(page) < 60) is not dark
+        assert (self.background(page) < 60) is not dark
         assert page.page.get_attribute("#theme", "aria-pressed") == str(not dark).lower()
         page.page.reload()
-        assert (self.ground(page) < 60) is dark  # nothing is stored
+        assert (self.background(page) < 60) is dark  # nothing is stored
 
-    def test_it_follows_the_system(self, visit: Visits) -> None:
+    def test_a_change_of_the_system_s_scheme_is_followed(self, visit: Visits) -> None:
         page = visit(color_scheme="light")
         page.page.emulate_media(color_scheme="dark")
-        assert self.ground(page) < 60
+        assert self.background(page) < 60
         assert page.page.get_attribute("#theme", "aria-pressed") == "true"
 
 
-@pytest.mark.parametrize("state", ["empty", "not-sure", "exam", "cine", "note"])
-def test_nothing_sticks_out_at_any_width(visit: Visits, state: str) -> None:
+@pytest.mark.parametrize("state", ["empty", "not-sure", "exam", "cine", "help"])
+def test_no_horizontal_scrolling_at_any_width(visit: Visits, state: str) -> None:
     page = visit()
-    pictures.STATES[state][0](page.page)
+    PAGE_STATES[state].enter(page.page)
     for width in (320, 390, 600, 768, 1000, 1024, 1920):
         page.page.set_viewport_size({"width": width, "height": 740})
         over = page.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert over == 0, width
 
 
-def test_a_finger_can_hit_what_it_aims_at(visit: Visits) -> None:
+def test_touch_targets_are_large_enough(visit: Visits) -> None:
     page = visit(viewport=PHONE, has_touch=True)
-    page.add(upload("head.png", encode(scan())))
+    page.add(upload("brain.png", png()))
     small = page.page.locator("button:visible, .row label, .check").evaluate_all(
         "all => all.map((one) => [one.innerText, one.getBoundingClientRect()])"
         ".filter(([, box]) => box.height < 24 || box.width < 24).map(([text]) => text)"
@@ -187,15 +185,15 @@ def test_a_finger_can_hit_what_it_aims_at(visit: Visits) -> None:
     assert small == []
 
 
-def test_the_note_gives_the_model_s_own_figures(visit: Visits, address: str) -> None:
+def test_the_help_dialog_shows_the_model_s_metrics(visit: Visits, address: str) -> None:
     page = visit()
     model = page.page.request.get(f"{address}/model").json()
     page.until("document.querySelector('#formats').textContent")
-    page.page.click("#open-note")
-    text = page.text("#note")
-    for row in model["metrics"]:
-        assert f"{row['metric']}, {row['subset']} planes {row['value']:.3f} {row['split']}, {row['n']} frames" in text
+    page.page.click("#open-help")
+    text = page.text("#help")
+    (row,) = model["metrics"]
+    assert f"Top-1 accuracy, main planes {row['value']:.3f} drawings, {row['n']} frames" in text
     assert f"trained on {model['training_data']['train_frames']} frames" in text
     assert "no plane reaches 60 %" in text
-    page.page.click("#note >> text=Close")
-    assert page.page.locator("#note").is_hidden()
+    page.page.click("#help >> text=Close")
+    assert page.page.locator("#help").is_hidden()

@@ -1,4 +1,4 @@
-"""One visit to the page, as a person would make it, with an ear for every complaint."""
+"""A visit to the page: what a person would do, and a record of every error that the browser reports."""
 
 import base64
 import re
@@ -10,41 +10,39 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.system.browser.screenshots import Upload, until, upload
+from tests.system.browser.page_states import Upload, until, upload
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Request
 
 _DESKTOP = {"width": 1280, "height": 800}
-_EXPECTED = re.compile(
-    r"status of (4\d\d|503)|net::ERR_FAILED"
-)  # a refusal that a test asked for is logged by the browser
+_EXPECTED = re.compile(r"status of (4\d\d|503)|net::ERR_FAILED")  # logged by the browser for refused requests
 
 
 class Visit:
-    """A page in a context of its own."""
+    """A page in its own browser context."""
 
     def __init__(self, browser: "Browser", address: str, options: dict[str, Any]) -> None:
         self.address = address
         self.context = browser.new_context(**{"viewport": _DESKTOP, "reduced_motion": "reduce", **options})
         self.context.set_default_timeout(20_000)
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
         self.requests: list[Request] = []
         self.page = self.context.new_page()
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", lambda message: self._hear(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda message: self._record(message.type, message.text))
         self.page.on("request", lambda request: self.requests.append(request))
         self.page.goto(address)
 
-    def _hear(self, kind: str, text: str) -> None:
+    def _record(self, kind: str, text: str) -> None:
         if kind in ("error", "warning") and not _EXPECTED.search(text):
-            self.complaints.append(text)
+            self.errors.append(text)
 
     def close(self) -> None:
-        """End the visit: no script failed, no policy was broken, and nobody but the service was asked."""
+        """End the visit; check that no script failed, no policy was broken and no other host was contacted."""
         hosts = {urlsplit(request.url).netloc for request in self.requests if request.url.startswith("http")}
         self.context.close()
-        assert not self.complaints, self.complaints
+        assert not self.errors, self.errors
         assert hosts == {urlsplit(self.address).netloc}, hosts
 
     def add(self, *uploads: Upload, settle: bool = True) -> None:
@@ -54,16 +52,16 @@ class Visit:
             self.settle()
 
     def settle(self) -> None:
-        """Wait until every frame has its answer and what is chosen is on show, evidence included."""
-        self.until("!document.querySelector('.tile[data-kind=waiting], .tile[data-kind=asking]')")
+        """Wait until every frame is classified and the selected frame is shown with its heat map."""
+        self.until("!document.querySelector('.tile[data-kind=waiting], .tile[data-kind=running]')")
         self.until(
             "!document.querySelector('#picture.stale:not([hidden])') && document.querySelector('#progress').hidden"
         )
         self.until(
-            "document.querySelector('#planes').hidden || /^(Evidence|Nothing|No heat)/.test("
+            "document.querySelector('#planes').hidden || /^(Evidence|No evidence|No heat)/.test("
             "document.querySelector('#evidence').textContent)"
         )
-        time.sleep(0.1)  # for the picture that is drawn with the next frame of the screen
+        time.sleep(0.1)  # the canvas is drawn with the browser's next animation frame
 
     def until(self, condition: str) -> None:
         until(self.page, condition)
@@ -72,12 +70,12 @@ class Visit:
         return " ".join(self.page.locator(selector).inner_text().split())
 
     def tiles(self) -> list[str]:
-        # Not `innerText`: it is empty for what lies outside the scrolled part.
+        # Not `innerText`, which is empty outside the visible part of the list.
         words = "all => all.map((tile) => [...tile.querySelectorAll('.tile-text > span')].map((e) => e.textContent))"
         return [" ".join(" ".join(each).split()) for each in self.page.locator("#tiles .tile").evaluate_all(words)]
 
     def picture(self) -> NDArray[np.uint8]:
-        """What the large canvas shows, uint8 [H, W, 3] in the order red, green, blue."""
+        """Return the pixels of the large canvas, uint8 [H, W, 3], channels red, green, blue."""
         width, height, data = self.page.evaluate(
             """() => {
               const canvas = document.querySelector("#picture");
@@ -94,7 +92,7 @@ class Visit:
         return np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)[..., :3]
 
     def slide(self, selector: str, value: int) -> None:
-        """Put a slider somewhere, as a hand would: its `input` event follows."""
+        """Move a slider, which fires its `input` event."""
         self.page.locator(selector).fill(str(value))
         time.sleep(0.1)
 
@@ -116,7 +114,7 @@ class Visit:
         )
 
     def focused(self) -> str:
-        """Id, or else text, of the element that has the keyboard."""
+        """Return the id of the focused element, or its text if it has none."""
         return str(self.page.evaluate("document.activeElement.id || document.activeElement.innerText"))
 
 

@@ -13,7 +13,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from service import errors
-from service.api.uploads import MULTIPART_OVERHEAD
+from service.api.uploads import MAX_PART_HEADERS
 from service.schemas.problems import ProblemDetails
 from service.settings import Settings
 from tests.support.images import encode, speckle
@@ -135,7 +135,7 @@ def test_lines_of_a_batch_come_one_by_one(client: httpx2.Client) -> None:
 def test_limits_are_in_step_with_the_service_s() -> None:
     conf, settings = (CONF / "nginx.conf").read_text(), Settings()
     one, many = (int(size) * 2**20 for size in re.findall(r"client_max_body_size (\d+)m;", conf))
-    assert settings.max_upload_bytes + MULTIPART_OVERHEAD <= one <= settings.max_upload_bytes + 2**20
+    assert settings.max_upload_bytes + MAX_PART_HEADERS <= one <= settings.max_upload_bytes + 2**20
     assert settings.max_batch_bytes < many <= settings.max_batch_bytes + 2**20
     (wait,) = set(re.findall(r"^        proxy_read_timeout (\d+)s;", conf, re.MULTILINE))
     assert int(wait) > settings.deadline_s

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.servers import free_port, start_service
-from service.api.middleware.api_keys import new_key
+from service.api_keys import new_key
 from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom
 from tests.system.monitoring.watched import TIMEOUT_S, Job, until, write_brittle

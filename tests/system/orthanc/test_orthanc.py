@@ -1,4 +1,4 @@
-"""DICOMweb against a real archive: Orthanc, started on loopback where Debian's `orthanc` and `orthanc-dicomweb` are."""
+"""`fetal-planes process` against Orthanc on loopback, with Debian's `orthanc` and `orthanc-dicomweb`."""
 
 import io
 import json
@@ -81,7 +81,7 @@ def found(web: DICOMwebClient, sop_class: str) -> list[dict[str, Any]]:
     return web.search_for_instances(STUDY, search_filters={"SOPClassUID": sop_class})
 
 
-def test_a_study_is_fetched_and_its_results_are_stored_beside_it(
+def test_results_are_stored_in_the_study_that_was_fetched(
     archive: str, web: DICOMwebClient, phantom_folder: Path, capsys: pytest.CaptureFixture[str], client: Any
 ) -> None:
     assert process(phantom_folder, "--dicomweb", archive, "--study", STUDY) == 0
@@ -102,14 +102,14 @@ def test_a_study_is_fetched_and_its_results_are_stored_beside_it(
     assert stored == in_archive
 
 
-def test_a_second_run_adds_nothing(archive: str, web: DICOMwebClient, phantom_folder: Path) -> None:
+def test_a_second_run_stores_no_further_object(archive: str, web: DICOMwebClient, phantom_folder: Path) -> None:
     process(phantom_folder, "--dicomweb", archive, "--study", STUDY)
     before = len(web.search_for_instances(STUDY))
     assert process(phantom_folder, "--dicomweb", archive, "--study", STUDY) == 0
     assert len(web.search_for_instances(STUDY)) == before == 11
 
 
-def test_the_results_are_read_back_whole(archive: str, web: DICOMwebClient, phantom_folder: Path) -> None:
+def test_a_stored_report_is_read_back_complete(archive: str, web: DICOMwebClient, phantom_folder: Path) -> None:
     process(phantom_folder, "--dicomweb", archive, "--study", STUDY, "--reports")
     report = found(web, SR)[0]
     series, instance = report["0020000E"]["Value"][0], report["00080018"]["Value"][0]
@@ -121,7 +121,7 @@ def test_the_results_are_read_back_whole(archive: str, web: DICOMwebClient, phan
 
 
 @pytest.mark.parametrize(("url", "study"), [(None, "9.9.9"), ("http://127.0.0.1:9/dicom-web", STUDY)])
-def test_what_is_not_there_ends_in_one_line(
+def test_an_absent_study_or_archive_is_reported_in_one_line(
     archive: str, phantom_folder: Path, url: str | None, study: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert process(phantom_folder, "--dicomweb", url or archive, "--study", study) == 2
@@ -129,5 +129,5 @@ def test_what_is_not_there_ends_in_one_line(
 
 
 @pytest.mark.parametrize("arguments", [["--study", STUDY], ["--dicomweb", "http://127.0.0.1:9"]])
-def test_both_are_needed(phantom_folder: Path, arguments: list[str]) -> None:
+def test_the_url_and_the_study_are_both_needed(phantom_folder: Path, arguments: list[str]) -> None:
     assert process(phantom_folder, *arguments) == 2

@@ -1,4 +1,4 @@
-"""A script: serve a model on the cluster, at a port of the head. Its arguments are the cluster, the port, a folder."""
+"""Serve a model on a Ray cluster. Arguments: address of the cluster, port on its head, model folder, scale as JSON."""
 
 import json
 import os
@@ -16,7 +16,7 @@ def main(address: str, port: str, model: str, scale: str) -> None:
     serve.start(http_options={"host": "127.0.0.2", "port": int(port), "location": "HeadOnly"})
     settings: dict[str, str | int | float] = {"model": model, "log_level": "warning", "max_requests": 4}
     serve.run(build(Scale(settings=settings, **json.loads(scale))), route_prefix="/")
-    os._exit(0)  # it stays up without us
+    os._exit(0)  # the application keeps running
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Two Ray nodes on one machine: requests and a table job across both, and one of them killed in the middle."""
+"""Two Ray nodes on one machine serve requests and run a table job; one node is killed in the middle."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-if find_spec("ray") is None:  # to import it here would warn
+if find_spec("ray") is None:  # importing it here would warn
     pytest.skip("the extra `ray` is not installed", allow_module_level=True)
 
 from bench.servers import free_port
@@ -25,11 +25,11 @@ from service.jobs.tables.listing import ShardSize
 from service.jobs.tables.shard import TableJob
 from tests.support.images import encode, speckle
 from tests.support.ray_cluster import HEAD, SECOND, Cluster, descendants, listening, wait_until
-from tests.system.ray.trees import parts_of, plant, table_of
+from tests.support.table_inputs import part_paths, read_table, write_stills
 
 STILLS = 800
 SHARD_FILES = 4
-CLIENTS = 3
+NUM_CLIENTS = 3
 
 
 @pytest.fixture(scope="module")
@@ -42,49 +42,49 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return plant(tmp_path_factory.mktemp("tree"), STILLS)
+    return write_stills(tmp_path_factory.mktemp("tree"), STILLS)
 
 
 @pytest.fixture(scope="module")
 def plain(tree: Path, phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The table that one machine makes without Ray."""
+    """The table that one machine writes without Ray."""
     out = tmp_path_factory.mktemp("plain") / "out"
     export_table(TableJob(str(tree), str(out), phantom_folder, 2), DEFAULT_LIMITS, ShardSize(SHARD_FILES, 256 * 2**20))
     return out
 
 
 @dataclass
-class Asking:
-    """Clients that ask without a pause, and keep whatever they are answered."""
+class Clients:
+    """Clients that send requests without a pause and keep every answer."""
 
     url: str
     frames: list[bytes]
     answers: list[tuple[int, httpx2.Response]] = field(default_factory=list)
-    broken: list[Exception] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(CLIENTS)]
+        self._stopped = threading.Event()
+        self._threads = [threading.Thread(target=self._send, args=(number,)) for number in range(NUM_CLIENTS)]
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        self._over.set()
+        self._stopped.set()
         for thread in self._threads:
             thread.join()
 
     def served(self) -> int:
         return sum(reply.status_code == 200 for _, reply in self.answers)
 
-    def _ask(self, number: int) -> None:
+    def _send(self, number: int) -> None:
         with httpx2.Client(timeout=60) as client:
-            while not self._over.is_set():
+            while not self._stopped.is_set():
                 number = (number + 1) % len(self.frames)
                 try:
                     reply = client.post(f"{self.url}/classify", content=self.frames[number])
                     self.answers.append((number, reply))
                 except httpx2.TransportError as error:
-                    self.broken.append(error)
+                    self.failures.append(error)
 
 
 def test_a_node_is_killed_under_requests_and_a_table_job(
@@ -93,40 +93,41 @@ def test_a_node_is_killed_under_requests_and_a_table_job(
     url = _serve(cluster, phantom_folder)
     assert httpx2.get(f"{url}/health/ready", timeout=60).json() == {"status": "ready"}
     frames = [encode(speckle(seed=seed)) for seed in range(8)]
-    asking = Asking(url, frames)
+    clients = Clients(url, frames)
+    out = tmp_path / "out"
     try:
-        job = _start_table(cluster, tree, tmp_path / "out", phantom_folder)
-        wait_until(lambda: (parts_of(tmp_path / "out") >= 10 and asking.served() >= 20) or job.poll() is not None)
+        job = _start_table(cluster, tree, out, phantom_folder)
+        wait_until(lambda: (len(part_paths(out)) >= 10 and clients.served() >= 20) or job.poll() is not None)
         wait_until(lambda: any("_work" in title for title in cluster.workers_of(SECOND)) or job.poll() is not None)
         assert any("fetal-planes" in title for title in cluster.workers_of(SECOND))  # a replica
         assert job.poll() is None, job.communicate()[1]
-        assert parts_of(tmp_path / "out") < parts_of(plain)
+        assert len(part_paths(out)) < len(part_paths(plain))
         cluster.kill(SECOND)
-        served = asking.served()
+        served = clients.served()
         _, errors = job.communicate(timeout=240)
-        assert job.returncode == 1, errors  # there are files that are refused
-        wait_until(lambda: asking.served() >= served + 20)
+        assert job.returncode == 1, errors  # two files are refused
+        wait_until(lambda: clients.served() >= served + 20)
     finally:
-        asking.stop()
-    assert table_of(tmp_path / "out").equals(table_of(plain))
-    assert not asking.broken
-    _check_answers(asking, frames, Pipeline(engine, DEFAULT_LIMITS))
+        clients.stop()
+    assert read_table(out).equals(read_table(plain))
+    assert not clients.failures
+    _check_answers(clients, frames, Pipeline(engine, DEFAULT_LIMITS))
     _check_overload(url, frames)
 
 
-def test_the_driver_is_killed_and_its_run_goes_on(
+def test_a_job_continues_after_its_driver_is_killed(
     cluster: Cluster, phantom_folder: Path, tree: Path, plain: Path, tmp_path: Path
 ) -> None:
     job = _start_table(cluster, tree, tmp_path / "out", phantom_folder)
-    wait_until(lambda: parts_of(tmp_path / "out") >= 10 or job.poll() is not None)
+    wait_until(lambda: len(part_paths(tmp_path / "out")) >= 10 or job.poll() is not None)
     os.killpg(job.pid, signal.SIGKILL)
     job.communicate()
     assert job.returncode == -signal.SIGKILL
-    assert 10 <= parts_of(tmp_path / "out") < parts_of(plain)
+    assert 10 <= len(part_paths(tmp_path / "out")) < len(part_paths(plain))
     job = _start_table(cluster, tree, tmp_path / "out", phantom_folder)
     _, errors = job.communicate(timeout=240)
     assert job.returncode == 1, errors
-    assert table_of(tmp_path / "out").equals(table_of(plain))
+    assert read_table(tmp_path / "out").equals(read_table(plain))
 
 
 def _serve(cluster: Cluster, model: Path) -> str:
@@ -144,10 +145,10 @@ def _start_table(cluster: Cluster, tree: Path, out: Path, model: Path) -> Any:
     return cluster.python(*command, "--shard-files", str(SHARD_FILES))
 
 
-def _check_answers(asking: Asking, frames: list[bytes], pipeline: Pipeline) -> None:
-    """Every request has one answer: the right one, or a refusal as the service tells it."""
+def _check_answers(clients: Clients, frames: list[bytes], pipeline: Pipeline) -> None:
+    """Check that every answer is right, or a refusal in the form of the service."""
     best = [float(pipeline.classify(frame).scores.probabilities.max()) for frame in frames]
-    for number, reply in asking.answers:
+    for number, reply in clients.answers:
         if reply.status_code == 200:
             assert reply.json()["predictions"][0]["probability"] == pytest.approx(best[number], abs=1e-5)
         else:
@@ -161,7 +162,7 @@ def _check_refusal(reply: httpx2.Response) -> None:
 
 
 def _check_overload(url: str, frames: list[bytes]) -> None:
-    """More than replica and queue take in is refused by the proxy, in the service's own words; nothing else is."""
+    """Check that the proxy refuses what replica and queue cannot hold, in the form of the service, and nothing else."""
     with ThreadPoolExecutor(60) as many:
         replies = list(
             many.map(lambda each: httpx2.post(f"{url}/classify", content=frames[each % 8], timeout=60), range(240))

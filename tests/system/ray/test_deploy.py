@@ -1,4 +1,4 @@
-"""The manifests for Ray say what the code takes."""
+"""The manifests for Ray match the code."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def clusters() -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", ["file", "RayService"])
-def test_what_is_served_is_the_app_at_a_scale_that_it_takes(kind: str) -> None:
+def test_the_manifests_serve_the_app_with_valid_arguments(kind: str) -> None:
     config = read("serve.yaml") if kind == "file" else yaml.safe_load(
         read("kubernetes/service.yaml")["spec"]["serveConfigV2"]
     )  # fmt: skip
@@ -38,7 +38,7 @@ def test_what_is_served_is_the_app_at_a_scale_that_it_takes(kind: str) -> None:
     assert (application["route_prefix"], config["http_options"]["port"]) == ("/", 8000)
 
 
-def test_a_replica_fits_a_worker() -> None:
+def test_a_replica_fits_on_a_worker_node() -> None:
     service = read("kubernetes/service.yaml")["spec"]
     (application,) = yaml.safe_load(service["serveConfigV2"])["applications"]
     (workers,) = service["rayClusterConfig"]["workerGroupSpecs"]
@@ -46,7 +46,7 @@ def test_a_replica_fits_a_worker() -> None:
     assert float(container["resources"]["limits"]["cpu"]) >= Scale(**application["args"]).cpus
 
 
-def test_the_job_runs_the_command() -> None:
+def test_the_job_runs_the_table_command() -> None:
     job = read("kubernetes/job.yaml")
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     options = build_parser().parse_args(job["spec"]["entrypoint"].split()[1:])
@@ -68,7 +68,7 @@ def test_no_container_has_more_rights_than_it_needs() -> None:
             assert spec["containers"][0]["resources"]["limits"]["memory"]
 
 
-def test_nodes_are_of_the_version_that_is_locked_and_report_to_nobody() -> None:
+def test_nodes_have_the_locked_version_and_no_usage_reports() -> None:
     locked = (DEPLOY.parents[1] / "requirements/ray.txt").read_text()
     assert all(f"\nray=={cluster['rayVersion']} " in locked for cluster in clusters())
     image = (DEPLOY / "Dockerfile").read_text()

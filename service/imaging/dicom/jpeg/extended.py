@@ -1,6 +1,7 @@
-"""Extended JPEG of 12 bits (ITU-T T.81, process 4), which libjpeg-turbo decodes, but OpenCV does not ask it to.
+"""Decode extended JPEG of 12 bits (ITU-T T.81, process 4).
 
-Pillow's libtiff does: the codestream becomes the one strip of a TIFF.
+libjpeg-turbo supports it; OpenCV does not call it for 12 bits, but Pillow's libtiff does. So the codestream is wrapped
+as the only strip of a TIFF (TIFF 6.0; Technical Note 2 for compression 7).
 """
 
 import io
@@ -17,12 +18,12 @@ _STRIP_AT = 8 + 2 + 12 * _ENTRIES + 4
 
 
 def decode_extended(data: bytes, rows: int, columns: int) -> NDArray[np.uint16]:
-    """Decode a codestream whose frame header is known to say `rows`, `columns`, 12 bits and one component.
+    """Decode a codestream whose frame header states `rows`, `columns`, 12 bits and one component.
 
     Raises
     ------
     OSError
-        It is damaged.
+        The codestream is damaged.
     """
     image = TiffImagePlugin.TiffImageFile(io.BytesIO(_tiff(data, rows, columns)))
     image.load()
@@ -30,14 +31,15 @@ def decode_extended(data: bytes, rows: int, columns: int) -> NDArray[np.uint16]:
 
 
 def _tiff(strip: bytes, rows: int, columns: int) -> bytes:
+    # Entries are sorted by tag; every value fits into its entry.
     entries = [
         (256, _LONG, columns),
         (257, _LONG, rows),
-        (258, _SHORT, 12),  # bits a sample
+        (258, _SHORT, 12),  # bits per sample
         (259, _SHORT, _JPEG),
         (262, _SHORT, _BLACK_IS_ZERO),
         (273, _LONG, _STRIP_AT),
-        (278, _LONG, rows),  # in the strip
+        (278, _LONG, rows),  # rows per strip
         (279, _LONG, len(strip)),
     ]
     assert len(entries) == _ENTRIES

@@ -1,4 +1,4 @@
-"""Differences become samples: the predictors of lossless JPEG (ITU-T T.81, H.1.2.1), in arithmetic modulo 2 ** 16."""
+"""Turn differences into samples: the predictors of lossless JPEG (ITU-T T.81, H.1.2.1), modulo 2 ** 16."""
 
 from itertools import pairwise
 
@@ -11,16 +11,17 @@ Samples16 = NDArray[np.uint16]
 def add_predictions(samples: Samples16, predictor: int) -> None:
     """Turn differences into samples, in place.
 
-    The first row is predicted from the left, the first column from above, whatever the predictor.
+    Every predictor predicts the first row from the left and the first column from above.
 
     Parameters
     ----------
     samples
-        uint16 [H, W], differences; the first sample's own prediction is added already.
+        uint16 [H, W], differences; the prediction of the first sample is already added.
     predictor
         1 to 7. With a on the left, b above, and c above on the left: a, b, c, a + b - c, a + (b - c) / 2,
         b + (a - c) / 2, (a + b) / 2, the halves rounded down.
     """
+    # a and a + b - c are sums along the rows, the latter also along the columns.
     if predictor in (1, 4):
         _sum(samples if predictor == 4 else samples[:, :1], 0)
         _sum(samples, 1)
@@ -29,6 +30,7 @@ def add_predictions(samples: Samples16, predictor: int) -> None:
     if predictor == 2:
         _sum(samples, 0)
         return
+    # The other predictors need the finished row above.
     for above, row in pairwise(samples):
         row[:1] += above[:1]
         if predictor == 3:
@@ -45,7 +47,7 @@ def _sum(samples: Samples16, axis: int) -> None:
 
 
 def _one_by_one(row: list[int], above: list[int], predictor: int) -> list[int]:
-    """Halves of what is only just decoded: no sum over the row gives them."""
+    """Decode a row sample by sample: these predictors halve the previous sample, which no sum over the row gives."""
     a, done = row[0], []
     if predictor == 6:
         for difference, (c, b) in zip(row[1:], pairwise(above), strict=True):

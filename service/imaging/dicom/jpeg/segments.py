@@ -10,13 +10,13 @@ SOI = b"\xff\xd8"
 DHT, SOS, DRI = 0xC4, 0xDA, 0xDD
 LOSSLESS, EXTENDED, JPEG_LS_SOF = 0xC3, 0xC1, 0xF7
 
-_SOF_SKIP = {DHT, 0xC8, 0xCC}  # markers in SOF's range that are no SOF
+_SOF_SKIP = {DHT, 0xC8, 0xCC}  # markers in the range of SOF that are not SOF: DHT, JPG, DAC
 _MAX_SEGMENTS = 1000  # encoders write about 10
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A marker, what follows it, and where that ends in the codestream."""
+    """A marker, its body, and the offset of its end in the codestream."""
 
     marker: int
     body: bytes
@@ -24,17 +24,17 @@ class Segment:
 
     @property
     def is_frame(self) -> bool:
-        """Whether it is a frame header: one of T.81's SOF, or that of JPEG-LS."""
+        """Whether it is a frame header: an SOF of T.81, or that of JPEG-LS."""
         return self.marker == JPEG_LS_SOF or (0xC0 <= self.marker <= 0xCF and self.marker not in _SOF_SKIP)
 
 
 def segments(data: bytes) -> Iterator[Segment]:
-    """Step through the segments, in order; the first scan's header is the last that is sure to be one.
+    """Yield the segments in order. Only those up to the first scan header are reliable: coded data follow it.
 
     Raises
     ------
     UnreadableFrame
-        There are too many of them.
+        There are more than 1,000 segments.
     """
     at = 2
     for _ in range(_MAX_SEGMENTS):

@@ -8,6 +8,7 @@ import pytest
 from model_build.data.formats.fetal_planes_db import read_records
 from model_build.data.frames import load_frames
 from model_build.data.records import DataError
+from tests.support.sub_plane_dataset import write_sub_plane_phantoms
 from tests.support.tiny_dataset import phantom, write_phantoms, write_table
 
 
@@ -78,3 +79,9 @@ def test_rgba_and_mixed_sizes_load_as_gray(tmp_path: Path) -> None:
     assert np.array_equal(frames[0], gray)
     assert frames[1].shape == (33, 77)
     assert all(frame.dtype == np.uint8 and frame.ndim == 2 for frame in frames)
+
+
+def test_an_unknown_brain_plane_is_refused(tmp_path: Path) -> None:
+    folder = write_sub_plane_phantoms(tmp_path / "data", 3, ("Trans-atlantic",), ("Fetal brain",))
+    with pytest.raises(DataError, match="Trans-atlantic"):
+        read_records(folder)

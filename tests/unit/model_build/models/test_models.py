@@ -5,15 +5,9 @@ import torch
 
 from model_build.models.attention import ATTENTIONS
 from model_build.models.classifier import create_classifier
-from model_build.models.efficientnet import (
-    BACKBONES,
-    Backbone,
-    SameConv,
-    WeightsError,
-    pretrained_backbone,
-    wheel_weights,
-)
+from model_build.models.efficientnet import BACKBONES, Backbone, SameConv
 from model_build.models.multi_task import create_network
+from model_build.models.pretrained import WeightsError, pretrained_backbone, wheel_weights
 from model_build.recipe import Network
 
 PARAMETERS = {  # published counts with three input channels, without the 1,281,000 of the ImageNet classifier

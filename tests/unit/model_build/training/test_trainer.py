@@ -10,7 +10,7 @@ import torch
 from model_build.data.formats.fetal_planes_db import read_records
 from model_build.data.frames import load_frames
 from model_build.data.records import Dataset
-from model_build.models.efficientnet import pretrained_backbone
+from model_build.models.pretrained import pretrained_backbone
 from model_build.recipe import Recipe
 from model_build.training.schedule import cosine_with_warmup
 from model_build.training.trainer import RunOptions, Trainer

@@ -1,4 +1,4 @@
-"""Side by side, in order, and never more than a window of it at once."""
+"""Jobs run side by side, results come in order, and at most a window of them is under way."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ async def collect(jobs: Sequence[Job[int]], window: int) -> list[int]:
         return [result async for result in results]
 
 
-def test_results_come_in_order_whoever_is_first() -> None:
+def test_results_come_in_order_whichever_is_first() -> None:
     async def job(number: int) -> int:
         await asyncio.sleep(random.Random(number).uniform(0, 0.01))
         return number
@@ -39,7 +39,7 @@ def test_results_come_in_order_whoever_is_first() -> None:
 
 
 @pytest.mark.parametrize("window", [1, 2, 5])
-def test_no_more_than_a_window_is_begun_and_not_handed_out(window: int) -> None:
+def test_at_most_a_window_of_jobs_is_started_and_not_yielded(window: int) -> None:
     begun = handed_out = most = 0
 
     async def job() -> int:
@@ -60,7 +60,7 @@ def test_no_more_than_a_window_is_begun_and_not_handed_out(window: int) -> None:
     assert (begun, most) == (30, window)
 
 
-def test_side_by_side() -> None:
+def test_jobs_run_side_by_side() -> None:
     both = asyncio.Barrier(2)
 
     async def job() -> int:
@@ -70,7 +70,7 @@ def test_side_by_side() -> None:
     assert asyncio.run(collect([job, job], 2)) == [1, 1]
 
 
-def test_closed_early_nothing_goes_on() -> None:
+def test_closing_the_generator_cancels_the_jobs() -> None:
     ended: list[int] = []
 
     async def job(number: int) -> int:
@@ -91,7 +91,7 @@ def test_closed_early_nothing_goes_on() -> None:
     assert ended == [1, 2]
 
 
-def test_a_job_that_fails_ends_all() -> None:
+def test_a_failed_job_cancels_the_others() -> None:
     async def fail() -> int:
         raise ValueError("a bug")
 
@@ -119,9 +119,9 @@ def mean(frame: Frame) -> float:
     return float(frame.pixels.mean())
 
 
-def work(
+def run_batch(
     uploads: list[bytes | Problem],
-    judge: Callable[[Frame], Any] = mean,
+    analyze: Callable[[Frame], Any] = mean,
     selection: Selection = Selection(),  # noqa: B008 (frozen)
     window: int = 4,
 ) -> list[FrameOutcome[Any]]:
@@ -136,10 +136,10 @@ def work(
     async def run() -> list[FrameOutcome[Any]]:
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(3) as threads:
-            batch = Batch(partial(loop.run_in_executor, threads), judge, Limits(), selection, window)
+            batch = Batch(partial(loop.run_in_executor, threads), analyze, Limits(), selection, window)
             files = [file(number, upload) for number, upload in enumerate(uploads)]
-            async with aclosing(batch.work(files)) as outcomes:
-                return [met async for met in outcomes]
+            async with aclosing(batch.outcomes(files)) as outcomes:
+                return [outcome async for outcome in outcomes]
 
     return asyncio.run(run())
 
@@ -149,60 +149,62 @@ STILLS = [speckle(40, 56, seed) for seed in range(7)]
 
 def test_stills_and_loops_in_the_order_of_the_upload() -> None:
     uploads = [encode(STILLS[0]), animation("PNG", STILLS[1:6]), encode(STILLS[6], "BMP")]
-    outcomes = work(list(uploads))
-    assert [(met.file.number, met.index, met.count) for met in outcomes] == [
+    outcomes = run_batch(list(uploads))
+    assert [(outcome.file.number, outcome.index, outcome.count) for outcome in outcomes] == [
         (0, 0, 1), *[(1, index, 5) for index in range(5)], (2, 0, 1)
     ]  # fmt: skip
-    assert [met.outcome for met in outcomes] == [float(still.mean()) for still in STILLS]
+    assert [outcome.value for outcome in outcomes] == [float(still.mean()) for still in STILLS]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_every_and_limit(kind: str) -> None:
-    outcomes = work([animation(kind, STILLS)], selection=Selection(every=2, limit=3))
-    assert [met.index for met in outcomes] == [0, 2, 4]
-    assert [met.outcome for met in outcomes] == [float(STILLS[index].mean()) for index in (0, 2, 4)]
+    outcomes = run_batch([animation(kind, STILLS)], selection=Selection(every=2, limit=3))
+    assert [outcome.index for outcome in outcomes] == [0, 2, 4]
+    assert [outcome.value for outcome in outcomes] == [float(STILLS[index].mean()) for index in (0, 2, 4)]
 
 
-def test_a_bad_file_costs_itself_alone() -> None:
-    outcomes = work([encode(STILLS[0]), b"text", UnsupportedFormat("gone"), encode(STILLS[1])[:99], encode(STILLS[2])])
-    assert [getattr(met.outcome, "code", None) for met in outcomes] == [
+def test_a_bad_file_is_refused_and_the_others_are_analyzed() -> None:
+    outcomes = run_batch(
+        [encode(STILLS[0]), b"text", UnsupportedFormat("gone"), encode(STILLS[1])[:99], encode(STILLS[2])]
+    )
+    assert [getattr(outcome.value, "code", None) for outcome in outcomes] == [
         None, "unsupported-format", "unsupported-format", "unreadable-frame", None
     ]  # fmt: skip
-    assert [met.index for met in outcomes] == [0, None, None, 0, 0]
+    assert [outcome.index for outcome in outcomes] == [0, None, None, 0, 0]
 
 
-def test_a_frame_refused_by_the_judge_costs_itself_alone() -> None:
-    def judge(frame: Frame) -> float:
+def test_a_frame_that_the_analysis_refuses_leaves_the_others() -> None:
+    def analyze(frame: Frame) -> float:
         if frame.index == 2:
             raise UnsupportedFormat("not this one")
         return mean(frame)
 
-    outcomes = work([animation("PNG", STILLS)], judge)
-    assert [isinstance(met.outcome, Problem) for met in outcomes] == [index == 2 for index in range(7)]
+    outcomes = run_batch([animation("PNG", STILLS)], analyze)
+    assert [isinstance(outcome.value, Problem) for outcome in outcomes] == [index == 2 for index in range(7)]
 
 
-def test_a_damaged_frame_of_a_dicom_costs_itself_alone() -> None:
+def test_a_damaged_frame_of_a_dicom_object_leaves_the_others() -> None:
     broken = compressed(STILLS, BASELINE, lambda frame: b"no" if frame is STILLS[2] else jpeg(frame), "MONOCHROME2")
-    outcomes = work([broken])
-    assert [isinstance(met.outcome, Problem) for met in outcomes] == [index == 2 for index in range(7)]
+    outcomes = run_batch([broken])
+    assert [isinstance(outcome.value, Problem) for outcome in outcomes] == [index == 2 for index in range(7)]
 
 
-def test_behind_the_damage_an_animation_ends() -> None:
+def test_an_animation_ends_at_its_first_damaged_frame() -> None:
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, (60, 60), np.uint8) for _ in range(9)]
     data = animation("PNG", noise)
-    outcomes = work([data[: len(data) // 2], encode(STILLS[0])])
-    codes = [getattr(met.outcome, "code", None) for met in outcomes]
+    outcomes = run_batch([data[: len(data) // 2], encode(STILLS[0])])
+    codes = [getattr(outcome.value, "code", None) for outcome in outcomes]
     assert codes[-1] is None
     assert codes.count("unreadable-frame") == 1
     assert codes.index("unreadable-frame") == len(codes) - 2 < 9
 
 
-def test_a_loop_s_frames_are_judged_side_by_side() -> None:
+def test_a_loop_s_frames_are_analyzed_side_by_side() -> None:
     both = threading.Barrier(2)
 
-    def judge(frame: Frame) -> int:
+    def analyze(frame: Frame) -> int:
         both.wait(10)
         return frame.index
 
-    assert [met.outcome for met in work([animation("PNG", STILLS[:4])], judge)] == [0, 1, 2, 3]
+    assert [outcome.value for outcome in run_batch([animation("PNG", STILLS[:4])], analyze)] == [0, 1, 2, 3]

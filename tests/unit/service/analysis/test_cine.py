@@ -1,4 +1,4 @@
-"""Loops with a known answer: probabilities written down by hand, and frames that jump or drift."""
+"""Cines with a known result: probabilities written by hand, and frames that cut or drift."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -23,7 +23,7 @@ def sure(plane: int, probability: float = 0.9) -> NDArray[np.float32]:
 def read(
     planes: Sequence[int], scenes: Sequence[int] | None = None, abstained: Sequence[int] = (), step: int = 1
 ) -> Cine:
-    """A loop of frames that surely show `planes`, each of the scene of its own plane or of `scenes`."""
+    """Return the cine of confident frames of `planes`, each in the scene of its plane or in `scenes`."""
     reader = CineReader()
     for number, (plane, scene) in enumerate(zip(planes, scenes or planes, strict=True)):
         reader.add(number * step, sure(plane), number in abstained, SCENES[scene])
@@ -49,14 +49,14 @@ def test_averages_do_not_reach_across_a_cut() -> None:
     assert [each.confidence for each in cine.segments] == pytest.approx([0.9] * 3)
 
 
-def test_within_a_shot_a_flicker_is_no_segment() -> None:
+def test_a_flicker_within_a_shot_makes_no_segment() -> None:
     planes = [0] * 5 + [1] + [0] * 5
     cine = read(planes, scenes=[0] * 11)
     assert spans(cine) == [(0, 10, 0)]
     assert [each.plane for each in cine.best] == [0]  # and gives no best frame
 
 
-def test_within_a_shot_the_plane_may_change() -> None:
+def test_the_plane_can_change_within_a_shot() -> None:
     cine = read([0] * 8 + [1] * 8, scenes=[0] * 16)
     assert spans(cine) == [(0, 7, 0), (8, 15, 1)]
     assert cine.cuts == ()
@@ -84,7 +84,7 @@ def test_the_best_frame_is_the_most_probable_of_its_plane() -> None:
     assert (best.plane, best.index) == (1, 2)
 
 
-def test_of_equals_the_one_among_its_likes_is_best() -> None:
+def test_among_equally_probable_frames_the_smoothed_average_decides() -> None:
     chances = [0.9, 0.5, 0.5, 0.5, 0.9, 0.9, 0.9, 0.9, 0.9]
     reader = CineReader()
     for number, chance in enumerate(chances):
@@ -100,7 +100,7 @@ def test_frames_on_which_the_model_abstains_have_no_vote() -> None:
     assert cine.segments[0].confidence == pytest.approx(0.9)
 
 
-def test_where_it_abstains_throughout_no_plane_is_named() -> None:
+def test_a_segment_without_votes_names_no_plane() -> None:
     cine = read([0] * 4 + [1] * 4, abstained=range(4, 8))
     assert spans(cine) == [(0, 3, 0), (4, 7, None)]
     assert cine.segments[1].confidence is None
@@ -119,7 +119,7 @@ def test_an_empty_loop_shows_nothing() -> None:
 
 
 def drift(pixels: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
-    """The picture after `step` frames of a slow sweep: moved, turned, brightened, and its speckle new."""
+    """Return a picture after `step` frames of a slow sweep: moved, turned, brighter, with new speckle."""
     height, width = pixels.shape
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), 0.5 * step, 1 + 0.002 * step)
     turn[:, 2] += 0.003 * width * step
@@ -140,7 +140,7 @@ def test_another_still_is_a_cut() -> None:
     assert all(is_cut(before, after) for before, after in pairwise(stills))
 
 
-def test_brightness_alone_is_no_cut() -> None:
+def test_a_change_of_brightness_is_no_cut() -> None:
     pixels = speckle(240, 320)
     assert not is_cut(shot_signature(pixels), shot_signature(pixels // 3))
 
@@ -152,5 +152,5 @@ def test_from_black_to_a_picture_is_a_cut_and_black_to_black_is_none() -> None:
     assert not is_cut(black, black)
 
 
-def test_a_glance_of_a_tiny_frame() -> None:
+def test_the_signature_of_a_tiny_frame() -> None:
     assert shot_signature(np.array([[7]], np.uint8)).shape == (64,)

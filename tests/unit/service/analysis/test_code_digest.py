@@ -11,7 +11,15 @@ from service.analysis.code_digest import deciding_sources, decision_digest, dige
 
 _ROOT = Path(service.__file__).parent
 _ENTRY_POINTS = ("imaging/decode.py", "imaging/letterbox.py", "imaging/sector.py", "analysis/abstention.py")
-_DECIDES_NOTHING = {"__init__.py", "errors.py", "schemas/answers.py", "execution/work.py"}  # names and messages
+# They hold names, messages and settings of the process.
+_DECIDES_NOTHING = {
+    "__init__.py",
+    "errors.py",
+    "execution/work.py",
+    "process_setup.py",
+    "schemas/answers.py",
+    "schemas/base.py",
+}
 
 
 def _imported_by(source: Path) -> set[Path]:

@@ -1,4 +1,4 @@
-"""The commands for many frames, here and through a running service: the same answers either way."""
+"""The commands for frames give the same answers with a local model and through a running service."""
 
 import io
 import json
@@ -23,24 +23,24 @@ URL = "http://testserver"
 def exam(tmp_path: Path, phantom: Phantom) -> Path:
     folder = tmp_path / "exam"
     (folder / "below").mkdir(parents=True)
-    shown = ["fetal_femur"] * 6 + ["maternal_cervix"] * 6
+    loop = ["fetal_femur"] * 6 + ["maternal_cervix"] * 6
     (folder / "a.png").write_bytes(encode(still(phantom, "fetal_thorax", 0)))
     (folder / "b.png").write_bytes(encode(still(phantom, "fetal_brain", 1)))
-    (folder / "below" / "loop.png").write_bytes(animation("PNG", [still(phantom, plane, 3) for plane in shown]))
-    (folder / ".hidden").write_text("not looked at")
+    (folder / "below" / "loop.png").write_bytes(animation("PNG", [still(phantom, plane, 3) for plane in loop]))
+    (folder / ".hidden").write_text("must not be read")
     return folder
 
 
-@pytest.fixture(params=["here", "there"])
-def where(request: Any, monkeypatch: pytest.MonkeyPatch, client: TestClient, phantom_folder: Path) -> list[str]:
-    """The options that make a command answer by itself, or through a service."""
+@pytest.fixture(params=["local", "remote"])
+def model(request: Any, monkeypatch: pytest.MonkeyPatch, client: TestClient, phantom_folder: Path) -> list[str]:
+    """The options of a local model, and of a running service."""
 
     def connect(url: str) -> Client:
         assert url == URL
         return Client(url, transport=client._transport)
 
     monkeypatch.setattr(remote, "_client", connect)
-    return ["--model", str(phantom_folder)] if request.param == "here" else ["--url", URL]
+    return ["--model", str(phantom_folder)] if request.param == "local" else ["--url", URL]
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, list[dict[str, Any]]]:
@@ -48,35 +48,35 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, li
     return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_cine_tells_what_a_loop_shows(capsys: pytest.CaptureFixture[str], exam: Path, where: list[str]) -> None:
-    code, (told,) = run(capsys, "cine", exam / "below" / "loop.png", *where)
+def test_cine_finds_the_segments_of_a_loop(capsys: pytest.CaptureFixture[str], exam: Path, model: list[str]) -> None:
+    code, (summary,) = run(capsys, "cine", exam / "below" / "loop.png", *model)
     assert code == 0
-    assert [(each["start"], each["end"], each["plane"]) for each in told["segments"]] == [
+    assert [(each["start"], each["end"], each["plane"]) for each in summary["segments"]] == [
         (0, 5, "fetal_femur"), (6, 11, "maternal_cervix")
     ]  # fmt: skip
-    assert (told["name"], told["count"]) == ("loop.png", 12)
+    assert (summary["name"], summary["count"]) == ("loop.png", 12)
 
 
-def test_cine_with_its_frames(capsys: pytest.CaptureFixture[str], exam: Path, where: list[str]) -> None:
+def test_cine_prints_frames_if_asked(capsys: pytest.CaptureFixture[str], exam: Path, model: list[str]) -> None:
     loop = exam / "below" / "loop.png"
-    _, lines = run(capsys, "cine", loop, "--frames", "--every", 2, "--limit", 4, *where)
+    _, lines = run(capsys, "cine", loop, "--frames", "--every", 2, "--limit", 4, *model)
     assert [line["frame"]["index"] for line in lines[:-1]] == [0, 2, 4, 6]
     assert lines[-1]["frames"] == 4
 
 
-def test_cine_of_a_still_is_its_answer(capsys: pytest.CaptureFixture[str], exam: Path, where: list[str]) -> None:
-    code, (answer,) = run(capsys, "cine", exam / "a.png", *where)
+def test_cine_prints_the_answer_of_a_still(capsys: pytest.CaptureFixture[str], exam: Path, model: list[str]) -> None:
+    code, (answer,) = run(capsys, "cine", exam / "a.png", *model)
     assert (code, answer["predictions"][0]["plane"]) == (0, "fetal_thorax")
 
 
-def test_cine_of_no_picture(capsys: pytest.CaptureFixture[str], exam: Path, where: list[str]) -> None:
-    code, (problem,) = run(capsys, "cine", exam / ".hidden", *where)
+def test_cine_refuses_a_file_without_frames(capsys: pytest.CaptureFixture[str], exam: Path, model: list[str]) -> None:
+    code, (problem,) = run(capsys, "cine", exam / ".hidden", *model)
     assert (code, problem["code"]) == (1, "unsupported-format")
 
 
-def test_exam_sorts_a_folder(capsys: pytest.CaptureFixture[str], exam: Path, where: list[str], tmp_path: Path) -> None:
+def test_exam_sorts_a_folder(capsys: pytest.CaptureFixture[str], exam: Path, model: list[str], tmp_path: Path) -> None:
     page = tmp_path / "exam.html"
-    code, (report,) = run(capsys, "exam", exam, "-o", page, *where)
+    code, (report,) = run(capsys, "exam", exam, "-o", page, *model)
     assert code == 0
     assert report["missing"] == ["fetal_abdomen"]
     best = {plane["plane"]: plane["best"]["source"]["name"] for plane in report["planes"] if plane["best"]}
@@ -89,49 +89,49 @@ def test_exam_sorts_a_folder(capsys: pytest.CaptureFixture[str], exam: Path, whe
 
 
 def test_exam_with_a_bad_file_and_other_planes(
-    capsys: pytest.CaptureFixture[str], exam: Path, where: list[str]
+    capsys: pytest.CaptureFixture[str], exam: Path, model: list[str]
 ) -> None:
     (exam / "notes.txt").write_text("text")
-    code, (report,) = run(capsys, "exam", exam, "--expect", "other,fetal_brain", *where)
+    code, (report,) = run(capsys, "exam", exam, "--expect", "other,fetal_brain", *model)
     assert (code, report["missing"]) == (1, ["other"])
     assert [problem["source"]["name"] for problem in report["refused"]] == ["notes.txt"]
 
 
-def test_exam_with_an_unknown_plane(capsys: pytest.CaptureFixture[str], exam: Path, where: list[str]) -> None:
-    code, (problem,) = run(capsys, "exam", exam, "--expect", "fetal_elbow", *where)
+def test_exam_with_an_unknown_plane(capsys: pytest.CaptureFixture[str], exam: Path, model: list[str]) -> None:
+    code, (problem,) = run(capsys, "exam", exam, "--expect", "fetal_elbow", *model)
     assert (code, problem["code"]) == (1, "no-such-plane")
 
 
-def test_exam_of_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path, where: list[str]) -> None:
-    assert cli.main(["exam", str(tmp_path), *where]) == 2
+def test_exam_refuses_an_empty_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path, model: list[str]) -> None:
+    assert cli.main(["exam", str(tmp_path), *model]) == 2
     assert "has no files" in capsys.readouterr().err
 
 
-def test_exam_into_a_folder_that_is_not_there(
-    capsys: pytest.CaptureFixture[str], exam: Path, where: list[str], tmp_path: Path
+def test_exam_reports_an_output_folder_that_does_not_exist(
+    capsys: pytest.CaptureFixture[str], exam: Path, model: list[str], tmp_path: Path
 ) -> None:
-    assert cli.main(["exam", str(exam), "-o", str(tmp_path / "no" / "page.html"), *where]) == 2
+    assert cli.main(["exam", str(exam), "-o", str(tmp_path / "no" / "page.html"), *model]) == 2
     assert "No such file" in capsys.readouterr().err
 
 
-def test_classify_tells_the_same_either_way(
-    capsys: pytest.CaptureFixture[str], exam: Path, where: list[str], tmp_path: Path
+def test_classify_prints_the_same_lines(
+    capsys: pytest.CaptureFixture[str], exam: Path, model: list[str], tmp_path: Path
 ) -> None:
     paths = [exam / "a.png", exam / ".hidden", tmp_path / "absent.png", exam / "b.png"]
-    code, lines = run(capsys, "classify", *paths, *where)
+    code, lines = run(capsys, "classify", *paths, *model)
     assert code == 1
     assert [line.get("code") for line in lines] == [None, "unsupported-format", "not-found", None]
     assert [lines[index]["predictions"][0]["plane"] for index in (0, 3)] == ["fetal_thorax", "fetal_brain"]
 
 
 @pytest.mark.parametrize(("name", "kind"), [("o.jpg", "JPEG"), ("o.png", "PNG")])
-def test_explain_tells_the_same_either_way(
-    capsys: pytest.CaptureFixture[str], exam: Path, where: list[str], tmp_path: Path, name: str, kind: str
+def test_explain_writes_the_same_picture(
+    capsys: pytest.CaptureFixture[str], exam: Path, model: list[str], tmp_path: Path, name: str, kind: str
 ) -> None:
-    code, (line,) = run(capsys, "explain", exam / "a.png", "-o", tmp_path / name, "--target", "fetal_brain", *where)
+    code, (line,) = run(capsys, "explain", exam / "a.png", "-o", tmp_path / name, "--target", "fetal_brain", *model)
     assert (code, line["explanation"]["target"]) == (0, "fetal_brain")
     assert Image.open(io.BytesIO((tmp_path / name).read_bytes())).format == kind
-    code, (problem,) = run(capsys, "explain", exam / "a.png", "-o", tmp_path / name, "--target", "elbow", *where)
+    code, (problem,) = run(capsys, "explain", exam / "a.png", "-o", tmp_path / name, "--target", "elbow", *model)
     assert (code, problem["code"]) == (1, "no-such-plane")
 
 
@@ -140,19 +140,19 @@ def test_explain_through_a_service_writes_no_dicom(capsys: pytest.CaptureFixture
     assert "no DICOM" in capsys.readouterr().err
 
 
-def test_a_service_that_is_not_there(capsys: pytest.CaptureFixture[str], exam: Path) -> None:
+def test_an_unreachable_service_is_reported(capsys: pytest.CaptureFixture[str], exam: Path) -> None:
     assert cli.main(["classify", str(exam / "a.png"), "--url", "http://127.0.0.1:9"]) == 2
     assert "cannot be reached" in capsys.readouterr().err
 
 
-def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_api_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FETAL_PLANES_CLIENT_KEY", "secret")
     with remote._client(URL) as client:
         assert client._http.headers["x-api-key"] == "secret"
 
 
 @pytest.mark.parametrize("every", ["0", "-1", "two"])
-def test_a_wrong_selection(capsys: pytest.CaptureFixture[str], every: str) -> None:
+def test_a_wrong_selection_is_refused(capsys: pytest.CaptureFixture[str], every: str) -> None:
     with pytest.raises(SystemExit):
         cli.main(["cine", "x", "--every", every])
     assert "--every" in capsys.readouterr().err

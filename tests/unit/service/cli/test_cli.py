@@ -50,7 +50,7 @@ def test_classify_answers_in_the_shape_of_the_api(
     assert line | {"request_id": ""} == answer | {"request_id": ""}
 
 
-def test_a_bad_file_is_a_problem_on_its_line(
+def test_a_refused_file_is_a_problem_on_its_line(
     capsys: pytest.CaptureFixture[str], phantom_folder: Path, frames: list[Path], tmp_path: Path
 ) -> None:
     text = tmp_path / "text.png"
@@ -90,7 +90,7 @@ def test_explain_of_an_unknown_plane(
     assert (code, line["code"], output.exists()) == (1, "no-such-plane", False)
 
 
-def test_explain_into_a_folder_that_is_not_there(
+def test_explain_reports_an_output_folder_that_does_not_exist(
     capsys: pytest.CaptureFixture[str], phantom_folder: Path, frames: list[Path], tmp_path: Path
 ) -> None:
     code = cli.main(["explain", str(frames[0]), "-o", str(tmp_path / "no" / "o.jpg"), "--model", str(phantom_folder)])
@@ -98,7 +98,7 @@ def test_explain_into_a_folder_that_is_not_there(
     assert "cannot be written: No such file" in capsys.readouterr().err
 
 
-def test_an_overlay_of_another_kind_is_refused(capsys: pytest.CaptureFixture[str], frames: list[Path]) -> None:
+def test_an_overlay_with_another_suffix_is_refused(capsys: pytest.CaptureFixture[str], frames: list[Path]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(["explain", str(frames[0]), "-o", "overlay.gif"])
     assert caught.value.code == 2
@@ -106,7 +106,7 @@ def test_an_overlay_of_another_kind_is_refused(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("command", [["classify", "x.png"], ["serve"]])
-def test_a_bad_package_is_told_in_one_line(
+def test_a_bad_package_is_reported_in_one_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str]
 ) -> None:
     assert cli.main([*command, "--model", str(tmp_path)]) == 2
@@ -115,26 +115,28 @@ def test_a_bad_package_is_told_in_one_line(
     assert error.count("\n") == 1
 
 
-def test_a_bad_setting_is_told(
+def test_an_invalid_setting_is_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, phantom_folder: Path
 ) -> None:
     monkeypatch.setenv("FETAL_PLANES_WORKERS", "none")
     assert cli.main(["classify", "x.png", "--model", str(phantom_folder)]) == 2
-    assert "workers" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("fetal-planes: invalid settings: FETAL_PLANES_WORKERS: ")
+    assert error.count("\n") == 1
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out.strip() == __version__
 
 
-def test_broken_metadata_warns_nobody(phantom_folder: Path, tmp_path: Path) -> None:
+def test_broken_metadata_prints_no_warning(phantom_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "frame.tiff"
-    # Its resolution says that it has nine values: Pillow reads the picture, and warns.
+    # The resolution claims to have nine values: Pillow reads the picture and warns.
     one, nine = (struct.pack("<HHI", 282, 5, count) for count in (1, 9))
     path.write_bytes(encode(speckle(), "TIFF", dpi=(72, 72)).replace(one, nine))
     command = [sys.executable, "-m", "service.cli", "classify", "--model", str(phantom_folder), str(path)]
-    found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert (found.returncode, found.stderr) == (0, "")
+    run_result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert (run_result.returncode, run_result.stderr) == (0, "")

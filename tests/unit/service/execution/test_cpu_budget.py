@@ -87,13 +87,13 @@ def test_quota(tmp_path: Path, files: dict[str, str], width: CpuBudget) -> None:
     assert cpu_budget(root=tmp_path) == width
 
 
-def test_affinity_can_be_tighter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_affinity_can_be_below_the_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, CASES["v1"][0])
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 7})
     assert cpu_budget(root=tmp_path) == CpuBudget(3, "CPU affinity")
 
 
-def test_a_setting_decides(tmp_path: Path) -> None:
+def test_the_setting_overrides_the_machine(tmp_path: Path) -> None:
     write(tmp_path, CASES["v1"][0])
     assert cpu_budget(12, tmp_path) == CpuBudget(12, "setting")
 

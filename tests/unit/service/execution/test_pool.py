@@ -1,4 +1,4 @@
-"""The worker pool: order, stops, errors, and nothing left behind."""
+"""The worker pool: order, stops, errors, and no references left behind."""
 
 import asyncio
 import gc
@@ -36,18 +36,18 @@ def test_work_is_done_in_order_in_a_worker(pool: WorkerPool) -> None:
     assert asyncio.run(pool.run(threading.current_thread)).name.startswith("worker")
 
 
-def test_an_error_is_the_caller_s(pool: WorkerPool) -> None:
+def test_an_error_reaches_the_caller(pool: WorkerPool) -> None:
     with pytest.raises(ZeroDivisionError):
         asyncio.run(pool.run(lambda: 1 / 0))
     assert asyncio.run(pool.run(lambda: 1)) == 1
 
 
 class Upload:
-    """Something whose end can be watched."""
+    """An object whose deletion the test can observe."""
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_nothing_of_an_upload_is_kept(pool: WorkerPool, fails: bool) -> None:
+def test_the_pool_keeps_no_reference_to_an_upload(pool: WorkerPool, fails: bool) -> None:
     def work(_: Upload) -> None:
         if fails:
             raise ValueError
@@ -68,7 +68,7 @@ def test_nothing_of_an_upload_is_kept(pool: WorkerPool, fails: bool) -> None:
         gc.enable()
 
 
-def test_a_stop_drops_what_waits_and_tells_what_works(pool: WorkerPool) -> None:
+def test_a_stop_drops_waiting_jobs_and_stops_running_ones(pool: WorkerPool) -> None:
     entered, seen = threading.Event(), list[StopReason | None]()
 
     def work() -> None:
@@ -97,7 +97,7 @@ def test_a_stop_drops_what_waits_and_tells_what_works(pool: WorkerPool) -> None:
     assert seen == [StopReason.DEADLINE]
 
 
-def test_a_caller_that_is_cancelled_leaves_nothing_in_the_queue(pool: WorkerPool) -> None:
+def test_a_canceled_caller_leaves_no_job_in_the_queue(pool: WorkerPool) -> None:
     entered, release = threading.Event(), threading.Event()
 
     def work() -> bool:
@@ -120,7 +120,7 @@ def test_a_caller_that_is_cancelled_leaves_nothing_in_the_queue(pool: WorkerPool
     asyncio.run(ask())
 
 
-def test_closing_finishes_what_was_taken_on() -> None:
+def test_close_finishes_the_submitted_jobs() -> None:
     pool, done = WorkerPool(CpuBudget(1, "test")), list[int]()
 
     async def ask() -> None:
@@ -135,7 +135,7 @@ def test_closing_finishes_what_was_taken_on() -> None:
     assert done == list(range(5))
 
 
-def test_a_pool_that_nobody_closes_keeps_no_process_alive() -> None:
+def test_an_open_pool_does_not_keep_the_process_alive() -> None:
     program = """
 import asyncio, threading
 from service.execution.cpu_budget import CpuBudget
@@ -149,7 +149,7 @@ asyncio.run(ask())
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-def test_stages_are_noted_and_a_stopped_run_begins_none() -> None:
+def test_stages_are_recorded_and_stopped_work_begins_none() -> None:
     with work_context(Work()) as run:
         with stage("decode"), stage("infer"):
             pass
@@ -161,7 +161,7 @@ def test_stages_are_noted_and_a_stopped_run_begins_none() -> None:
     assert current_work() is not run
 
 
-def test_a_stopped_run_ends_the_session_and_leaves_it_usable(engine: Engine) -> None:
+def test_a_stop_ends_the_session_s_run_and_leaves_the_session_usable(engine: Engine) -> None:
     frame = speckle(64, 64)
     expected = engine.score(frame).probabilities
     with work_context(Work()) as run:

@@ -22,7 +22,7 @@ Picture = NDArray[np.uint8]
 
 
 def tissue(seed: int) -> Picture:
-    """Speckle of every brightness, uint8 [240, 320], as tissue has it."""
+    """Return speckle of every brightness, like tissue, uint8 [240, 320]."""
     coarse = cv2.resize(np.random.default_rng(seed).rayleigh(1, (60, 80)), (320, 240), interpolation=cv2.INTER_CUBIC)
     return np.asarray((coarse * 75).clip(0, 255), np.uint8)
 
@@ -64,7 +64,7 @@ def test_tint_and_graphics_are_not_flow(paint: Callable[..., Picture], kind: str
         assert flow(encode(blue_green_red(paint(frame, np.random.default_rng(seed))), kind)) < FLOW
 
 
-def test_gray_files_bring_no_colors() -> None:
+def test_a_gray_file_has_no_color_copy() -> None:
     pixels = speckle()
     for data in (encode(pixels), encode(Image.fromarray(pixels).convert("RGB")), encode(pixels, "JPEG")):
         assert decode_frame(data).colors is None
@@ -80,7 +80,7 @@ def test_flow_outside_the_crop_does_not_count() -> None:
     assert flow_share(small, Box(0, 0, width // 2, height), height, width) == pytest.approx(0.5, abs=0.05)
 
 
-def test_colors_are_turned_with_their_frame() -> None:
+def test_the_color_copy_is_upright_like_its_frame() -> None:
     painted = np.zeros((60, 80, 3), np.uint8)
     painted[:, :20] = (255, 0, 0)
     data = with_orientation("JPEG", painted, 6)  # a quarter turn: what was left is on top
@@ -91,7 +91,7 @@ def test_colors_are_turned_with_their_frame() -> None:
     assert colors[-12:].mean() < 20
 
 
-def test_transparent_color_is_not_seen() -> None:
+def test_transparent_colors_are_ignored() -> None:
     pixels = np.zeros((60, 80, 4), np.uint8)
     pixels[:, :40] = (255, 0, 0, 0)
     assert decode_frame(encode(Image.fromarray(pixels))).colors is None
@@ -146,7 +146,7 @@ def test_real_objects(name: str, expected: bool) -> None:
     assert (flow(Path(str(path)).read_bytes()) > FLOW) == expected
 
 
-def test_animation_keeps_its_colors() -> None:
+def test_every_frame_of_an_animation_has_its_color_copy() -> None:
     pictures = [blue_green_red(with_flow(tissue(seed), np.random.default_rng(seed))) for seed in range(2)]
     file = io.BytesIO()
     pictures[0].save(file, "PNG", save_all=True, append_images=pictures[1:])

@@ -1,4 +1,4 @@
-"""A file as the sequence of its frames: the same frames as one by one, at the cost of one pass."""
+"""The frames of a file: the same as when decoded one by one, at the cost of one pass."""
 
 import tracemalloc
 from typing import Any
@@ -27,7 +27,7 @@ LOOPS = {
 
 @pytest.mark.parametrize("kind", LOOPS)
 @pytest.mark.parametrize("indices", [range(6), range(1, 6, 2), (4, 1, 1, 5), (5, 0)], ids=str)
-def test_frames_are_those_that_a_still_s_reader_gives(kind: str, indices: Any) -> None:
+def test_frames_are_those_that_decode_frame_returns(kind: str, indices: Any) -> None:
     frames = open_frames(LOOPS[kind])
     assert frames.count == 6
     for index in indices:
@@ -37,12 +37,12 @@ def test_frames_are_those_that_a_still_s_reader_gives(kind: str, indices: Any) -
 
 
 @pytest.mark.parametrize("index", [-1, 6, 10**30])
-def test_there_is_no_other_frame(index: int) -> None:
-    with pytest.raises(NoSuchFrame, match="the file has 6"):
+def test_an_index_outside_the_file_is_refused(index: int) -> None:
+    with pytest.raises(NoSuchFrame, match="this file has 6 frames"):
         open_frames(LOOPS["png"]).read(index)
 
 
-def test_an_animation_is_decoded_once_however_many_frames_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_animation_is_decoded_once_for_all_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     loads, load = [], PngImageFile.load
 
     def counted(self: PngImageFile) -> Any:
@@ -57,14 +57,14 @@ def test_an_animation_is_decoded_once_however_many_frames_are_read(monkeypatch: 
     assert loads == list(range(6))
 
 
-def test_only_the_frames_on_the_way_count_as_pixels() -> None:
+def test_only_the_frames_between_two_reads_count_as_pixels() -> None:
     frames = open_frames(LOOPS["png"], Limits(max_pixels=2 * 40 * 56))
     assert [frames.read(index).index for index in (1, 3, 5)] == [1, 3, 5]  # 6 frames in all, never 3 at a time
     with pytest.raises(FrameTooLarge):
         open_frames(LOOPS["png"], Limits(max_pixels=2 * 40 * 56)).read(2)
 
 
-def test_the_places_of_a_dicom_s_frames_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fragments_of_a_dicom_object_are_scanned_once(monkeypatch: pytest.MonkeyPatch) -> None:
     scans, scan = [], fragments._scan
 
     def counted(*arguments: Any) -> Any:
@@ -78,7 +78,7 @@ def test_the_places_of_a_dicom_s_frames_are_looked_for_once(monkeypatch: pytest.
     assert len(scans) == 1
 
 
-def test_a_damaged_frame_leaves_the_others_of_a_dicom() -> None:
+def test_a_damaged_frame_of_a_dicom_object_leaves_the_others_readable() -> None:
     broken = compressed(STILLS, BASELINE, lambda frame: b"no" if frame is STILLS[2] else jpeg(frame), "MONOCHROME2")
     frames = open_frames(broken)
     assert frames.independent
@@ -88,7 +88,7 @@ def test_a_damaged_frame_leaves_the_others_of_a_dicom() -> None:
 
 
 @pytest.mark.parametrize("kind", ["png", "webp"])
-def test_an_animation_cut_short_gives_no_frame_that_is_not_whole(kind: str) -> None:
+def test_an_animation_cut_short_yields_whole_frames_only(kind: str) -> None:
     read: list[Any] = []
 
     def read_all() -> None:
@@ -101,7 +101,7 @@ def test_an_animation_cut_short_gives_no_frame_that_is_not_whole(kind: str) -> N
     assert all(np.array_equal(pixels, still) for pixels, still in zip(read, STILLS, strict=False))
 
 
-def test_one_frame_at_a_time_is_in_memory() -> None:
+def test_at_most_one_frame_is_in_memory() -> None:
     many = animation("PNG", [np.full((400, 400), seed, np.uint8) for seed in range(60)])
     tracemalloc.start()
     frames = open_frames(many)
@@ -113,7 +113,7 @@ def test_one_frame_at_a_time_is_in_memory() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
-def test_a_still_is_a_sequence_of_one(kind: str) -> None:
+def test_a_still_is_a_file_of_one_frame(kind: str) -> None:
     frames = open_frames(encode(speckle(), kind))
     assert (frames.count, frames.read(0).index) == (1, 0)
     with pytest.raises(NoSuchFrame):

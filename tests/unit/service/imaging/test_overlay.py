@@ -20,7 +20,7 @@ def one_hot(row: int, column: int) -> np.ndarray[tuple[int, int], np.dtype[np.fl
 @pytest.mark.parametrize(
     ("crop", "row", "column", "x", "y"),
     [
-        # 400 x 200 lies in rows 16 to 48 of the square: cell (4, 2), centered on (20, 36) is at (125, 125) of the crop.
+        # 400 x 200 is in rows 16 to 48 of the square: cell (4, 2), centered on (20, 36), is at (125, 125) of the crop.
         (Box(30, 10, 430, 210), 4, 2, 125, 125),
         (Box(0, 0, 400, 200), 3, 1, 75, 75),
         # 200 x 400 lies in columns 16 to 48.
@@ -29,7 +29,7 @@ def one_hot(row: int, column: int) -> np.ndarray[tuple[int, int], np.dtype[np.fl
         (Box(0, 0, 32, 32), 5, 2, 10, 22),
     ],
 )
-def test_heat_lands_where_the_network_saw_it(crop: Box, row: int, column: int, x: int, y: int) -> None:
+def test_heat_is_painted_where_the_network_saw_it(crop: Box, row: int, column: int, x: int, y: int) -> None:
     heat = upsample_heatmap(one_hot(row, column), crop, SIZE)
     assert heat.shape == (crop.height, crop.width)
     rows, columns = np.nonzero(heat > 0.9 * heat.max())
@@ -49,21 +49,21 @@ def test_heat_in_the_letterbox_is_not_shown() -> None:
     cells=st.integers(1, 14),
     level=st.floats(0, 1, width=32),
 )
-def test_an_even_map_stays_even(height: int, width: int, cells: int, level: float) -> None:
+def test_a_constant_map_stays_constant(height: int, width: int, cells: int, level: float) -> None:
     even = np.full((cells, cells), level, np.float32)
     heat = upsample_heatmap(even, Box(3, 4, 3 + width, 4 + height), SIZE)
     assert heat.shape == (height, width)
     np.testing.assert_allclose(heat, level, atol=1e-4)
 
 
-def test_without_evidence_the_frame_is_as_it_was() -> None:
+def test_a_frame_without_evidence_is_unchanged() -> None:
     pixels = speckle(90, 120)
     picture = paint(pixels, np.zeros((CELLS, CELLS), np.float32), Box(10, 10, 100, 80), SIZE)
     assert picture.shape == (90, 120, 3)
     assert (picture == pixels[..., None]).all()
 
 
-def test_outside_the_crop_the_frame_is_as_it_was() -> None:
+def test_the_frame_outside_the_crop_is_unchanged() -> None:
     pixels = speckle(90, 120)
     crop = Box(10, 20, 100, 80)
     picture = paint(pixels, np.ones((CELLS, CELLS), np.float32), crop, SIZE)
@@ -85,7 +85,7 @@ def test_more_evidence_covers_more_and_tissue_stays_visible() -> None:
     assert contrasts[-1] >= 30
 
 
-def test_the_frame_is_not_written_to() -> None:
+def test_painting_does_not_change_the_frame() -> None:
     pixels = speckle()
     pixels.setflags(write=False)
     paint(pixels, np.ones((CELLS, CELLS), np.float32), Box(0, 0, 80, 60), SIZE)

@@ -28,7 +28,7 @@ def test_any_frame_has_a_sector_inside_it(pixels: np.ndarray[Any, np.dtype[np.ui
 
 @settings(max_examples=150, deadline=None)
 @given(GRAY, st.sampled_from(["sector", "none"]), st.sampled_from([32, 97, 224]), st.floats(1, 2))
-def test_any_frame_can_be_prepared(
+def test_any_frame_can_be_letterboxed(
     pixels: np.ndarray[Any, np.dtype[np.uint8]], crop: Any, size: int, zoom: float
 ) -> None:
     prepared, (box, _) = crop_and_letterbox(pixels, Preprocessing(size=size, crop=crop, zoom=zoom))
@@ -57,12 +57,12 @@ def test_a_fan_is_found_and_text_is_not() -> None:
         assert abs(found - true) < 25
 
 
-def test_a_black_frame_is_kept_whole() -> None:
+def test_a_black_frame_is_not_cropped() -> None:
     pixels = np.zeros((30, 40), np.uint8)
     assert find_sector(pixels) == full_box(pixels) == Box(0, 0, 40, 30)
 
 
-def test_fit_keeps_aspect_and_centers() -> None:
+def test_the_letterbox_keeps_the_aspect_ratio_and_centers() -> None:
     square = letterbox(np.full((100, 200), 255, np.uint8), 64)
     assert letterbox_box(100, 200, 64) == Box(0, 16, 64, 48)
     assert (square[16:48] == 255).all()

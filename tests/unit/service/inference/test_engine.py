@@ -39,7 +39,7 @@ def test_explain_needs_features(engine: Engine) -> None:
         engine.explain(engine.score(speckle(64, 64)), 0)
 
 
-def test_of_equals_the_earlier_plane_ranks_first() -> None:
+def test_equally_probable_planes_rank_in_the_manifest_s_order() -> None:
     assert Scores(np.array([0.2, 0.4, 0.4], np.float32), 0.0).ranked() == [1, 2, 0]
 
 
@@ -70,19 +70,19 @@ def test_a_graph_with_another_number_of_planes_is_refused(phantom: Phantom, tmp_
 
 
 @pytest.mark.parametrize("name", ["classifier", "explainer"])
-def test_graphs_in_each_other_s_place_are_refused(phantom: Phantom, tmp_path: Path, name: str) -> None:
+def test_swapped_graphs_are_refused(phantom: Phantom, tmp_path: Path, name: str) -> None:
     package = package_of(phantom, tmp_path)
     other = {"classifier": package.explainer, "explainer": package.classifier}[name]
     with pytest.raises(PackageError, match=f"{name}.onnx must take"):
         Engine(replace(package, **{name: other}))  # type: ignore[arg-type]
 
 
-def test_what_is_no_graph_is_refused(phantom: Phantom, tmp_path: Path) -> None:
+def test_bytes_that_are_not_a_graph_are_refused(phantom: Phantom, tmp_path: Path) -> None:
     with pytest.raises(PackageError, match=r"cannot load classifier\.onnx"):
         Engine(replace(package_of(phantom, tmp_path), classifier=b"nonsense"))
 
 
-def test_warm_up_refuses_a_model_that_answers_nonsense(phantom: Phantom, tmp_path: Path) -> None:
+def test_warm_up_refuses_a_model_with_invalid_outputs(phantom: Phantom, tmp_path: Path) -> None:
     broken = Phantom()
     broken.head = np.full_like(phantom.head, np.nan)
     engine = Engine(package_of(broken, tmp_path))
@@ -90,11 +90,11 @@ def test_warm_up_refuses_a_model_that_answers_nonsense(phantom: Phantom, tmp_pat
         engine.warm_up()
 
 
-def test_warm_up_passes_a_sound_model(engine: Engine) -> None:
+def test_warm_up_accepts_a_valid_model(engine: Engine) -> None:
     engine.warm_up()
 
 
-def test_answers_do_not_depend_on_who_else_asks(engine: Engine) -> None:
+def test_answers_do_not_depend_on_concurrent_runs(engine: Engine) -> None:
     frames = [speckle(64, 64, seed) for seed in range(8)]
     alone = [engine.score(frame).probabilities for frame in frames]
 

@@ -19,7 +19,7 @@ def rewrite(folder: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_a_sound_package_opens(folder: Path) -> None:
+def test_a_valid_package_opens(folder: Path) -> None:
     package = load_package(folder)
     assert package.manifest.name == "phantom"
     assert package.classifier == (folder / "classifier.onnx").read_bytes()
@@ -66,7 +66,7 @@ def test_another_format_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"planes": []}, {"temperature": 0}, {"surprise": 1}, {"files": None}])
-def test_a_manifest_that_is_none_is_refused(folder: Path, changes: dict[str, Any]) -> None:
+def test_an_invalid_manifest_is_refused(folder: Path, changes: dict[str, Any]) -> None:
     rewrite(folder, **changes)
     with pytest.raises(PackageError, match="is not a manifest"):
         load_package(folder)

@@ -1,4 +1,4 @@
-"""The load generator, against a server whose every reply is known."""
+"""The load generator, against a server with scripted replies."""
 
 import asyncio
 import csv
@@ -20,13 +20,13 @@ BUSY = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n"
 NONE = b""
 
 
-class Script:
-    """A server that answers with one reply after another, and counts bodies and requests under way."""
+class ScriptedServer:
+    """Answers with one reply after another; records bodies, connections and the largest number of open requests."""
 
     def __init__(self, *replies: bytes, delay_s: float = 0.0) -> None:
         self.replies, self.delay_s = replies, delay_s
         self.bodies: list[bytes] = []
-        self.under_way = self.most = self.connections = 0
+        self.open = self.max_open = self.connections = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -34,10 +34,10 @@ class Script:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.bodies.append(await reader.readexactly(int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])))
-                self.under_way += 1
-                self.most = max(self.most, self.under_way)
+                self.open += 1
+                self.max_open = max(self.max_open, self.open)
                 await asyncio.sleep(self.delay_s)
-                self.under_way -= 1
+                self.open -= 1
                 writer.write(reply := self.replies[(len(self.bodies) - 1) % len(self.replies)])
                 if reply in (FULL, NONE):
                     break
@@ -46,8 +46,8 @@ class Script:
         finally:
             writer.close()
 
-    def meet(self, load: Callable[[Target], Awaitable[Sample]]) -> Sample:
-        async def run() -> Sample:
+    def run(self, load: Callable[[Target], Awaitable[Sample]]) -> Sample:
+        async def start() -> Sample:
             server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
             port = server.sockets[0].getsockname()[1]
             sample = await load(Target("127.0.0.1", port, "/classify"))
@@ -55,13 +55,13 @@ class Script:
             await asyncio.sleep(0)
             return sample
 
-        return asyncio.run(run())
+        return asyncio.run(start())
 
 
-def test_a_closed_loop_keeps_so_many_under_way_on_connections_that_stay() -> None:
-    server = Script(OK, CHUNKED, delay_s=0.02)
-    sample = server.meet(lambda target: closed_loop(target, [b"one", b"three"], 3, 0.4))
-    assert server.most == server.connections == 3
+def test_a_closed_loop_keeps_its_clients_busy_on_open_connections() -> None:
+    server = ScriptedServer(OK, CHUNKED, delay_s=0.02)
+    sample = server.run(lambda target: closed_loop(target, [b"one", b"three"], 3, 0.4))
+    assert server.max_open == server.connections == 3
     assert set(sample.statuses) == {200}
     assert len(sample.statuses) == len(sample.seconds) == len(server.bodies)
     assert set(server.bodies) == {b"one", b"three"}
@@ -69,41 +69,41 @@ def test_a_closed_loop_keeps_so_many_under_way_on_connections_that_stay() -> Non
     assert sample.wall_s >= 0.4
 
 
-def test_refusals_and_lost_replies_are_told_apart() -> None:
-    server = Script(OK, FULL, NONE, delay_s=0.005)
-    row = Row.of("x", server.meet(lambda target: closed_loop(target, [b"frame"], 1, 0.4)))
+def test_refusals_and_lost_replies_are_counted_apart() -> None:
+    server = ScriptedServer(OK, FULL, NONE, delay_s=0.005)
+    row = Row.of("x", server.run(lambda target: closed_loop(target, [b"frame"], 1, 0.4)))
     assert row.answered >= row.refused >= row.failed >= 1
     assert row.answered + row.refused + row.failed == len(server.bodies)
 
 
-@pytest.mark.parametrize(("without_back_off", "most"), [(False, 4), (True, 10**6)])
-def test_a_refused_client_waits_as_it_is_asked_unless_it_is_impatient(without_back_off: bool, most: int) -> None:
-    server = Script(BUSY, delay_s=0.002)
-    sample = server.meet(lambda target: closed_loop(target, [b"frame"], 2, 1.1, without_back_off=without_back_off))
+@pytest.mark.parametrize(("without_back_off", "most_requests"), [(False, 4), (True, 10**6)])
+def test_a_refused_client_waits_unless_it_has_no_back_off(without_back_off: bool, most_requests: int) -> None:
+    server = ScriptedServer(BUSY, delay_s=0.002)
+    sample = server.run(lambda target: closed_loop(target, [b"frame"], 2, 1.1, without_back_off=without_back_off))
     assert set(sample.statuses) == {503}
-    assert (2 < len(server.bodies) <= most) if not without_back_off else len(server.bodies) > 20
+    assert (20 if without_back_off else 2) < len(server.bodies) <= most_requests
     assert sample.wall_s < 1.9
 
 
-def test_an_open_loop_does_not_wait_and_times_from_when_a_request_was_due() -> None:
-    server = Script(OK, delay_s=0.3)
-    sample = server.meet(lambda target: open_loop(target, [b"frame"], 50, 0.4))
+def test_an_open_loop_does_not_wait_and_measures_from_when_a_request_was_due() -> None:
+    server = ScriptedServer(OK, delay_s=0.3)
+    sample = server.run(lambda target: open_loop(target, [b"frame"], 50, 0.4))
     assert len(sample.statuses) == 20
-    assert server.most > 5  # although none was answered before 0.3 s
+    assert server.max_open > 5  # although the first answer takes 0.3 s
     assert min(sample.seconds) >= 0.29
 
 
-def test_nobody_there_is_a_failure() -> None:
+def test_an_absent_server_is_a_failure() -> None:
     sample = asyncio.run(open_loop(Target("127.0.0.1", 1, "/"), [b"frame"], 100, 0.02))
     assert sample.statuses == [0, 0]
     row = Row.of("x", sample)
     assert (row.failed, row.per_second, math.isnan(row.p99_ms)) == (2, 0.0, True)
 
 
-@pytest.mark.parametrize(("share", "value"), [(50, 50), (95, 95), (99, 99), (100, 100), (0, 1)])
-def test_percentiles(share: float, value: float) -> None:
-    assert percentile(range(1, 101), share) == value
-    assert percentile([7.0], share) == 7
+@pytest.mark.parametrize(("percent", "value"), [(50, 50), (95, 95), (99, 99), (100, 100), (0, 1)])
+def test_the_percentile_is_a_nearest_rank(percent: float, value: float) -> None:
+    assert percentile(range(1, 101), percent) == value
+    assert percentile([7.0], percent) == 7
 
 
 def test_the_row_counts_answers_only() -> None:
@@ -116,7 +116,7 @@ def test_the_row_counts_answers_only() -> None:
 
 
 @pytest.mark.parametrize("url", ["https://x/classify", "x", "http://"])
-def test_an_address_is_plain_http(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_url_must_be_plain_http(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "frame").write_bytes(b"x")
     assert main(["bench", str(tmp_path / "frame"), "--url", url]) == 2
     assert "http://" in capsys.readouterr().err

@@ -96,4 +96,4 @@ def test_segments_of_a_cine_are_a_table() -> None:
 
 def test_empty_sections_are_left_out() -> None:
     page = render(report(frame("a.png")), {}, {})
-    assert not [title for title in ("Cines", "Not read", "To check by hand") if f"<h2>{title}" in page]
+    assert not [title for title in ("Cines", "Not classified", "To check by hand") if f"<h2>{title}" in page]

@@ -1,4 +1,4 @@
-"""JPEG of more, or fewer, than 8 bits in DICOM: lossless to the last bit, extended as another decoder has it."""
+"""JPEG of other depths than 8 bits in DICOM: lossless is exact, extended agrees with another decoder."""
 
 import shutil
 import subprocess
@@ -28,14 +28,14 @@ SLOWEST_S = 2.0
 
 
 def tissue(bits: int, height: int = 41, width: int = 53) -> Pixels:
-    """Speckle with a noise of its own in the bits below."""
+    """Return speckle with noise in its lower bits."""
     smooth, below = speckle(height, width, seed=bits).astype(np.uint16), np.uint16(max(0, bits - 8))
     noise = np.random.default_rng(bits).integers(0, 1 << below, smooth.shape).astype(np.uint16)
     return smooth << below | noise if bits >= 8 else smooth >> np.uint16(8 - bits)
 
 
 def noise(bits: int, height: int = 41, width: int = 53) -> Pixels:
-    """No likeness of neighbors: differences of every size, the largest among them."""
+    """Return samples without correlation: their differences have every size, including the largest."""
     rng = np.random.default_rng(bits)
     extremes = rng.integers(0, 2, (height, width)).astype(np.uint16) * np.uint16((1 << bits) - 1)
     return np.where(rng.random((height, width)) < 0.5, extremes, rng.integers(0, 1 << bits, (height, width))).astype(
@@ -44,7 +44,7 @@ def noise(bits: int, height: int = 41, width: int = 53) -> Pixels:
 
 
 def stored(data: bytes) -> np.ndarray[Any, Any]:
-    """The stored values of an object's first frame, before any window."""
+    """Return the stored values of the first frame, before any window."""
     structure = scan_layout(data, 2**24)
     header = read_header(structure, 2**14, 2**24)
     return decode_samples(join(structure, encapsulated_frames(structure, header.frames)[0]), header)
@@ -96,17 +96,17 @@ class TestLossless:
 
     def test_signed_values_are_shown_as_those_of_an_uncompressed_object(self) -> None:
         signed = (tissue(12).astype(np.int32) - 2048 & 0xFFF).astype(np.uint16)
-        said: dict[str, Any] = {
+        attributes: dict[str, Any] = {
             "BitsStored": 12,
             "HighBit": 11,
             "PixelRepresentation": 1,
             "WindowCenter": 90,
             "WindowWidth": 2500,
         }
-        data = compressed([signed], dicoms.LOSSLESS, lambda f: dicoms.lossless_jpeg(f, 12), "MONOCHROME2", **said)
-        assert np.array_equal(decode_frame(data).pixels, decode_frame(native([signed], **said)).pixels)
+        data = compressed([signed], dicoms.LOSSLESS, lambda f: dicoms.lossless_jpeg(f, 12), "MONOCHROME2", **attributes)
+        assert np.array_equal(decode_frame(data).pixels, decode_frame(native([signed], **attributes)).pixels)
 
-    def test_the_frame_that_is_asked_for(self) -> None:
+    def test_the_requested_frame(self) -> None:
         cine = [tissue(16), noise(16), tissue(16)[::-1]]
         data = compressed(cine, dicoms.LOSSLESS_FIRST, lambda f: dicoms.lossless_jpeg(f, 16), "MONOCHROME2")
         for index, pixels in enumerate(cine):
@@ -136,7 +136,7 @@ class TestBesideDcmtk:
         assert dicoms.LOSSLESS_FIRST.encode() in data
         assert np.array_equal(stored(data), pixels)
 
-    def test_12_bits_said_to_be_12(self, tmp_path: Path) -> None:
+    def test_12_bits_must_be_12_in_the_header(self, tmp_path: Path) -> None:
         pixels = noise(12)
         data = self.encoded(tmp_path, pixels, 12, "+el", "+pl", "+bt")
         assert b"\xff\xc3\x00\x0b\x0c" in data
@@ -180,7 +180,7 @@ class TestRefused:
                 UnreadableFrame)  # fmt: skip
 
     @pytest.mark.parametrize("counts", [bytes([3, *[0] * 15]), bytes([0, 0, 0, 0, 33, *[0] * 11]), bytes(16)])
-    def test_a_table_of_no_sense(self, counts: bytes) -> None:
+    def test_an_invalid_table(self, counts: bytes) -> None:
         good = bytes([0, 0, 0, 0, 17, *[0] * 11])
         refusal(self.changed(lambda data: data.replace(good, counts)), UnreadableFrame)
 

@@ -1,12 +1,12 @@
-// The list of frames: a thumbnail, the plane and how sure, for each.
+// The list of frames, each with its thumbnail, plane and probability.
 
 import { byId, h, oncePerFrame, setText } from "./dom.js";
 import { drawThumbnail } from "./pictures.js";
-import { plural, summary } from "./words.js";
+import { plural, summary } from "./text.js";
 
 const STEPS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, PageDown: 8, PageUp: -8, Home: -Infinity, End: Infinity };
 
-export class Film {
+export class FrameList {
   #list = byId("tiles");
   #tiles = new Map();
   #stale = new Set();
@@ -28,12 +28,12 @@ export class Film {
       this.#tiles.delete(item);
     }
     for (const item of items.filter((each) => !this.#tiles.has(each))) {
-      const tile = h("button", { type: "button", class: "tile", tabindex: -1, onclick: () => this.session.choose(item) }, ...parts());
+      const tile = h("button", { type: "button", class: "tile", tabindex: -1, onclick: () => this.session.choose(item) }, ...tileParts());
       this.#tiles.set(item, tile);
       this.#list.append(h("li", {}, tile));
       this.#mark(item);
     }
-    setText(byId("film-title"), items.length ? plural(items.length, "file") : "Frames");
+    setText(byId("list-title"), items.length ? plural(items.length, "file") : "Frames");
   }
 
   #mark(item) {
@@ -44,7 +44,7 @@ export class Film {
   #update() {
     for (const item of this.#stale) {
       const tile = this.#tiles.get(item);
-      if (tile) fillTile(tile, item, item.count > 1 ? item.shown : 0);
+      if (tile) updateTile(tile, item, item.count > 1 ? item.shown : 0);
     }
     this.#stale.clear();
   }
@@ -71,30 +71,30 @@ export class Film {
     this.focus();
   }
 
-  // Give the keyboard to the chosen tile.
+  // Move the focus to the chosen tile.
   focus() {
     (this.#tiles.get(this.session.chosen) ?? byId("main")).focus();
   }
 }
 
-export const parts = () => [
+export const tileParts = () => [
   h("canvas", { class: "thumb", width: 176, height: 132, "aria-hidden": "true" }),
   h("span", { class: "tile-text" },
     h("span", { class: "tile-plane" }),
-    h("span", { class: "tile-figure" }),
+    h("span", { class: "tile-value" }),
     h("span", { class: "tile-bar", "aria-hidden": "true" }, h("i")),
     h("span", { class: "tile-name" })),
 ];
 
-// Bring a tile up to date with a frame of an item.
-export function fillTile(tile, item, index) {
-  const reading = item.readings.get(index);
-  const { kind, text, figure } = summary(reading);
+// Update a tile from a frame of an item.
+export function updateTile(tile, item, index) {
+  const result = item.results.get(index);
+  const { kind, text, value } = summary(result);
   tile.dataset.kind = kind;
   setText(tile.querySelector(".tile-plane"), text);
-  setText(tile.querySelector(".tile-figure"), figure);
+  setText(tile.querySelector(".tile-value"), value);
   setText(tile.querySelector(".tile-name"), item.count > 1 ? `${item.name} · ${index + 1}/${item.count}` : item.name);
   tile.title = item.name;
-  tile.querySelector(".tile-bar i").style.setProperty("--share", reading?.answer?.predictions[0].probability ?? 0);
+  tile.querySelector(".tile-bar i").style.setProperty("--share", result?.answer?.predictions[0].probability ?? 0);
   drawThumbnail(tile.querySelector(".thumb"), item.thumbnails.get(index) ?? item.thumbnails.get(0));
 }

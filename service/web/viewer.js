@@ -1,72 +1,73 @@
-// The chosen frame, large, with the heat map over it.
+// The chosen frame at full size, with the heat map over it.
 
 import { byId, oncePerFrame, setText } from "./dom.js";
-import { drawLegend, layer, peak } from "./heat.js";
-import { cineControls } from "./cine.js";
-import { plural } from "./words.js";
+import { drawLegend, heatmapLayer, peakRegion } from "./heatmap.js";
+import { createCineControls } from "./cine.js";
+import { plural } from "./text.js";
 
-const LONGEST_SIDE = 1600; // pixels drawn; a frame beyond it is shown smaller
-const LONGEST_HEAT = 800; // pixels that the heat map is computed for; the canvas smooths the rest
+const MAX_SIDE = 1600; // pixels of the canvas; larger frames are scaled down
+const MAX_HEATMAP_SIDE = 800; // pixels of the heat map; the canvas interpolates the rest
 
-export class Stage {
+export class Viewer {
   #canvas = byId("picture");
   #bitmap = null;
   #frame = null;
-  #on = []; // the item, the index and the reading on show
+  #shown = []; // item, index and result
   #heat = null;
-  #drawn = oncePerFrame(() => this.#draw());
+  #redraw = oncePerFrame(() => this.#draw());
 
-  constructor(session, reader, pictures) {
-    Object.assign(this, { session, reader, pictures, model: null });
-    this.cine = cineControls(session, reader, byId("cine"));
+  constructor(session, queue, pictures) {
+    Object.assign(this, { session, queue, pictures, model: null });
+    this.cine = createCineControls(session, queue, byId("cine"));
     drawLegend(byId("legend"));
     byId("opacity").addEventListener("input", () => {
       setText(byId("opacity-value"), `${byId("opacity").value} %`);
-      this.#drawn();
+      this.#redraw();
     });
-    byId("outline").addEventListener("change", this.#drawn);
+    byId("outline").addEventListener("change", this.#redraw);
     byId("remove").addEventListener("click", () => session.remove(session.chosen));
   }
 
-  // Show another frame: without evidence until `showEvidence`.
+  // Show a frame, without a heat map until `showEvidence`.
   async show(item) {
     const index = item.shown;
-    const reading = item.reading;
-    setText(byId("stage-title"), item.name);
-    byId("stage-title").title = item.name;
-    this.#frame = reading?.answer?.frame ?? null;
-    setText(byId("stage-size"), this.#frame ? describe(this.#frame) : "");
+    const result = item.result;
+    setText(byId("viewer-title"), item.name);
+    byId("viewer-title").title = item.name;
+    this.#frame = result?.answer?.frame ?? null;
+    setText(byId("viewer-size"), this.#frame ? describe(this.#frame) : "");
     byId("controls").hidden = !this.#frame;
     this.cine(item, this.model);
-    const [wasItem, wasIndex, wasReading] = this.#on;
+    const [wasItem, wasIndex, wasReading] = this.#shown;
     if (wasItem !== item || wasIndex !== index) this.#canvas.classList.add("stale");
-    if (wasReading !== reading) this.#heat = null;
-    this.#on = [item, index, reading];
+    if (wasReading !== result) this.#heat = null;
+    this.#shown = [item, index, result];
     const bitmap = await this.pictures.picture(item, index);
+    // The user may have chosen another frame in the meantime.
     if (this.session.chosen !== item || item.shown !== index) return;
     this.#bitmap = bitmap;
-    const none = !bitmap && (reading?.state === "answered" || reading?.state === "refused");
+    const none = !bitmap && (result?.state === "answered" || result?.state === "refused");
     byId("no-picture").hidden = !none;
     this.#canvas.hidden = none;
     this.#canvas.classList.toggle("stale", !bitmap && !none);
     if (!this.#heat) this.#label(item);
-    this.#drawn();
+    this.#redraw();
   }
 
-  // Lay the evidence for one plane over the frame; null takes it off.
+  // Draw the heat map of one plane over the frame; null removes it.
   showEvidence(item, explanation, label) {
     this.#heat = null;
     if (explanation && !explanation.empty) {
       const { crop } = this.#frame;
       const { size } = this.model.preprocessing;
-      const scale = Math.min(1, LONGEST_HEAT / Math.max(crop[2] - crop[0], crop[3] - crop[1]));
+      const scale = Math.min(1, MAX_HEATMAP_SIDE / Math.max(crop[2] - crop[0], crop[3] - crop[1]));
       const sides = [crop[2] - crop[0], crop[3] - crop[1]].map((side) => Math.max(1, Math.round(side * scale)));
-      this.#heat = layer(explanation.heatmap, crop, size, ...sides);
-      this.#label(item, `heat map of the evidence for ${label}, strongest ${where(peak(explanation.heatmap, crop, size))}`);
+      this.#heat = heatmapLayer(explanation.heatmap, crop, size, ...sides);
+      this.#label(item, `heat map of the evidence for ${label}, strongest ${atRegion(peakRegion(explanation.heatmap, crop, size))}`);
     } else {
       this.#label(item, explanation ? `no evidence for ${label}` : "");
     }
-    this.#drawn();
+    this.#redraw();
   }
 
   #label(item, heat = "") {
@@ -81,7 +82,7 @@ export class Stage {
       this.#canvas.getContext("2d").clearRect(0, 0, this.#canvas.width, this.#canvas.height);
       return;
     }
-    const scale = Math.min(1, LONGEST_SIDE / Math.max(bitmap.width, bitmap.height));
+    const scale = Math.min(1, MAX_SIDE / Math.max(bitmap.width, bitmap.height));
     const [width, height] = [Math.round(bitmap.width * scale), Math.round(bitmap.height * scale)];
     if (this.#canvas.width !== width || this.#canvas.height !== height) {
       [this.#canvas.width, this.#canvas.height] = [width, height];
@@ -106,7 +107,7 @@ function describe(frame) {
   return `${frame.width} × ${frame.height} ${frame.format.toUpperCase()}${frames}`;
 }
 
-const where = (place) => (place === "center" ? "in the center" : `at the ${place}`);
+const atRegion = (region) => (region === "center" ? "in the center" : `at the ${region}`);
 
 function drawOutline(context, crop, scale) {
   const [left, top, right, bottom] = crop.map((side) => side * scale);

@@ -1,4 +1,4 @@
-"""`fetal-planes table` on one machine: a row a frame, whatever the frame is and however often the run is killed."""
+"""`fetal-planes table` on one machine: one row per frame, whatever the frame is and however often the job is killed."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("pyarrow", reason="the extra `ray` is not installed")
+pytest.importorskip("pyarrow", reason="the extra `table` is not installed")
 
 from pyarrow import fs, parquet
 
@@ -25,40 +25,40 @@ from service.jobs.tables.shard import TableJob
 from service.jobs.tables.storage import Storage, StorageError, open_storage
 from tests.support.paths import ROOT
 from tests.support.phantom_package import PLANES, Phantom
-from tests.support.ray_cluster import wait_until
-from tests.system.ray.trees import parts_of, plant, table_of
+from tests.support.table_inputs import part_paths, read_table, write_stills
+from tests.support.waiting import eventually
 
 SIZE = ShardSize(files=4, bytes=2**20)
 FRAMES = 20 + 6 + 2
 
 
 @pytest.fixture
-def job(tmp_path: Path, phantom_folder: Path) -> TableJob:
-    return TableJob(str(plant(tmp_path / "in", 20)), str(tmp_path / "out"), phantom_folder, 2)
+def job(tmp_path: Path, out: Path, phantom_folder: Path) -> TableJob:
+    return TableJob(str(write_stills(tmp_path / "in", 20)), str(out), phantom_folder, 2)
 
 
-def test_a_row_for_each_frame_with_what_the_model_says(job: TableJob, tmp_path: Path) -> None:
+def test_each_frame_has_a_row_with_the_scores_of_the_model(job: TableJob, tmp_path: Path, out: Path) -> None:
     counts = export_table(job, DEFAULT_LIMITS, SIZE)
     assert (counts.frames, counts.refused) == (FRAMES, 2)
-    rows = table_of(tmp_path / "out").to_pylist()
+    rows = read_table(out).to_pylist()
     assert len({(row["file"], row["frame"]) for row in rows}) == len(rows) == FRAMES
     pipeline = Pipeline(Engine(load_package(job.model)), DEFAULT_LIMITS)
     for row in rows:
         if row["problem"] is not None:
             continue
-        seen = pipeline.classify((tmp_path / "in" / row["file"]).read_bytes(), index=row["frame"])
-        told = [row[f"probability_{plane}"] for plane in PLANES]
-        assert told == pytest.approx(seen.scores.probabilities.tolist(), abs=1e-5)
-        assert row["plane"] == PLANES[told.index(max(told))]
-        assert row["ood_score"] == pytest.approx(seen.scores.ood_score)
+        result = pipeline.classify((tmp_path / "in" / row["file"]).read_bytes(), index=row["frame"])
+        probabilities = [row[f"probability_{plane}"] for plane in PLANES]
+        assert probabilities == pytest.approx(result.scores.probabilities.tolist(), abs=1e-5)
+        assert row["plane"] == PLANES[probabilities.index(max(probabilities))]
+        assert row["ood_score"] == pytest.approx(result.scores.ood_score)
         assert row["model_sha256"] == pipeline.engine.package.sha256
         assert row["frames"] == (6 if row["file"] == "loop.webp" else 1)
     assert [row["frame"] for row in rows if row["file"] == "loop.webp"] == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_bad_file_is_a_row_with_its_reason(job: TableJob, tmp_path: Path) -> None:
+def test_a_refused_file_is_a_row_with_its_problem(job: TableJob, out: Path) -> None:
     export_table(job, DEFAULT_LIMITS, SIZE)
-    refused = {row["file"]: row for row in table_of(tmp_path / "out").to_pylist() if row["problem"]}
+    refused = {row["file"]: row for row in read_table(out).to_pylist() if row["problem"]}
     assert {name: row["problem"] for name, row in refused.items()} == {
         "damaged.png": "unreadable-frame",
         "empty.png": "empty-upload",
@@ -66,68 +66,80 @@ def test_a_bad_file_is_a_row_with_its_reason(job: TableJob, tmp_path: Path) -> N
     assert all(row["detail"] and row["plane"] is None for row in refused.values())
 
 
-def test_abstention_is_told(tmp_path: Path, phantom: Phantom) -> None:
+def test_abstention_has_its_columns(tmp_path: Path, out: Path) -> None:
     model = Phantom(min_probability=1.0).write(tmp_path / "model")
-    job = TableJob(str(plant(tmp_path / "in", 2)), str(tmp_path / "out"), model, 1)
+    job = TableJob(str(write_stills(tmp_path / "in", 2)), str(out), model, 1)
     assert export_table(job, DEFAULT_LIMITS, SIZE).abstained == 8
-    rows = [row for row in table_of(tmp_path / "out").to_pylist() if row["problem"] is None]
+    rows = [row for row in read_table(out).to_pylist() if row["problem"] is None]
     assert {(row["abstain"], row["abstain_reason"]) for row in rows} == {(True, "uncertain")}
 
 
-def test_a_run_that_was_killed_goes_on_without_a_row_twice(job: TableJob, tmp_path: Path) -> None:
-    source = plant(tmp_path / "in", 400)
+@pytest.mark.slow
+def test_a_killed_job_continues_without_a_duplicate_row(job: TableJob, tmp_path: Path, out: Path) -> None:
+    source = write_stills(tmp_path / "in", 400)
     command = [sys.executable, "-m", "service.cli", "table", str(source), job.out, "--model", str(job.model)]
     command += ["--shard-files", "4"]
     for wanted in (5, 20):
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, process_group=0)
-        wait_until(lambda: parts_of(tmp_path / "out") >= wanted or process.poll() is not None)  # noqa: B023
+        eventually(lambda: len(part_paths(out)) >= wanted or process.poll() is not None)  # noqa: B023
         os.killpg(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("batch=*/part-*")}
+    before = {path: path.stat().st_mtime_ns for path in part_paths(out)}
     assert subprocess.run(command, cwd=ROOT, stderr=subprocess.DEVNULL, check=False).returncode == 1
     assert before == {path: path.stat().st_mtime_ns for path in before}
-    assert not list((tmp_path / "out").rglob(".*"))
-    straight = TableJob(str(source), str(tmp_path / "straight"), job.model, 2)
-    export_table(straight, DEFAULT_LIMITS, ShardSize(4, 256 * 2**20))
-    assert table_of(tmp_path / "out").equals(table_of(tmp_path / "straight"))
+    assert not list(out.rglob(".*"))
+    uninterrupted = TableJob(str(source), str(tmp_path / "uninterrupted"), job.model, 2)
+    export_table(uninterrupted, DEFAULT_LIMITS, ShardSize(4, 256 * 2**20))
+    assert read_table(out).equals(read_table(tmp_path / "uninterrupted"))
 
 
-def test_a_part_cut_short_is_done_anew(job: TableJob, tmp_path: Path) -> None:
+def test_a_damaged_part_is_written_again(job: TableJob, out: Path) -> None:
     export_table(job, DEFAULT_LIMITS, SIZE)
-    whole = table_of(tmp_path / "out")
-    part = next((tmp_path / "out").glob("batch=*/part-*"))
+    table = read_table(out)
+    part = part_paths(out)[0]
     part.write_bytes(part.read_bytes()[:-50])
     export_table(job, DEFAULT_LIMITS, SIZE)
-    assert table_of(tmp_path / "out").equals(whole)
+    assert read_table(out).equals(table)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
-    [("source", "files of the source"), ("model", "another model"), ("limits", "MAX_FRAME_PIXELS"), ("size", "shard")],
+    ("change", "message"),
+    [
+        ("source", "files of the source"),
+        ("model", "another model"),
+        ("code", "another version of the program"),
+        ("limits", "MAX_FRAME_PIXELS"),
+        ("size", "shard"),
+    ],
 )
-def test_what_differs_is_not_mixed(job: TableJob, tmp_path: Path, change: str, told: str) -> None:
+def test_a_job_that_differs_is_refused(
+    job: TableJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, message: str
+) -> None:
     export_table(job, DEFAULT_LIMITS, SIZE)
     if change == "source":
         (tmp_path / "in" / "one-more.png").write_bytes(b"")
+    if change == "code":
+        monkeypatch.setattr("service.jobs.tables.plan.decision_digest", lambda: "another digest")
     model = Phantom(temperature=0.7).write(tmp_path / "other") if change == "model" else job.model
     limits = Limits(max_pixels=1000) if change == "limits" else DEFAULT_LIMITS
-    with pytest.raises(PlanError, match=told):
-        export_table(TableJob(job.source, job.out, model, 1), limits, ShardSize(5, 2**20) if change == "size" else SIZE)
+    size = ShardSize(5, 2**20) if change == "size" else SIZE
+    with pytest.raises(PlanError, match=message):
+        export_table(TableJob(job.source, job.out, model, 1), limits, size)
 
 
-def test_a_folder_of_other_things_is_left_alone(job: TableJob, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.tex").write_text("years of work")
+def test_a_folder_with_other_files_is_left_alone(job: TableJob, out: Path) -> None:
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
     with pytest.raises(PlanError, match="belong to no table"):
         export_table(job, DEFAULT_LIMITS, SIZE)
 
 
-def test_results_do_not_go_into_the_source(job: TableJob) -> None:
+def test_a_table_inside_the_source_is_refused(job: TableJob) -> None:
     with pytest.raises(StorageError, match="must not lie in SOURCE"):
         export_table(TableJob(job.source, f"{job.source}/out", job.model, 1), DEFAULT_LIMITS, SIZE)
 
 
-def test_other_places_than_a_disk_give_the_same_table(job: TableJob, tmp_path: Path) -> None:
+def test_other_file_systems_give_the_same_table(job: TableJob, tmp_path: Path, out: Path) -> None:
     import fsspec
 
     export_table(job, DEFAULT_LIMITS, SIZE)
@@ -135,17 +147,16 @@ def test_other_places_than_a_disk_give_the_same_table(job: TableJob, tmp_path: P
     memory.put(job.source, "/store/in", recursive=True)
     export_table(TableJob("memory://store/in", "memory://store/out", job.model, 2), DEFAULT_LIMITS, SIZE)
     memory.get("/store/out", str(tmp_path / "fetched"), recursive=True)
-    assert table_of(tmp_path / "fetched").equals(table_of(tmp_path / "out"))
-    export_table(
-        TableJob(f"file://{job.source}", f"file://{job.out}", job.model, 2), DEFAULT_LIMITS, SIZE
-    )  # the same place
+    assert read_table(tmp_path / "fetched").equals(read_table(out))
+    same_folders = TableJob(f"file://{job.source}", f"file://{job.out}", job.model, 2)
+    assert export_table(same_folders, DEFAULT_LIMITS, SIZE).frames == FRAMES
 
 
-def test_from_elsewhere_no_file_over_the_limit_is_fetched(tmp_path: Path) -> None:
+def test_a_remote_file_over_the_limit_is_not_fetched(tmp_path: Path) -> None:
     (tmp_path / "long").write_bytes(bytes(5000))
-    place = Storage(fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "")
+    storage = Storage(fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "")
     with pytest.raises(Exception, match="5000 bytes"):
-        place.reader(FileEntry("long", 5000, 0), 4096)()
+        storage.reader(FileEntry("long", 5000, 0), 4096)()
 
 
 def test_shards_are_bounded_in_files_and_in_bytes() -> None:
@@ -154,22 +165,20 @@ def test_shards_are_bounded_in_files_and_in_bytes() -> None:
     assert shards == [[1, 1], [1, 9], [20], [1]]
 
 
-def test_a_listing_has_a_row_group_a_shard(job: TableJob, tmp_path: Path) -> None:
+def test_the_listing_has_one_row_group_per_shard(job: TableJob, out: Path) -> None:
     export_table(job, DEFAULT_LIMITS, SIZE)
-    listing = parquet.ParquetFile(tmp_path / "out" / "_listing.parquet")
-    assert listing.num_row_groups == len(list((tmp_path / "out").glob("batch=*/part-*"))) == 6
+    listing = parquet.ParquetFile(out / "_listing.parquet")
+    assert listing.num_row_groups == len(part_paths(out)) == 6
     assert listing.metadata.num_rows == 23
 
 
-def test_the_command_tells_what_is_wrong_in_a_line(
-    tmp_path: Path, phantom_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_folder_is_reported(out: Path, phantom_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = ["--model", str(phantom_folder)]
-    assert main(["table", str(tmp_path / "absent"), str(tmp_path / "out"), *model]) == 2
+    assert main(["table", str(out / "absent"), str(out), *model]) == 2
     assert "cannot be listed" in capsys.readouterr().err
-    assert main(["table", "nowhere://x", str(tmp_path / "out"), *model]) == 2
+    assert main(["table", "nowhere://x", str(out), *model]) == 2
     assert "cannot be opened" in capsys.readouterr().err
 
 
-def test_a_place_is_told_from_a_path_or_a_url(tmp_path: Path) -> None:
+def test_a_path_and_its_url_are_the_same_folder(tmp_path: Path) -> None:
     assert open_storage(str(tmp_path)).root == open_storage(f"file://{tmp_path}").root == str(tmp_path)

@@ -1,0 +1,69 @@
+"""API keys: the file that holds their hashes."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+_LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64})\s+(?P<digest>[0-9a-f]{64})")
+
+
+class KeyFileError(Exception):
+    """A key file is unusable. The message says why and contains no key."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """The accepted keys.
+
+    Attributes
+    ----------
+    digests
+        SHA-256 of each key, by the name of its holder. A key has 256 random bits, so a slow hash adds nothing.
+    """
+
+    digests: dict[str, bytes]
+
+    @classmethod
+    def load(cls, path: Path) -> "KeyRing":
+        """Read a file of lines `name sha256`. Empty lines and lines that start with `#` are ignored.
+
+        Raises
+        ------
+        KeyFileError
+            The file is unreadable or has no key, a line is malformed, or a name occurs twice.
+        """
+        try:
+            lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise KeyFileError(f"{path} cannot be read: {type(error).__name__}") from None
+        digests: dict[str, bytes] = {}
+        for number, line in enumerate(lines, 1):
+            if not line or line.startswith("#"):
+                continue
+            found = _LINE.fullmatch(line)
+            if found is None or found["name"] in digests:
+                raise KeyFileError(f"{path}, line {number}: expected a new name and a lower-case hexadecimal SHA-256")
+            digests[found["name"]] = bytes.fromhex(found["digest"])
+        if not digests:
+            raise KeyFileError(f"{path} holds no key")
+        return cls(digests)
+
+    def holder(self, key: str) -> str | None:
+        """Return the name of a key's holder, or None. All keys are compared, each in constant time."""
+        offered = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+        matches = [name for name, digest in self.digests.items() if hmac.compare_digest(digest, offered)]
+        return matches[0] if matches else None
+
+
+def load_keys(path: Path | None) -> KeyRing | None:
+    """Return the keys of a file, or None without a file. Raises `KeyFileError`."""
+    return None if path is None else KeyRing.load(path)
+
+
+def new_key(name: str) -> tuple[str, str]:
+    """Return a new random key, and its line for the key file."""
+    key = secrets.token_urlsafe(32)
+    return key, f"{name} {hashlib.sha256(key.encode()).hexdigest()}"

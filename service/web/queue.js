@@ -1,0 +1,157 @@
+// The queue of frames to classify: a few requests at once, in order, the chosen frame first. Counts the results.
+
+import { endedEarly, Refusal, toRefusal, stopped } from "./service.js";
+
+// Events: `progress` after each step.
+export class Queue extends EventTarget {
+  #waiting = [];
+  #running = 0;
+  #concurrency = 2;
+  #cines = new AbortController(); // stops cines, which would otherwise run until their last frame
+
+  constructor(session, service, pictures) {
+    super();
+    Object.assign(this, { session, service, pictures, planes: [] });
+    this.#reset();
+  }
+
+  // Start once the model is known, with its planes and the service's number of workers.
+  start(planes, workers) {
+    this.planes = planes;
+    this.#concurrency = Math.min(4, workers + 1); // one more than the workers, so that no worker waits for an upload
+    this.#startNext();
+  }
+
+  // Classify one frame of an item; `first` puts it at the head of the queue.
+  classify(item, index, { first = false } = {}) {
+    const known = item.results.get(index);
+    if (known && known.state !== "refused") {
+      if (first && known.state === "waiting") this.#moveToFront(item, index);
+      return;
+    }
+    this.#enqueue(item, [index]);
+    this.#waiting[first ? "unshift" : "push"]([item, index]);
+    this.#startNext();
+  }
+
+  // Classify all remaining frames of an item in one upload.
+  classifyAll(item) {
+    const pending = item.pending;
+    this.#enqueue(item, pending);
+    this.#waiting.push([item, pending]);
+    this.#startNext();
+  }
+
+  // Request the heat map for one plane; the frame's result caches it.
+  async explain(item, index, plane) {
+    const { evidence } = item.results.get(index);
+    if (!evidence.has(plane)) {
+      const query = { frame: index, target: plane };
+      const reply = this.service.explain(item.file, query, item.removal.signal).then(({ explanation }) => explanation);
+      evidence.set(plane, reply);
+      reply.catch(() => evidence.delete(plane));
+    }
+    return evidence.get(plane);
+  }
+
+  // Drop all waiting frames; running requests finish.
+  stop() {
+    for (const [item, indices] of this.#waiting.splice(0)) {
+      for (const index of [indices].flat()) this.#finish(item, index, { state: "refused", refusal: stopped() });
+    }
+    this.#cines.abort();
+    this.#cines = new AbortController();
+  }
+
+  get left() {
+    return this.total - this.done;
+  }
+
+  // Estimated seconds until the end, or null while too few frames are done for an estimate.
+  get secondsLeft() {
+    const spent = (performance.now() - this.began) / 1000;
+    return this.done < 4 || spent < 2 ? null : (spent / this.done) * this.left + this.service.busyFor;
+  }
+
+  #enqueue(item, indices) {
+    if (this.#waiting.length + this.#running === 0) this.#reset();
+    this.total += indices.length;
+    for (const index of indices) this.session.setResult(item, index, { state: "waiting" });
+  }
+
+  #reset() {
+    Object.assign(this, { total: 0, done: 0, answered: 0, abstained: 0, refused: 0, began: performance.now() });
+  }
+
+  #moveToFront(item, index) {
+    const position = this.#waiting.findIndex((job) => job[0] === item && job[1] === index);
+    if (position > 0) this.#waiting.unshift(...this.#waiting.splice(position, 1));
+  }
+
+  #startNext() {
+    while (this.planes.length && this.#running < this.#concurrency && this.#waiting.length) {
+      const [item, which] = this.#waiting.shift();
+      this.#running += 1;
+      (Array.isArray(which) ? this.#classifyCine(item, which) : this.#classifyOne(item, which)).finally(() => {
+        this.#running -= 1;
+        this.#startNext();
+      });
+    }
+    this.dispatchEvent(new Event("progress"));
+  }
+
+  async #classifyOne(item, index) {
+    if (item.removal.signal.aborted) return this.#finish(item, index, { state: "refused", refusal: stopped() });
+    this.session.setResult(item, index, { state: "running" });
+    this.pictures.makeThumbnail(item, index);
+    try {
+      const query = { frame: index, top: this.planes.length };
+      const answer = await this.service.classify(item.file, query, item.removal.signal);
+      item.count = answer.frame.count;
+      this.#finish(item, index, { state: "answered", answer, evidence: new Map() });
+      this.pictures.makeThumbnail(item, index);
+    } catch (error) {
+      this.#finish(item, index, { state: "refused", refusal: fromError(error) });
+    }
+  }
+
+  async #classifyCine(item, indices) {
+    const left = new Set(indices);
+    const signal = AbortSignal.any([item.removal.signal, this.#cines.signal]);
+    let refusal = endedEarly();
+    try {
+      for await (const line of this.service.classifyCine(item.file, { top: this.planes.length }, signal)) {
+        if (line.summary) [item.cine] = line.summary.cines;
+        else if (left.delete(line.source.frame)) this.#finish(item, line.source.frame, toResult(line));
+      }
+    } catch (error) {
+      refusal = signal.aborted ? stopped() : fromError(error);
+    }
+    for (const index of left) this.#finish(item, index, { state: "refused", refusal });
+    this.session.changed(item);
+  }
+
+  #finish(item, index, result) {
+    if (item.removal.signal.aborted) {
+      this.total -= 1; // a removed item no longer counts
+      return;
+    }
+    this.done += 1;
+    if (result.state === "refused") this.refused += 1;
+    else this[result.answer.abstain ? "abstained" : "answered"] += 1;
+    this.session.setResult(item, index, result);
+    this.dispatchEvent(new Event("progress"));
+  }
+}
+
+// Return the result in a line of a batch reply.
+function toResult({ source, ...line }) {
+  return line.predictions
+    ? { state: "answered", answer: line, evidence: new Map() }
+    : { state: "refused", refusal: toRefusal(line) };
+}
+
+function fromError(error) {
+  if (error instanceof Refusal) return error;
+  return new Refusal({ status: 1, code: "page-fault", title: "Not classified", detail: "The page could not read the service’s reply." });
+}

@@ -1,0 +1,126 @@
+"""The states of the page that tests check and screenshots show: how to enter each, with drawn frames only."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
+
+from tests.support.drawn_frames import draw_cine, draw_frame
+from tests.support.drawn_model import UNSURE
+from tests.support.images import animation, encode
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+
+class Upload(TypedDict):
+    """A file in Playwright's form."""
+
+    name: str
+    mimeType: str
+    buffer: bytes
+
+
+class PageState(NamedTuple):
+    """How the page enters a state, with the color scheme and window size of its screenshot."""
+
+    enter: Callable[["Page"], None]
+    color_scheme: str = "light"
+    size: tuple[int, int] = (1280, 800)
+
+
+def upload(name: str, content: bytes) -> Upload:
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+
+
+def png(kind: str = "brain", seed: int = 0) -> bytes:
+    """Return a drawn frame as a PNG file."""
+    return encode(draw_frame(kind, seed=seed))
+
+
+def until(page: "Page", condition: str, seconds: float = 30) -> None:
+    """Wait until a JavaScript expression is true.
+
+    Playwright's own wait evaluates text as code, which the page's Content-Security-Policy forbids.
+    """
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds} s: {condition}")
+        time.sleep(0.03)
+
+
+def settle(page: "Page") -> None:
+    """Wait until all frames are classified and the selected frame is shown."""
+    until(page, "!document.querySelector('.tile[data-kind=waiting], .tile[data-kind=running], #picture.stale')")
+    until(page, "document.querySelector('#progress').hidden")
+    page.wait_for_timeout(300)
+
+
+def _exam_files() -> list[Upload]:
+    """Return an exam without a cervix, with frames that the model is unsure of and one file that is not a frame."""
+    shown = [
+        ("brain", 0), ("brain", 3), ("abdomen", 1), UNSURE, ("femur", 2), ("thorax", 4), ("abdomen", 4),
+        ("femur", 3), ("thorax", 8), ("brain", 7), ("thorax", 32), ("abdomen", 8), ("femur", 9), ("thorax", 52),
+    ]  # fmt: skip
+    frames = [
+        upload(f"exam_{number:02}.png", encode(draw_frame(kind, height=600, width=800, seed=seed)))
+        for number, (kind, seed) in enumerate(shown, 1)
+    ]
+    return [*frames, upload("report.txt", b"Not a frame, but a text from the same folder.")]
+
+
+def _add(page: "Page", *uploads: Upload) -> None:
+    page.set_input_files("#files", list(uploads))
+    settle(page)
+
+
+def empty(page: "Page") -> None:
+    until(page, "document.querySelector('#formats').textContent !== ''")
+
+
+def _answer(page: "Page") -> None:
+    _add(page, *_exam_files())
+
+
+def _not_sure(page: "Page") -> None:
+    _answer(page)
+    page.click(".tile[data-kind=abstained]")
+    settle(page)
+
+
+def _error(page: "Page") -> None:
+    _answer(page)
+    page.click(".tile[data-kind=refused]")
+    settle(page)
+
+
+def _cine(page: "Page") -> None:
+    _add(page, upload("cine.tiff", animation("TIFF", draw_cine(24, ("brain", "abdomen", "femur")))))
+    page.click("text=Classify every frame")
+    settle(page)
+    page.click("text=/^Fetal brain, frame/")
+    settle(page)
+
+
+def _exam(page: "Page") -> None:
+    _answer(page)
+    page.click("#view-exam")
+
+
+def _help(page: "Page") -> None:
+    empty(page)
+    page.click("#open-help")
+
+
+PAGE_STATES = {
+    "empty": PageState(empty),
+    "answer": PageState(_answer),
+    "answer-dark": PageState(_answer, "dark"),
+    "not-sure": PageState(_not_sure),
+    "error": PageState(_error),
+    "cine": PageState(_cine, "dark"),
+    "exam": PageState(_exam, size=(1280, 1000)),
+    "help": PageState(_help),
+    "phone": PageState(_answer, size=(390, 844)),
+    "phone-dark": PageState(_not_sure, "dark", (390, 844)),
+}
