@@ -9,30 +9,14 @@ _RETRY_AFTER_S = 1
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """The limits on uploads in flight.
+    """The limits on uploads in flight."""
 
-    Attributes
-    ----------
-    uploads
-        Uploads that are received, wait, or are worked on.
-    held_bytes
-        Bytes of uploads in memory. A single upload may exceed the limit while nothing else is in memory.
-    """
-
-    uploads: int
-    held_bytes: int
+    uploads: int  # that are received, wait, or are worked on
+    held_bytes: int  # of uploads in memory; a single upload may exceed the limit while nothing else is in memory
 
 
 class Admission:
-    """Counts uploads and their bytes. Runs on the event loop only, so it needs no lock.
-
-    Attributes
-    ----------
-    limits
-        The limits on both counts.
-    uploads, held_bytes
-        The counts.
-    """
+    """Counts uploads and their bytes. Runs on the event loop only, so it needs no lock."""
 
     def __init__(self, limits: AdmissionLimits) -> None:
         self.limits = limits
@@ -57,11 +41,6 @@ class Admission:
         if self.held_bytes and self.held_bytes + more > self.limits.held_bytes:
             raise overloaded()
 
-    def check_uploads(self) -> None:
-        """Raise Overloaded where every slot is taken."""
-        if self.uploads >= self.limits.uploads:
-            raise overloaded()
-
 
 class Slot:
     """The slot of one upload, from its request head to its answer."""
@@ -74,7 +53,8 @@ class Slot:
     def acquire(self) -> None:
         """Take the slot, also again after `release`; raises Overloaded where none is free."""
         if not self._acquired:
-            self._admission.check_uploads()
+            if self._admission.uploads >= self._admission.limits.uploads:
+                raise overloaded()
             self._admission.uploads += 1
             self._acquired = True
 

@@ -17,18 +17,8 @@ class CpuBudget:
 def cpu_budget(setting: int | None = None, root: Path = Path("/")) -> CpuBudget:
     """Return the number of worker threads to start.
 
-    Parameters
-    ----------
-    setting
-        The operator's choice; None to read the machine's limits.
-    root
-        The folder that holds `/proc` and `/sys`.
-
-    Returns
-    -------
-    CpuBudget
-        The operator's choice; else the smaller of the CPU affinity mask and the CPU quota of the process's cgroup
-        (version 1 or 2). A fraction of a core is rounded up.
+    It is `setting`, the operator's choice; else the smaller of the CPU affinity mask and the CPU quota of the process's
+    cgroup (version 1 or 2), a fraction of a core rounded up. `root` holds `/proc` and `/sys`.
     """
     if setting is not None:
         return CpuBudget(setting, "setting")

@@ -4,31 +4,25 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from time import perf_counter
-from typing import Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from service.execution.cpu_budget import CpuBudget
-from service.execution.work import Work, WorkStopped, current_work
+from service.execution.work import WorkStopped, current_work
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class _Runnable(Protocol):
-    """What the threads see of a job, whatever its result."""
-
-    def run(self) -> None: ...
 
 
 class _Job(Generic[T]):
     """A function for one thread, and the future that awaits its result on the event loop."""
 
     def __init__(self, function: Callable[[], T]) -> None:
-        self.work: Work = current_work()
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[T] = self.loop.create_future()
+        self.work = current_work()
+        self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._function = function
         self._context = copy_context()  # carries the current work into the thread
         self._submitted = perf_counter()
@@ -36,31 +30,22 @@ class _Job(Generic[T]):
     def run(self) -> None:
         """Call the function in the calling thread and hand the result to the event loop."""
         self.work.stages.append(("queue", perf_counter() - self._submitted))
+        settle: Callable[[], None]
         try:
             self.work.check()
-            result = self._context.run(self._function)
+            settle = partial(self.future.set_result, self._context.run(self._function))
         except BaseException as error:  # every exception belongs to the coroutine that awaits the job
-            self._settle(partial(self.fail, error))
-        else:
-            self._settle(partial(self._succeed, result))
+            settle = partial(self.future.set_exception, error)
+        with suppress(RuntimeError):  # the loop is closed: no coroutine awaits the job
+            self.future.get_loop().call_soon_threadsafe(self.settle, settle)
         # The error's traceback refers to this frame. Without `del`, the job, its error and the upload would keep one
         # another in memory.
-        del self
+        del self, settle
 
-    def fail(self, error: BaseException) -> None:
-        """Raise `error` in the coroutine that awaits the job."""
+    def settle(self, settle: Callable[[], None]) -> None:
+        """Call `settle`, a setter of the future, unless the job was stopped or canceled before."""
         if not self.future.done():
-            self.future.set_exception(error)
-
-    def _succeed(self, result: T) -> None:
-        if not self.future.done():
-            self.future.set_result(result)
-
-    def _settle(self, settle: Callable[[], None]) -> None:
-        try:
-            self.loop.call_soon_threadsafe(settle)
-        except RuntimeError:  # the loop is closed: no coroutine awaits the job
-            return
+            settle()
 
 
 class WorkerPool:
@@ -72,8 +57,8 @@ class WorkerPool:
 
     def __init__(self, cpu_budget: CpuBudget) -> None:
         self.cpu_budget = cpu_budget
-        self._waiting: deque[_Runnable] = deque()
-        self._busy = 0
+        self.busy = 0  # threads that run a job
+        self._waiting: deque[_Job[Any]] = deque()
         self._closing = False
         self._changed = threading.Condition()  # guards the three attributes above
         # Daemon threads, so that the process can exit on a second signal while a worker is still busy.
@@ -89,14 +74,9 @@ class WorkerPool:
         """The number of jobs in the queue."""
         return len(self._waiting)
 
-    @property
-    def busy(self) -> int:
-        """The number of threads that run a job."""
-        return self._busy
-
     def is_alone(self) -> bool:
         """Return whether the calling job is the only one; the other cores are idle then."""
-        return self._busy == 1 and not self._waiting
+        return self.busy == 1 and not self._waiting
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Await `function(*args, **kwargs)`, called in one of the threads.
@@ -109,13 +89,16 @@ class WorkerPool:
         job = _Job(partial(function, *args, **kwargs))
         job.work.check()
         with job.work.on_stop(partial(self._abandon, job)):
-            self._submit(job)
+            with self._changed:
+                if self._closing:
+                    raise RuntimeError("the pool is closed")
+                self._waiting.append(job)
+                self._changed.notify()
             try:
-                result = await job.future
+                return await job.future
             finally:
                 self._forget(job)  # also when the awaiting task is canceled
                 del job  # see `_Job.run`
-        return result
 
     def close(self) -> None:
         """Finish every running and waiting job, then end the threads."""
@@ -125,21 +108,13 @@ class WorkerPool:
         for thread in self._threads:
             thread.join()
 
-    def _submit(self, job: _Runnable) -> None:
-        with self._changed:
-            if self._closing:
-                raise RuntimeError("the pool is closed")
-            self._waiting.append(job)
-            self._changed.notify()
-
     def _abandon(self, job: _Job[T], stopped: WorkStopped) -> None:
         self._forget(job)
-        job.fail(stopped)
+        job.settle(partial(job.future.set_exception, stopped))
 
-    def _forget(self, job: _Runnable) -> None:
-        with self._changed:
-            if job in self._waiting:
-                self._waiting.remove(job)
+    def _forget(self, job: _Job[T]) -> None:
+        with self._changed, suppress(ValueError):  # a thread has taken the job
+            self._waiting.remove(job)
 
     def _serve(self) -> None:
         """Run jobs until the pool closes; the body of each thread."""
@@ -147,14 +122,13 @@ class WorkerPool:
             job.run()
             del job  # free the job and its upload before the wait for the next one
             with self._changed:
-                self._busy -= 1
+                self.busy -= 1
 
-    def _next(self) -> _Runnable | None:
+    def _next(self) -> _Job[Any] | None:
         """Wait for the next job and count this thread as busy; None when the pool closes and the queue is empty."""
         with self._changed:
-            while not self._waiting:
-                if self._closing:
-                    return None
-                self._changed.wait()
-            self._busy += 1
+            self._changed.wait_for(lambda: self._waiting or self._closing)
+            if not self._waiting:
+                return None
+            self.busy += 1
             return self._waiting.popleft()

@@ -36,25 +36,13 @@ class Outcome:
 
 
 class Work:
-    """The work of one request.
-
-    Attributes
-    ----------
-    request_id
-        Appears in every answer; empty outside a request.
-    stages
-        Each stage passed, with its seconds.
-    outcomes
-        One for each frame answered.
-    threads
-        The number of threads of each run of the classifier.
-    """
+    """The work of one request."""
 
     def __init__(self, request_id: str = "") -> None:
-        self.request_id = request_id
-        self.stages: list[tuple[Stage, float]] = []
-        self.outcomes: list[Outcome] = []
-        self.threads: list[int] = []
+        self.request_id = request_id  # appears in every answer; empty outside a request
+        self.stages: list[tuple[Stage, float]] = []  # each stage passed, with its seconds
+        self.outcomes: list[Outcome] = []  # one for each frame answered
+        self.threads: list[int] = []  # of each run of the classifier
         self.stopped: StopReason | None = None
         self._callbacks: list[Callable[[WorkStopped], None]] = []
 
