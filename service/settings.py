@@ -23,33 +23,33 @@ class Settings(BaseSettings):
 
     model: Path = SHIPPED_MODEL
     """Folder of the model package."""
-    workers: int | None = Field(None, ge=1, le=1024)
+    workers: int | None = Field(default=None, ge=1, le=1024)
     """Number of worker threads; each works on one frame. Default: the cores that the container grants."""
-    max_upload_bytes: int = Field(32 * 2**20, ge=1024)
+    max_upload_bytes: int = Field(default=32 * 2**20, ge=1024)
     """Maximum size of an uploaded file, in bytes; a longer one gets 413."""
-    max_frame_pixels: int = Field(32_000_000, ge=1, le=150_000_000)
+    max_frame_pixels: int = Field(default=32_000_000, ge=1, le=150_000_000)
     """Maximum size of a frame, in pixels by its header; a larger one gets 413. Decoding and drawing need up to about 20
     bytes per pixel."""
-    max_requests: int | None = Field(None, ge=1)
+    max_requests: int | None = Field(default=None, ge=1)
     """Maximum number of admitted uploads, in transfer, queued or in work; further ones get 503. Default: 8 requests per
     worker, so a request never queues behind more than eight frames."""
-    max_held_bytes: int | None = Field(None, ge=1024)
+    max_held_bytes: int | None = Field(default=None, ge=1024)
     """Maximum bytes of all admitted uploads in memory; an upload that does not fit gets 503. Default: eight uploads of
     the maximum size plus one batch of the maximum size."""
-    deadline_s: float = Field(30, gt=0)
+    deadline_s: float = Field(default=30, gt=0)
     """Seconds from the end of an upload to the start of its reply; after them the work stops and the request gets 504.
     The header `X-Deadline-Ms`, counted from the request's head, can only shorten this."""
-    upload_s: float = Field(20, gt=0)
+    upload_s: float = Field(default=20, gt=0)
     """Seconds for the transfer of an upload; a slower one gets 408. A batch gets this time for each
     `FETAL_PLANES_MAX_UPLOAD_BYTES` of its length."""
-    drain_s: float = Field(5, ge=0)
+    drain_s: float = Field(default=5, ge=0)
     """Seconds from SIGTERM, when the service reports not ready, until it accepts no further requests."""
     api_keys: Path | None = None
     """File of hashed API keys, one line of `fetal-planes key` each. Default: requests need no key."""
-    max_batch_bytes: int = Field(256 * 2**20, ge=1024)
+    max_batch_bytes: int = Field(default=256 * 2**20, ge=1024)
     """Maximum size of an upload of many files, in bytes; a longer one gets 413. The limit on one file applies to each
     of them."""
-    max_batch_frames: int = Field(20_000, ge=1)
+    max_batch_frames: int = Field(default=20_000, ge=1)
     """Maximum number of frames in the answer to many files; the answer ends there, with `complete` false. More files
     than this get 413."""
     expected_planes: str | None = None

@@ -20,7 +20,7 @@ from service.execution.cpu_budget import cpu_budget
 from service.execution.work import Work, work_context
 from service.inference.engine import Engine
 from service.inference.package import load_package
-from service.observability.request_id import new_request_id
+from service.observability.trace import new_request_id
 from service.reports.answers import batch_record, classification, exam_report, explained
 from service.reports.exam_html import render
 from service.schemas.exam import ExamReport

@@ -14,7 +14,7 @@ from service.cli.arguments import KEY_VARIABLE, CommandError, RefusedFrame
 from service.cli.output import exam_files, media_type_of, print_cine, print_exam, print_line, read_file, write_file
 from service.client import Client, CutShortError, RefusedError
 from service.errors import Problem
-from service.observability.request_id import new_request_id
+from service.observability.trace import new_request_id
 from service.schemas.problems import ProblemDetails
 
 _CONCURRENT_REQUESTS = 8

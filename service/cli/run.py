@@ -10,7 +10,7 @@ from service.cli.output import print_line
 from service.errors import Problem
 from service.inference.package import PackageError
 from service.jobs import JobError
-from service.observability.request_id import new_request_id
+from service.observability.trace import new_request_id
 from service.schemas.problems import ProblemDetails
 from service.settings import Settings, describe_errors
 

@@ -11,7 +11,7 @@ from service.errors import InternalError, Problem
 from service.execution.work import Stage, Work, stage, work_context
 from service.jobs.files import SourceFile
 from service.jobs.rows import ResultRow
-from service.observability.request_id import new_request_id
+from service.observability.trace import new_request_id
 from service.reports.answers import classification
 from service.reports.dicom import DicomObject
 from service.schemas.answers import DEFAULT_TOP_K

@@ -1,17 +1,10 @@
 """Prometheus metrics. Each app has its own registry, so two apps in one process stay apart."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import get_args
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from service import __version__
 from service.errors import TABLE
@@ -37,37 +30,38 @@ GAUGES = {
 class Metrics:
     """The metrics of one app."""
 
-    content_type = CONTENT_TYPE_LATEST
-
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._watched: dict[str, Gauge] = {}
         ProcessCollector(registry=self.registry)
-        self._requests = self._counter("requests", "Answered requests.", "method", "route", "status")
-        self._request_seconds = self._histogram(
-            "request_seconds", "Time from the first byte of a request to the last byte of its reply.", "route"
+        counter = partial(Counter, namespace="fetal_planes", registry=self.registry)
+        gauge = partial(Gauge, namespace="fetal_planes", registry=self.registry)
+        histogram = partial(Histogram, namespace="fetal_planes", registry=self.registry, buckets=_SECONDS_BUCKETS)
+        self._requests = counter("requests", "Answered requests.", ("method", "route", "status"))
+        self._request_seconds = histogram(
+            "request_seconds", "Time from the first byte of a request to the last byte of its reply.", ("route",)
         )
-        self._in_flight = self._gauge("requests_in_flight", "Requests without a complete reply.")
-        self._model = self._gauge("model", "1 for the served model.", "name", "version", "sha256", "service_version")
-        self._refused = self._counter("refused", "Refused requests, by problem code.", "code")
-        self._stage_seconds = self._histogram(
+        self._in_flight = gauge("requests_in_flight", "Requests without a complete reply.")
+        self._model = gauge("model", "1 for the served model.", ("name", "version", "sha256", "service_version"))
+        self._refused = counter("refused", "Refused requests, by problem code.", ("code",))
+        self._stage_seconds = histogram(
             "stage_seconds",
             "Time in each stage: queue, decode, preprocess, infer, explain, encode.",
-            "stage",
+            ("stage",),
             buckets=(0.001, 0.002, *_SECONDS_BUCKETS),
         )
-        self._inferences = self._counter("inferences", "Inferences of the classifier, by number of threads.", "threads")
-        self._predictions = self._counter("predictions", "Classified frames, by most probable plane.", "plane")
-        self._confidence = self._histogram(
+        self._inferences = counter("inferences", "Inferences of the classifier, by number of threads.", ("threads",))
+        self._predictions = counter("predictions", "Classified frames, by most probable plane.", ("plane",))
+        self._confidence = histogram(
             "confidence",
             "Calibrated probability of the most probable plane. A drift needs a check of the frames.",
             buckets=_PROBABILITY_BUCKETS,
         )
-        self._abstentions = self._counter("abstentions", "Frames on which the model abstained, by reason.", "reason")
-        self._reloads = self._counter("reloads", "Reloads of the model and the API keys, by result.", "result")
-        self._reload_successful = self._gauge(
+        self._abstentions = counter("abstentions", "Frames on which the model abstained, by reason.", ("reason",))
+        self._reloads = counter("reloads", "Reloads of the model and the API keys, by result.", ("result",))
+        self._reload_successful = gauge(
             "last_reload_successful", "0 when the last reload was refused or failed: the files on disk are not in use."
         )
+        self._watched = {name: gauge(name, text) for name, text in GAUGES.items()}
         self._reload_successful.set(1)
         # An alert sees a counter grow only when it was exposed before: without the zeros it misses the first fault.
         _start_at_zero(self._refused, TABLE)
@@ -76,10 +70,8 @@ class Metrics:
 
     def watch(self, read: Mapping[str, Callable[[], float]]) -> None:
         """Expose `GAUGES`; `read` has a function for each name, called at each scrape."""
-        for name, text in GAUGES.items():
-            if name not in self._watched:
-                self._watched[name] = self._gauge(name, text)
-            self._watched[name].set_function(read[name])
+        for name, gauge in self._watched.items():
+            gauge.set_function(read[name])
 
     def observe_stage(self, stage: str, seconds: float) -> None:
         """Record the duration of one stage."""
@@ -120,21 +112,6 @@ class Metrics:
         self._model.clear()
         _start_at_zero(self._predictions, planes)
         self._model.labels(model.name, model.version, model.sha256, __version__).set(1)
-
-    def exposition(self) -> bytes:
-        """Return all metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
-
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"fetal_planes_{name}", text, labels, registry=self.registry)
-
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"fetal_planes_{name}", text, labels, registry=self.registry)
-
-    def _histogram(
-        self, name: str, text: str, *labels: str, buckets: tuple[float, ...] = _SECONDS_BUCKETS
-    ) -> Histogram:
-        return Histogram(f"fetal_planes_{name}", text, labels, buckets=buckets, registry=self.registry)
 
 
 def _start_at_zero(counter: Counter, values: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problem_responses import MEDIA_TYPE, problem_response
 from service.errors import NotReady, Overloaded, Problem
-from service.observability.request_id import HEADER, new_request_id
+from service.observability.trace import REQUEST_ID, new_request_id
 
 _RETRY_AFTER_S = 1
 
@@ -56,5 +56,5 @@ def _proxy_refusal(start: Message) -> Problem | None:
 
 def _response(problem: Problem) -> ASGIApp:
     request_id = new_request_id()
-    problem.headers[HEADER] = request_id
+    problem.headers[REQUEST_ID] = request_id
     return problem_response(problem, request_id)

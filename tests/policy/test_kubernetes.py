@@ -5,6 +5,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 from cloudcoil.models.prometheus_operator import v1 as operator
+from prometheus_client import generate_latest
 
 import service
 from service.observability.metrics import GAUGES, Metrics
@@ -131,7 +132,7 @@ def test_scales_on_a_metric_that_there_is(place: str) -> None:
 def exposition() -> str:
     metrics = Metrics()
     metrics.watch(dict.fromkeys(GAUGES, lambda: 1))
-    return metrics.exposition().decode()
+    return generate_latest(metrics.registry).decode()
 
 
 def test_the_monitor_finds_the_service() -> None:

@@ -12,13 +12,12 @@ from service.api.problem_responses import problem_response_for
 from service.errors import InternalError
 from service.execution.work import Work, work_context
 from service.observability.metrics import Metrics
-from service.observability.request_id import HEADER, choose_request_id
-from service.observability.trace import TRACEPARENT, read_traceparent
+from service.observability.trace import REQUEST_ID, TRACEPARENT, choose_request_id, read_traceparent
 
 _LOG = logging.getLogger("fetal_planes.requests")
 _METHODS = set(HTTPMethod)  # any other method counts as `other`: a caller must not create time series at will
 _CLIENT_LEFT = 499  # nginx's code for a client that closed the connection; it is logged and never sent
-_RAW_HEADER = HEADER.lower().encode()
+_RAW_HEADER = REQUEST_ID.lower().encode()
 _PROBES = ("/health", "/metrics")
 
 
@@ -35,7 +34,7 @@ class RequestLogMiddleware:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        work = Work(choose_request_id(headers.get(HEADER)))
+        work = Work(choose_request_id(headers.get(REQUEST_ID)))
         scope.setdefault("state", {}).update(read_traceparent(headers.get(TRACEPARENT)))
         status = 0
 

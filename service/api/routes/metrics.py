@@ -1,6 +1,7 @@
 """`GET /metrics`: metrics for Prometheus."""
 
 from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from service.api.dependencies import RuntimeDep
 from service.api.openapi import problem_replies
@@ -16,4 +17,4 @@ router = APIRouter()
 )
 async def metrics(runtime: RuntimeDep) -> Response:
     """Counters, gauges and histograms in Prometheus' text format."""
-    return Response(runtime.metrics.exposition(), media_type=runtime.metrics.content_type)
+    return Response(generate_latest(runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
