@@ -16,15 +16,9 @@ class KeyFileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The accepted keys.
+    """The accepted keys."""
 
-    Attributes
-    ----------
-    digests
-        SHA-256 of each key, by the name of its holder. A key has 256 random bits, so a slow hash adds nothing.
-    """
-
-    digests: dict[str, bytes]
+    digests: dict[str, bytes]  # SHA-256 by holder; a key has 256 random bits, so a slow hash adds nothing
 
     @classmethod
     def load(cls, path: Path) -> "KeyRing":
@@ -55,7 +49,7 @@ class KeyRing:
         """Return the name of a key's holder, or None. All keys are compared, each in constant time."""
         offered = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
         matches = [name for name, digest in self.digests.items() if hmac.compare_digest(digest, offered)]
-        return matches[0] if matches else None
+        return next(iter(matches), None)
 
 
 def load_keys(path: Path | None) -> KeyRing | None:

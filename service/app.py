@@ -19,13 +19,6 @@ from service.process_setup import configure_process
 from service.runtime import Runtime
 from service.settings import Settings
 
-DESCRIPTION = (
-    "Classifies obstetric ultrasound frames into standard planes and shows the evidence. "
-    "**Research use only. Not a medical device.**"
-)
-
-_ROUTES = (classify, batch, exam, explain, frame, health, model, metrics, problems, docs, page)
-
 
 def create_app(settings: Settings) -> FastAPI:
     """Return an app with its own model, worker threads and metrics, which live from its startup to its shutdown."""
@@ -34,7 +27,8 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Fetal Planes",
         version=__version__,
-        description=DESCRIPTION,
+        description="Classifies obstetric ultrasound frames into standard planes and shows the evidence. "
+        "**Research use only. Not a medical device.**",
         docs_url=None,  # FastAPI's page loads scripts from a CDN; routes/docs.py serves them from a package
         redoc_url=None,
         redirect_slashes=False,
@@ -44,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.runtime = runtime
     app.openapi = partial(openapi_document, app)  # type: ignore[method-assign]
     install_handlers(app)
-    for routes in _ROUTES:
+    for routes in (classify, batch, exam, explain, frame, health, model, metrics, problems, docs, page):
         app.include_router(routes.router)
     # A request passes the middleware in reverse order: the last one added comes first.
     app.add_middleware(AdmissionMiddleware, runtime=runtime)

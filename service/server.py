@@ -1,9 +1,9 @@
 """Uvicorn with an orderly shutdown and two time limits of its own."""
 
 import asyncio
-import contextlib
 import signal
 import socket
+from contextlib import suppress
 from time import monotonic
 from types import FrameType
 from typing import Any
@@ -100,12 +100,11 @@ def header_timeout_protocol(timeout_s: float) -> type[H11Protocol]:
 
         def _close_if_idle(self) -> None:
             # Two idle checks in a row close the connection: the last request may have ended just before the first.
-            idle = not self._in_progress()
-            if self._was_idle and idle:
+            was_idle, self._was_idle = self._was_idle, not self._in_progress()
+            if was_idle and self._was_idle:
                 self.transport.abort()
-                return
-            self._was_idle = idle
-            self._check = self.loop.call_later(timeout_s, self._close_if_idle)
+            else:
+                self._check = self.loop.call_later(timeout_s, self._close_if_idle)
 
     return HeaderTimeoutProtocol
 
@@ -114,5 +113,5 @@ def _limit_unread_reply(transport: asyncio.Transport, seconds: float) -> None:
     """Let the kernel end the connection when sent bytes stay unacknowledged for `seconds` (TCP_USER_TIMEOUT)."""
     connection: Any = transport.get_extra_info("socket")
     if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-        with contextlib.suppress(OSError):  # a Unix socket has no such option
+        with suppress(OSError):  # a Unix socket has no such option
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
