@@ -18,29 +18,16 @@ if TYPE_CHECKING:
 Gray = NDArray[np.uint8]
 
 _ANSWER = ("probabilities", "ood_score")
-_CLASSIFIER_OUTPUTS = (*_ANSWER, "logits", "features")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """The output of the classifier for one frame.
+    """The output of the classifier for one frame."""
 
-    Attributes
-    ----------
-    probabilities
-        float32 [K], calibrated, in the order of the manifest's planes.
-    ood_score
-        How unlike the training frames it is; compared with the manifest's `max_ood_score`.
-    features
-        float32 [1, C, h, w], the explainer's input; None unless requested.
-    head_inputs
-        Outputs of the classifier that the sub-plane head takes, by name; None where there is no such head, and after
-        it has run.
-    """
-
-    probabilities: Floats
-    ood_score: float
-    features: Floats | None = None
+    probabilities: Floats  # float32 [K], calibrated, in the order of the manifest's planes
+    ood_score: float  # how unlike the training frames it is; compared with the manifest's `max_ood_score`
+    features: Floats | None = None  # float32 [1, C, h, w], the explainer's input; None unless requested
+    # Outputs of the classifier that the sub-plane head takes, by name; None without such a head, and after it has run.
     head_inputs: Mapping[str, Floats] | None = None
 
     def ranked(self) -> list[int]:
@@ -50,18 +37,10 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeatMap:
-    """Grad-CAM of one plane's logit (Selvaraju et al., 2017, arXiv 1610.02391).
+    """Grad-CAM of one plane's logit (Selvaraju et al., 2017, arXiv 1610.02391)."""
 
-    Attributes
-    ----------
-    values
-        float32 [h, w], 0..1; all zeros where no evidence is positive.
-    raw_max
-        The maximum of the raw map, by which it was divided; 0 where the map is empty.
-    """
-
-    values: Floats
-    raw_max: float
+    values: Floats  # float32 [h, w], 0..1; all zeros where no evidence is positive
+    raw_max: float  # maximum of the raw map, by which it was divided; 0 where the map is empty
 
     @property
     def empty(self) -> bool:
@@ -71,18 +50,10 @@ class HeatMap:
 
 @dataclass(frozen=True, slots=True)
 class AllCores:
-    """Lets a run that is alone on the machine use every core.
+    """Lets a run that is alone on the machine use every core."""
 
-    Attributes
-    ----------
-    threads
-        The threads of such a run.
-    is_alone
-        Whether the calling run is alone; called when the run begins.
-    """
-
-    threads: int
-    is_alone: Callable[[], bool]
+    threads: int  # of such a run
+    is_alone: Callable[[], bool]  # called when a run begins: whether it is alone
 
 
 class Engine:
@@ -100,11 +71,11 @@ class Engine:
     def __init__(self, package: ModelPackage, all_cores: AllCores | None = None) -> None:
         self.package = package
         self.manifest = package.manifest
-        self.all_cores = all_cores if all_cores and all_cores.threads > 1 else None
+        self.all_cores = all_cores
         self._classifier = open_session(package.classifier, CLASSIFIER)
         self._wide: InferenceSession | None = None
-        if self.all_cores is not None:
-            self._wide = open_session(package.classifier, CLASSIFIER, self.all_cores.threads)
+        if all_cores is not None and all_cores.threads > 1:
+            self._wide = open_session(package.classifier, CLASSIFIER, all_cores.threads)
         self._explainer = open_session(package.explainer, EXPLAINER)
         self._check_graphs()
         self._sub_planes = SubPlaneHead.of(package, self._classifier)
@@ -132,10 +103,7 @@ class Engine:
     def explain(self, scores: Scores, plane: int) -> HeatMap:
         """Compute the Grad-CAM of plane number `plane` from the features in `scores`; the backbone does not run again.
 
-        Raises
-        ------
-        ValueError
-            The scores hold no features.
+        Raises ValueError where the scores hold no features.
         """
         if scores.features is None:
             raise ValueError("the scores were made without features")
@@ -184,9 +152,9 @@ class Engine:
         inputs = {node.name: node for node in self._classifier.get_inputs()}
         if set(inputs) != {"frames"} or inputs["frames"].shape[1:] != [1, side, side]:
             raise PackageError(f"{CLASSIFIER} must take `frames` [N, 1, {side}, {side}] and nothing else")
-        outputs = {node.name: node for node in self._classifier.get_outputs()}
-        if not set(_CLASSIFIER_OUTPUTS) <= set(outputs):
-            raise PackageError(f"{CLASSIFIER} must return {', '.join(_CLASSIFIER_OUTPUTS)}")
+        outputs, needed = {node.name: node for node in self._classifier.get_outputs()}, (*_ANSWER, "logits", "features")
+        if not set(needed) <= set(outputs):
+            raise PackageError(f"{CLASSIFIER} must return {', '.join(needed)}")
         planes = len(self.manifest.planes)
         if outputs["probabilities"].shape[1:] != [planes]:
             raise PackageError(f"{CLASSIFIER} must return probabilities of the manifest's {planes} planes")

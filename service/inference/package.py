@@ -17,25 +17,13 @@ class PackageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ModelPackage:
-    """A verified package, read into memory: the bytes that were hashed are the bytes that run.
-
-    Attributes
-    ----------
-    manifest
-        The contents of `model.json`.
-    sha256
-        Of `model.json` itself. It holds the hash of every other file, so its own hash identifies the whole package.
-    classifier, explainer
-        The two graphs, in ONNX's serialized form.
-    sub_planes
-        The graph of the sub-plane head; None where the package has none.
-    """
+    """A verified package, read into memory: the bytes that were hashed are the bytes that run."""
 
     manifest: Manifest
-    sha256: str
-    classifier: bytes
+    sha256: str  # of `model.json`, which holds the hash of every other file: it identifies the whole package
+    classifier: bytes  # the graphs are in ONNX's serialized form
     explainer: bytes
-    sub_planes: bytes | None = None
+    sub_planes: bytes | None = None  # None where the package has no sub-plane head
 
 
 def load_package(folder: Path) -> ModelPackage:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.execution.work import WorkStopped, current_work
+from service.execution.work import current_work
 from service.inference.package import PackageError
 from service.process_setup import configure_process
 
@@ -20,13 +20,7 @@ Floats = NDArray[np.float32]
 
 
 def open_session(graph: bytes, name: str, threads: int = 1) -> "InferenceSession":
-    """Open a graph in ONNX's serialized form; `name` appears in the error message.
-
-    Raises
-    ------
-    PackageError
-        ONNX Runtime cannot load the graph.
-    """
+    """Open a graph in ONNX's serialized form; raises PackageError with the file's `name` where that fails."""
     configure_process()
     import onnxruntime as ort
 
@@ -48,22 +42,11 @@ def open_session(graph: bytes, name: str, threads: int = 1) -> "InferenceSession
 def run_session(
     session: "InferenceSession", outputs: list[str] | None, inputs: Mapping[str, Floats | NDArray[np.uint8]]
 ) -> list[Any]:
-    """Run a session as part of the current work.
-
-    Raises
-    ------
-    WorkStopped
-        The work was stopped before or during the run.
-    """
+    """Run a session as part of the current work; raises WorkStopped if that is stopped before or during the run."""
     from onnxruntime import RunOptions
 
-    work = current_work()
-    options = RunOptions()
-
-    def terminate(_: WorkStopped) -> None:
-        options.terminate = True
-
-    with work.on_stop(terminate):
+    work, options = current_work(), RunOptions()
+    with work.on_stop(lambda _: setattr(options, "terminate", True)):
         work.check()  # after the callback is registered, so that no stop falls between the two
         try:
             results: list[Any] = session.run(outputs, inputs, options)

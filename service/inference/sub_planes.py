@@ -12,19 +12,11 @@ if TYPE_CHECKING:
 
 
 class SubPlaneHead:
-    """The sub-plane graph of a package, ready to run.
-
-    Attributes
-    ----------
-    plane
-        The number of the plane whose sub-planes it distinguishes.
-    inputs
-        The outputs of the classifier that it takes, by name.
-    """
+    """The sub-plane graph of a package, ready to run."""
 
     def __init__(self, described: SubPlanes, plane: int, session: "InferenceSession") -> None:
-        self.plane = plane
-        self.inputs = [node.name for node in session.get_inputs()]
+        self.plane = plane  # number of the plane whose sub-planes it distinguishes
+        self.inputs = [node.name for node in session.get_inputs()]  # names of the outputs of the classifier
         self._described = described
         self._session = session
 
@@ -45,8 +37,8 @@ class SubPlaneHead:
         if not head.inputs or not set(head.inputs) <= given:
             raise PackageError(f"{described.file} must take outputs of the classifier: {', '.join(sorted(given))}")
         shapes = {node.name: node.shape for node in head._session.get_outputs()}
-        if shapes.get("probabilities", [])[1:] != [len(described.sub_planes)]:
-            count = len(described.sub_planes)
+        count = len(described.sub_planes)
+        if shapes.get("probabilities", [])[1:] != [count]:
             raise PackageError(f"{described.file} must return `probabilities` of {count} sub-planes")
         return head
 
