@@ -22,33 +22,16 @@ SECONDARY_CAPTURE = {
     "1.2.840.10008.5.1.4.1.1.7.4": "Multi-frame True Color Secondary Capture Image",
 }
 
+NATIVE = (IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED)
 RLE = "1.2.840.10008.1.2.5"
-JPEG = {
-    "1.2.840.10008.1.2.4.50": "JPEG baseline",
-    "1.2.840.10008.1.2.4.51": "JPEG extended",
-    "1.2.840.10008.1.2.4.57": "JPEG lossless",
-    "1.2.840.10008.1.2.4.70": "JPEG lossless, first-order prediction",
-}
-JPEG_LS = {"1.2.840.10008.1.2.4.80": "JPEG-LS lossless", "1.2.840.10008.1.2.4.81": "JPEG-LS near-lossless"}
-JPEG_2000 = {"1.2.840.10008.1.2.4.90": "JPEG 2000 lossless", "1.2.840.10008.1.2.4.91": "JPEG 2000"}
-NATIVE = {
-    IMPLICIT_LITTLE: "implicit VR, little-endian",
-    EXPLICIT_LITTLE: "explicit VR, little-endian",
-    EXPLICIT_BIG: "explicit VR, big-endian",
-    DEFLATED: "deflated explicit VR, little-endian",
-}
-TRANSFER_SYNTAXES = NATIVE | {RLE: "RLE lossless"} | JPEG | JPEG_LS | JPEG_2000
-PHOTOMETRICS = {
-    "MONOCHROME1": 1,
-    "MONOCHROME2": 1,
-    "PALETTE COLOR": 1,
-    "RGB": 3,
-    "YBR_FULL": 3,
-    "YBR_FULL_422": 3,
-    "YBR_RCT": 3,
-    "YBR_ICT": 3,
-}
-"""Every supported photometric interpretation, with its samples per pixel."""
+# Baseline; extended; lossless; lossless with first-order prediction.
+JPEG = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70))
+JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")  # lossless; near-lossless
+JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")  # lossless; lossy
+_TRANSFER_SYNTAXES = (*NATIVE, RLE, *JPEG, *JPEG_LS, *JPEG_2000)
+# Samples per pixel of every supported photometric interpretation.
+_SAMPLES = dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1)
+_SAMPLES |= dict.fromkeys(("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"), 3)
 
 # MPEG-2, MPEG-4 and HEVC.
 _VIDEO = tuple(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109))
@@ -58,36 +41,20 @@ _MAX_CINE_PIXELS = 2**33  # of all frames together; an hour of cine of any scann
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Header:
-    """How the pixels of an object are stored.
+    """How the pixels of an object are stored."""
 
-    Attributes
-    ----------
-    attributes
-        The attributes that `read_attributes` reads. Some name the patient: never log this object.
-    transfer_syntax, photometric
-        As in `TRANSFER_SYNTAXES` and `PHOTOMETRICS`.
-    rows, columns, frames, samples
-        The shape: `frames` frames of `rows` x `columns` pixels with `samples` values each.
-    planar
-        Whether uncompressed samples are stored plane by plane instead of pixel by pixel.
-    allocated, stored, high
-        Bits Allocated (8 or 16), Bits Stored and High Bit (PS3.5, 8.1.1).
-    signed
-        Whether samples are in two's complement (Pixel Representation 1).
-    """
-
-    attributes: Dataset
+    attributes: Dataset  # what `read_attributes` reads; some name the patient: never log this object
     transfer_syntax: str
     photometric: str
     rows: int
     columns: int
     frames: int
-    samples: int
-    planar: bool
-    allocated: int
+    samples: int  # per pixel
+    planar: bool  # uncompressed samples are stored plane by plane instead of pixel by pixel
+    allocated: int  # Bits Allocated, 8 or 16; Bits Stored and High Bit follow (PS3.5, 8.1.1)
     stored: int
     high: int
-    signed: bool
+    signed: bool  # samples are in two's complement (Pixel Representation 1)
 
 
 def read_header(layout: DatasetLayout, max_side: int, max_pixels: int) -> Header:
@@ -126,7 +93,7 @@ def _check_kind(attributes: Dataset, transfer_syntax: str) -> None:
         raise UnsupportedFormat(
             "The DICOM object holds an encapsulated video. Export its frames, or a cine of JPEG frames."
         )
-    if transfer_syntax not in TRANSFER_SYNTAXES:
+    if transfer_syntax not in _TRANSFER_SYNTAXES:
         named = _known(transfer_syntax, "an unknown one")
         raise UnsupportedFormat(f"The transfer syntax of the DICOM object is not supported: {named}.")
 
@@ -139,9 +106,10 @@ def _known(uid: str, otherwise: str) -> str:
 
 def _describe(attributes: Dataset, transfer_syntax: str) -> Header:
     photometric = str(attributes.get("PhotometricInterpretation", ""))
-    if photometric not in PHOTOMETRICS:
-        readable = ", ".join(PHOTOMETRICS)
-        raise UnsupportedFormat(f"The photometric interpretation of the DICOM object is not one of {readable}.")
+    if photometric not in _SAMPLES:
+        raise UnsupportedFormat(
+            f"The photometric interpretation of the DICOM object is not one of {', '.join(_SAMPLES)}."
+        )
     allocated = _integer(attributes, "BitsAllocated")
     stored = _integer(attributes, "BitsStored", allocated)
     return Header(
@@ -151,7 +119,7 @@ def _describe(attributes: Dataset, transfer_syntax: str) -> Header:
         rows=_integer(attributes, "Rows"),
         columns=_integer(attributes, "Columns"),
         frames=_integer(attributes, "NumberOfFrames", 1),
-        samples=_integer(attributes, "SamplesPerPixel", PHOTOMETRICS[photometric]),
+        samples=_integer(attributes, "SamplesPerPixel", _SAMPLES[photometric]),
         planar=_integer(attributes, "PlanarConfiguration", 0) == 1,
         allocated=allocated,
         stored=stored,
@@ -177,7 +145,7 @@ def _check_pixels(header: Header) -> None:
         raise UnsupportedFormat(f"Pixels of {header.allocated} bits are not supported; 8 and 16 bits are.")
     if not 1 <= header.stored <= header.allocated or not header.stored - 1 <= header.high < header.allocated:
         raise UnreadableFrame("Bits Allocated, Bits Stored and High Bit of the DICOM object contradict one another.")
-    if header.samples != PHOTOMETRICS[header.photometric]:
+    if header.samples != _SAMPLES[header.photometric]:
         raise UnreadableFrame(
             f"The DICOM object has {header.samples} samples per pixel, which {header.photometric} does not allow."
         )

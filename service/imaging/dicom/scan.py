@@ -8,7 +8,7 @@ the header is known to be small enough for pydicom.
 import mmap
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.errors import FrameTooLarge, UnreadableFrame, UnsupportedFormat
 
@@ -30,37 +30,17 @@ _PREAMBLE = 128
 
 @dataclass(frozen=True, slots=True)
 class DatasetLayout:
-    """Where the parts of a DICOM object are.
+    """Where the parts of a DICOM object are, as offsets in `data`."""
 
-    Attributes
-    ----------
-    data
-        The bytes that the offsets refer to: those of the file, or the inflated data set of a deflated one.
-    transfer_syntax
-        The UID in the file meta information; without it, the UID that the first element implies.
-    explicit, little
-        Whether the elements carry their VR, and whether they are little-endian.
-    start
-        The offset of the data set.
-    header_end
-        The offset of the pixel data element; the end of the data where there is none.
-    pixels
-        The offset of the pixel data's value; None where there are no pixel data.
-    pixels_length
-        The length of the value in bytes; `UNDEFINED` where it is encapsulated.
-    pixels_vr
-        The value representation of the pixel data; empty where VRs are implicit.
-    """
-
-    data: Data
-    transfer_syntax: str
-    explicit: bool
-    little: bool
-    start: int
-    header_end: int = 0
-    pixels: int | None = None
-    pixels_length: int = 0
-    pixels_vr: bytes = b""
+    data: Data  # the bytes of the file, or the inflated data set of a deflated one
+    transfer_syntax: str  # UID in the file meta information; without it, the UID that the first element implies
+    explicit: bool  # the elements carry their VR
+    little: bool  # the elements are little-endian
+    start: int  # of the data set
+    header_end: int = 0  # the pixel data element; the end of the data where there is none
+    pixels: int | None = None  # the pixel data's value; None where there are no pixel data
+    pixels_length: int = 0  # of the value in bytes; `UNDEFINED` where it is encapsulated
+    pixels_vr: bytes = b""  # empty where VRs are implicit
 
 
 def is_dicom(data: Data) -> bool:
@@ -71,12 +51,10 @@ def is_dicom(data: Data) -> bool:
 
 
 def scan_layout(data: Data, max_bytes: int) -> DatasetLayout:
-    """Find the parts of a DICOM object.
+    """Find the parts of a DICOM object, with or without preamble and file meta information.
 
     Parameters
     ----------
-    data
-        The whole file, with or without preamble and file meta information.
     max_bytes
         The maximum size of an inflated data set.
 
@@ -108,9 +86,8 @@ def _begin(data: Data) -> DatasetLayout:
     bare = _bare_encoding(data, start)
     if bare is None:
         raise UnsupportedFormat("The DICOM object does not state its transfer syntax.")
-    explicit, little = bare
-    return DatasetLayout(data, {(True, True): EXPLICIT_LITTLE, (True, False): EXPLICIT_BIG}.get(bare, IMPLICIT_LITTLE),
-                     explicit, little, start)  # fmt: skip
+    syntax = {(True, True): EXPLICIT_LITTLE, (True, False): EXPLICIT_BIG}.get(bare, IMPLICIT_LITTLE)
+    return DatasetLayout(data, syntax, *bare, start)
 
 
 def _read_meta(data: Data, at: int) -> tuple[str | None, int]:
@@ -131,9 +108,8 @@ def _bare_encoding(data: Data, at: int) -> tuple[bool, bool] | None:
         return None
     explicit = head[4:6] in _SHORT or head[4:6] in _LONG
     if head[:2] in (b"\x08\x00", b"\x02\x00") and head[3] == 0:
-        plausible = (
-            explicit or int.from_bytes(head[4:8], "little") <= 64
-        )  # the first element is a length, a charset or a UID: at most 64 bytes
+        # The first element is a length, a charset or a UID: at most 64 bytes.
+        plausible = explicit or int.from_bytes(head[4:8], "little") <= 64
         return (explicit, True) if plausible else None
     return (True, False) if head[:3] == b"\x00\x08\x00" and explicit else None
 
@@ -163,21 +139,17 @@ class _Walk:
     def to_pixels(self) -> DatasetLayout:
         """Walk the top level of the data set up to the pixel data."""
         data, at = self.layout.data, self.layout.start
-        plain = (data, self.layout.transfer_syntax, self.layout.explicit, self.layout.little, at)
         while at < len(data):
             tag, vr, value, length = self.element(at)
             if tag == _PIXELS:
-                return DatasetLayout(*plain, header_end=at, pixels=value, pixels_length=length, pixels_vr=vr)
+                return replace(self.layout, header_end=at, pixels=value, pixels_length=length, pixels_vr=vr)
             if tag > _PIXELS:  # elements are sorted by tag: there are no pixel data
                 break
             at = self._skip(tag, vr, value, length, 0)
-        return DatasetLayout(*plain, header_end=min(at, len(data)))
+        return replace(self.layout, header_end=min(at, len(data)))
 
     def element(self, at: int) -> tuple[int, bytes, int, int]:
-        """Return tag, VR (empty where implicit), offset and length of the element at `at`.
-
-        Raises UnreadableFrame where its value is not complete.
-        """
+        """Return tag, VR (empty where implicit), offset and length of the element at `at`, if its value is complete."""
         self.steps += 1
         if self.steps > _MAX_STEPS:
             raise UnreadableFrame(f"The DICOM object has more than {_MAX_STEPS} elements.")
