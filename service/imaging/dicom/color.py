@@ -12,16 +12,9 @@ _EVERY = 4  # every n-th pixel of a palette frame in each direction, because ind
 
 
 def to_colors(samples: Samples, data: bytes, header: Header) -> Colors | None:
-    """Return a small color copy of a frame.
+    """Return a small color copy of a frame, as `reduce_colors` makes it; None where the frame is gray.
 
-    Parameters
-    ----------
-    samples, data
-        The frame as `decode_samples` returns it, and the bytes that it was decoded from.
-
-    Returns
-    -------
-    uint8 [h, w, 3] in blue, green, red, no side longer than 192; None where the frame is gray.
+    `samples` is the frame as `decode_samples` returns it, `data` the bytes that it was decoded from.
     """
     if header.photometric == "PALETTE COLOR":
         few = stored_bits(samples[::_EVERY, ::_EVERY], header)

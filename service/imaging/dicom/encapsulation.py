@@ -66,7 +66,22 @@ def encapsulated_frames(layout: DatasetLayout, count: int) -> list[list[Fragment
         offsets, fragments = _scan(data, layout.pixels or 0)
     except struct.error as error:
         raise UnreadableFrame("The encapsulated pixel data are cut short.") from error
-    return _frames(data, offsets, fragments, count)
+    if count == 1:
+        if not fragments:
+            raise UnreadableFrame("The encapsulated pixel data have no fragments.")
+        return [fragments]
+    if len(fragments) < count:
+        raise UnreadableFrame(
+            f"The pixel data have {len(fragments)} fragments, too few for the {count} frames in the header."
+        )
+    if len(fragments) == count:
+        return [[part] for part in fragments]
+    starts = _by_offsets(offsets, fragments, count) or [
+        number for number, part in enumerate(fragments) if data[part.start : part.start + 4].startswith(_STARTS)
+    ]
+    if len(starts) != count:
+        raise UnreadableFrame(f"The fragments of the pixel data do not form the {count} frames in the header.")
+    return [fragments[first:last] for first, last in pairwise([*starts, len(fragments)])]
 
 
 def join(layout: DatasetLayout, parts: list[Fragment]) -> bytes:
@@ -100,34 +115,10 @@ def _item(data: Data, at: int) -> Fragment | None:
     return Fragment(at + 8, at + 8 + length)
 
 
-def _frames(data: Data, offsets: list[int], fragments: list[Fragment], count: int) -> list[list[Fragment]]:
-    if count == 1:
-        return [_not_empty(fragments)]
-    if len(fragments) < count:
-        raise UnreadableFrame(
-            f"The pixel data have {len(fragments)} fragments, too few for the {count} frames in the header."
-        )
-    if len(fragments) == count:
-        return [[part] for part in fragments]
-    starts = _by_offsets(offsets, fragments, count) or [
-        number for number, part in enumerate(fragments) if data[part.start : part.start + 4].startswith(_STARTS)
-    ]
-    if len(starts) != count:
-        raise UnreadableFrame(f"The fragments of the pixel data do not form the {count} frames in the header.")
-    return [fragments[first:last] for first, last in pairwise([*starts, len(fragments)])]
-
-
-def _not_empty(fragments: list[Fragment]) -> list[Fragment]:
-    if not fragments:
-        raise UnreadableFrame("The encapsulated pixel data have no fragments.")
-    return fragments
-
-
 def _by_offsets(offsets: list[int], fragments: list[Fragment], count: int) -> list[int] | None:
     """Return the index of the first fragment of each frame by the offset table; None where the table is wrong."""
     # Offsets count from the first byte of the first fragment's item tag (PS3.5, A.4).
-    base = fragments[0].start - 8
-    by_offset = {part.start - 8 - base: number for number, part in enumerate(fragments)}
+    by_offset = {part.start - fragments[0].start: number for number, part in enumerate(fragments)}
     starts = [by_offset.get(offset, -1) for offset in offsets]
     valid = len(starts) == count and starts[0] == 0 and all(a < b for a, b in pairwise(starts))
     return starts if valid else None

@@ -21,16 +21,7 @@ def to_gray(samples: Samples, header: Header) -> Gray:
 
     Monochrome goes through the VOI LUT or the window, if the object has one. Otherwise 8 bits stay as they are, and
     more bits are scaled linearly from the full range of the stored bits, never from the extremes of the frame. Color
-    becomes ITU-R 601 luma.
-
-    Parameters
-    ----------
-    samples
-        As `decode_samples` returns them.
-
-    Returns
-    -------
-    uint8 [H, W], contiguous
+    becomes ITU-R 601 luma. Returns uint8 [H, W], contiguous.
     """
     if samples.ndim == 3 and header.photometric.startswith("YBR_FULL"):
         return np.ascontiguousarray(samples[..., 0], np.uint8)
@@ -110,8 +101,7 @@ def _first(attributes: Dataset, keyword: str) -> float | None:
     value = attributes.get(keyword)
     if value is None or value == "":
         return None
-    numbers = value if isinstance(value, (list, tuple)) or hasattr(value, "__iter__") else [value]
-    return float(next(iter(numbers)))
+    return float(next(iter(value)) if hasattr(value, "__iter__") else value)
 
 
 def palette(header: Header) -> Gray:

@@ -14,12 +14,7 @@ def tissue_region(header: Header) -> Box | None:
     """Return the largest two-dimensional tissue region, clipped to the frame.
 
     Real objects contain regions that reach outside the frame, have swapped corners, or are empty. A region counts only
-    if its part within the frame is large enough to be a picture.
-
-    Returns
-    -------
-    Box or None
-        None where the object declares no such region.
+    if its part within the frame is large enough to be a picture. None where no region counts.
     """
     items = header.attributes.get("SequenceOfUltrasoundRegions") or []
     boxes = [box for item in items if (box := _box(item, header)) is not None]

@@ -18,13 +18,7 @@ _STRIP_AT = 8 + 2 + 12 * _ENTRIES + 4
 
 
 def decode_extended(data: bytes, rows: int, columns: int) -> NDArray[np.uint16]:
-    """Decode a codestream whose frame header states `rows`, `columns`, 12 bits and one component.
-
-    Raises
-    ------
-    OSError
-        The codestream is damaged.
-    """
+    """Decode a codestream of `rows` x `columns`, 12 bits and one component; raises OSError where it is damaged."""
     image = TiffImagePlugin.TiffImageFile(io.BytesIO(_tiff(data, rows, columns)))
     image.load()
     return np.asarray(image, np.uint16)

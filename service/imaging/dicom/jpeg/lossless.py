@@ -1,9 +1,8 @@
 """Decode lossless JPEG of one component and 2 to 16 bits (ITU-T T.81, annex H: Huffman codes, predictors 1 to 7).
 
-No other decoder under a permissive license is both safe with damaged bytes and small; docs/adr/0002 lists
-those that were tried. Python is fast enough because little is done per sample: NumPy looks up, for
-every bit at once, how far a code would reach if it began there; a loop that only adds finds where codes do begin; NumPy
-reads their differences at once.
+No other decoder under a permissive license is both safe with damaged bytes and small; docs/adr/0002 lists those that
+were tried. Python is fast enough because little is done per sample: NumPy looks up, for every bit at once, how far a
+code would reach if it began there; a loop that only adds finds where codes do begin; NumPy reads their differences.
 """
 
 import re
@@ -16,13 +15,10 @@ from service.errors import FrameTooLarge, UnreadableFrame
 from service.imaging.dicom.jpeg.predictors import add_predictions
 from service.imaging.dicom.jpeg.segments import DHT, DRI, SOS, segments
 
-MAX_PIXELS = 2**23
-"""The limit on a frame: a screen of 3840 x 2160 takes about two seconds of one core."""
-
+MAX_PIXELS = 2**23  # of a frame; a screen of 3840 x 2160 takes about two seconds of one core
 _CHUNK = 1 << 15  # bytes per vectorized look-up; bounds the memory
-_SHIFTS = np.arange(
-    16, 8, -1, dtype=np.uint32
-)  # shifts to the 16 bits that begin at each bit of a 32-bit window's first byte
+# Shifts to the 16 bits that begin at each bit of a 32-bit window's first byte.
+_SHIFTS = np.arange(16, 8, -1, dtype=np.uint32)
 _PADDING = bytes(8)  # so that the last bytes have full windows
 _LONGEST = 31  # bits: a code of 16 and a difference of 15
 _NO_CODE = 255
@@ -34,21 +30,11 @@ _Table = tuple[bytes, bytes]  # the number of codes of each length, and their ca
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Codes:
-    """A Huffman table, indexed by the next 16 bits.
+    """A Huffman table, indexed by the next 16 bits."""
 
-    Attributes
-    ----------
-    length
-        Bits of the code.
-    category
-        Its category: the number of bits of the difference that follows (H.1.2.2).
-    reach
-        Bits of code and difference together: the distance to the next code.
-    """
-
-    length: NDArray[np.uint8]
-    category: NDArray[np.uint8]
-    reach: NDArray[np.uint8]
+    length: NDArray[np.uint8]  # bits of the code
+    category: NDArray[np.uint8]  # of the code: the number of bits of the difference that follows (H.1.2.2)
+    reach: NDArray[np.uint8]  # bits of code and difference together: the distance to the next code
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,12 +51,7 @@ class _Scan:
 def decode_lossless(data: bytes, rows: int, columns: int, precision: int) -> NDArray[np.uint16]:
     """Decode a codestream whose frame header states `rows`, `columns`, `precision` and one component.
 
-    Raises
-    ------
-    FrameTooLarge
-        The frame has more than `MAX_PIXELS`.
-    UnreadableFrame
-        The codestream is damaged, cut short, or breaks a rule of T.81.
+    Raises FrameTooLarge above `MAX_PIXELS`, and UnreadableFrame where the codestream breaks a rule of T.81.
     """
     if rows * columns > MAX_PIXELS:
         raise FrameTooLarge(

@@ -9,17 +9,11 @@ Samples16 = NDArray[np.uint16]
 
 
 def add_predictions(samples: Samples16, predictor: int) -> None:
-    """Turn differences into samples, in place.
+    """Turn differences [H, W] into samples, in place; the prediction of the first sample is already added.
 
-    Every predictor predicts the first row from the left and the first column from above.
-
-    Parameters
-    ----------
-    samples
-        uint16 [H, W], differences; the prediction of the first sample is already added.
-    predictor
-        1 to 7. With a on the left, b above, and c above on the left: a, b, c, a + b - c, a + (b - c) / 2,
-        b + (a - c) / 2, (a + b) / 2, the halves rounded down.
+    Every predictor predicts the first row from the left and the first column from above. With a on the left, b above,
+    and c above on the left, predictors 1 to 7 are: a, b, c, a + b - c, a + (b - c) / 2, b + (a - c) / 2, (a + b) / 2,
+    the halves rounded down.
     """
     # a and a + b - c are sums along the rows, the latter also along the columns.
     if predictor in (1, 4):

@@ -29,13 +29,7 @@ class Segment:
 
 
 def segments(data: bytes) -> Iterator[Segment]:
-    """Yield the segments in order. Only those up to the first scan header are reliable: coded data follow it.
-
-    Raises
-    ------
-    UnreadableFrame
-        There are more than 1,000 segments.
-    """
+    """Yield the segments in order. Only those up to the first scan header are reliable: coded data follow it."""
     at = 2
     for _ in range(_MAX_SEGMENTS):
         if data[:2] != SOI or at + 4 > len(data) or data[at] != 0xFF:
