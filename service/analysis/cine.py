@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.analysis.results import PlaneScore
-from service.imaging.downscale import downscale
+from service.imaging.overlay import downscale
 from service.inference.session import Floats
 
 RADIUS = 2

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.imaging.sector import Box
+from service.imaging.sector import Box, size_within
 
 Colors = NDArray[np.uint8]
 
@@ -24,27 +24,15 @@ FLOW = 0.02  # share of the crop; a frame with more flow is a Doppler frame
 
 def reduce_colors(colors: Colors) -> Colors | None:
     """Shrink a picture, uint8 [H, W, 3] in blue, green, red, to at most 192 pixels per side; None where it is gray."""
-    height, width = colors.shape[:2]
-    scale = _SIDE / max(height, width)
-    if scale < 1:
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        colors = np.asarray(cv2.resize(colors, size, interpolation=cv2.INTER_AREA), np.uint8)
+    size = size_within(_SIDE, *colors.shape[:2])
+    colors = np.asarray(cv2.resize(colors, size, interpolation=cv2.INTER_AREA), np.uint8)
     return colors if _chroma(colors)[1].max() > _GRAY else None
 
 
 def flow_share(colors: Colors, crop: Box, height: int, width: int) -> float:
-    """Return the share of a crop that color flow covers.
+    """Return the share, 0..1, of a crop that color flow covers.
 
-    Parameters
-    ----------
-    colors
-        The reduced frame, uint8 [h, w, 3] in blue, green, red.
-    crop, height, width
-        The crop within the frame of `height` x `width` pixels; `colors` has the same aspect ratio.
-
-    Returns
-    -------
-    0..1
+    `crop` lies in the frame of `height` x `width` pixels; `colors` is the reduced copy that `reduce_colors` returned.
     """
     # The tint: for each of 16 brightness levels, the chroma that a fifth of its pixels do not exceed.
     brightness, chroma = _chroma(colors)

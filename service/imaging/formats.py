@@ -49,16 +49,9 @@ def webp_header(data: bytes) -> tuple[int, int, bool]:
 
     Raises
     ------
-    ValueError
-        The header is not a WebP header or is cut short.
+    ValueError, struct.error
+        The header is not a WebP header; is cut short.
     """
-    try:
-        return _webp_header(data)
-    except struct.error as error:
-        raise ValueError("WebP header cut short") from error
-
-
-def _webp_header(data: bytes) -> tuple[int, int, bool]:
     kind = data[12:16]
     if kind == b"VP8X":
         flags, width, width_high, height, height_high = struct.unpack_from("<B3xHBHB", data, 20)

@@ -32,14 +32,9 @@ class Letterboxed(NamedTuple):
 def crop_and_letterbox(
     pixels: NDArray[np.uint8], preprocessing: Preprocessing, region: Box | None = None
 ) -> Letterboxed:
-    """Crop a gray frame and fit the crop into the network's square.
+    """Crop a gray frame, uint8 [H, W], and fit the crop into the network's square.
 
-    Parameters
-    ----------
-    pixels
-        uint8 [H, W].
-    region
-        The tissue region that the file declares, if it declares one. It replaces the sector search.
+    `region` is the tissue region that the file declares, if it declares one. It replaces the sector search.
     """
     crop = find_crop(pixels, preprocessing, region)
     return Letterboxed(letterbox(crop.box.cut(pixels), preprocessing.size), crop)
@@ -65,20 +60,9 @@ def _zoom(box: Box, zoom: float) -> Box:
 
 
 def letterbox(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Fit a gray picture into the middle of a black square; the aspect ratio stays.
+    """Fit a gray picture, uint8 [H, W], into the middle of a black square of side `size`; the aspect ratio stays.
 
     Area averaging shrinks, linear interpolation enlarges.
-
-    Parameters
-    ----------
-    pixels
-        uint8 [H, W].
-    size
-        The side S of the square.
-
-    Returns
-    -------
-    uint8 [S, S]
     """
     height, width = pixels.shape
     box = letterbox_box(height, width, size)

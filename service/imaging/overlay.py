@@ -1,12 +1,11 @@
-"""Paint a heat map over its frame, and write pictures."""
+"""Paint a heat map over its frame, shrink pictures for people or for comparison, and write them."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.imaging.downscale import downscale
 from service.imaging.letterbox import letterbox_box
-from service.imaging.sector import Box
+from service.imaging.sector import Box, size_within
 from service.schemas.answers import PictureType
 
 _STRENGTH = 0.65  # opacity of the color where the evidence is strongest; the tissue under it must stay visible
@@ -29,33 +28,19 @@ _COLORS, _GRAY_SHARE = _premultiplied_colors()
 
 
 def upsample_heatmap(heatmap: NDArray[np.float32], crop: Box, size: int) -> NDArray[np.float32]:
-    """Map a heat map from the network's square onto the pixels of the crop.
-
-    Parameters
-    ----------
-    heatmap
-        float32 [h, w], 0..1, over the whole square.
-    crop
-        The part of the frame that the letterbox put into the square.
-    size
-        The side S of the square.
+    """Map a heat map float32 [h, w], 0..1, over the network's square of side `size` onto the pixels of the crop.
 
     Returns
     -------
     float32 [crop.height, crop.width], 0..1
     """
     box = letterbox_box(crop.height, crop.width, size)
-    reduction = min(1.0, _WORKING_SIDE / max(crop.height, crop.width))
-    width, height = max(1, round(crop.width * reduction)), max(1, round(crop.height * reduction))
+    width, height = size_within(_WORKING_SIDE, crop.height, crop.width)
     cells_y, cells_x = heatmap.shape[0] / size, heatmap.shape[1] / size  # heat map cells per pixel of the square
     scale_x, scale_y = cells_x * box.width / width, cells_y * box.height / height
     # Centers map to centers: the center of a pixel, and of a cell, is half a unit from its edge.
-    to_cells = np.array(
-        [
-            [scale_x, 0, cells_x * box.left + scale_x / 2 - 0.5],
-            [0, scale_y, cells_y * box.top + scale_y / 2 - 0.5],
-        ]
-    )
+    offset_x, offset_y = cells_x * box.left + scale_x / 2 - 0.5, cells_y * box.top + scale_y / 2 - 0.5
+    to_cells = np.array([[scale_x, 0, offset_x], [0, scale_y, offset_y]])
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     smooth = cv2.warpAffine(heatmap, to_cells, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     grown = cv2.resize(np.clip(smooth, 0, 1), (crop.width, crop.height), interpolation=cv2.INTER_LINEAR)
@@ -63,16 +48,9 @@ def upsample_heatmap(heatmap: NDArray[np.float32], crop: Box, size: int) -> NDAr
 
 
 def paint(pixels: NDArray[np.uint8], heatmap: NDArray[np.float32], crop: Box, size: int) -> NDArray[np.uint8]:
-    """Paint a heat map over its frame.
+    """Paint a heat map over its frame, uint8 [H, W]; the other parameters are those of `upsample_heatmap`.
 
     Color and opacity grow with the evidence. Without evidence, and outside the crop, the frame stays gray.
-
-    Parameters
-    ----------
-    pixels
-        The frame, uint8 [H, W].
-    heatmap, crop, size
-        As for `upsample_heatmap`.
 
     Returns
     -------
@@ -89,14 +67,26 @@ def paint(pixels: NDArray[np.uint8], heatmap: NDArray[np.float32], crop: Box, si
 def encode_picture(picture: NDArray[np.uint8], media_type: PictureType) -> bytes:
     """Return a picture uint8 [H, W, 3] (blue, green, red) or gray [H, W] as a JPEG or PNG file."""
     if media_type == "image/png":
-        _, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION])
-    else:
-        _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return data.tobytes()
+        return cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION])[1].tobytes()
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
+
+
+def downscale(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """Shrink a picture uint8 [H, W] or [H, W, 3] to `width` x `height` by area averaging.
+
+    The picture is halved as often as possible first, because OpenCV averages over whole factors many times faster than
+    over others. A halving drops the last row or column of an odd number.
+    """
+    while picture.shape[0] >= 2 * height and picture.shape[1] >= 2 * width:
+        rows, columns = picture.shape[0] // 2, picture.shape[1] // 2
+        picture = _average(picture[: 2 * rows, : 2 * columns], columns, rows)
+    return _average(picture, width, height)
+
+
+def _average(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def fit_thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Shrink a picture uint8 [H, W] to at most 256 pixels per side; keep its aspect ratio, never enlarge."""
-    height, width = picture.shape[:2]
-    scale = min(1.0, _THUMBNAIL_SIDE / max(height, width))
-    return downscale(picture, max(1, round(width * scale)), max(1, round(height * scale)))
+    return downscale(picture, *size_within(_THUMBNAIL_SIDE, *picture.shape[:2]))

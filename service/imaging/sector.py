@@ -42,24 +42,22 @@ def full_box(pixels: NDArray[np.uint8]) -> Box:
     return Box(0, 0, width, height)
 
 
+def size_within(side: int, height: int, width: int) -> tuple[int, int]:
+    """Return width and height of a picture shrunk to at most `side` pixels per side, never enlarged."""
+    scale = min(1.0, side / max(height, width))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
 def find_sector(pixels: NDArray[np.uint8]) -> Box:
-    """Find the bounding box of the insonated sector.
+    """Return the bounding box of the sector with a small margin; the whole frame where no sector is found.
 
     Parameters
     ----------
     pixels
         A gray frame, uint8 [H, W], 0 is black.
-
-    Returns
-    -------
-    Box
-        The bounding box of the sector with a small margin; the whole frame where no sector is found.
     """
     height, width = pixels.shape
-    scale = min(1.0, _WORKING_SIDE / max(height, width))
-    small = cv2.resize(
-        pixels, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
-    )
+    small = cv2.resize(pixels, size_within(_WORKING_SIDE, height, width), interpolation=cv2.INTER_AREA)
     # Everything brighter than the background; the opening then removes everything as thin as text.
     lit = (cv2.blur(small, (3, 3)) > _BLACK).astype(np.uint8)
     closed = cv2.morphologyEx(lit, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
