@@ -12,9 +12,6 @@ from service.imaging.frame import Limits
 SHIPPED_MODEL = Path(__file__).parent / "models" / "default"
 PREFIX = "FETAL_PLANES_"
 
-_REQUESTS_PER_WORKER = 8
-_LONGEST_UPLOADS = 8
-
 
 class Settings(BaseSettings):
     """The choices of an operator."""
@@ -66,8 +63,8 @@ class Settings(BaseSettings):
     def admission_limits(self, workers: int) -> AdmissionLimits:
         """Return the limits on all admitted uploads, for a number of workers."""
         return AdmissionLimits(
-            self.max_requests or _REQUESTS_PER_WORKER * workers,
-            self.max_held_bytes or _LONGEST_UPLOADS * self.max_upload_bytes + self.max_batch_bytes,
+            self.max_requests or 8 * workers,
+            self.max_held_bytes or 8 * self.max_upload_bytes + self.max_batch_bytes,
         )
 
 

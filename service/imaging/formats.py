@@ -40,17 +40,9 @@ def detect_format(upload: Data) -> Format:
 
 
 def webp_header(data: bytes) -> tuple[int, int, bool]:
-    """Read a WebP's size from its header. Pillow allocates the canvas when it opens the file, before any check.
+    """Return width and height of a WebP, and whether it is a still picture without alpha and without EXIF.
 
-    Returns
-    -------
-    width, height, plain
-        `plain`: whether it is a still picture without alpha and without EXIF.
-
-    Raises
-    ------
-    ValueError, struct.error
-        The header is not a WebP header; is cut short.
+    Raises ValueError where the header is not a WebP header, and struct.error where it is cut short.
     """
     kind = data[12:16]
     if kind == b"VP8X":

@@ -43,16 +43,11 @@ def load_package(folder: Path) -> ModelPackage:
         raise PackageError(f"{folder} has format {manifest.format}; this service reads {FORMAT}")
     contents = {name: _read_verified(folder, name, sha256) for name, sha256 in manifest.files.items()}
     head = manifest.sub_planes
-    for needed in (CLASSIFIER, EXPLAINER, *([head.file] if head else [])):
-        if needed not in contents:
-            raise PackageError(f"{folder / MANIFEST} does not list {needed}")
-    return ModelPackage(
-        manifest,
-        hashlib.sha256(written).hexdigest(),
-        contents[CLASSIFIER],
-        contents[EXPLAINER],
-        contents[head.file] if head else None,
-    )
+    needed = [CLASSIFIER, EXPLAINER, *([head.file] if head else [])]
+    for name in needed:
+        if name not in contents:
+            raise PackageError(f"{folder / MANIFEST} does not list {name}")
+    return ModelPackage(manifest, hashlib.sha256(written).hexdigest(), *(contents[name] for name in needed))
 
 
 def _read_verified(folder: Path, name: str, sha256: str) -> bytes:

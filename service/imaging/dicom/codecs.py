@@ -52,16 +52,7 @@ def decode_samples(data: bytes, header: Header) -> Samples:
     UnsupportedFormat
         No decoder of this service supports the codestream.
     """
-    if header.transfer_syntax in NATIVE:
-        return _native(data, header)
-    if header.transfer_syntax == RLE:
-        return _rle(data, header)
-    if header.transfer_syntax in JPEG:
-        return _jpeg(data, header)
-    if header.transfer_syntax in JPEG_LS:
-        return _jpeg_ls(data, header)
-    assert header.transfer_syntax in JPEG_2000
-    return _jpeg_2000(data, header)
+    return _DECODERS[header.transfer_syntax](data, header)
 
 
 def small_jpeg_colors(data: bytes) -> NDArray[np.uint8]:
@@ -75,13 +66,16 @@ def _native(data: bytes, header: Header) -> Samples:
         pairs = np.frombuffer(data, np.uint8).reshape(rows * columns // 2, 4)
         chroma = np.repeat(pairs[:, 2:], 2, axis=0)
         return np.concatenate([pairs[:, :2].reshape(-1, 1), chroma], axis=1).reshape(rows, columns, 3)
+    stored: Samples = np.frombuffer(data, np.uint8 if header.allocated == 8 else np.uint16)
+    return _as_picture(stored, header, planar=header.planar)
+
+
+def _as_picture(samples: Samples, header: Header, *, planar: bool) -> Samples:
+    """Return a sequence of samples, plane by plane or pixel by pixel, as [H, W] or [H, W, 3]."""
+    shape = (header.rows, header.columns)
     if header.samples == 1:
-        stored: Samples = np.frombuffer(data, np.uint8 if header.allocated == 8 else np.uint16)
-        return stored.reshape(rows, columns)
-    samples: NDArray[np.uint8] = np.frombuffer(data, np.uint8)
-    if header.planar:
-        samples = samples.reshape(3, rows, columns).transpose(1, 2, 0)
-    return samples.reshape(rows, columns, 3)
+        return samples.reshape(shape)
+    return samples.reshape(3, *shape).transpose(1, 2, 0) if planar else samples.reshape(*shape, 3)
 
 
 def _rle(data: bytes, header: Header) -> Samples:
@@ -98,8 +92,7 @@ def _rle(data: bytes, header: Header) -> Samples:
     planes = [_unpack(data[start:end], pixels) for start, end in pairwise(bounds)]
     if width == 2:
         return np.dstack([planes[1], planes[0]]).view(np.uint16).reshape(header.rows, header.columns)
-    shape = (header.rows, header.columns)
-    return planes[0].reshape(shape) if len(planes) == 1 else np.dstack([plane.reshape(shape) for plane in planes])
+    return _as_picture(np.concatenate(planes), header, planar=True)
 
 
 def _unpack(segment: bytes, pixels: int) -> NDArray[np.uint8]:
@@ -175,11 +168,7 @@ def _jpeg_ls(data: bytes, header: Header) -> Samples:
         raise UnreadableFrame("The frame is not a JPEG-LS with the bits of the header.")
     raw, found = jpeg_ls.decode_buffer(data)  # little-endian words above 8 bits
     samples: Samples = np.frombuffer(raw, np.uint8 if precision <= 8 else np.uint16)
-    shape = (header.rows, header.columns)
-    if header.samples == 1:
-        return samples.reshape(shape)
-    planar = found["interleave_mode"] == 0
-    return samples.reshape(3, *shape).transpose(1, 2, 0) if planar else samples.reshape(*shape, 3)
+    return _as_picture(samples, header, planar=found["interleave_mode"] == 0)
 
 
 def _jpeg_2000(data: bytes, header: Header) -> Samples:
@@ -209,3 +198,12 @@ def _jpeg_2000_size(data: bytes, header: Header) -> tuple[int, bool]:
     if precision > header.allocated:
         raise UnreadableFrame("The JPEG 2000 has more bits per sample than the header.")
     return precision, bool(depth & 0x80)
+
+
+_DECODERS = {
+    **dict.fromkeys(NATIVE, _native),
+    RLE: _rle,
+    **dict.fromkeys(JPEG, _jpeg),
+    **dict.fromkeys(JPEG_LS, _jpeg_ls),
+    **dict.fromkeys(JPEG_2000, _jpeg_2000),
+}
