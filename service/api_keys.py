@@ -24,10 +24,7 @@ class KeyRing:
     def load(cls, path: Path) -> "KeyRing":
         """Read a file of lines `name sha256`. Empty lines and lines that start with `#` are ignored.
 
-        Raises
-        ------
-        KeyFileError
-            The file is unreadable or has no key, a line is malformed, or a name occurs twice.
+        Raises KeyFileError where the file is unreadable or has no key, a line is malformed, or a name occurs twice.
         """
         try:
             lines = [line.strip() for line in path.read_text("utf-8").splitlines()]

@@ -26,10 +26,7 @@ class Admission:
     def enter(self, declared_bytes: int) -> "Slot":
         """Return a slot for an upload of the declared length, 0 where it declares none.
 
-        Raises
-        ------
-        Overloaded
-            Every slot is taken, or the upload does not fit into memory next to the others.
+        Raises Overloaded where every slot is taken, or the upload does not fit into memory next to the others.
         """
         self.check_bytes(declared_bytes)
         slot = Slot(self)

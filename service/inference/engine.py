@@ -114,13 +114,7 @@ class Engine:
         return HeatMap(raw / raw_max if raw_max > 0 else np.zeros_like(raw), max(raw_max, 0.0))
 
     def warm_up(self) -> None:
-        """Run each session once on a black frame.
-
-        Raises
-        ------
-        PackageError
-            An output is not finite or not of the expected shape; the model must not be served.
-        """
+        """Run each session once on a black frame; raises PackageError where an output is not finite or misshapen."""
         side, planes = self.manifest.preprocessing.size, len(self.manifest.planes)
         black = np.zeros((side, side), np.uint8)
         if self._wide is not None:

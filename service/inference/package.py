@@ -41,21 +41,18 @@ def load_package(folder: Path) -> ModelPackage:
         raise PackageError(f"{folder / MANIFEST} is not a manifest: {error}") from error
     if manifest.format != FORMAT:
         raise PackageError(f"{folder} has format {manifest.format}; this service reads {FORMAT}")
-    contents = {name: _read_verified(folder, name, sha256) for name, sha256 in manifest.files.items()}
+    contents: dict[str, bytes] = {}
+    for name, sha256 in manifest.files.items():
+        contents[name] = _read(folder, name)
+        found = hashlib.sha256(contents[name]).hexdigest()
+        if found != sha256.lower():
+            raise PackageError(f"{folder / name} differs from its manifest: sha256 {found}, expected {sha256}")
     head = manifest.sub_planes
     needed = [CLASSIFIER, EXPLAINER, *([head.file] if head else [])]
     for name in needed:
         if name not in contents:
             raise PackageError(f"{folder / MANIFEST} does not list {name}")
     return ModelPackage(manifest, hashlib.sha256(written).hexdigest(), *(contents[name] for name in needed))
-
-
-def _read_verified(folder: Path, name: str, sha256: str) -> bytes:
-    contents = _read(folder, name)
-    found = hashlib.sha256(contents).hexdigest()
-    if found != sha256.lower():
-        raise PackageError(f"{folder / name} differs from its manifest: sha256 {found}, expected {sha256}")
-    return contents
 
 
 def _read(folder: Path, name: str) -> bytes:

@@ -22,13 +22,7 @@ class SubPlaneHead:
 
     @classmethod
     def of(cls, package: ModelPackage, classifier: "InferenceSession") -> Self | None:
-        """Return the head of a package, or None where it has none.
-
-        Raises
-        ------
-        PackageError
-            The graph cannot be loaded, takes what the classifier does not return, or has another number of sub-planes.
-        """
+        """Return the head of a package, or None where it has none; raises PackageError where the graph does not fit."""
         described, planes = package.manifest.sub_planes, [plane.id for plane in package.manifest.planes]
         if described is None or package.sub_planes is None:
             return None

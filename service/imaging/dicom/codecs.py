@@ -24,6 +24,7 @@ Samples = NDArray[np.uint8 | np.uint16]
 
 # An APP14 marker with color transform 0: the three components are RGB, not YCbCr.
 _ADOBE_NO_TRANSFORM = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+_SOS = b"\xff\xda"  # start of scan
 _MAX_SCANS = 100  # each scan costs a pass over the frame; encoders write about 10
 _MAX_TILES = 4096
 
@@ -37,20 +38,13 @@ def frame_bytes(header: Header) -> int:
 
 
 def decode_samples(data: bytes, header: Header) -> Samples:
-    """Decode one frame.
+    """Decode one frame; raises what `DicomImage.frame` raises.
 
     Returns
     -------
     uint8 or uint16 [H, W], or uint8 [H, W, 3]
         The stored values. Color is RGB, or YCbCr where the photometric interpretation is YBR_FULL. A color JPEG in
         YCbCr yields its luma only, [H, W], because the decoder can skip the colors.
-
-    Raises
-    ------
-    UnreadableFrame
-        The bytes are damaged, or contradict the header.
-    UnsupportedFormat
-        No decoder of this service supports the codestream.
     """
     return _DECODERS[header.transfer_syntax](data, header)
 
@@ -89,27 +83,25 @@ def _rle(data: bytes, header: Header) -> Samples:
     bounds = [*offsets[:count], len(data)]
     if bounds[0] < 64 or any(a >= b for a, b in pairwise(bounds)):
         raise UnreadableFrame("A segment of the RLE frame is outside the frame.")
-    planes = [_unpack(data[start:end], pixels) for start, end in pairwise(bounds)]
+    # TIFF's PackBits are the same bytes, but its runs end with the row. A run in DICOM may cross rows, so Pillow gets
+    # the whole plane as one row.
+    rows = [Image.frombytes("L", (pixels, 1), data[a:b], "packbits", "L") for a, b in pairwise(bounds)]
+    planes = [np.asarray(row).reshape(-1) for row in rows]
     if width == 2:
         return np.dstack([planes[1], planes[0]]).view(np.uint16).reshape(header.rows, header.columns)
     return _as_picture(np.concatenate(planes), header, planar=True)
 
 
-def _unpack(segment: bytes, pixels: int) -> NDArray[np.uint8]:
-    # TIFF's PackBits are the same bytes, but its runs end with the row. A run in DICOM may cross rows, so Pillow gets
-    # the whole plane as one row.
-    return np.asarray(Image.frombytes("L", (pixels, 1), segment, "packbits", "L")).reshape(-1)
-
-
 def _jpeg(data: bytes, header: Header) -> Samples:
     kind, precision, components = _jpeg_frame(data, header)
-    if data.count(b"\xff\xda") > _MAX_SCANS:
+    if data.count(_SOS) > _MAX_SCANS:
         raise UnreadableFrame(f"The JPEG has more than {_MAX_SCANS} scans.")
     if (precision, header.allocated) != (8, 8):
         return _jpeg_of_other_depth(data, header, kind, precision)
     # Decide whether the three components are already RGB.
-    as_they_are = kind == LOSSLESS or (header.photometric == "RGB" and not _declares_colors(data))
-    if components == 3 and as_they_are:
+    head = data[: data.find(_SOS)]
+    declares_colors = b"JFIF\0" in head or b"Adobe" in head
+    if components == 3 and (kind == LOSSLESS or (header.photometric == "RGB" and not declares_colors)):
         # A decoder takes three undeclared components for YCbCr, and converts none of a lossless frame. The marker
         # makes both cases RGB.
         bgr = _imdecode(SOI + _ADOBE_NO_TRANSFORM + data[2:], cv2.IMREAD_COLOR)
@@ -129,11 +121,6 @@ def _jpeg_of_other_depth(data: bytes, header: Header, kind: int, precision: int)
         f"JPEG of {precision} bits per sample for {header.allocated}-bit pixels is supported if it is lossless and "
         "gray, or extended with 12 bits. This frame is neither."
     )
-
-
-def _declares_colors(data: bytes) -> bool:
-    head = data[: data.find(b"\xff\xda")]
-    return b"JFIF\0" in head or b"Adobe" in head
 
 
 def _imdecode(data: bytes, flags: int) -> NDArray[np.uint8]:

@@ -26,10 +26,7 @@ class Fragment:
 def native_frame(layout: DatasetLayout, index: int, count: int, length: int) -> bytes:
     """Return frame `index` of uncompressed pixel data, in little-endian order; each frame has `length` bytes.
 
-    Raises
-    ------
-    UnreadableFrame
-        The pixel data are encapsulated, or too short for the `count` frames in the header.
+    Raises UnreadableFrame where the pixel data are encapsulated, or too short for the `count` frames in the header.
     """
     begin, data = layout.pixels or 0, layout.data
     if layout.pixels_length == UNDEFINED:
@@ -54,10 +51,7 @@ def encapsulated_frames(layout: DatasetLayout, count: int) -> list[list[Fragment
     As many fragments as frames: each is a frame. More fragments: the basic offset table gives the first fragment of
     each frame; where it is missing or wrong, every fragment that begins with a codestream begins a frame.
 
-    Raises
-    ------
-    UnreadableFrame
-        The pixel data are not encapsulated, are cut short, or have fewer frames than the header says.
+    Raises UnreadableFrame where the pixel data are not encapsulated, are cut short, or have fewer frames.
     """
     if layout.pixels_length != UNDEFINED:
         raise UnreadableFrame("The pixel data are not encapsulated, but the transfer syntax is compressed.")

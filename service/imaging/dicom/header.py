@@ -58,17 +58,7 @@ class Header:
 
 
 def read_header(layout: DatasetLayout, max_side: int, max_pixels: int) -> Header:
-    """Read and check the attributes that describe the pixels.
-
-    Raises
-    ------
-    UnsupportedFormat
-        The SOP class is not one of ultrasound, or the transfer syntax or the kind of pixel is not supported.
-    UnreadableFrame
-        The attributes contradict one another, or a required one is missing.
-    FrameTooLarge
-        Rows, columns or frames are over the limits.
-    """
+    """Read and check the attributes that describe the pixels; raises what `open_dicom` raises."""
     attributes = read_attributes(layout)
     _check_kind(attributes, layout.transfer_syntax)
     if layout.pixels is None:

@@ -53,11 +53,6 @@ def is_dicom(data: Data) -> bool:
 def scan_layout(data: Data, max_bytes: int) -> DatasetLayout:
     """Find the parts of a DICOM object, with or without preamble and file meta information.
 
-    Parameters
-    ----------
-    max_bytes
-        The maximum size of an inflated data set.
-
     Raises
     ------
     UnreadableFrame
@@ -129,9 +124,9 @@ def _inflate(deflated: bytes, max_bytes: int) -> bytes:
 class _Walk:
     """Steps from element to element; the number of steps is limited."""
 
-    def __init__(self, layout: DatasetLayout) -> None:
+    def __init__(self, layout: DatasetLayout, steps: int = 0) -> None:
         self.layout = layout
-        self.steps = 0
+        self.steps = steps
         self._integers = struct.Struct("<HHI" if layout.little else ">HHI")
         self._length = struct.Struct("<I" if layout.little else ">I")
         self._short_length = struct.Struct("<H" if layout.little else ">H")
@@ -176,13 +171,14 @@ class _Walk:
             return value + length
         if depth >= _MAX_DEPTH:
             raise UnreadableFrame(f"The DICOM object nests sequences deeper than {_MAX_DEPTH} levels.")
-        if vr == b"UN":  # its content always has implicit VRs (PS3.5, 6.2.2, note 2)
-            walk = _Walk(DatasetLayout(self.layout.data, IMPLICIT_LITTLE, False, True, value))
-            walk.steps = self.steps
-            end = walk._items(value, len(self.layout.data), depth)
-            self.steps = walk.steps
-            return end
-        return self._items(value, value + length if length != UNDEFINED else len(self.layout.data), depth)
+        end = value + length if length != UNDEFINED else len(self.layout.data)
+        if vr != b"UN":
+            return self._items(value, end, depth)
+        # The content of UN always has implicit VRs (PS3.5, 6.2.2, note 2).
+        walk = _Walk(DatasetLayout(self.layout.data, IMPLICIT_LITTLE, False, True, value), self.steps)
+        end = walk._items(value, len(self.layout.data), depth)
+        self.steps = walk.steps
+        return end
 
     def _items(self, at: int, end: int, depth: int) -> int:
         """Return where the sequence whose items begin at `at` ends: at its delimiter, or at `end`."""
