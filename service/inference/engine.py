@@ -34,8 +34,8 @@ class Scores:
     features
         float32 [1, C, h, w], the explainer's input; None unless requested.
     head_inputs
-        Outputs of the classifier that the sub-plane head takes, by name; None where there is no such head, and after
-        it has run.
+        Outputs of the classifier that the sub-plane head takes, by name; None where the package has no such
+        head, and after it has run.
     """
 
     probabilities: Floats
