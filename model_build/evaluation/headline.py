@@ -1,7 +1,6 @@
 """The headline metrics of a model package."""
 
 from collections.abc import Callable
-from functools import partial
 
 from model_build.evaluation.metrics import (
     Floats,
@@ -37,20 +36,14 @@ def headline_metrics(predictions: Predictions, split: str) -> list[Metric]:
     split
         Name of the evaluated split, as the records state it.
     """
-    subsets = {"all": predictions}
-    if predictions.main is not None and predictions.main.records:
-        subsets = {"main": predictions.main, "all": predictions}
-
-    def measure(metric: str, subset: str, statistic: Statistic) -> Metric:
-        return _measure(metric, subset, split, subsets[subset], statistic)
-
-    top1, top2 = partial(_top_k_rate, k=1), partial(_top_k_rate, k=2)
+    main = predictions.main
+    subsets = {"main": main, "all": predictions} if main is not None and main.records else {"all": predictions}
     return [
-        *(measure("top1", subset, top1) for subset in subsets),
-        *([measure("top2", "all", top2)] if len(predictions.planes) > 2 else []),
-        *(measure("macro_f1", subset, macro_f1) for subset in subsets),
-        measure("calibration_error", "all", calibration_error),
-        measure("brier_score", "all", brier_score),
+        *(measure("top1", part, top1_rate, split, name) for name, part in subsets.items()),
+        *([measure("top2", predictions, top2_rate, split)] if len(predictions.planes) > 2 else []),
+        *(measure("macro_f1", part, macro_f1, split, name) for name, part in subsets.items()),
+        measure("calibration_error", predictions, calibration_error, split),
+        measure("brier_score", predictions, brier_score, split),
         Metric(
             metric="coverage",
             subset="all",
@@ -61,19 +54,19 @@ def headline_metrics(predictions: Predictions, split: str) -> list[Metric]:
     ]
 
 
-def _top_k_rate(probabilities: Floats, labels: Ints, k: int) -> float:
-    return float(top_k(probabilities, labels, k).mean())
-
-
-def _measure(metric: str, subset: str, split: str, predictions: Predictions, statistic: Statistic) -> Metric:
+def measure(metric: str, predictions: Predictions, statistic: Statistic, split: str, subset: str = "all") -> Metric:
+    """Return the value of a statistic with its interval from `patient_bootstrap`."""
     probabilities, labels = predictions.probabilities, predictions.labels
-    interval = patient_bootstrap(lambda rows: statistic(probabilities[rows], labels[rows]), predictions.patients)
-    return Metric(
-        metric=metric,
-        subset=subset,
-        split=split,
-        n=len(labels),
-        value=statistic(probabilities, labels),
-        low=interval.low,
-        high=interval.high,
-    )
+    low, high = patient_bootstrap(lambda rows: statistic(probabilities[rows], labels[rows]), predictions.patients)
+    value = statistic(probabilities, labels)
+    return Metric(metric=metric, subset=subset, split=split, n=len(labels), value=value, low=low, high=high)
+
+
+def top1_rate(probabilities: Floats, labels: Ints) -> float:
+    """Return the share of frames whose most probable class is the true one."""
+    return float(top_k(probabilities, labels, 1).mean())
+
+
+def top2_rate(probabilities: Floats, labels: Ints) -> float:
+    """Return the share of frames whose true class is among the two most probable ones."""
+    return float(top_k(probabilities, labels, 2).mean())

@@ -24,7 +24,7 @@ class Predictions:
     records
         The N labeled frames.
     probabilities
-        float32 [N, K], calibrated.
+        float [N, K]; calibrated unless stated otherwise.
     ood_score
         float32 [N].
     abstained
@@ -34,7 +34,7 @@ class Predictions:
     """
 
     records: Sequence[Record]
-    probabilities: NDArray[np.float32]
+    probabilities: NDArray[np.floating]
     ood_score: NDArray[np.float32]
     abstained: NDArray[np.bool_]
     planes: tuple[Plane, ...] = PLANES

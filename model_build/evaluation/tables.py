@@ -14,32 +14,28 @@ from model_build.evaluation.predictions import Predictions
 Row = dict[str, str | int | float]
 
 
-def recall_columns(predicted: Ints, labels: Ints, patients: Sequence[str], number: int) -> Row:
-    """Return counts, recall with its exact interval, and precision of class `number`, as columns of a row."""
-    own = labels == number
-    count, claimed = int(own.sum()), int((predicted == number).sum())
-    correct = int((predicted[own] == number).sum())
-    low, high = exact_interval(correct, count)
-    return {
-        "frames": count,
-        "patients": len(set(np.asarray(patients)[own])),
-        "correct": correct,
-        "recall": correct / max(1, count),
-        "recall_low": low,
-        "recall_high": high,
-        "precision": correct / claimed if claimed else float("nan"),
-    }
-
-
 def per_plane(predictions: Predictions) -> list[Row]:
     """Return one row per plane: counts, recall with its exact interval, precision and top-2 recall."""
     predicted, labels = predictions.predicted, predictions.labels
     rows: list[Row] = []
     for number, plane in enumerate(predictions.planes):
         own = predictions.select(labels == number)
-        top2 = float(top_k(own.probabilities, own.labels, 2).mean()) if own.records else 0.0
-        columns = recall_columns(predicted, labels, predictions.patients, number)
-        rows.append({"plane": plane.label, **columns, "top2_recall": top2})
+        count, claimed = len(own.records), int((predicted == number).sum())
+        correct = int((own.predicted == number).sum())
+        low, high = exact_interval(correct, count)
+        rows.append(
+            {
+                "plane": plane.label,
+                "frames": count,
+                "patients": len(set(own.patients)),
+                "correct": correct,
+                "recall": correct / max(1, count),
+                "recall_low": low,
+                "recall_high": high,
+                "precision": correct / claimed if claimed else float("nan"),
+                "top2_recall": float(top_k(own.probabilities, own.labels, 2).mean()) if count else 0.0,
+            }
+        )
     return rows
 
 

@@ -38,8 +38,8 @@ def _mean(pixels: Gray) -> Gray:
     return np.full_like(pixels, round(float(pixels[pixels > 0].mean())) if pixels.any() else 0)
 
 
-# By measure: the first input, and the input that its pixels are replaced from. No replacement is neutral. Scanners draw
-# black where there is no echo, and so do shadows; a blur keeps coarse shapes; an even gray has edges of its own.
+# By measure: the first input, and the input that its pixels are replaced from. No replacement is neutral. Black also
+# shows fluid and shadows; a blur keeps coarse shapes; an even gray has edges of its own.
 MEASURES: dict[str, tuple[Callable[[Gray], Gray], Callable[[Gray], Gray]]] = {
     "deletion": (np.copy, _black),
     "deletion_blurred": (np.copy, blurred),

@@ -11,21 +11,21 @@ from scipy.special import softmax
 
 from model_build.data.datasets import eval_inputs
 from model_build.data.records import Record, planes_of
-from model_build.data.splits import split_warnings
+from model_build.data.splits import Split, split_warnings
 from model_build.evaluation.calibration import Calibration
 from model_build.evaluation.headline import headline_metrics
 from model_build.evaluation.predictions import Predictions, classify_frames
 from model_build.evaluation.report import write_report
 from model_build.evaluation.sub_planes import (
-    SubPlanePredictions,
-    SubPlaneScores,
-    per_sub_plane,
+    SubPlaneEvaluation,
     predict_sub_planes,
+    sub_plane_metrics,
+    sub_plane_predictions,
     write_sub_plane_report,
 )
 from model_build.packaging.calibrate import calibrate, fit_ood_score
-from model_build.packaging.manifest import make_manifest, sub_plane_metrics, write_manifest
-from model_build.packaging.model_card import CardInputs, SubPlaneSection, write_card
+from model_build.packaging.manifest import make_manifest, write_manifest
+from model_build.packaging.model_card import CardInputs, write_card
 from model_build.packaging.onnx_export import ServedClassifier, export_classifier
 from model_build.packaging.parity import check_parity
 from model_build.packaging.sub_planes import export_sub_planes
@@ -44,8 +44,7 @@ class Evaluation:
 
     predictions: Predictions
     metrics: list[Metric]
-    sub_planes: SubPlaneSection | None
-    sub_plane_predictions: SubPlanePredictions | None
+    sub_planes: SubPlaneEvaluation | None
 
 
 def build_package(run: Path, data: Path, package: Path, options: PackageOptions) -> list[Metric]:
@@ -110,15 +109,11 @@ def evaluate(trained: TrainedRun, manifest: Manifest, folder: Path) -> Evaluatio
     engine = Engine(ModelPackage(manifest.model_copy(update={"sub_planes": None}), "", graphs[0], graphs[1]))
     records = trained.split.test
     predictions = classify_frames(engine, trained.load(records), records)
-    metrics = headline_metrics(predictions, _TEST_SPLITS[trained.recipe.split])
-    if trained.sub_plane_split is None or manifest.sub_planes is None:
-        return Evaluation(predictions, metrics, None, None)
-    val, test = (
-        _sub_plane_predictions(trained, side, manifest.sub_planes.temperature)
-        for side in (trained.sub_plane_split.val, trained.sub_plane_split.test)
-    )
-    section = SubPlaneSection(SubPlaneScores.of(val), SubPlaneScores.of(test), per_sub_plane(test))
-    return Evaluation(predictions, metrics, section, test)
+    test_split = _TEST_SPLITS[trained.recipe.split]
+    sub_planes = None
+    if manifest.sub_planes is not None and trained.sub_plane_split is not None:
+        sub_planes = _evaluate_sub_planes(trained, trained.sub_plane_split, manifest.sub_planes.temperature, test_split)
+    return Evaluation(predictions, headline_metrics(predictions, test_split), sub_planes)
 
 
 def write(
@@ -127,7 +122,7 @@ def write(
     """Write the model card and the manifest, once each. The manifest holds the hash of the card."""
     update: dict[str, object] = {"metrics": tuple(evaluation.metrics)}
     if manifest.sub_planes is not None and evaluation.sub_planes is not None:
-        metrics = sub_plane_metrics(evaluation.sub_planes.test, _TEST_SPLITS[trained.recipe.split])
+        metrics = tuple(metric for metric in evaluation.sub_planes.metrics if metric.split != "val")
         update["sub_planes"] = manifest.sub_planes.model_copy(update={"metrics": metrics})
     manifest = manifest.model_copy(update=update)
     warnings = split_warnings(trained.data, trained.recipe, trained.split)
@@ -136,9 +131,13 @@ def write(
     write_manifest(folder, manifest)
 
 
-def _sub_plane_predictions(trained: TrainedRun, records: Sequence[Record], temperature: float) -> SubPlanePredictions:
-    logits = predict_sub_planes(trained.network, trained.sub_plane_inputs(records)).astype(np.float64)
-    return SubPlanePredictions(records, np.asarray(softmax(logits / temperature, axis=1)))
+def _evaluate_sub_planes(trained: TrainedRun, split: Split, temperature: float, test_split: str) -> SubPlaneEvaluation:
+    def predict(records: Sequence[Record]) -> Predictions:
+        logits = predict_sub_planes(trained.network, trained.sub_plane_inputs(records)).astype(np.float64)
+        return sub_plane_predictions(records, softmax(logits / temperature, axis=1))
+
+    test, val = predict(split.test), predict(split.val)
+    return SubPlaneEvaluation(test, [*sub_plane_metrics(test, test_split), *sub_plane_metrics(val, "val")])
 
 
 def _parity_inputs(trained: TrainedRun) -> NDArray[np.uint8]:
@@ -153,9 +152,8 @@ def _parity_inputs(trained: TrainedRun) -> NDArray[np.uint8]:
 
 def _write_reports(run: Path, evaluation: Evaluation, manifest: Manifest, parity: Mapping[str, float]) -> None:
     write_report(run / "report", evaluation.predictions, evaluation.metrics, manifest.temperature, parity)
-    if evaluation.sub_planes is not None and evaluation.sub_plane_predictions is not None:
-        scores = {"validation": evaluation.sub_planes.val, "test": evaluation.sub_planes.test}
-        write_sub_plane_report(run / "report" / "sub_planes", evaluation.sub_plane_predictions, scores)
+    if evaluation.sub_planes is not None:
+        write_sub_plane_report(run / "report" / "sub_planes", evaluation.sub_planes)
 
 
 def _empty_folder(folder: Path) -> Path:

@@ -5,12 +5,11 @@ from pathlib import Path
 
 from model_build.data.labels import SUB_PLANES, SUB_PLANES_OF
 from model_build.evaluation.calibration import Calibration
-from model_build.evaluation.sub_planes import SubPlaneScores
 from model_build.packaging.sub_planes import SUB_PLANES_FILE
 from model_build.packaging.trained_run import PackageOptions, TrainedRun
 from service import __version__
 from service.inference.package import MANIFEST
-from service.schemas.manifest import FORMAT, Manifest, Metric, SubPlanes, TrainingData
+from service.schemas.manifest import FORMAT, Manifest, SubPlanes, TrainingData
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -57,16 +56,4 @@ def make_manifest(trained: TrainedRun, calibration: Calibration, opset: int, opt
         metrics=(),
         code_version=__version__,
         sub_planes=sub_planes,
-    )
-
-
-def sub_plane_metrics(scores: SubPlaneScores, split: str) -> tuple[Metric, ...]:
-    """Return the metrics of the sub-plane head; `top1` is its accuracy."""
-    values = {
-        "macro_f1": (scores.macro_f1, scores.macro_f1_interval),
-        "top1": (scores.accuracy, scores.accuracy_interval),
-    }
-    return tuple(
-        Metric(metric=name, subset="all", split=split, n=scores.frames, value=value, low=low, high=high)
-        for name, (value, (low, high)) in values.items()
     )

@@ -8,12 +8,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from model_build.data.formats.own_data import NO_PATIENTS
 from model_build.evaluation.headline import NAMES
-from model_build.evaluation.metrics import Interval
 from model_build.evaluation.predictions import Predictions
-from model_build.evaluation.sub_planes import SubPlaneScores
-from model_build.evaluation.tables import Row, per_plane, per_scanner
+from model_build.evaluation.sub_planes import SubPlaneEvaluation, per_sub_plane
+from model_build.evaluation.tables import per_plane, per_scanner
 from model_build.recipe import Recipe
-from service.schemas.manifest import Manifest
+from service.schemas.manifest import Manifest, Metric
 
 MODEL_CARD = "MODEL_CARD.md"
 _SCARCE = 50  # test frames of a plane; with fewer, the exact interval is at least ten points wide
@@ -23,15 +22,6 @@ _SPLITS = {
     "patients": "The results are of a random fifth of the {patients}, who are not in training.",
     "frames": "The results are of a random fifth of the frames, and some of their {patients} are also in training.",
 }
-
-
-@dataclass(frozen=True)
-class SubPlaneSection:
-    """The results of the sub-plane head: scores of two splits, and one row per sub-plane of the test split."""
-
-    val: SubPlaneScores
-    test: SubPlaneScores
-    rows: Sequence[Row]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +43,7 @@ class CardInputs:
     predictions: Predictions
     parity: Mapping[str, float]
     warnings: Sequence[str] = field(default=())
-    sub_planes: SubPlaneSection | None = None
+    sub_planes: SubPlaneEvaluation | None = None
 
 
 def write_card(folder: Path, inputs: CardInputs) -> None:
@@ -76,7 +66,7 @@ def write_card(folder: Path, inputs: CardInputs) -> None:
         metrics=manifest.metrics,
         parity=inputs.parity,
         warnings=inputs.warnings,
-        sub_planes=inputs.sub_planes,
+        sub_planes=_sub_planes(inputs.sub_planes) if inputs.sub_planes else None,
         patients=patients,
         split=_SPLITS[inputs.recipe.split].format(patients=patients),
         names=NAMES,
@@ -90,5 +80,16 @@ def write_card(folder: Path, inputs: CardInputs) -> None:
     (folder / MODEL_CARD).write_text(text, "utf-8")
 
 
-def _with_interval(value: float, interval: Interval) -> str:
-    return f"{value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+def _sub_planes(evaluation: SubPlaneEvaluation) -> dict[str, object]:
+    metrics = {(metric.split == "val", metric.metric): metric for metric in evaluation.metrics}
+    return {
+        "rows": per_sub_plane(evaluation.predictions),
+        "macro_f1": metrics[False, "macro_f1"],
+        "accuracy": metrics[False, "top1"],
+        "calibration_error": metrics[False, "calibration_error"],
+        "val_macro_f1": metrics[True, "macro_f1"],
+    }
+
+
+def _with_interval(metric: Metric) -> str:
+    return f"{metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})"

@@ -84,7 +84,7 @@ def _table(options: argparse.Namespace, settings: "Settings") -> int:
         from service.jobs.tables.listing import ShardSize
         from service.jobs.tables.shard import TableJob
     except ImportError as error:
-        raise CommandError("table needs the extra `table`: pip install 'fetal-planes[table]'") from error
+        raise CommandError("table needs the extra `table`, see docs/how-to/scale-out.md") from error
     runner = _ray_runner(options.ray) if options.ray else run_locally
     # On a cluster a shard asks for as many cores as it has threads; one thread each keeps all cores in work.
     threads = settings.workers or 1 if options.ray else cpu_budget(settings.workers).count
@@ -98,7 +98,7 @@ def _ray_runner(address: str) -> "ShardRunner":
     try:
         from service.ray.tables import run_on_ray
     except ImportError as error:
-        raise CommandError("--ray needs the extra `ray`: pip install 'fetal-planes[ray]'") from error
+        raise CommandError("--ray needs the extra `ray`, see docs/how-to/scale-out.md") from error
     return partial(run_on_ray, address)
 
 

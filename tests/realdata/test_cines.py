@@ -1,4 +1,4 @@
-"""Loops made of real stills, read by the model that ships; skipped where the data set is not at hand."""
+"""Loops made of real stills, classified by the shipped model; skipped where the data set is not installed."""
 
 import cv2
 import numpy as np
@@ -19,11 +19,11 @@ from tests.support.paths import DATA
 FRAMES = DATA / "fetal_planes_db"
 SHOT = 8
 
-pytestmark = pytest.mark.skipif(not FRAMES.is_dir(), reason="FETAL_PLANES_DB is not beside the repository")
+pytestmark = pytest.mark.skipif(not FRAMES.is_dir(), reason="FETAL_PLANES_DB is not next to the repository")
 
 
 def sweep(pixels: NDArray[np.uint8], rng: np.random.Generator) -> list[NDArray[np.uint8]]:
-    """A short shot: the still, moved a little from frame to frame, under new speckle each time."""
+    """Return a short shot of a still that moves a little from frame to frame, with new speckle in each."""
     height, width = pixels.shape
     shot = []
     for step in range(SHOT):
@@ -33,8 +33,8 @@ def sweep(pixels: NDArray[np.uint8], rng: np.random.Generator) -> list[NDArray[n
     return shot
 
 
-def test_shots_of_real_stills_are_told_apart() -> None:
-    """The two stills of each main plane that come first in the test split; a plane follows another each time."""
+def test_shots_of_real_stills_are_classified() -> None:
+    """The loop has the first two test stills of each main plane; the plane changes with every shot."""
     records = [record for record in read_records(FRAMES) if record.split == "test"]
     stills = [
         [record for record in records if record.plane == plane][turn]
@@ -52,6 +52,6 @@ def test_shots_of_real_stills_are_told_apart() -> None:
     (cine,) = end.summary.cines
     ids = [plane.id for plane in planes]
     assert cine.cuts == [SHOT * shot for shot in range(1, 8)]
-    told = {segment.start // SHOT: segment.plane for segment in cine.segments}
-    right = [told[shot] == ids[int(still.plane)] for shot, still in enumerate(stills)]
-    assert sum(right) >= 7
+    predicted = {segment.start // SHOT: segment.plane for segment in cine.segments}
+    correct = [predicted[shot] == ids[int(still.plane)] for shot, still in enumerate(stills)]
+    assert sum(correct) >= 7

@@ -46,7 +46,7 @@ def _draw(kind: str, seed: int, step: int = 0) -> Gray:
     tissue = draw_anatomy(kind, np.random.default_rng([seed, *kind.encode()]), drift=2.0 * step)
     frame = _scan_convert(_scan(tissue, np.random.default_rng([seed, step])))
     _annotate(frame, tissue)
-    frame.flags.writeable = False
+    frame.setflags(write=False)
     return frame
 
 

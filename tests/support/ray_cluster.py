@@ -1,4 +1,4 @@
-"""Run a Ray cluster of two nodes on this machine, each with its own processes, address and object store."""
+"""A Ray cluster of two nodes on this machine, each with processes, an address and an object store of its own."""
 
 import os
 import secrets
@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.servers import free_port
 from tests.support.paths import ROOT
 
-HEAD, SECOND = "127.0.0.2", "127.0.0.3"  # all of 127.0.0.0/8 is this machine; Ray takes 127.0.0.1 for its outer address
+HEAD, SECOND = "127.0.0.2", "127.0.0.3"  # 127.0.0.0/8 is this machine; Ray replaces 127.0.0.1 by its outer address
 STORE_BYTES = 100 * 2**20
 TIMEOUT_S = 240
 
@@ -28,38 +28,38 @@ _COMMON = (
     "--include-log-monitor=false",
 )
 
-# Only what a cluster needs: no autoscaler, no logs of workers, no dashboard.
+# Only what a cluster needs: no autoscaler, no worker logs, no dashboard.
 _HEAD = ("--head", "--include-dashboard=false", "--no-monitor")
 
 
 class Cluster:
-    """A head and a second node, as a context manager that ends all their processes.
+    """A head and a second node. Leaving the context ends all their processes.
 
     Parameters
     ----------
     cpus
         Number of cores that each node reports.
     second
-        Whether a second node runs.
+        Whether there is a second node.
     python
-        Python interpreter of every process.
+        Interpreter of every process.
     """
 
     def __init__(self, cpus: int = 2, *, second: bool = True, python: str = sys.executable) -> None:
         self.cpus, self.second, self._python = cpus, second, python
-        self.folder = Path(tempfile.mkdtemp(prefix="fp"))  # short: the names of sockets in it are bounded
+        self.folder = Path(tempfile.mkdtemp(prefix="fp"))  # short: socket paths have a limit
         self.address = f"{HEAD}:{free_port()}"
         self.environment = os.environ | {
             "PYTHONPATH": str(ROOT),
-            "PYTHONWARNINGS": "ignore",  # Ray's own warnings must not fail our tests
+            "PYTHONWARNINGS": "ignore",  # Ray's own warnings must not fail a test
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(16),
             "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "service.ray.proxy_errors:middlewares",
-            # Otherwise workers run at niceness 15: they hardly start on a busy machine, and their rates cannot be
-            # compared with those of a process without Ray.
+            # By default workers run at niceness 15: next to other work they hardly start, and their throughput cannot
+            # be compared with that of a process without Ray.
             "RAY_worker_niceness": "0",
-            # Notice a lost node within seconds, but tolerate a busy one.
+            # A lost node is noticed within seconds, a slow one on a busy machine is not given up at once.
             "RAY_health_check_period_ms": "1000",
             "RAY_health_check_timeout_ms": "3000",
             "RAY_health_check_failure_threshold": "3",
@@ -88,7 +88,7 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def python(self, *arguments: str) -> subprocess.Popen[str]:
-        """Run Python with the cluster's environment, in a group of its own."""
+        """Run Python with the environment of the cluster, in its own process group."""
         process = subprocess.Popen(
             [self._python, *arguments],
             cwd=ROOT,
@@ -102,15 +102,15 @@ class Cluster:
         return process
 
     def workers_of(self, address: str) -> list[str]:
-        """Return the titles of a node's worker processes, which say what they do."""
+        """Return the titles of a node's worker processes; Ray writes their task into them."""
         titles = [_title(each) for each in descendants(self._nodes[address].pid)]
         return [title for title in titles if title.startswith("ray::")]
 
     def kill(self, address: str) -> None:
-        """Kill every process of a node at once."""
+        """Kill a node and all its processes, like a power cut."""
         node = self._nodes.pop(address)
         processes = [node.pid, *descendants(node.pid)]
-        if node.poll() is not None:  # its child processes have lost their parent
+        if node.poll() is not None:  # its children have another parent now
             processes = [each for each in _all_processes() if self._is_of(address, _title(each))]
         for process in processes:
             try:
@@ -121,7 +121,7 @@ class Cluster:
         wait_until(lambda: not any(_alive(each) for each in processes))
 
     def _start(self, node_address: str, *arguments: str) -> None:
-        """Start a node. Try again where the machine was too busy for Ray's own timeout of 15 s."""
+        """Start a node; try again if the machine is too busy for Ray, whose own limit is 15 s."""
         for _ in range(_TRIES):
             if self._came_up(node_address, *arguments):
                 return
@@ -162,7 +162,7 @@ def _all_processes() -> list[int]:
 
 
 def descendants(process: int) -> list[int]:
-    """Return the ids of all child processes, direct and indirect."""
+    """Return the children of a process, and theirs."""
     parents: dict[int, list[int]] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal() and (parent := _parent(folder)) is not None:

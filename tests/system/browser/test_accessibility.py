@@ -156,7 +156,7 @@ class TestLightAndDark:
         assert (self.background(page) < 60) is not dark
         assert page.page.get_attribute("#theme", "aria-pressed") == str(not dark).lower()
         page.page.reload()
-        assert (self.background(page) < 60) is dark  # nothing is stored
+        assert (self.background(page) < 60) is dark  # the choice is not stored
 
     def test_a_change_of_the_system_s_scheme_is_followed(self, visit: Visits) -> None:
         page = visit(color_scheme="light")

@@ -52,7 +52,7 @@ def test_retry_after_is_respected(visit: Visits, retry_after: str) -> None:
     if retry_after == "1":
         page.until("document.querySelector('#progress-text').textContent.startsWith('The service is busy')")
         assert page.text("#live").startswith("The service is busy.")
-        assert len(asked) <= 4  # while it is, nobody asks
+        assert len(asked) <= 4  # no request is sent during the pause
     page.settle()
     assert all(tile.startswith("Fetal brain") for tile in page.tiles())
     assert len(asked) == 7
@@ -64,7 +64,7 @@ def test_all_frames_are_classified_by_an_overloaded_service(
     with serving(drawn_model.write(tmp_path), workers=1, max_requests=1) as address:
         page = visit(address)
         url = urlsplit(address)
-        with socket.create_connection((url.hostname, url.port)) as slow:  # has the one place for as long as it is open
+        with socket.create_connection((url.hostname, url.port)) as slow:  # holds the only slot while it is open
             slow.sendall(b"POST /classify HTTP/1.1\r\nHost: slow\r\nContent-Length: 1000\r\n\r\n.")
             while '"requests":1' not in urlopen(f"{address}/health").read().decode().replace(" ", ""):
                 time.sleep(0.05)

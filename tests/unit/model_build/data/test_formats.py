@@ -51,8 +51,8 @@ def test_dataset_toml_states_the_source(tmp_path: Path) -> None:
     write_tree(tmp_path)
     (tmp_path / "dataset.toml").write_text('name = "Hearts"\nlicense = "CC0"\n')
     assert (read_data(tmp_path).source.name, read_data(tmp_path).source.license) == ("Hearts", "CC0")
-    (tmp_path / "dataset.toml").write_text('licence = "CC0"\n')
-    with pytest.raises(DataError, match="licence is not known"):
+    (tmp_path / "dataset.toml").write_text('author = "A"\n')
+    with pytest.raises(DataError, match="author is not known"):
         read_data(tmp_path)
 
 

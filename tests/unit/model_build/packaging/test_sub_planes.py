@@ -40,9 +40,10 @@ def test_the_graph_equals_the_head_for_any_number_of_frames(tmp_path: Path) -> N
 
 def test_only_test_patients_are_scored(built: BuiltModel) -> None:
     folder = built.run / "report" / "sub_planes"
-    scores = json.loads((folder / "scores.json").read_text())
-    assert scores["test"]["frames"] == 3 * (4 + 3)  # a third of the patients; brain frames without a label do not count
-    assert scores["validation"]["patients"] == 2  # a fourth of the other eight
+    metrics = json.loads((folder / "summary.json").read_text())["metrics"]
+    frames = {metric["split"]: metric["n"] for metric in metrics}
+    # Three labeled frames of each of four test patients, and of the stretched frames of three; likewise in validation.
+    assert frames == {"test": 3 * (4 + 3), "val": 3 * (2 + 2)}
     with (folder / "subsets.csv").open() as lines:
         subsets = {row["subset"]: int(row["frames"]) for row in csv.DictReader(lines)}
     assert (subsets["original shape"], subsets["stretched"]) == (12, 9)
@@ -63,6 +64,7 @@ def test_the_manifest_describes_the_head(built: BuiltModel) -> None:
     assert {(metric.metric, metric.split, metric.n) for metric in sub_planes.metrics} == {
         ("macro_f1", "test", 21),
         ("top1", "test", 21),
+        ("calibration_error", "test", 21),
     }
     assert "## Brain sub-planes" in (built.package / "MODEL_CARD.md").read_text()
 
