@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from model_build.data.formats import read_data
 from model_build.data.frames import open_frames
@@ -18,6 +17,7 @@ from model_build.evaluation.metrics import macro_f1, patient_bootstrap, top_k
 from model_build.evaluation.predictions import Predictions, classify_frames
 from model_build.evaluation.tables import Row, write_table
 from model_build.packaging.build import build_package
+from model_build.packaging.model_card import render_markdown
 from model_build.packaging.trained_run import PackageOptions
 from model_build.recipe import Recipe
 from model_build.run_dir import read_split
@@ -65,7 +65,8 @@ def reproduce(recipe: Recipe, data: Path, out: Path, version: str, options: RunO
         options.distributed.barrier()
     if options.distributed.is_main:
         write_table(out / "table.csv", rows)
-        (out / "report.md").write_text(_report(rows, data_set), "utf-8")
+        report = render_markdown("model_build.experiments", "reproduction_report.md.jinja", rows=rows, data=data_set)
+        (out / "report.md").write_text(report, "utf-8")
     return rows
 
 
@@ -98,13 +99,3 @@ def _row(name: str, data: DatasetIndex, predictions: Predictions) -> Row:
         "top2": float(top_k(probabilities, labels, 2).mean()),
         "macro_f1": macro_f1(probabilities, labels),
     }
-
-
-def _report(rows: list[Row], data: DatasetIndex) -> str:
-    environment = Environment(  # noqa: S701 - the output is Markdown, which needs no HTML escaping
-        loader=PackageLoader("model_build.experiments", "."),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("reproduction_report.md.jinja").render(rows=rows, data=data)

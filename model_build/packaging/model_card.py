@@ -52,13 +52,9 @@ def write_card(folder: Path, inputs: CardInputs) -> None:
     patients = "unknown patients" if NO_PATIENTS in inputs.warnings else "patients"
     rows = per_plane(predictions)
     count = len(manifest.planes)
-    environment = Environment(  # noqa: S701 - the output is Markdown, which needs no HTML escaping
-        loader=PackageLoader("model_build.packaging", "."),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    text = environment.get_template("model_card.md.jinja").render(
+    text = render_markdown(
+        "model_build.packaging",
+        "model_card.md.jinja",
         manifest=manifest,
         network=inputs.recipe.network,
         data=manifest.training_data,
@@ -78,6 +74,14 @@ def write_card(folder: Path, inputs: CardInputs) -> None:
         interval=_with_interval,
     )
     (folder / MODEL_CARD).write_text(text, "utf-8")
+
+
+def render_markdown(package: str, template: str, **values: object) -> str:
+    """Return a template of a Python package, filled with values; a value that is missing is an error."""
+    environment = Environment(  # noqa: S701 - Markdown needs no HTML escaping
+        loader=PackageLoader(package, "."), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    return environment.get_template(template).render(values)
 
 
 def _sub_planes(evaluation: SubPlaneEvaluation) -> dict[str, object]:

@@ -46,7 +46,7 @@ class FolderJob:
     mercure: bool = False
 
     def skips(self, path: Path) -> bool:
-        """Return whether a file below the source is no input."""
+        """Return whether a file below the source is not an input."""
         if self.target in path.parents:
             return True
         return self.mercure and (path.suffix == ".tags" or path.name in _MERCURE_FILES)
@@ -79,7 +79,7 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
     Raises
     ------
     JobError
-        The source is no folder, the target cannot be written, or it holds results of another model or code.
+        The source is not a folder, the target cannot be written, or it holds results of another model or code.
     """
     if not job.source.is_dir():
         raise JobError(f"{job.source} is not a folder")

@@ -16,7 +16,7 @@ class JobProgress:
     total, unit
         Number of files or shards, and which of them the bar counts.
     log
-        Whether to show a line every 30 s where the stream is no terminal; otherwise the bar is silent there.
+        Whether to show a line every 30 s where the stream is not a terminal; otherwise the bar is silent there.
     stream
         Where the bar is shown.
     """

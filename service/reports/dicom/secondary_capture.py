@@ -59,10 +59,7 @@ def overlay_capture(
     # The constructor demands a patient orientation, but the source states none. Both attributes are type 2C or 3 and
     # may be empty when unknown (General Image and General Series modules, PS3.3, C.7.6.1 and C.7.3.1).
     capture.PatientOrientation, capture.Laterality = [], ""
-    # The pixels are JPEG: PS3.3, C.7.6.1.1.5 asks for the method and the ratio of lossy compression.
-    capture.LossyImageCompression = "01"
-    capture.LossyImageCompressionMethod = "ISO_10918_1"
-    capture.LossyImageCompressionRatio = round(stamped.size / len(capture.PixelData), 2)
+    _declare_lossy_compression(capture, stamped.size)
     # Text of the scanner may still name the patient (PS3.3, C.7.6.1).
     capture.BurnedInAnnotation = source.burned_in
     capture.ImageComments = DISCLAIMER
@@ -71,6 +68,13 @@ def overlay_capture(
     capture.SourceImageSequence = [_reference(source)]
     source.copy_patient_and_study(capture)
     return capture
+
+
+def _declare_lossy_compression(capture: highdicom.sc.SCImage, size: int) -> None:
+    """Declare JPEG pixels that were `size` bytes: method and ratio of lossy compression (PS3.3, C.7.6.1.1.5)."""
+    capture.LossyImageCompression = "01"
+    capture.LossyImageCompressionMethod = "ISO_10918_1"
+    capture.LossyImageCompressionRatio = round(size / len(capture.PixelData), 2)
 
 
 def stamp(picture: NDArray[np.uint8], lines: list[str]) -> NDArray[np.uint8]:
