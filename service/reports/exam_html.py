@@ -6,8 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from service.analysis.exam import FrameRef
-from service.schemas.batch import Source
+from service.analysis.exam import FrameRef, frame_ref
 from service.schemas.exam import ExamReport
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -44,10 +43,6 @@ def render(
     )
 
 
-def _frame_ref(source: Source) -> FrameRef:
-    return source.file, source.frame or 0
-
-
 def _data_url(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
@@ -60,7 +55,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(frame_ref=_frame_ref, data_url=_data_url, percent="{:.1%}".format)
+    environment.filters.update(frame_ref=frame_ref, data_url=_data_url, percent="{:.1%}".format)
     return environment
 
 

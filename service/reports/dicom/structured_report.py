@@ -110,16 +110,16 @@ def _content(source: Source, result: FrameResult, package: ModelPackage) -> Meas
 
 def _findings(source: Source, result: FrameResult, package: ModelPackage) -> MeasurementsAndQualitativeEvaluations:
     manifest, probabilities = package.manifest, result.scores.probabilities
-    first = result.ranked[0].plane
+    first = result.ranked[0]
     # A measurement group (TID 1501) lists qualitative evaluations and measurements; both are coded name-value pairs.
     certainty = Measurement(codes.DCM.CertaintyOfFinding, _percent(float(probabilities.max())), codes.UCUM.Percent)
     per_plane = [
         _measurement(plane, probability) for plane, probability in zip(manifest.planes, probabilities, strict=True)
     ]
-    view = [QualitativeEvaluation(codes.DCM.ImageView, CodedConcept(first.id, SCHEME, first.label))]
+    view = [QualitativeEvaluation(codes.DCM.ImageView, CodedConcept(first.plane, SCHEME, first.label))]
     if manifest.sub_planes is not None and result.sub_plane is not None and result.sub_planes is not None:
-        best = result.sub_plane.plane
-        view.append(QualitativeEvaluation(_SUB_PLANE, CodedConcept(best.id, SCHEME, best.label)))
+        best = result.sub_plane
+        view.append(QualitativeEvaluation(_SUB_PLANE, CodedConcept(best.plane, SCHEME, best.label)))
         per_plane += [
             _measurement(plane, value)
             for plane, value in zip(manifest.sub_planes.sub_planes, result.sub_planes, strict=True)
