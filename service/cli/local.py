@@ -81,7 +81,8 @@ def _explained_files(
         files[options.output] = pipeline.draw(result, media_type_of(options.output))
     if options.dicom is not None:
         from service.api.dicom_responses import require_dicom
-        from service.reports.dicom.write import write_overlay, write_report  # takes half a second to import
+        from service.reports.dicom.secondary_capture import write_overlay  # takes half a second to import
+        from service.reports.dicom.structured_report import write_report
 
         require_dicom(upload)
         files[options.dicom / "report.dcm"] = write_report(pipeline, result).contents
