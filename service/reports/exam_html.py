@@ -47,16 +47,12 @@ def _data_url(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(frame_ref=frame_ref, data_url=_data_url, percent="{:.1%}".format)
-    return environment
-
-
-_TEMPLATE = _environment().get_template("exam.html.jinja")
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters.update(frame_ref=frame_ref, data_url=_data_url, percent="{:.1%}".format)
+_TEMPLATE = _ENVIRONMENT.get_template("exam.html.jinja")
