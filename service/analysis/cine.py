@@ -5,15 +5,19 @@ reaches across a cut, because two shots joined into one file are independent. Fr
 left out of the average.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.analysis.results import PlaneScore
+from service.analysis.batch import File
+from service.analysis.results import FrameResult, round_probability
 from service.imaging.overlay import downscale
 from service.inference.session import Floats
+from service.schemas.answers import SubPlane
+from service.schemas.batch import CineBest, CineSegment, CineSummary
+from service.schemas.manifest import Plane
 
 RADIUS = 2
 """Neighbors on either side of a frame that its average includes."""
@@ -23,84 +27,10 @@ _SAME_SHOT = 0.75  # correlation of two signatures; stills of different planes a
 _FLAT = 1.0  # standard deviation in gray levels; a flatter frame has no structure to compare
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Consecutive frames of one plane.
-
-    Attributes
-    ----------
-    start, end
-        The indices of the first and the last frame in the file.
-    plane
-        The number of the plane; None where the model abstained on every frame.
-    confidence
-        The mean of the plane's averaged probabilities, 0..1; None without a plane.
-    frames, abstained
-        The number of frames analyzed, and of those on which the model abstained.
-    """
-
-    start: int
-    end: int
-    plane: int | None
-    confidence: float | None
-    frames: int
-    abstained: int
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """The frame that shows a plane best: the most probable one whose neighbors agree with it.
-
-    Attributes
-    ----------
-    plane, index
-        The number of the plane; the index of the frame in the file.
-    probability, smoothed
-        The frame's own calibrated probability, and the average over its neighborhood.
-    sub_plane
-        The frame's sub-plane; None where the model names none.
-    """
-
-    plane: int
-    index: int
-    probability: float
-    smoothed: float
-    sub_plane: PlaneScore | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cine:
-    """What a loop shows.
-
-    Attributes
-    ----------
-    frames
-        The number of frames analyzed.
-    cuts
-        The indices of the frames that begin another shot.
-    segments
-        In the order of the frames.
-    best
-        The best frame of each plane.
-    """
-
-    frames: int
-    cuts: tuple[int, ...]
-    segments: tuple[Segment, ...]
-    best: tuple[Best, ...]
-
-
 def shot_signature(pixels: NDArray[np.uint8]) -> Floats:
-    """Return a frame's signature for cut detection: an 8 x 8 copy without its mean, float32 [64].
+    """Return the signature of a frame [H, W] for cut detection: an 8 x 8 copy without its mean.
 
-    Parameters
-    ----------
-    pixels
-        uint8 [H, W].
-
-    Returns
-    -------
-    float32 [64], of length 1; zeros where the frame is flat
+    float32 [64], of length 1; zeros where the frame is flat.
     """
     small = downscale(pixels, _SIGNATURE_SIDE, _SIGNATURE_SIDE).astype(np.float32).ravel()
     small -= small.mean()
@@ -116,95 +46,84 @@ def is_cut(before: Floats, after: Floats) -> bool:
 
 
 class CineReader:
-    """Takes the frames of a loop in order, keeps some bytes of each, and returns what the loop shows."""
+    """Takes the results of a loop's frames in order, and returns what the loop shows.
 
-    def __init__(self) -> None:
-        self._indices: list[int] = []
-        self._probabilities: list[Floats] = []
-        self._votes: list[bool] = []
-        self._sub_planes: list[PlaneScore | None] = []
-        self._starts: list[int] = []  # of shots, as positions in the lists above
+    Parameters
+    ----------
+    file, count
+        The file and the number of its frames.
+    planes
+        The model's.
+    """
+
+    def __init__(self, file: File, count: int, planes: Sequence[Plane]) -> None:
+        self._file, self._count, self._planes = file, count, planes
+        self._results: list[FrameResult] = []
+        self._starts: list[int] = []  # of shots, as positions in the list above
         self._last: Floats | None = None
 
-    def add(
-        self,
-        index: int,
-        probabilities: Floats,
-        abstains: bool,
-        signature: Floats,
-        sub_plane: PlaneScore | None = None,
-    ) -> None:
-        """Take the next frame.
-
-        Parameters
-        ----------
-        index
-            The index of the frame in the file; rising.
-        probabilities
-            float32 [K], calibrated.
-        abstains
-            Whether the model abstains on the frame.
-        signature
-            As `shot_signature` returns it.
-        sub_plane
-            The frame's sub-plane, where the model names one.
-        """
+    def add(self, result: FrameResult, signature: Floats) -> None:
+        """Take the next frame; `signature` is its `shot_signature`."""
         if self._last is None or is_cut(self._last, signature):
-            self._starts.append(len(self._indices))
+            self._starts.append(len(self._results))
         self._last = signature
-        self._indices.append(index)
-        self._probabilities.append(probabilities)
-        self._votes.append(not abstains)
-        self._sub_planes.append(sub_plane)
+        self._results.append(result)
 
-    def finish(self) -> Cine:
+    def finish(self) -> CineSummary:
         """Return what the frames show together, after the last one."""
-        if not self._indices:
-            return Cine(0, (), (), ())
-        probabilities, votes = np.stack(self._probabilities), np.array(self._votes)
-        shots = list(pairwise([*self._starts, len(self._indices)]))
-        smoothed = np.concatenate([_smooth(probabilities[a:b], votes[a:b]) for a, b in shots])
+        rows = [result.scores.probabilities for result in self._results]
+        probabilities = np.array(rows, np.float32).reshape(-1, len(self._planes))
+        votes = np.array([result.abstain_reason is None for result in self._results], np.bool_)
+        smoothed = np.zeros_like(probabilities)
+        for start, end in pairwise([*self._starts, len(rows)]):
+            smoothed[start:end] = _smooth(probabilities[start:end], votes[start:end])
         planes = np.where(smoothed.any(1), smoothed.argmax(1), -1)
-        return Cine(
-            frames=len(self._indices),
-            cuts=tuple(self._indices[start] for start, _ in shots[1:]),
-            segments=tuple(self._segments(shots, planes, smoothed, votes)),
-            best=tuple(self._best(probabilities, planes, smoothed, votes)),
+        return CineSummary(
+            file=self._file.number,
+            name=self._file.name,
+            count=self._count,
+            frames=len(rows),
+            cuts=[self._index(start) for start in self._starts[1:]],
+            segments=list(self._segments(planes, smoothed, votes)),
+            best=list(self._best(probabilities, planes, smoothed, votes)),
         )
 
-    def _segments(
-        self, shots: list[tuple[int, int]], planes: NDArray[np.int64], smoothed: Floats, votes: NDArray[np.bool_]
-    ) -> list[Segment]:
-        found = []
-        for first, stop in shots:
-            bounds = [first, *(first + 1 + np.flatnonzero(np.diff(planes[first:stop]))).tolist(), stop]
-            for start, end in pairwise(bounds):
-                plane = int(planes[start])
-                confidence = float(smoothed[start:end, plane].mean()) if plane >= 0 else None
-                found.append(
-                    Segment(
-                        start=self._indices[start],
-                        end=self._indices[end - 1],
-                        plane=plane if plane >= 0 else None,
-                        confidence=confidence,
-                        frames=end - start,
-                        abstained=int((~votes[start:end]).sum()),
-                    )
-                )
-        return found
+    def _index(self, position: int) -> int:
+        return self._results[position].frame.index
+
+    def _segments(self, planes: NDArray[np.int64], smoothed: Floats, votes: NDArray[np.bool_]) -> Iterator[CineSegment]:
+        changes = (np.flatnonzero(np.diff(planes)) + 1).tolist()
+        for start, end in pairwise([*sorted({*self._starts, *changes}), len(planes)]):
+            number = int(planes[start])
+            plane = self._planes[number] if number >= 0 else None
+            yield CineSegment(
+                start=self._index(start),
+                end=self._index(end - 1),
+                plane=plane.id if plane else None,
+                label=plane.label if plane else None,
+                confidence=round_probability(float(smoothed[start:end, number].mean())) if plane else None,
+                frames=end - start,
+                abstained=int((~votes[start:end]).sum()),
+            )
 
     def _best(
         self, probabilities: Floats, planes: NDArray[np.int64], smoothed: Floats, votes: NDArray[np.bool_]
-    ) -> list[Best]:
+    ) -> Iterator[CineBest]:
+        """Yield the most probable frame of each plane, among the frames whose neighbors agree with them."""
         agreed = votes & (probabilities.argmax(1) == planes)
-        found = []
-        for plane in sorted(set(planes[agreed].tolist())):
-            own, around = probabilities[:, plane], smoothed[:, plane]
-            candidates = np.flatnonzero(agreed & (planes == plane))
-            place = max(candidates.tolist(), key=lambda each: (own[each], around[each], -each))
-            own_and_smoothed = float(own[place]), float(around[place])
-            found.append(Best(plane, self._indices[place], *own_and_smoothed, self._sub_planes[place]))
-        return found
+        for number in np.unique(planes[agreed]).tolist():
+            own, around = probabilities[:, number], smoothed[:, number]
+            candidates = np.flatnonzero(agreed & (planes == number)).tolist()
+            best = max(candidates, key=lambda each: (own[each], around[each]))  # the first of equal ones
+            sub_plane = self._results[best].sub_plane
+            yield CineBest(
+                plane=self._planes[number].id,
+                label=self._planes[number].label,
+                frame=self._index(best),
+                probability=round_probability(float(own[best])),
+                smoothed=round_probability(float(around[best])),
+                sub_plane=SubPlane(**sub_plane._asdict()) if sub_plane else None,
+            )
 
 
 def _smooth(probabilities: Floats, votes: NDArray[np.bool_]) -> Floats:

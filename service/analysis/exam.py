@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from service.analysis.batch import File, Runner
-from service.analysis.batch_session import BatchLine, BatchTotals, FileCine
 from service.analysis.pipeline import Pipeline
-from service.analysis.results import FrameResult, PlaneScore
 from service.analysis.thumbnail import Thumbnail
-from service.errors import NoSuchPlane, Problem
+from service.errors import NoSuchPlane
+from service.execution.work import current_work
 from service.imaging.decode import open_frames
 from service.imaging.frame import Frame
-from service.schemas.exam import ReviewReason
+from service.schemas.answers import ModelInfo
+from service.schemas.batch import BatchSummary, CineSummary, FrameAnswer, FrameProblem, Source
+from service.schemas.exam import ExamFrame, ExamPlane, ExamReport, ReviewFrame, ReviewReason
 from service.schemas.manifest import Plane
 
 CLOSE = 0.2
@@ -30,76 +31,9 @@ FrameRef = tuple[int, int]
 """Number of a file, index of a frame."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ExamFrame:
-    """A still, the best frame of a plane in a cine, or a whole cine.
-
-    Attributes
-    ----------
-    file, index
-        The file and the index of the frame; `index` is None for a whole cine.
-    prediction, runner_up
-        The first and the second plane. A frame of a cine has no second plane, a whole cine has neither.
-    sub_plane
-        The sub-plane of the first plane, where the model names one.
-    """
-
-    file: File
-    index: int | None
-    prediction: PlaneScore | None = None
-    runner_up: PlaneScore | None = None
-    sub_plane: PlaneScore | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ReviewFrame:
-    """A frame or a whole cine that a person should review, and why."""
-
-    reason: ReviewReason
-    frame: ExamFrame
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ExamPlane:
-    """The frames of one plane, the most probable first."""
-
-    plane: Plane
-    expected: bool
-    frames: list[ExamFrame]
-
-    @property
-    def best(self) -> ExamFrame | None:
-        """The most probable frame."""
-        return self.frames[0] if self.frames else None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Exam:
-    """A sorted exam.
-
-    Attributes
-    ----------
-    expected
-        Ids of the planes that it should hold.
-    planes
-        Every plane of the model, in its order.
-    review, refused
-        What a person should review, and the lines of what could not be read.
-    totals
-        Of the batch.
-    """
-
-    expected: list[str]
-    planes: list[ExamPlane]
-    review: list[ReviewFrame]
-    refused: list[BatchLine]
-    totals: BatchTotals
-
-    @property
-    def missing(self) -> list[str]:
-        """Ids of the expected planes that no frame was recognized as."""
-        found = {each.plane.id for each in self.planes if each.frames}
-        return [plane for plane in self.expected if plane not in found]
+def frame_ref(source: Source) -> FrameRef:
+    """Return the key of a frame's pictures."""
+    return source.file, source.frame or 0
 
 
 def choose_expected(requested: str | None, default: str | None, planes: Sequence[Plane]) -> list[str]:
@@ -129,7 +63,7 @@ def choose_expected(requested: str | None, default: str | None, planes: Sequence
 
 @dataclass
 class ExamReader:
-    """Takes the lines of a batch and sorts them into an exam.
+    """Takes the answers of a batch, with two predictions each, and sorts them into an exam.
 
     Attributes
     ----------
@@ -148,69 +82,88 @@ class ExamReader:
     best: dict[str, tuple[float, FrameRef, Thumbnail]] = field(default_factory=dict)
     _frames: list[ExamFrame] = field(default_factory=list)
     _review: list[ReviewFrame] = field(default_factory=list)
-    _refused: list[BatchLine] = field(default_factory=list)
+    _refused: list[FrameProblem] = field(default_factory=list)
 
-    def add(self, line: BatchLine) -> None:
-        """Take the next line."""
-        if isinstance(line.outcome, Problem):
-            self._refused.append(line)
-        elif line.outcome.frame.count == 1:
-            self._add_still(line.file, line.outcome)
-            if line.thumbnail is not None:
-                self._keep(line.file, line.outcome, line.thumbnail)
+    def add(self, answer: FrameAnswer | FrameProblem, thumbnail: Thumbnail | None) -> None:
+        """Take the next answer, and the frame's thumbnail if it has one."""
+        if isinstance(answer, FrameProblem):
+            self._refused.append(answer)
+        elif answer.frame.count == 1:
+            self._add_still(answer)
+            if thumbnail is not None:
+                self._keep(answer, thumbnail)
 
-    def finish(self, totals: BatchTotals) -> Exam:
-        """Return the exam, after the last line."""
-        for cine in totals.cines:
+    def finish(self, summary: BatchSummary, model: ModelInfo) -> ExamReport:
+        """Return the exam, after the last answer."""
+        for cine in summary.cines:
             self._add_cine(cine)
         planes = [self._sort_plane(plane) for plane in self.planes]
-        return Exam(self.expected, planes, self._review, self._refused, totals)
+        return ExamReport(
+            expected=self.expected,
+            missing=[each.plane for each in planes if each.expected and not each.frames],
+            planes=planes,
+            review=self._review,
+            refused=self._refused,
+            cines=summary.cines,
+            files=summary.files,
+            frames=summary.frames,
+            complete=summary.complete,
+            model=model,
+            request_id=current_work().request_id,
+        )
 
-    def _add_still(self, file: File, result: FrameResult) -> None:
-        first, second = result.ranked[:2]
-        frame = ExamFrame(file, 0, first, second, result.sub_plane)
-        if result.abstain_reason is not None:
-            self._review.append(ReviewFrame(result.abstain_reason, frame))
-            return
-        self._frames.append(frame)
-        if first.probability - second.probability < CLOSE:
-            self._review.append(ReviewFrame("close", frame))
+    def _add_still(self, answer: FrameAnswer) -> None:
+        first, second = answer.predictions
+        reason: ReviewReason | None = answer.abstain_reason
+        if reason is None:
+            self._frames.append(
+                ExamFrame(source=answer.source, **dict(first), runner_up=second, sub_plane=answer.sub_plane)
+            )
+            if first.probability - second.probability < CLOSE:
+                reason = "close"
+        if reason is not None:
+            self._review.append(ReviewFrame(reason=reason, source=answer.source, **dict(first), runner_up=second))
 
-    def _keep(self, file: File, result: FrameResult, thumbnail: Thumbnail) -> None:
-        place, first = (file.number, 0), result.ranked[0]
+    def _keep(self, answer: FrameAnswer, thumbnail: Thumbnail) -> None:
+        place, first = frame_ref(answer.source), answer.predictions[0]
         if len(self.thumbnails) < MAX_THUMBNAILS:
             self.thumbnails[place] = thumbnail.jpeg
-        best = self.best.get(first.plane.id)
-        if result.abstain_reason is None and (best is None or first.probability > best[0]):
-            self.best[first.plane.id] = first.probability, place, thumbnail
+        best = self.best.get(first.plane)
+        if not answer.abstain and (best is None or first.probability > best[0]):
+            self.best[first.plane] = first.probability, place, thumbnail
 
-    def _add_cine(self, found: FileCine) -> None:
-        for best in found.cine.best:
-            score = PlaneScore.rounded(self.planes[best.plane], best.probability)
-            self._frames.append(ExamFrame(found.file, best.index, score, sub_plane=best.sub_plane))
-        if found.cine.frames and not found.cine.best:
-            self._review.append(ReviewFrame("no-plane", ExamFrame(found.file, None)))
+    def _add_cine(self, cine: CineSummary) -> None:
+        for best in cine.best:
+            source = Source(file=cine.file, name=cine.name, frame=best.frame)
+            # `ExamFrame` ignores the fields of a `CineBest` that it does not have.
+            self._frames.append(ExamFrame(source=source, runner_up=None, **dict(best)))
+        if cine.frames and not cine.best:
+            source = Source(file=cine.file, name=cine.name, frame=None)
+            self._review.append(
+                ReviewFrame(reason="no-plane", source=source, plane=None, label=None, probability=None, runner_up=None)
+            )
 
     def _sort_plane(self, plane: Plane) -> ExamPlane:
-        scored = [
-            (frame.prediction.probability, frame)
-            for frame in self._frames
-            if frame.prediction is not None and frame.prediction.plane.id == plane.id
-        ]
-        ranked = [frame for _, frame in sorted(scored, key=lambda pair: -pair[0])]
-        return ExamPlane(plane, plane.id in self.expected, ranked)
+        frames = [frame for frame in self._frames if frame.plane == plane.id]
+        frames.sort(key=lambda frame: -frame.probability)
+        return ExamPlane(
+            plane=plane.id,
+            label=plane.label,
+            expected=plane.id in self.expected,
+            best=frames[0] if frames else None,
+            frames=frames,
+        )
 
 
 async def draw_evidence(
-    exam: Exam, reader: ExamReader, files: Sequence[File], pipeline: Pipeline, run: Runner
+    exam: ExamReport, reader: ExamReader, files: Sequence[File], pipeline: Pipeline, run: Runner
 ) -> dict[FrameRef, tuple[bytes, bytes]]:
     """Return, for the best frame of each plane, two small JPEGs: the frame, and the frame with its evidence.
 
     The reader holds what a still needs. The best frame of a cine is known only at the end; it is analyzed again.
     """
     kept = {place: thumbnail for _, place, thumbnail in reader.best.values()}
-    best = [frame for plane in exam.planes if (frame := plane.best) is not None]
-    places = [(frame.file.number, frame.index or 0) for frame in best]
+    places = [frame_ref(plane.best.source) for plane in exam.planes if plane.best is not None]
     drawn = [run(partial(_draw, pipeline, kept.get(place), files[place[0]], place[1])) for place in places]
     return dict(zip(places, await asyncio.gather(*drawn), strict=True))
 

@@ -1,4 +1,4 @@
-"""The results of the analysis: plain values that hold what an answer needs, without wire types."""
+"""The result of the analysis of one frame: plain values that hold what an answer needs, without wire types."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,15 +15,21 @@ from service.schemas.manifest import Plane
 
 
 class PlaneScore(NamedTuple):
-    """A plane or a sub-plane with its calibrated probability, rounded as every answer rounds it."""
+    """The id and the label of a plane or a sub-plane, with its calibrated probability as answers show it."""
 
-    plane: Plane
+    plane: str
+    label: str
     probability: float
 
     @classmethod
     def rounded(cls, plane: Plane, probability: float) -> "PlaneScore":
-        """Return a score of at most 1, rounded to six decimals."""
-        return cls(plane, round(min(1.0, probability), 6))
+        """Return the score of a plane, with `round_probability` applied."""
+        return cls(plane.id, plane.label, round_probability(probability))
+
+
+def round_probability(probability: float) -> float:
+    """Return a probability of at most 1, rounded to six decimals."""
+    return round(min(1.0, probability), 6)
 
 
 class ModelIdentity(NamedTuple):
@@ -36,32 +42,15 @@ class ModelIdentity(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
-    """What the model found in one frame; it holds no pixels.
-
-    Attributes
-    ----------
-    frame
-        The frame without its pixels.
-    crop
-        The part of the frame that the model saw.
-    scores
-        The raw output of the classifier.
-    ranked
-        Every plane, the most probable first.
-    abstain_reason
-        Why no plane should be believed; None where the first prediction stands.
-    sub_plane, sub_planes
-        The most probable sub-plane of the first prediction, and the probabilities of all, float32 [M]. None where the
-        model abstains or knows no sub-planes of that plane.
-    model
-        The model.
-    """
+    """What the model found in one frame; it holds no pixels."""
 
     frame: FrameMetadata
-    crop: Crop
+    crop: Crop  # the part of the frame that the model saw
     scores: Scores
-    ranked: tuple[PlaneScore, ...]
-    abstain_reason: AbstainReason | None
+    ranked: tuple[PlaneScore, ...]  # every plane, the most probable first
+    abstain_reason: AbstainReason | None  # why no plane should be believed; None where the first prediction stands
+    # The most probable sub-plane of the first prediction, and the probabilities of all, float32 [M]. None where the
+    # model abstains or knows no sub-planes of that plane.
     sub_plane: PlaneScore | None
     sub_planes: Floats | None
     model: ModelIdentity
@@ -69,18 +58,8 @@ class FrameResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExplainedFrame(FrameResult):
-    """A result with the evidence for one plane.
+    """A result with the evidence for one plane."""
 
-    Attributes
-    ----------
-    pixels
-        The frame, uint8 [H, W]; the overlay is painted on it.
-    target
-        The plane that is explained.
-    heat
-        Its Grad-CAM.
-    """
-
-    pixels: NDArray[np.uint8]
-    target: Plane
+    pixels: NDArray[np.uint8]  # the frame [H, W]; the overlay is painted on it
+    target: Plane  # the explained plane
     heat: HeatMap

@@ -14,24 +14,12 @@ from service.inference.engine import Engine, Scores
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thumbnail:
-    """A small copy of a frame: some hundred kilobytes, whatever the size of the frame.
+    """A small copy of a frame: some hundred kilobytes, whatever the size of the frame."""
 
-    Attributes
-    ----------
-    picture
-        uint8 [h, w], at most 256 pixels per side.
-    jpeg
-        `picture` as a JPEG file.
-    crop
-        The part of `picture` that the model saw.
-    scores
-        The model's output, with features.
-    """
-
-    picture: NDArray[np.uint8]
-    jpeg: bytes
-    crop: Box
-    scores: Scores
+    picture: NDArray[np.uint8]  # [h, w], at most 256 pixels per side
+    jpeg: bytes  # `picture` as a JPEG file
+    crop: Box  # the part of `picture` that the model saw
+    scores: Scores  # with features
 
     @classmethod
     def of(cls, pixels: NDArray[np.uint8], result: FrameResult) -> "Thumbnail":

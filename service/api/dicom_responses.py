@@ -27,14 +27,17 @@ def require_dicom(upload: bytes) -> None:
 
 def reply_report(pipeline: Pipeline, result: FrameResult, headers: dict[str, str]) -> Response:
     """Return the structured report of a classified frame."""
-    from service.reports.dicom.write import write_report  # takes half a second to import, and few requests need it
+    from service.reports.dicom.structured_report import (
+        write_report,  # takes half a second to import, and few requests need it
+    )
 
     return Response(write_report(pipeline, result).contents, headers=headers, media_type=DICOM)
 
 
 def reply_report_and_overlay(pipeline: Pipeline, result: ExplainedFrame, headers: dict[str, str]) -> Response:
     """Return the structured report and the overlay of an explained frame, as `multipart/related`."""
-    from service.reports.dicom.write import write_overlay, write_report
+    from service.reports.dicom.secondary_capture import write_overlay
+    from service.reports.dicom.structured_report import write_report
 
     boundary = uuid.uuid4().hex
     objects = [write_report(pipeline, result), write_overlay(pipeline, result)]

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from service.analysis.batch import File, Selection
-from service.analysis.batch_session import BatchSession, BatchTotals
+from service.analysis.batch_session import BatchSession
 from service.analysis.exam import ExamReader, choose_expected, draw_evidence
 from service.analysis.pipeline import Pipeline
 from service.analysis.results import ExplainedFrame
@@ -81,7 +81,8 @@ def _explained_files(
         files[options.output] = pipeline.draw(result, media_type_of(options.output))
     if options.dicom is not None:
         from service.api.dicom_responses import require_dicom
-        from service.reports.dicom.write import write_overlay, write_report  # takes half a second to import
+        from service.reports.dicom.secondary_capture import write_overlay  # takes half a second to import
+        from service.reports.dicom.structured_report import write_report
 
         require_dicom(upload)
         files[options.dicom / "report.dcm"] = write_report(pipeline, result).contents
@@ -99,7 +100,7 @@ async def _cine(options: argparse.Namespace, settings: Settings, pipeline: Pipel
     with _batch_session(options, settings, pipeline) as session:
         async with aclosing(session.lines(_batch_files([options.file]))) as lines:
             async for line in lines:
-                code |= print_cine(options, batch_record(line, pipeline.engine.manifest.planes))
+                code |= print_cine(options, batch_record(line))
     return code
 
 
@@ -117,16 +118,10 @@ async def _exam(
     reader = ExamReader(planes, choose_expected(options.expect, settings.expected_planes, planes))
     files = _batch_files(paths)
     with _batch_session(options, settings, pipeline, thumbnails=options.output is not None) as session:
-        async with aclosing(session.lines(files)) as lines:
-            async for line in lines:
-                if isinstance(line, BatchTotals):
-                    found = reader.finish(line)
-                else:
-                    reader.add(line)
-        report = exam_report(found, pipeline.model)
+        report = await exam_report(session, files, reader)
         if options.output is None:
             return report, None
-        evidence = await draw_evidence(found, reader, files, pipeline, session.run)
+        evidence = await draw_evidence(report, reader, files, pipeline, session.run)
         return report, render(report, reader.thumbnails, evidence)
 
 

@@ -113,7 +113,8 @@ class FrameWorker:
         )
 
     def _objects(self, output: DicomOutput, result: FrameResult) -> Iterator[DicomObject]:
-        from service.reports.dicom.write import write_overlay, write_report  # takes half a second to import
+        from service.reports.dicom.secondary_capture import write_overlay  # takes half a second to import
+        from service.reports.dicom.structured_report import write_report
 
         if output.reports:
             yield write_report(self.pipeline, result)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from service.analysis.exam import FrameRef
-from service.schemas.batch import Source
+from service.analysis.exam import FrameRef, frame_ref
 from service.schemas.exam import ExamReport
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -44,24 +43,16 @@ def render(
     )
 
 
-def _frame_ref(source: Source) -> FrameRef:
-    return source.file, source.frame or 0
-
-
 def _data_url(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(frame_ref=_frame_ref, data_url=_data_url, percent="{:.1%}".format)
-    return environment
-
-
-_TEMPLATE = _environment().get_template("exam.html.jinja")
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters.update(frame_ref=frame_ref, data_url=_data_url, percent="{:.1%}".format)
+_TEMPLATE = _ENVIRONMENT.get_template("exam.html.jinja")

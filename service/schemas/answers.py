@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.schemas.base import Schema
+from service.schemas import Schema
 
 Format = Literal["png", "jpeg", "bmp", "tiff", "webp", "dicom"]
 CropSource = Literal["region", "sector", "none"]

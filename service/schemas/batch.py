@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
+from service.schemas import Schema
 from service.schemas.answers import Classification, SubPlane
-from service.schemas.base import Schema
 from service.schemas.problems import ProblemDetails
 
 

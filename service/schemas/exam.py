@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from service.schemas import Schema
 from service.schemas.answers import ModelInfo, Prediction, SubPlane
-from service.schemas.base import Schema
 from service.schemas.batch import CineSummary, FrameProblem, Source
 
 ReviewReason = Literal["color-flow", "out-of-distribution", "uncertain", "close", "no-plane"]

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from service.schemas import Schema
 from service.schemas.answers import ModelInfo
-from service.schemas.base import Schema
 
 
 class Health(Schema):

@@ -1,10 +1,10 @@
 """The manifest of a model package, `model.json`: `model_build` writes it, the service checks it."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from service.schemas.base import Schema
+from service.schemas import Schema
 
 FORMAT = 1  # increase it when an older service could not read the new layout
 
@@ -31,6 +31,15 @@ class Plane(_Strict):
 
     id: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Stable name used by the API, such as `fetal_brain`.")
     label: str = Field(min_length=1, description="Name shown to a person, such as `Fetal brain`.")
+
+
+def _distinct(planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
+    if len({plane.id for plane in planes}) != len(planes):
+        raise ValueError("two planes have the same id")
+    return planes
+
+
+Planes = Annotated[tuple[Plane, ...], Field(min_length=2), AfterValidator(_distinct)]
 
 
 class Abstention(_Strict):
@@ -64,15 +73,10 @@ class SubPlanes(_Strict):
     """The sub-planes of one plane and the graph that classifies them from the classifier's feature maps."""
 
     plane: str = Field(description="Id of the plane that the sub-planes belong to.")
-    sub_planes: tuple[Plane, ...] = Field(min_length=2, description="In the order of the graph's M outputs.")
+    sub_planes: Planes = Field(description="In the order of the graph's M outputs.")
     file: str = Field(description="File of the graph. Its inputs are outputs of the classifier, by name.")
     temperature: float = Field(gt=0, description="Divisor of the logits; the graph already applies it.")
     metrics: tuple[Metric, ...] = Field(description="Headline metrics of the model card.")
-
-    @field_validator("sub_planes")
-    @classmethod
-    def _sub_planes_are_distinct(cls, sub_planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
-        return _distinct(sub_planes)
 
 
 class TrainingData(_Strict):
@@ -91,7 +95,7 @@ class Manifest(_Strict):
     format: int = Field(description=f"Version of this layout; this service reads version {FORMAT}.")
     name: str
     version: str
-    planes: tuple[Plane, ...] = Field(min_length=2, description="In the order of the graph's K outputs.")
+    planes: Planes = Field(description="In the order of the graph's K outputs.")
     preprocessing: Preprocessing
     temperature: float = Field(gt=0, description="Divisor of the logits; the graph already applies it.")
     abstention: Abstention
@@ -102,19 +106,8 @@ class Manifest(_Strict):
     code_version: str = Field(description="Version of fetal-planes that built the package.")
     sub_planes: SubPlanes | None = Field(default=None, description="Null when the package has no sub-planes.")
 
-    @field_validator("planes")
-    @classmethod
-    def _planes_are_distinct(cls, planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
-        return _distinct(planes)
-
     @model_validator(mode="after")
     def _sub_planes_are_of_a_plane(self) -> Self:
         if self.sub_planes is not None and self.sub_planes.plane not in {plane.id for plane in self.planes}:
             raise ValueError(f"sub_planes: the model has no plane {self.sub_planes.plane!r}")
         return self
-
-
-def _distinct(planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
-    if len({plane.id for plane in planes}) != len(planes):
-        raise ValueError("two planes have the same id")
-    return planes

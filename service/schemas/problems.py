@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from service.errors import Problem
-from service.schemas.base import Schema
+from service.schemas import Schema
 
 _ProblemClass = type[Problem]  # inside the models below, `type` is a field
 

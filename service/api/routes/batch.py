@@ -60,8 +60,7 @@ def open_session(
 
 
 async def _encoded(session: BatchSession, files: list[File], top: int, runtime: Runtime) -> AsyncIterator[str]:
-    planes = session.pipeline.engine.manifest.planes
     async with aclosing(session.lines(files)) as lines:
         async for line in lines:
             runtime.record(current_work())  # a long batch shows in the metrics while it runs
-            yield batch_record(line, planes, top).model_dump_json() + "\n"
+            yield batch_record(line, top).model_dump_json() + "\n"

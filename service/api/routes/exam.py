@@ -1,12 +1,10 @@
 """`POST /exam`: all frames of an exam, sorted by plane."""
 
-from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import Field
 
-from service.analysis.batch_session import BatchTotals
 from service.analysis.exam import ExamReader, choose_expected, draw_evidence
 from service.api.dependencies import ModelDep, RuntimeDep
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
@@ -62,16 +60,10 @@ async def exam(
     files = await read_files(request, settings.max_batch_bytes, settings.max_batch_frames)
     session = open_session(model, query, settings.max_batch_frames, thumbnails=html)
     reader = ExamReader(planes, expected)
-    async with aclosing(session.lines(files)) as lines:
-        async for line in lines:
-            if isinstance(line, BatchTotals):
-                found = reader.finish(line)
-            else:
-                reader.add(line)
-    report = exam_report(found, pipeline.model)
+    report = await exam_report(session, files, reader)
     if not html:
         return Response(report.model_dump_json(), headers=NEGOTIATED, media_type=JSON)
-    evidence = await draw_evidence(found, reader, files, pipeline, model.pool.run)
+    evidence = await draw_evidence(report, reader, files, pipeline, model.pool.run)
     page = await model.pool.run(render, report, reader.thumbnails, evidence)
     headers = NEGOTIATED | {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
     return Response(page, headers=headers, media_type=_HTML)

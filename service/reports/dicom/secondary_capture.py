@@ -8,9 +8,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import JPEGBaseline8Bit
 
 from service import __version__
+from service.analysis.pipeline import Pipeline
 from service.analysis.results import ExplainedFrame
-from service.inference.package import ModelPackage
-from service.reports.dicom.source import Source, derive_uid
+from service.reports.dicom import DicomObject
+from service.reports.dicom.source import Source, derive_uid, read_source
 
 MANUFACTURER = "Fetal Planes (open source)"
 DISCLAIMER = "Research use only. Unverified. Not for diagnosis."
@@ -20,22 +21,9 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _LINE_SHARE = 0.045  # height of a line of text, as a share of the overlay's height
 
 
-def overlay_capture(
-    source: Source, result: ExplainedFrame, picture: NDArray[np.uint8], package: ModelPackage
-) -> highdicom.sc.SCImage:
-    """Return the Secondary Capture Image of an overlay.
-
-    Parameters
-    ----------
-    source
-        The DICOM object and frame that the overlay shows.
-    result
-        The explained frame.
-    picture
-        The overlay, uint8 [H, W, 3], channels blue, green, red.
-    package
-        The model package that computed the result.
-    """
+def write_overlay(pipeline: Pipeline, result: ExplainedFrame) -> DicomObject:
+    """Return the overlay of an explained frame; raises what `read_source` raises."""
+    source, package, picture = read_source(result.frame), pipeline.engine.package, pipeline.paint(result)
     share = float(result.scores.probabilities.max())
     stamped = stamp(picture, [DISCLAIMER, f"Evidence for: {result.target.label}. First choice: {share:.0%}."])
     model = f"{package.manifest.name} {package.manifest.version}"
@@ -66,8 +54,7 @@ def overlay_capture(
     capture.DerivationDescription = f"Grad-CAM of {result.target.label} by {model} over the frame"
     # Link to the frame that the overlay was derived from (PS3.3, C.7.6.1.1.4).
     capture.SourceImageSequence = [_reference(source)]
-    source.copy_patient_and_study(capture)
-    return capture
+    return source.write(capture)
 
 
 def _declare_lossy_compression(capture: highdicom.sc.SCImage, size: int) -> None:
@@ -95,7 +82,7 @@ def stamp(picture: NDArray[np.uint8], lines: list[str]) -> NDArray[np.uint8]:
 
 def _reference(source: Source) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID = source.attributes.SOPClassUID
+    item.ReferencedSOPClassUID = source.sop_class
     item.ReferencedSOPInstanceUID = source.attributes.SOPInstanceUID
     if source.frame is not None:
         item.ReferencedFrameNumber = source.frame

@@ -1,5 +1,6 @@
 """The source of a result: its patient and study, which the result copies, and its UIDs, which the result references."""
 
+import io
 import uuid
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from service.errors import NoDicomSource
 from service.imaging.dicom.attributes import INSTANCE, PATIENT_AND_STUDY_TYPE_2, PATIENT_AND_STUDY_TYPE_3
 from service.imaging.dicom.header import ULTRASOUND
 from service.imaging.frame import FrameMetadata
+from service.reports.dicom import DicomObject
 
 _NAMESPACE = uuid.UUID("0c1d5a52-6d3e-5b0f-9a41-6c1f5f6d7a10")
 _CURRENT_CLASS = {  # retired Ultrasound and Ultrasound Multi-frame classes -> their successors (PS3.4, B.6)
@@ -20,18 +22,11 @@ _CURRENT_CLASS = {  # retired Ultrasound and Ultrasound Multi-frame classes -> t
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """The DICOM object and the frame that a result refers to.
+    """The DICOM object and the frame that a result refers to."""
 
-    Attributes
-    ----------
-    attributes
-        UIDs, Patient and General Study attributes of the object; a copy without anything else.
-    frame
-        Frame number, counted from 1 as in DICOM; None for a single-frame object.
-    """
-
-    attributes: Dataset
-    frame: int | None
+    attributes: Dataset  # of the object, as `read_attributes` returns them
+    sop_class: str  # a retired one is replaced by its successor
+    frame: int | None  # counted from 1 as in DICOM; None for a single-frame object
 
     def derive_uid(self, *purpose: str) -> UID:
         """Return the UID of a result; the same frame and purpose give the same UID, so a repeat replaces it."""
@@ -44,11 +39,14 @@ class Source:
         # Pixels may name the patient, and an overlay keeps them.
         return "NO" if self.attributes.get("BurnedInAnnotation") == "NO" else "YES"
 
-    def copy_patient_and_study(self, result: Dataset) -> None:
-        """Copy the Patient and General Study attributes of the source into `result`."""
+    def write(self, result: Dataset) -> DicomObject:
+        """Copy the Patient and General Study attributes of the source into `result` and return it as a PS3.10 file."""
         for keyword in ("SpecificCharacterSet", *PATIENT_AND_STUDY_TYPE_2, *PATIENT_AND_STUDY_TYPE_3):
             if keyword in self.attributes:
-                result[keyword] = self.attributes[keyword]
+                setattr(result, keyword, self.attributes[keyword].value)
+        buffer = io.BytesIO()
+        result.save_as(buffer, enforce_file_format=True)
+        return DicomObject(str(result.SOPInstanceUID), buffer.getvalue())
 
 
 def derive_uid(*parts: str) -> UID:
@@ -64,19 +62,13 @@ def read_source(frame: FrameMetadata) -> Source:
     NoDicomSource
         The frame is not of a DICOM object, or the object lacks its Study, Series or SOP Instance UID.
     """
-    read = frame.dicom
-    if read is None:
+    attributes = frame.dicom
+    if attributes is None:
         raise NoDicomSource("A DICOM result needs a DICOM upload: it belongs to the patient and study of the upload.")
-    attributes = Dataset()
-    for keyword in ("SpecificCharacterSet", "BurnedInAnnotation", *INSTANCE, *PATIENT_AND_STUDY_TYPE_3):
-        if keyword in read:
-            setattr(attributes, keyword, read[keyword].value)
-    for keyword in PATIENT_AND_STUDY_TYPE_2:
-        setattr(attributes, keyword, read[keyword].value if keyword in read else None)
     if not all(attributes.get(keyword) for keyword in INSTANCE):
         raise NoDicomSource(
             "The DICOM object lacks its Study, Series or SOP Instance UID; a result cannot refer to it."
         )
-    attributes.SOPClassUID = _CURRENT_CLASS.get(attributes.SOPClassUID, attributes.SOPClassUID)
-    multi_frame = frame.count > 1 or ULTRASOUND.get(attributes.SOPClassUID, "").startswith("Ultrasound Multi")
-    return Source(attributes, frame.index + 1 if multi_frame else None)
+    sop_class = _CURRENT_CLASS.get(attributes.SOPClassUID, attributes.SOPClassUID)
+    multi_frame = frame.count > 1 or ULTRASOUND.get(sop_class, "").startswith("Ultrasound Multi")
+    return Source(attributes, sop_class, frame.index + 1 if multi_frame else None)

@@ -20,10 +20,13 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from service import __version__
+from service.analysis.pipeline import Pipeline
 from service.analysis.results import FrameResult
+from service.imaging.dicom.attributes import INSTANCE, PATIENT_AND_STUDY_TYPE_2
 from service.inference.package import ModelPackage
+from service.reports.dicom import DicomObject
 from service.reports.dicom.secondary_capture import MANUFACTURER
-from service.reports.dicom.source import Source, derive_uid
+from service.reports.dicom.source import Source, derive_uid, read_source
 from service.schemas.manifest import Plane
 
 SCHEME = "99FETALPLANES"
@@ -42,8 +45,8 @@ _RELIABILITIES = {
 }
 
 
-def classification_report(source: Source, result: FrameResult, package: ModelPackage) -> ComprehensiveSR:
-    """Return the structured report of a classified frame.
+def write_report(pipeline: Pipeline, result: FrameResult) -> DicomObject:
+    """Return the structured report of a classified frame; raises what `read_source` raises.
 
     The report has one measurement group (TID 1501):
 
@@ -53,13 +56,13 @@ def classification_report(source: Source, result: FrameResult, package: ModelPac
     - for planes with sub-planes: a qualitative evaluation with the most probable sub-plane and a measurement for
       each sub-plane, conditional on the first prediction being right.
     """
-    sha256 = package.sha256
+    source, package = read_source(result.frame), pipeline.engine.package
     report = ComprehensiveSR(
         evidence=[_evidence(source)],
         content=_content(source, result, package)[0],
-        series_instance_uid=derive_uid(source.attributes.StudyInstanceUID, sha256, "reports"),
+        series_instance_uid=derive_uid(source.attributes.StudyInstanceUID, package.sha256, "reports"),
         series_number=_SERIES_NUMBER,
-        sop_instance_uid=source.derive_uid(sha256, "report"),
+        sop_instance_uid=source.derive_uid(package.sha256, "report"),
         instance_number=source.frame or 1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name="fetal-planes",
@@ -75,21 +78,20 @@ def classification_report(source: Source, result: FrameResult, package: ModelPac
         is_final=False,
         is_verified=False,
     )
-    source.copy_patient_and_study(report)
-    return report
+    return source.write(report)
 
 
 def _evidence(source: Source) -> Dataset:
     """Return the evidence for highdicom's constructor, with UIDs but with empty patient attributes.
 
-    highdicom validates what it copies. `Source.copy_patient_and_study` copies the values later, unchanged.
+    highdicom validates what it copies. `Source.write` copies the values later, unchanged.
     """
     evidence = Dataset()
-    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID"):
+    for keyword in INSTANCE:
         setattr(evidence, keyword, source.attributes[keyword].value)
-    for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
-                    "StudyDate", "StudyTime"):  # fmt: skip
+    for keyword in PATIENT_AND_STUDY_TYPE_2:
         setattr(evidence, keyword, None)
+    evidence.SOPClassUID = source.sop_class
     return evidence
 
 
@@ -110,21 +112,15 @@ def _content(source: Source, result: FrameResult, package: ModelPackage) -> Meas
 
 def _findings(source: Source, result: FrameResult, package: ModelPackage) -> MeasurementsAndQualitativeEvaluations:
     manifest, probabilities = package.manifest, result.scores.probabilities
-    first = result.ranked[0].plane
+    first = result.ranked[0]
     # A measurement group (TID 1501) lists qualitative evaluations and measurements; both are coded name-value pairs.
-    certainty = Measurement(codes.DCM.CertaintyOfFinding, _percent(float(probabilities.max())), codes.UCUM.Percent)
-    per_plane = [
-        _measurement(plane, probability) for plane, probability in zip(manifest.planes, probabilities, strict=True)
-    ]
-    view = [QualitativeEvaluation(codes.DCM.ImageView, CodedConcept(first.id, SCHEME, first.label))]
+    certainty = Measurement(codes.DCM.CertaintyOfFinding, _percent(probabilities.max()), codes.UCUM.Percent)
+    view = [QualitativeEvaluation(codes.DCM.ImageView, CodedConcept(first.plane, SCHEME, first.label))]
+    measured = list(zip(manifest.planes, probabilities, strict=True))
     if manifest.sub_planes is not None and result.sub_plane is not None and result.sub_planes is not None:
-        best = result.sub_plane.plane
-        view.append(QualitativeEvaluation(_SUB_PLANE, CodedConcept(best.id, SCHEME, best.label)))
-        per_plane += [
-            _measurement(plane, value)
-            for plane, value in zip(manifest.sub_planes.sub_planes, result.sub_planes, strict=True)
-        ]
-    a = source.attributes
+        best = result.sub_plane
+        view.append(QualitativeEvaluation(_SUB_PLANE, CodedConcept(best.plane, SCHEME, best.label)))
+        measured += zip(manifest.sub_planes.sub_planes, result.sub_planes, strict=True)
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=source.derive_uid("tracking"), identifier="Standard plane"),
         algorithm_id=AlgorithmIdentification(
@@ -132,21 +128,20 @@ def _findings(source: Source, result: FrameResult, package: ModelPackage) -> Mea
             version=manifest.version,
             parameters=[f"model sha256 {package.sha256}", f"fetal-planes {__version__}"],
         ),
-        qualitative_evaluations=[
-            *view,
-            QualitativeEvaluation(_RELIABILITY, _RELIABILITIES[result.abstain_reason]),
-        ],
-        measurements=[certainty, *per_plane],
+        qualitative_evaluations=[*view, QualitativeEvaluation(_RELIABILITY, _RELIABILITIES[result.abstain_reason])],
+        measurements=[certainty, *(_measurement(plane, probability) for plane, probability in measured)],
         source_images=[
-            SourceImageForMeasurementGroup(a.SOPClassUID, a.SOPInstanceUID, [source.frame] if source.frame else None)
+            SourceImageForMeasurementGroup(
+                source.sop_class, source.attributes.SOPInstanceUID, [source.frame] if source.frame else None
+            )
         ],
     )
 
 
 def _measurement(plane: Plane, probability: np.float32) -> Measurement:
     concept = CodedConcept(f"p_{plane.id}", SCHEME, f"Probability of {plane.label}")
-    return Measurement(concept, _percent(float(probability)), codes.UCUM.Percent)
+    return Measurement(concept, _percent(probability), codes.UCUM.Percent)
 
 
-def _percent(probability: float) -> float:
-    return round(100 * min(1.0, probability), 4)
+def _percent(probability: np.float32) -> float:
+    return round(100 * min(1.0, float(probability)), 4)

@@ -8,36 +8,59 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.analysis.cine import RADIUS, Cine, CineReader, is_cut, shot_signature
+from service.analysis.batch import File
+from service.analysis.cine import RADIUS, CineReader, is_cut, shot_signature
+from service.analysis.results import FrameResult, ModelIdentity, PlaneScore
+from service.imaging.frame import FrameMetadata
+from service.imaging.letterbox import Crop
+from service.imaging.sector import Box
+from service.inference.engine import Scores
+from service.schemas.batch import CineSummary
+from service.schemas.manifest import Plane
 from tests.support.images import speckle
 
-PLANES = 3
+PLANES = [Plane(id=f"p{number}", label=f"Plane {number}") for number in range(3)]
 SCENES = [shot_signature(speckle(seed=seed)) for seed in range(4)]
 
 
-def sure(plane: int, probability: float = 0.9) -> NDArray[np.float32]:
-    rest = (1 - probability) / (PLANES - 1)
-    return np.array([probability if each == plane else rest for each in range(PLANES)], np.float32)
+def sure(index: int, plane: int, probability: float = 0.9, *, abstains: bool = False) -> FrameResult:
+    rest = (1 - probability) / (len(PLANES) - 1)
+    probabilities = np.array([probability if each == plane else rest for each in range(len(PLANES))], np.float32)
+    return FrameResult(
+        frame=FrameMetadata("dicom", 80, 60, index, 99),
+        crop=Crop(Box(0, 0, 80, 60), "none"),
+        scores=Scores(probabilities, 0.0),
+        ranked=(),
+        abstain_reason="uncertain" if abstains else None,
+        sub_plane=PlaneScore(f"s{index}", "A sub-plane", probability),
+        sub_planes=None,
+        model=ModelIdentity("phantom", "1", "0"),
+    )
+
+
+def new_reader() -> CineReader:
+    return CineReader(File(4, "a.dcm", bytes), 99, PLANES)
 
 
 def read(
     planes: Sequence[int], scenes: Sequence[int] | None = None, abstained: Sequence[int] = (), step: int = 1
-) -> Cine:
+) -> CineSummary:
     """Return the cine of confident frames of `planes`, each in the scene of its plane or in `scenes`."""
-    reader = CineReader()
+    reader = new_reader()
     for number, (plane, scene) in enumerate(zip(planes, scenes or planes, strict=True)):
-        reader.add(number * step, sure(plane), number in abstained, SCENES[scene])
+        reader.add(sure(number * step, plane, abstains=number in abstained), SCENES[scene])
     return reader.finish()
 
 
-def spans(cine: Cine) -> list[tuple[int, int, int | None]]:
-    return [(each.start, each.end, each.plane) for each in cine.segments]
+def spans(cine: CineSummary) -> list[tuple[int, int, int | None]]:
+    ids = [plane.id for plane in PLANES]
+    return [(each.start, each.end, None if each.plane is None else ids.index(each.plane)) for each in cine.segments]
 
 
 def test_shots_become_segments() -> None:
     cine = read([0] * 10 + [1] * 6 + [0] * 4)
     assert spans(cine) == [(0, 9, 0), (10, 15, 1), (16, 19, 0)]
-    assert cine.cuts == (10, 16)
+    assert cine.cuts == [10, 16]
     assert [each.frames for each in cine.segments] == [10, 6, 4]
     assert cine.segments[0].confidence == pytest.approx(0.9)
     assert cine.frames == 20
@@ -53,44 +76,46 @@ def test_a_flicker_within_a_shot_makes_no_segment() -> None:
     planes = [0] * 5 + [1] + [0] * 5
     cine = read(planes, scenes=[0] * 11)
     assert spans(cine) == [(0, 10, 0)]
-    assert [each.plane for each in cine.best] == [0]  # and gives no best frame
+    assert [each.plane for each in cine.best] == ["p0"]  # and gives no best frame
 
 
 def test_the_plane_can_change_within_a_shot() -> None:
     cine = read([0] * 8 + [1] * 8, scenes=[0] * 16)
     assert spans(cine) == [(0, 7, 0), (8, 15, 1)]
-    assert cine.cuts == ()
+    assert cine.cuts == []
     assert cine.segments[0].confidence == pytest.approx((6 * 0.9 + (4 * 0.9 + 0.05) / 5 + (3 * 0.9 + 0.1) / 5) / 8)
 
 
 def test_the_average_is_over_the_neighbors() -> None:
-    reader = CineReader()
+    reader = new_reader()
     values = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
     for number, value in enumerate(values):
-        reader.add(number, sure(0, value), False, SCENES[0])
+        reader.add(sure(number, 0, value), SCENES[0])
     (best,) = reader.finish().best
     assert RADIUS == 2
-    assert (best.index, best.plane) == (5, 0)
+    assert (best.frame, best.plane, best.label) == (5, "p0", "Plane 0")
     assert best.probability == pytest.approx(0.95)
     assert best.smoothed == pytest.approx(np.mean(values[3:]))
 
 
 def test_the_best_frame_is_the_most_probable_of_its_plane() -> None:
-    reader = CineReader()
+    reader = new_reader()
     chances = [0.7, 0.8, 0.97, 0.8, 0.7, 0.99, 0.8]  # the last but one abstains
     for number, chance in enumerate(chances):
-        reader.add(number, sure(1, chance), number == 5, SCENES[0])
+        reader.add(sure(number, 1, chance, abstains=number == 5), SCENES[0])
     (best,) = reader.finish().best
-    assert (best.plane, best.index) == (1, 2)
+    assert (best.plane, best.frame) == ("p1", 2)
+    assert best.sub_plane is not None
+    assert best.sub_plane.plane == "s2"
 
 
 def test_among_equally_probable_frames_the_smoothed_average_decides() -> None:
     chances = [0.9, 0.5, 0.5, 0.5, 0.9, 0.9, 0.9, 0.9, 0.9]
-    reader = CineReader()
+    reader = new_reader()
     for number, chance in enumerate(chances):
-        reader.add(number, sure(0, chance), False, SCENES[0])
+        reader.add(sure(number, 0, chance), SCENES[0])
     (best,) = reader.finish().best
-    assert best.index == 6
+    assert best.frame == 6
 
 
 def test_frames_on_which_the_model_abstains_have_no_vote() -> None:
@@ -104,18 +129,19 @@ def test_a_segment_without_votes_names_no_plane() -> None:
     cine = read([0] * 4 + [1] * 4, abstained=range(4, 8))
     assert spans(cine) == [(0, 3, 0), (4, 7, None)]
     assert cine.segments[1].confidence is None
-    assert [each.plane for each in cine.best] == [0]
+    assert [each.plane for each in cine.best] == ["p0"]
 
 
 def test_indices_are_the_file_s_own() -> None:
     cine = read([0] * 3 + [1] * 3, step=7)
     assert spans(cine) == [(0, 14, 0), (21, 35, 1)]
-    assert cine.cuts == (21,)
-    assert [each.index for each in cine.best] == [0, 21]
+    assert cine.cuts == [21]
+    assert [each.frame for each in cine.best] == [0, 21]
 
 
 def test_an_empty_loop_shows_nothing() -> None:
-    assert CineReader().finish() == Cine(0, (), (), ())
+    nothing = CineSummary(file=4, name="a.dcm", count=99, frames=0, cuts=[], segments=[], best=[])
+    assert new_reader().finish() == nothing
 
 
 def drift(pixels: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:

@@ -18,7 +18,6 @@ _DECIDES_NOTHING = {
     "execution/work.py",
     "process_setup.py",
     "schemas/answers.py",
-    "schemas/base.py",
 }
 
 

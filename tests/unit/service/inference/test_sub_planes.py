@@ -7,14 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.analysis.cine import CineReader, shot_signature
 from service.analysis.pipeline import Pipeline
-from service.analysis.results import PlaneScore
 from service.imaging.frame import Frame, Limits
 from service.inference.engine import Engine
 from service.inference.package import ModelPackage, PackageError, load_package
 from service.inference.sub_planes import SubPlaneHead
-from service.schemas.manifest import Plane
 from tests.support.images import speckle
 from tests.support.phantom_package import PLANES, Phantom, write_manifest
 from tests.support.phantom_sub_planes import BEST, NAMES, sub_plane_phantom
@@ -52,7 +49,7 @@ def test_the_pipeline_names_the_most_probable_sub_plane(tmp_path: Path) -> None:
     result = Pipeline(Engine(package_of(phantom, tmp_path)), Limits()).classify_frame(Frame(speckle(64, 64), "png"))
     assert result.abstain_reason is None
     assert result.sub_plane is not None
-    assert result.sub_plane.plane.id == NAMES[int(expected.argmax())]
+    assert result.sub_plane.plane == NAMES[int(expected.argmax())]
     assert result.sub_plane.probability == pytest.approx(expected.max(), abs=1e-6)
     assert result.scores.head_inputs is None
 
@@ -133,15 +130,3 @@ class TestPackage:
         broken.sub_plane_head = np.full_like(broken.sub_plane_head, np.nan)
         with pytest.raises(PackageError, match=r"sub_planes\.onnx does not return"):
             Engine(package_of(broken, tmp_path)).warm_up()
-
-
-def test_the_best_frame_of_a_cine_keeps_its_sub_plane() -> None:
-    reader = CineReader()
-    for number, chance in enumerate((0.7, 0.9, 0.8)):
-        probabilities = np.array([chance, 1 - chance], np.float32)
-        score = PlaneScore(Plane(id=f"p{number}", label="A plane"), chance)
-        reader.add(number, probabilities, False, shot_signature(speckle(64, 64)), score)
-    (best,) = reader.finish().best
-    assert best.index == 1
-    assert best.sub_plane is not None
-    assert (best.sub_plane.plane.id, best.sub_plane.probability) == ("p1", 0.9)
