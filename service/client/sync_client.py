@@ -1,33 +1,19 @@
 """The synchronous client."""
 
 import time
-from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from typing import Self, TypeVar
 
 import httpx2
 
-from service.client.messages import (
-    BatchRecord,
-    ClientRequest,
-    CutShortError,
-    Upload,
-    check_end,
-    classify_request,
-    explain_request,
-    files_request,
-    key_headers,
-    overlay_request,
-    present,
-    read_record,
-    read_reply,
-    refused_error,
-    retry_after_s,
-)
+from service.client import messages
+from service.client.messages import BatchRecord, ClientRequest, CutShortError, Upload
 from service.schemas.answers import DEFAULT_TOP_K, Classification, ExplainedClassification, PictureType
-from service.schemas.batch import BatchEnd
 from service.schemas.exam import ExamReport
 from service.schemas.manifest import Manifest
+
+T = TypeVar("T")
 
 
 class Client:
@@ -56,13 +42,14 @@ class Client:
         tries: int = 8,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
+        headers = messages.key_headers(api_key)
         self._tries = tries
-        self._http = httpx2.Client(base_url=url, headers=key_headers(api_key), timeout=timeout_s, transport=transport)
+        self._http = httpx2.Client(base_url=url, headers=headers, timeout=timeout_s, transport=transport)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -71,72 +58,63 @@ class Client:
 
     def classify(self, frame: Upload, *, index: int = 0, top: int = DEFAULT_TOP_K) -> Classification:
         """Return the most probable planes of a frame. Raises `RefusedError`."""
-        return read_reply(Classification, self._request(classify_request(frame, index, top)))
+        request = messages.frame_request("classify", frame, frame=index, top=top)
+        return self._read(request, Classification.model_validate_json)
 
     def explain(self, frame: Upload, *, index: int = 0, target: str | None = None) -> ExplainedClassification:
         """Return the classification of a frame with a heat map, without an overlay. Raises `RefusedError`."""
-        return read_reply(ExplainedClassification, self._request(explain_request(frame, index, target)))
+        request = messages.frame_request("explain", frame, frame=index, overlay=False, target=target)
+        return self._read(request, ExplainedClassification.model_validate_json)
 
     def overlay(
         self, frame: Upload, *, index: int = 0, target: str | None = None, media_type: PictureType = "image/jpeg"
     ) -> bytes:
         """Return the frame with its heat map as an encoded picture. Raises `RefusedError`."""
-        return self._request(overlay_request(frame, index, target, media_type)).content
+        request = messages.frame_request("explain", frame, frame=index, target=target)
+        return self._read(request._replace(accept=media_type), bytes)
 
     def classify_batch(
         self, files: Iterable[Upload], *, every: int = 1, limit: int | None = None, top: int = DEFAULT_TOP_K
     ) -> Iterator[BatchRecord]:
         """Yield a record per frame in order, then the summary. Raises `RefusedError` and `CutShortError`."""
-        request = files_request("classify/batch", files, every, limit, {"top": top})
-        reply = self._open(request)
-        try:
-            ended = False
-            for line in reply.iter_lines():
-                ended = isinstance(found := read_record(line), BatchEnd)
-                yield found
-            check_end(ended)
-        except httpx2.TransportError as error:
-            raise CutShortError("The reply broke off.") from error
-        finally:
-            reply.close()
+        record: BatchRecord | None = None
+        request = messages.files_request("classify/batch", files, every=every, limit=limit, top=top)
+        with closing(self._open(request)) as reply:
+            try:
+                for line in reply.iter_lines():
+                    yield (record := messages.read_record(line))
+            except httpx2.TransportError as error:
+                raise CutShortError("The reply broke off.") from error
+        messages.check_end(record)
 
     def exam(
         self, files: Iterable[Upload], *, expect: str | None = None, every: int = 1, limit: int | None = None
     ) -> ExamReport:
         """Return an exam sorted by plane; `expect` holds plane ids separated by commas. Raises `RefusedError`."""
-        request = files_request("exam", files, every, limit, present(expect=expect))
-        return read_reply(ExamReport, self._request(request))
+        request = messages.files_request("exam", files, expect=expect, every=every, limit=limit)
+        return self._read(request, ExamReport.model_validate_json)
 
     def exam_page(
         self, files: Iterable[Upload], *, expect: str | None = None, every: int = 1, limit: int | None = None
     ) -> str:
         """Return the sorted exam as an HTML page. Raises `RefusedError`."""
-        request = files_request("exam", files, every, limit, present(expect=expect))._replace(accept="text/html")
-        return self._request(request).text
+        request = messages.files_request("exam", files, expect=expect, every=every, limit=limit)
+        return self._read(request._replace(accept="text/html"), bytes.decode)
 
     def model(self) -> Manifest:
         """Return the manifest of the served model. Raises `RefusedError`."""
-        return read_reply(Manifest, self._request(ClientRequest("GET", "model", {})))
+        return self._read(ClientRequest("GET", "model", {}), Manifest.model_validate_json)
 
-    def _request(self, request: ClientRequest) -> httpx2.Response:
-        reply = self._open(request)
-        try:
-            reply.read()
-        finally:
-            reply.close()
-        return reply
+    def _read(self, request: ClientRequest, read: Callable[[bytes], T]) -> T:
+        """Return what `read` makes of the reply's body."""
+        with closing(self._open(request)) as reply:
+            return read(reply.read())
 
     def _open(self, request: ClientRequest) -> httpx2.Response:
         """Return the first successful reply to a request, with its body unread."""
         attempt = 1
-        while True:
-            built = self._http.build_request(request.method, request.path, **request.options())
-            reply = self._http.send(built, stream=True)
-            if reply.is_success:
-                return reply
+        while not (reply := self._http.send(request.build(self._http), stream=True)).is_success:
             reply.read()
-            pause = retry_after_s(reply, attempt, self._tries)
-            if pause is None:
-                raise refused_error(reply)
-            time.sleep(pause)
+            time.sleep(messages.pause_s(reply, self._tries - attempt))
             attempt += 1
+        return reply
