@@ -14,7 +14,7 @@ from service.api.middleware.request_log import RequestLogMiddleware
 from service.api.middleware.security_headers import SecurityHeadersMiddleware
 from service.api.openapi import openapi_document
 from service.api.problem_responses import install_handlers
-from service.api.routes import batch, classify, docs, exam, explain, frame, health, metrics, model, page, problems
+from service.api.routes import batch, classify, exam, explain, frame, health, metrics, model, pages, problems
 from service.process_setup import configure_process
 from service.runtime import Runtime
 from service.settings import Settings
@@ -24,7 +24,7 @@ DESCRIPTION = (
     "**Research use only. Not a medical device.**"
 )
 
-_ROUTES = (classify, batch, exam, explain, frame, health, model, metrics, problems, docs, page)
+_ROUTES = (classify, batch, exam, explain, frame, health, model, metrics, problems, pages)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -35,7 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Fetal Planes",
         version=__version__,
         description=DESCRIPTION,
-        docs_url=None,  # FastAPI's page loads scripts from a CDN; routes/docs.py serves them from a package
+        docs_url=None,  # FastAPI's page loads scripts from a CDN; routes/pages.py serves them from a package
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,  # operation ids such as `classify_batch`

@@ -15,12 +15,12 @@ def choose_media_type(accept: str | None, offers: Sequence[str]) -> str:
     and an answer helps the client more than a refusal.
     """
     ranges = [_parse(part) for part in (accept or "*/*").split(",")]
-    best, chosen = (0.0, 0), offers[0]
-    for offer in offers:
-        specificity, quality = max(((_specificity(range_, offer), q) for range_, q in ranges), default=(0, 0.0))
-        if specificity and quality > 0 and (quality, specificity) > best:
-            best, chosen = (quality, specificity), offer
-    return chosen
+
+    def preference(offer: str) -> tuple[float, int]:
+        specificity, quality = max((_specificity(range_, offer), quality) for range_, quality in ranges)
+        return (quality, specificity) if specificity and quality else (0.0, 0)
+
+    return max(offers, key=preference)  # the earliest of equals
 
 
 def _parse(part: str) -> tuple[str, float]:

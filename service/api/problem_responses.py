@@ -50,22 +50,21 @@ class CachedRefusal:
 
 def install_handlers(app: FastAPI) -> None:
     """Register handlers that turn every refusal of `app` into a problem."""
-    app.add_exception_handler(Problem, _on_problem)
-    app.add_exception_handler(HTTPException, _on_framework_error)
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    for kind in (Problem, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, _on_error)
 
 
-async def _on_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return problem_response_for(error, request.scope)
-
-
-async def _on_framework_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+async def _on_error(request: Request, error: Exception) -> Response:
     return problem_response_for(_as_problem(error), request.scope)
 
 
-def _as_problem(error: HTTPException) -> Problem:
+def _as_problem(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        return BadParameter(f"Parameter `{str(first['loc'][-1])[:40]}`: {first['msg']}.")
+    assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.NOT_FOUND:
         return NotFound(NotFound.meaning, headers=headers)
@@ -74,10 +73,3 @@ def _as_problem(error: HTTPException) -> Problem:
     if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return MalformedRequest("The request is malformed.", headers=headers)
     return InternalError("The service failed.", headers=headers)
-
-
-async def _on_validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    name = str(first["loc"][-1])[:40]
-    return problem_response_for(BadParameter(f"Parameter `{name}`: {first['msg']}."), request.scope)
