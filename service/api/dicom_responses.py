@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi import Response
 
@@ -13,10 +12,6 @@ from service.imaging.dicom.scan import is_dicom
 
 DICOM = "application/dicom"
 RELATED = "multipart/related"  # DICOMweb (PS3.18) wraps objects in it, even a single one
-
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-REPORT_IN_OPENAPI: dict[str, Any] = {DICOM: _BINARY}
-RELATED_IN_OPENAPI: dict[str, Any] = {RELATED: _BINARY}
 
 
 def require_dicom(upload: bytes) -> None:

@@ -93,21 +93,11 @@ class AdmissionMiddleware:
 
 
 class Timeouts(NamedTuple):
-    """Time limits of one request, in seconds.
+    """Time limits of one request, in seconds."""
 
-    Attributes
-    ----------
-    upload_s
-        For the whole upload, from the request's head.
-    deadline_s
-        From the end of the upload to the first byte of the reply.
-    client_s
-        For both together, as the client set it; infinite when it did not.
-    """
-
-    upload_s: float
-    deadline_s: float
-    client_s: float
+    upload_s: float  # for the whole upload, from the request's head
+    deadline_s: float  # from the end of the upload to the first byte of the reply
+    client_s: float  # for both together, as the client set it; infinite when it did not
 
 
 def _timeouts(settings: Settings, deadline_header: str | None, declared: int) -> Timeouts:
@@ -117,13 +107,7 @@ def _timeouts(settings: Settings, deadline_header: str | None, declared: int) ->
 
 
 def read_deadline(header: str | None) -> float:
-    """Return the client's deadline in seconds; infinity without the header.
-
-    Raises
-    ------
-    BadParameter
-        The header is not a whole number of milliseconds.
-    """
+    """Return the client's deadline in seconds; infinity without the header. Raises `BadParameter`."""
     if header is None:
         return math.inf
     if not (header.isascii() and header.isdecimal() and len(header) <= _MAX_DIGITS):

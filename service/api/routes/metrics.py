@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from service.api.dependencies import RuntimeDep
-from service.api.openapi import problem_replies
+from service.api.openapi import TEXT, problem_replies
 
 router = APIRouter()
 
@@ -12,7 +12,7 @@ router = APIRouter()
     "/metrics",
     summary="Metrics for Prometheus",
     response_class=Response,
-    responses={**problem_replies(), 200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses={**problem_replies(), 200: {"content": {"text/plain": TEXT}}},
 )
 async def metrics(runtime: RuntimeDep) -> Response:
     """Counters, gauges and histograms in Prometheus' text format."""
