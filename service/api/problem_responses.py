@@ -5,7 +5,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import Scope, Send
+from starlette.types import Scope
 
 from service.errors import BadParameter, InternalError, MalformedRequest, MethodNotAllowed, NotFound, Problem
 from service.execution.work import current_work
@@ -24,28 +24,6 @@ def problem_response_for(problem: Problem, scope: Scope) -> Response:
     """Return the reply for a problem of the current request; the request log reads its code from the scope."""
     scope["state"]["problem"] = problem.code
     return problem_response(problem, current_work().request_id)
-
-
-class CachedRefusal:
-    """A refusal that is serialized once: refusing must cost next to nothing while the service is overloaded."""
-
-    _ID = "id"
-
-    def __init__(self, problem: Problem) -> None:
-        self._status, self._code = problem.status, problem.code
-        response = problem_response(problem, self._ID)
-        self._before, _, self._after = bytes(response.body).rpartition(self._ID.encode())
-        self._headers = [pair for pair in response.raw_headers if pair[0] != b"content-length"]
-
-    async def __call__(self, scope: Scope, send: Send, *, close: bool) -> None:
-        """Send the refusal; `close` ends the connection after it."""
-        scope["state"]["problem"] = self._code
-        body = self._before + current_work().request_id.encode() + self._after
-        headers = [*self._headers, (b"content-length", b"%d" % len(body))]
-        if close:
-            headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": self._status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
 
 
 def install_handlers(app: FastAPI) -> None:

@@ -49,12 +49,7 @@ FILES_IN_OPENAPI = _body_in_openapi(
 async def read_upload(request: Request, max_bytes: int) -> bytes:
     """Read the file of one frame: the form field `file` or the body itself.
 
-    Raises
-    ------
-    UploadTooLarge
-        The file has more than `max_bytes` bytes: by Content-Length before anything is read, otherwise while reading.
-    MalformedRequest, EmptyUpload
-        The form is malformed or has other parts than one `file`; the upload has no bytes.
+    Raises `UploadTooLarge`, `MalformedRequest` or `EmptyUpload`.
     """
     boundary = _form_boundary(request)
     most = max_bytes if boundary is None else max_bytes + MAX_PART_HEADERS
@@ -72,12 +67,7 @@ async def read_files(request: Request, max_bytes: int, max_files: int) -> list[F
 
     The form stays in memory as one body; each file is copied out of it when the batch reaches it.
 
-    Raises
-    ------
-    UploadTooLarge
-        The files have more than `max_bytes` bytes together, or there are more than `max_files` files.
-    MalformedRequest, EmptyUpload
-        The form is malformed or has parts other than `files`; the upload has no bytes or no files.
+    Raises `UploadTooLarge`, `MalformedRequest` or `EmptyUpload`.
     """
     boundary = _form_boundary(request)
     body = await _read_body(request, max_bytes, max_bytes)
