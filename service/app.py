@@ -14,7 +14,7 @@ from service.api.middleware.request_log import RequestLogMiddleware
 from service.api.middleware.security_headers import SecurityHeadersMiddleware
 from service.api.openapi import openapi_document
 from service.api.problem_responses import install_handlers
-from service.api.routes import batch, classify, exam, explain, frame, health, metrics, model, pages, problems
+from service.api.routes import batch, classify, exam, explain, frame, pages, service_info
 from service.process_setup import configure_process
 from service.runtime import Runtime
 from service.settings import Settings
@@ -24,7 +24,7 @@ DESCRIPTION = (
     "**Research use only. Not a medical device.**"
 )
 
-_ROUTES = (classify, batch, exam, explain, frame, health, model, metrics, problems, pages)
+_ROUTES = (classify, batch, exam, explain, frame, service_info, pages)
 
 
 def create_app(settings: Settings) -> FastAPI:
