@@ -25,20 +25,12 @@ class ClientError(Exception):
 
 
 class RefusedError(ClientError):
-    """The service refused the request.
-
-    Attributes
-    ----------
-    status
-        HTTP status of the reply.
-    problem
-        The problem in the reply; None when the reply comes from another server, such as a proxy.
-    """
+    """The service refused the request."""
 
     def __init__(self, status: int, problem: ProblemDetails | None) -> None:
         super().__init__(f"{status}: {problem.detail}" if problem else f"{status}")
-        self.status = status
-        self.problem = problem
+        self.status = status  # of HTTP
+        self.problem = problem  # None when the reply comes from another server, such as a proxy
 
 
 class CutShortError(ClientError):
