@@ -17,7 +17,8 @@ def choose_media_type(accept: str | None, offers: Sequence[str]) -> str:
     ranges = [_parse(part) for part in (accept or "*/*").split(",")]
 
     def preference(offer: str) -> tuple[float, int]:
-        specificity, quality = max((_specificity(range_, offer), quality) for range_, quality in ranges)
+        specificities = {"*/*": 1, offer.split("/")[0] + "/*": 2, offer: 3}
+        specificity, quality = max((specificities.get(range_, 0), quality) for range_, quality in ranges)
         return (quality, specificity) if specificity and quality else (0.0, 0)
 
     return max(offers, key=preference)  # the earliest of equals
@@ -30,8 +31,3 @@ def _parse(part: str) -> tuple[str, float]:
         return range_, min(1.0, max(0.0, float(quality)))
     except ValueError:
         return range_, 0.0
-
-
-def _specificity(range_: str, offer: str) -> int:
-    """Return how specifically a media range matches an offer: 3 exactly, 2 by its main type, 1 as `*/*`, 0 not."""
-    return {offer: 3, offer.split("/")[0] + "/*": 2, "*/*": 1}.get(range_, 0)

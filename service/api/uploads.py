@@ -146,8 +146,6 @@ def _form_parts(body: bytes, boundary: bytes, field: str) -> Iterator[tuple[slic
 
 def _disposition(headers: bytes) -> dict[bytes, bytes]:
     """Return the parameters of a part's `Content-Disposition`, such as `name` and `filename`."""
-    for header in headers.split(b"\r\n"):
-        name, _, value = header.partition(b":")
-        if name.strip().lower() == b"content-disposition":
-            return parse_options_header(value.strip())[1]
-    return {}
+    lines = (line.partition(b":") for line in headers.split(b"\r\n"))
+    values = (value for name, _, value in lines if name.strip().lower() == b"content-disposition")
+    return parse_options_header(next(values, b"").strip())[1]

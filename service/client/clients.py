@@ -44,7 +44,7 @@ class Client:
         tries: int = 8,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        headers = messages.key_headers(api_key)
+        headers = {} if api_key is None else {"X-API-Key": api_key}
         self._tries = tries
         self._http = httpx2.Client(base_url=url, headers=headers, timeout=timeout_s, transport=transport)
 
@@ -141,7 +141,7 @@ class AsyncClient:
         tries: int = 8,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        headers = messages.key_headers(api_key)
+        headers = {} if api_key is None else {"X-API-Key": api_key}
         self._tries = tries
         self._http = httpx2.AsyncClient(base_url=url, headers=headers, timeout=timeout_s, transport=transport)
 

@@ -71,11 +71,6 @@ def _content(upload: Upload) -> bytes:
     return upload if isinstance(upload, bytes) else upload.read_bytes()
 
 
-def key_headers(api_key: str | None) -> dict[str, str]:
-    """Return the headers that carry an API key."""
-    return {} if api_key is None else {"X-API-Key": api_key}
-
-
 def pause_s(refusal: httpx2.Response, tries_left: int) -> float:
     """Return the seconds until the next attempt. Raises `RefusedError` when there is none."""
     if refusal.status_code == HTTPStatus.SERVICE_UNAVAILABLE and tries_left > 0:

@@ -36,7 +36,8 @@ class AdmissionMiddleware:
 
         # 1. Decide from the request's head alone: nothing of the body has been read yet.
         headers = Headers(scope=scope)
-        declared = _content_length(headers)
+        length = headers.get("content-length", "")
+        declared = int(length) if re.fullmatch("[0-9]{1,18}", length) else 0  # bytes; 0 where it is unknown
         try:
             client_s = read_deadline(headers.get(DEADLINE_HEADER))
             slot = self.runtime.admission.enter(declared)
@@ -54,15 +55,12 @@ class AdmissionMiddleware:
         # 2. Run the route. The reply's head waits for the first byte of its body: until then a passed deadline can
         # still become a 504.
         lifecycle = RequestLifecycle(receive, slot, upload_s, self.settings.deadline_s, client_s)
-        reply_begun = False
         head: list[Message] = []
 
         async def send_with_first_byte(message: Message) -> None:
-            nonlocal reply_begun
             if message["type"] == "http.response.start":
                 head.append(message)
                 return
-            reply_begun = True
             lifecycle.reply_begins()
             while head:
                 await send(head.pop())
@@ -74,7 +72,7 @@ class AdmissionMiddleware:
         except WorkStopped as stopped:
             if stopped.reason is StopReason.CLIENT_LEFT:
                 raise ClientDisconnect from None
-            if not reply_begun:  # otherwise the server cuts the unfinished reply off
+            if not lifecycle.reply_begun:  # otherwise the server cuts the unfinished reply off
                 passed = DeadlinePassed(DeadlinePassed.meaning, headers={"Connection": "close"})
                 await problem_response_for(passed, scope)(scope, receive, send)
         finally:
@@ -91,12 +89,6 @@ def read_deadline(header: str | None) -> float:
     return int(header) / 1000
 
 
-def _content_length(headers: Headers) -> int:
-    """Return the declared length of the body in bytes; 0 when it is unknown."""
-    length = headers.get("content-length", "")
-    return int(length) if re.fullmatch("[0-9]{1,18}", length) else 0
-
-
 class RequestLifecycle:
     """One upload, from the request's head to the end of its reply.
 
@@ -106,6 +98,7 @@ class RequestLifecycle:
 
     def __init__(self, receive: Receive, slot: Slot, upload_s: float, deadline_s: float, client_s: float) -> None:
         self.work = current_work()
+        self.reply_begun = False
         self._loop = asyncio.get_running_loop()
         self._receive = receive
         self._slot = slot
@@ -133,6 +126,7 @@ class RequestLifecycle:
 
     def reply_begins(self) -> None:
         """Disarm the deadline: it is met once the reply begins, however long the rest of the reply takes."""
+        self.reply_begun = True
         self._timer.cancel()
 
     def end(self) -> None:

@@ -16,13 +16,10 @@ from service.errors import NotFound
 router = APIRouter(include_in_schema=False)
 
 _MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_HEADERS = {
+_HEADERS = {  # in addition to those of the middleware
     "Cache-Control": "no-cache",  # browsers keep the file and ask each time, so page and service never differ
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
 # A page loads its own files and calls this service. Pictures of frames are `blob:` or `data:` URLs.
 _POLICY = (
