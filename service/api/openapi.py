@@ -4,7 +4,6 @@ from collections import defaultdict
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 from service import errors
 from service.api.problem_responses import MEDIA_TYPE
@@ -41,14 +40,9 @@ def problem_replies(*kinds: type[Problem]) -> Replies:
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:
-    """Return the app's OpenAPI document; the first call builds it."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
-        )
-        components = document["components"]
-        components["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
-        components["securitySchemes"] = {"ApiKey": _API_KEY}
-        document["security"] = [{}, {"ApiKey": []}]  # the key is optional: services without keys accept every request
-        app.openapi_schema = document
-    return app.openapi_schema
+    """Return the app's OpenAPI document."""
+    document = FastAPI.openapi(app)  # builds the document once, so what follows may add the same again
+    document["components"]["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
+    document["components"]["securitySchemes"] = {"ApiKey": _API_KEY}
+    document["security"] = [{}, {"ApiKey": []}]  # the key is optional: services without keys accept every request
+    return document

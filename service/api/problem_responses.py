@@ -1,8 +1,9 @@
 """Sends every refusal as `application/problem+json`, the framework's own refusals included."""
 
 from http import HTTPStatus
+from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
@@ -26,14 +27,12 @@ def problem_response_for(problem: Problem, scope: Scope) -> Response:
     return problem_response(problem, current_work().request_id)
 
 
-def install_handlers(app: FastAPI) -> None:
-    """Register handlers that turn every refusal of `app` into a problem."""
-    for kind in (Problem, HTTPException, RequestValidationError):
-        app.add_exception_handler(kind, _on_error)
-
-
 async def _on_error(request: Request, error: Exception) -> Response:
     return problem_response_for(_as_problem(error), request.scope)
+
+
+HANDLERS: dict[int | type[Exception], Any] = dict.fromkeys((Problem, HTTPException, RequestValidationError), _on_error)
+"""Handlers that turn every refusal of an app into a problem."""
 
 
 def _as_problem(error: Exception) -> Problem:

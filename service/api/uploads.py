@@ -15,7 +15,6 @@ from service.errors import EmptyUpload, MalformedRequest, UploadTooLarge
 FILE_FIELD = "file"
 FILES_FIELD = "files"
 
-_MULTIPART = b"multipart/form-data"
 MAX_PART_HEADERS = 16 * 1024  # bytes
 _MAX_NAME = 255
 # An upload that exceeds the limit by at most this many bytes is read and dropped before it is refused. Otherwise a
@@ -53,8 +52,12 @@ async def read_upload(request: Request, max_bytes: int) -> bytes:
     """
     boundary = _form_boundary(request)
     most = max_bytes if boundary is None else max_bytes + MAX_PART_HEADERS
-    body = await _read_body(request, most, max_bytes)
-    upload = body if boundary is None else _only_file(body, boundary)
+    upload = await _read_body(request, most, max_bytes)
+    if boundary is not None:
+        parts = list(islice(_form_parts(upload, boundary, FILE_FIELD), 2))
+        if len(parts) != 1:
+            raise MalformedRequest(f"The form has {'more than one' if parts else 'no'} part `{FILE_FIELD}`.")
+        upload = upload[parts[0][0]]
     if not upload:
         raise EmptyUpload("The upload is empty.")
     if len(upload) > max_bytes:
@@ -88,7 +91,7 @@ async def read_files(request: Request, max_bytes: int, max_files: int) -> list[F
 def _form_boundary(request: Request) -> bytes | None:
     """Return the boundary of a multipart body: empty when the header lacks it, None for another content type."""
     kind, options = parse_options_header(request.headers.get("content-type"))
-    return options.get(b"boundary", b"") if kind == _MULTIPART else None
+    return options.get(b"boundary", b"") if kind == b"multipart/form-data" else None
 
 
 async def _read_body(request: Request, most: int, max_bytes: int) -> bytes:
@@ -110,14 +113,6 @@ async def _read_body(request: Request, most: int, max_bytes: int) -> bytes:
 def _too_large(max_bytes: int) -> UploadTooLarge:
     # The rest of the upload stays unread, so the connection cannot serve another request.
     return UploadTooLarge(f"The upload exceeds the limit of {max_bytes} bytes.", headers={"Connection": "close"})
-
-
-def _only_file(body: bytes, boundary: bytes) -> bytes:
-    """Return the content of a form's only part."""
-    parts = list(islice(_form_parts(body, boundary, FILE_FIELD), 2))
-    if len(parts) != 1:
-        raise MalformedRequest(f"The form has {'more than one' if parts else 'no'} part `{FILE_FIELD}`.")
-    return body[parts[0][0]]
 
 
 def _form_parts(body: bytes, boundary: bytes, field: str) -> Iterator[tuple[slice, str | None]]:

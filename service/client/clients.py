@@ -11,6 +11,7 @@ import httpx2
 from service.client import messages
 from service.client.messages import BatchRecord, ClientRequest, CutShortError, Upload
 from service.schemas.answers import DEFAULT_TOP_K, Classification, ExplainedClassification, PictureType
+from service.schemas.batch import BatchEnd
 from service.schemas.exam import ExamReport
 from service.schemas.manifest import Manifest
 
@@ -87,7 +88,8 @@ class Client:
                     yield (record := messages.read_record(line))
             except httpx2.TransportError as error:
                 raise CutShortError("The reply broke off.") from error
-        messages.check_end(record)
+        if not isinstance(record, BatchEnd):
+            raise CutShortError("The reply ended before its last line.")
 
     def exam(
         self, files: Iterable[Upload], *, expect: str | None = None, every: int = 1, limit: int | None = None
@@ -174,7 +176,8 @@ class AsyncClient:
                     yield (record := messages.read_record(line))
             except httpx2.TransportError as error:
                 raise CutShortError("The reply broke off.") from error
-        messages.check_end(record)
+        if not isinstance(record, BatchEnd):
+            raise CutShortError("The reply ended before its last line.")
 
     async def _read(self, request: ClientRequest, read: Callable[[bytes], T]) -> T:
         async with aclosing(await self._open(request)) as reply:

@@ -118,10 +118,15 @@ class RequestLifecycle:
         if self._client_left is not None:
             return await asyncio.shield(self._client_left)
         message = await self._receive_in_time()
-        if message["type"] == "http.request":
-            self._slot.reserve(len(message.get("body", b"")))
-            if not message.get("more_body"):
-                self._upload_complete()
+        if message["type"] != "http.request":
+            return message
+        self._slot.reserve(len(message.get("body", b"")))
+        if not message.get("more_body"):  # the upload is complete
+            self._timer.cancel()
+            self._slot.acquire()  # a slow upload released it and may find none free: 503
+            deadline = min(self._client_deadline, self._loop.time() + self._deadline_s)
+            self._timer = self._loop.call_at(deadline, self.work.stop, StopReason.DEADLINE)
+            self._client_left = asyncio.ensure_future(self._watch_client())
         return message
 
     def reply_begins(self) -> None:
@@ -144,13 +149,6 @@ class RequestLifecycle:
             if self._client_deadline <= self._upload_deadline:
                 raise WorkStopped(StopReason.DEADLINE) from None
             raise UploadTooSlow(UploadTooSlow.meaning, headers={"Connection": "close"}) from None
-
-    def _upload_complete(self) -> None:
-        self._timer.cancel()
-        self._slot.acquire()  # a slow upload released it and may find none free: 503
-        deadline = min(self._client_deadline, self._loop.time() + self._deadline_s)
-        self._timer = self._loop.call_at(deadline, self.work.stop, StopReason.DEADLINE)
-        self._client_left = asyncio.ensure_future(self._watch_client())
 
     async def _watch_client(self) -> Message:
         """Stop the work when the client disconnects."""

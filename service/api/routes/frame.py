@@ -21,18 +21,15 @@ _OFFERS: dict[str, PictureType] = {"image/jpeg": "image/jpeg", "image/png": "ima
 _MAX_HEIGHT = 16_384  # pixels of the reply; JPEG allows four times as many
 _ANSWER = "One or more upright gray frames."
 _X_FRAMES = {"description": "Number of frames in the picture.", "schema": {"type": "integer"}}
+_COUNT = (
+    "Maximum number of consecutive frames, stacked from top to bottom. The reply ends before a frame of another size."
+)
 
 
 class FramesQuery(FrameQuery):
     """Selects consecutive frames of the upload."""
 
-    count: int = Field(
-        default=1,
-        ge=1,
-        le=16,
-        description="Maximum number of consecutive frames, stacked from top to bottom. The reply ends before a frame "
-        "of another size.",
-    )
+    count: int = Field(default=1, ge=1, le=16, description=_COUNT)
 
 
 @router.post(
