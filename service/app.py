@@ -13,7 +13,7 @@ from service.api.middleware.api_keys import ApiKeyMiddleware
 from service.api.middleware.request_log import RequestLogMiddleware
 from service.api.middleware.security_headers import SecurityHeadersMiddleware
 from service.api.openapi import openapi_document
-from service.api.problem_responses import install_handlers
+from service.api.problem_responses import HANDLERS
 from service.api.routes import batch, classify, docs, exam, explain, frame, health, metrics, model, page, problems
 from service.process_setup import configure_process
 from service.runtime import Runtime
@@ -34,10 +34,10 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,  # operation ids such as `classify_batch`
         lifespan=partial(_lifespan, runtime),
+        exception_handlers=HANDLERS,
     )
     app.state.runtime = runtime
     app.openapi = partial(openapi_document, app)  # type: ignore[method-assign]
-    install_handlers(app)
     for routes in (classify, batch, exam, explain, frame, health, model, metrics, problems, docs, page):
         app.include_router(routes.router)
     # A request passes the middleware in reverse order: the last one added comes first.

@@ -1,6 +1,6 @@
 """What the routes need of the app, as FastAPI dependencies."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
@@ -10,8 +10,7 @@ from service.runtime import LoadedModel, Runtime
 
 
 async def _runtime(request: Request) -> Runtime:
-    runtime: Runtime = request.app.state.runtime
-    return runtime
+    return cast(Runtime, request.app.state.runtime)
 
 
 async def _model(request: Request) -> LoadedModel:

@@ -1,8 +1,6 @@
 """Answers as DICOM objects: a structured report for `/classify`, report and overlay for `/explain`."""
 
 import uuid
-from collections.abc import Sequence
-from typing import Any
 
 from fastapi import Response
 
@@ -13,10 +11,6 @@ from service.imaging.dicom.scan import is_dicom
 
 DICOM = "application/dicom"
 RELATED = "multipart/related"  # DICOMweb (PS3.18) wraps objects in it, even a single one
-
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-REPORT_IN_OPENAPI: dict[str, Any] = {DICOM: _BINARY}
-RELATED_IN_OPENAPI: dict[str, Any] = {RELATED: _BINARY}
 
 
 def require_dicom(upload: bytes) -> None:
@@ -40,11 +34,7 @@ def reply_report_and_overlay(pipeline: Pipeline, result: ExplainedFrame, headers
     from service.reports.dicom.structured_report import write_report
 
     boundary = uuid.uuid4().hex
-    objects = [write_report(pipeline, result), write_overlay(pipeline, result)]
-    body = _related([written.contents for written in objects], boundary)
-    return Response(body, headers=headers, media_type=f'{RELATED}; type="{DICOM}"; boundary={boundary}')
-
-
-def _related(parts: Sequence[bytes], boundary: str) -> bytes:
     head = f"--{boundary}\r\nContent-Type: {DICOM}\r\n\r\n".encode()
-    return b"".join(head + part + b"\r\n" for part in parts) + f"--{boundary}--\r\n".encode()
+    objects = [write_report(pipeline, result), write_overlay(pipeline, result)]
+    body = b"".join(head + written.contents + b"\r\n" for written in objects) + f"--{boundary}--\r\n".encode()
+    return Response(body, headers=headers, media_type=f'{RELATED}; type="{DICOM}"; boundary={boundary}')

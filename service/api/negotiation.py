@@ -15,12 +15,13 @@ def choose_media_type(accept: str | None, offers: Sequence[str]) -> str:
     and an answer helps the client more than a refusal.
     """
     ranges = [_parse(part) for part in (accept or "*/*").split(",")]
-    best, chosen = (0.0, 0), offers[0]
-    for offer in offers:
-        specificity, quality = max(((_specificity(range_, offer), q) for range_, q in ranges), default=(0, 0.0))
-        if specificity and quality > 0 and (quality, specificity) > best:
-            best, chosen = (quality, specificity), offer
-    return chosen
+
+    def preference(offer: str) -> tuple[float, int]:
+        specificities = {"*/*": 1, offer.split("/")[0] + "/*": 2, offer: 3}
+        specificity, quality = max((specificities.get(range_, 0), quality) for range_, quality in ranges)
+        return (quality, specificity) if specificity and quality else (0.0, 0)
+
+    return max(offers, key=preference)  # the earliest of equals
 
 
 def _parse(part: str) -> tuple[str, float]:
@@ -30,8 +31,3 @@ def _parse(part: str) -> tuple[str, float]:
         return range_, min(1.0, max(0.0, float(quality)))
     except ValueError:
         return range_, 0.0
-
-
-def _specificity(range_: str, offer: str) -> int:
-    """Return how specifically a media range matches an offer: 3 exactly, 2 by its main type, 1 as `*/*`, 0 not."""
-    return {offer: 3, offer.split("/")[0] + "/*": 2, "*/*": 1}.get(range_, 0)

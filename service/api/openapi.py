@@ -4,55 +4,45 @@ from collections import defaultdict
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
+from service import errors
 from service.api.problem_responses import MEDIA_TYPE
-from service.errors import (
-    BadParameter,
-    EmptyUpload,
-    FrameTooLarge,
-    MalformedRequest,
-    NoSuchFrame,
-    NotReady,
-    Problem,
-    UnreadableFrame,
-    UnsupportedFormat,
-    UploadTooLarge,
-)
+from service.errors import Problem
 from service.schemas.problems import ProblemDetails
 
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
-_API_KEY = {
-    "type": "apiKey",
-    "in": "header",
-    "name": "X-API-Key",
-    "description": "Needed when the operator configured API keys.",
-}
+_KEY_MEANING = "Needed when the operator configured API keys."
+_API_KEY = {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": _KEY_MEANING}
 
-FILES_PROBLEMS: tuple[type[Problem], ...] = (MalformedRequest, EmptyUpload, BadParameter, UploadTooLarge, NotReady)
-FRAME_PROBLEMS = (*FILES_PROBLEMS, FrameTooLarge, UnsupportedFormat, UnreadableFrame, NoSuchFrame)
+TEXT = {"schema": {"type": "string"}}
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+_UPLOAD_PROBLEMS = (errors.MalformedRequest, errors.EmptyUpload, errors.BadParameter, errors.UploadTooLarge)
+_IMAGE_PROBLEMS = (errors.FrameTooLarge, errors.UnsupportedFormat, errors.UnreadableFrame, errors.NoSuchFrame)
+FILES_PROBLEMS: tuple[type[Problem], ...] = (*_UPLOAD_PROBLEMS, errors.NotReady)
+FRAME_PROBLEMS = (*FILES_PROBLEMS, *_IMAGE_PROBLEMS)
+
+Replies = dict[int | str, dict[str, Any]]  # the `responses` of a route
 
 
-def problem_replies(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of a route that document the given problems, and any other."""
-    by_status = defaultdict(list)
+def replies(answer: str, content: dict[str, Any], *problems: type[Problem], **more: dict[str, Any]) -> Replies:
+    """Return the description of a route's answer, of its media types other than JSON, and of its problems."""
+    return {**problem_replies(*problems), 200: {"description": answer, "content": content, **more}}
+
+
+def problem_replies(*kinds: type[Problem]) -> Replies:
+    """Return the description of the given problems, and of any other."""
+    by_status: dict[int | str, list[str]] = defaultdict(list)
     for kind in kinds:
         by_status[int(kind.status)].append(f"`{kind.code}`: {kind.meaning}")
-    documented: dict[int | str, dict[str, Any]] = {
-        status: {"description": " ".join(meanings), "content": _CONTENT} for status, meanings in by_status.items()
-    }
-    return documented | {"default": {"description": "Any other problem.", "content": _CONTENT}}
+    meanings = {status: " ".join(found) for status, found in by_status.items()} | {"default": "Any other problem."}
+    return {status: {"description": meaning, "content": _CONTENT} for status, meaning in meanings.items()}
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:
-    """Return the app's OpenAPI document; the first call builds it."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
-        )
-        components = document["components"]
-        components["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
-        components["securitySchemes"] = {"ApiKey": _API_KEY}
-        document["security"] = [{}, {"ApiKey": []}]  # the key is optional: services without keys accept every request
-        app.openapi_schema = document
-    return app.openapi_schema
+    """Return the app's OpenAPI document."""
+    document = FastAPI.openapi(app)  # builds the document once, so what follows may add the same again
+    document["components"]["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
+    document["components"]["securitySchemes"] = {"ApiKey": _API_KEY}
+    document["security"] = [{}, {"ApiKey": []}]  # the key is optional: services without keys accept every request
+    return document

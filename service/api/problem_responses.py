@@ -1,11 +1,12 @@
 """Sends every refusal as `application/problem+json`, the framework's own refusals included."""
 
 from http import HTTPStatus
+from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import Scope, Send
+from starlette.types import Scope
 
 from service.errors import BadParameter, InternalError, MalformedRequest, MethodNotAllowed, NotFound, Problem
 from service.execution.work import current_work
@@ -26,46 +27,21 @@ def problem_response_for(problem: Problem, scope: Scope) -> Response:
     return problem_response(problem, current_work().request_id)
 
 
-class CachedRefusal:
-    """A refusal that is serialized once: refusing must cost next to nothing while the service is overloaded."""
-
-    _ID = "id"
-
-    def __init__(self, problem: Problem) -> None:
-        self._status, self._code = problem.status, problem.code
-        response = problem_response(problem, self._ID)
-        self._before, _, self._after = bytes(response.body).rpartition(self._ID.encode())
-        self._headers = [pair for pair in response.raw_headers if pair[0] != b"content-length"]
-
-    async def __call__(self, scope: Scope, send: Send, *, close: bool) -> None:
-        """Send the refusal; `close` ends the connection after it."""
-        scope["state"]["problem"] = self._code
-        body = self._before + current_work().request_id.encode() + self._after
-        headers = [*self._headers, (b"content-length", b"%d" % len(body))]
-        if close:
-            headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": self._status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-
-def install_handlers(app: FastAPI) -> None:
-    """Register handlers that turn every refusal of `app` into a problem."""
-    app.add_exception_handler(Problem, _on_problem)
-    app.add_exception_handler(HTTPException, _on_framework_error)
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
-
-
-async def _on_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return problem_response_for(error, request.scope)
-
-
-async def _on_framework_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+async def _on_error(request: Request, error: Exception) -> Response:
     return problem_response_for(_as_problem(error), request.scope)
 
 
-def _as_problem(error: HTTPException) -> Problem:
+HANDLERS: dict[int | type[Exception], Any] = dict.fromkeys((Problem, HTTPException, RequestValidationError), _on_error)
+"""Handlers that turn every refusal of an app into a problem."""
+
+
+def _as_problem(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        return BadParameter(f"Parameter `{str(first['loc'][-1])[:40]}`: {first['msg']}.")
+    assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.NOT_FOUND:
         return NotFound(NotFound.meaning, headers=headers)
@@ -74,10 +50,3 @@ def _as_problem(error: HTTPException) -> Problem:
     if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return MalformedRequest("The request is malformed.", headers=headers)
     return InternalError("The service failed.", headers=headers)
-
-
-async def _on_validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    name = str(first["loc"][-1])[:40]
-    return problem_response_for(BadParameter(f"Parameter `{name}`: {first['msg']}."), request.scope)

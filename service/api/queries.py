@@ -1,14 +1,12 @@
 """Query parameters that several routes share. Unknown parameters are refused."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from service.schemas.answers import DEFAULT_TOP_K
 
 
-class FrameQuery(BaseModel):
+class FrameQuery(BaseModel, extra="forbid"):
     """Selects a frame of the upload."""
-
-    model_config = ConfigDict(extra="forbid")
 
     frame: int = Field(default=0, ge=0, description="Index of the frame in the file, from 0.")
 
@@ -21,10 +19,8 @@ class ClassifyQuery(FrameQuery):
     )
 
 
-class SelectionQuery(BaseModel):
+class SelectionQuery(BaseModel, extra="forbid"):
     """Selects frames of each file."""
-
-    model_config = ConfigDict(extra="forbid")
 
     every: int = Field(
         default=1, ge=1, le=100_000, description="Classify every n-th frame of each file, starting with the first."

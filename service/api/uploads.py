@@ -1,9 +1,10 @@
 """Reads uploads into memory, never beyond their size limit and never to disk."""
 
 import io
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
@@ -14,7 +15,6 @@ from service.errors import EmptyUpload, MalformedRequest, UploadTooLarge
 FILE_FIELD = "file"
 FILES_FIELD = "files"
 
-_MULTIPART = b"multipart/form-data"
 MAX_PART_HEADERS = 16 * 1024  # bytes
 _MAX_NAME = 255
 # An upload that exceeds the limit by at most this many bytes is read and dropped before it is refused. Otherwise a
@@ -34,8 +34,8 @@ def _body_in_openapi(field: str, schema: dict[str, Any], description: str) -> di
 FRAME_IN_OPENAPI = _body_in_openapi(
     FILE_FIELD,
     _BINARY,
-    "One file: PNG, JPEG, BMP, TIFF, WebP or DICOM; the service detects the format from the bytes. Send a form with "
-    f"one part `{FILE_FIELD}`, or the file itself as the body with any content type.",
+    "One file: PNG, JPEG, BMP, TIFF, WebP or DICOM; the service detects the format from the bytes. "
+    f"Send a form with one part `{FILE_FIELD}`, or the file itself as the body with any content type.",
 )
 FILES_IN_OPENAPI = _body_in_openapi(
     FILES_FIELD,
@@ -48,17 +48,16 @@ FILES_IN_OPENAPI = _body_in_openapi(
 async def read_upload(request: Request, max_bytes: int) -> bytes:
     """Read the file of one frame: the form field `file` or the body itself.
 
-    Raises
-    ------
-    UploadTooLarge
-        The file has more than `max_bytes` bytes: by Content-Length before anything is read, otherwise while reading.
-    MalformedRequest, EmptyUpload
-        The form is malformed or has other parts than one `file`; the upload has no bytes.
+    Raises `UploadTooLarge`, `MalformedRequest` or `EmptyUpload`.
     """
     boundary = _form_boundary(request)
     most = max_bytes if boundary is None else max_bytes + MAX_PART_HEADERS
-    body = await _read_body(request, most, max_bytes)
-    upload = body if boundary is None else _only_file(body, boundary)
+    upload = await _read_body(request, most, max_bytes)
+    if boundary is not None:
+        parts = list(islice(_form_parts(upload, boundary, FILE_FIELD), 2))
+        if len(parts) != 1:
+            raise MalformedRequest(f"The form has {'more than one' if parts else 'no'} part `{FILE_FIELD}`.")
+        upload = upload[parts[0][0]]
     if not upload:
         raise EmptyUpload("The upload is empty.")
     if len(upload) > max_bytes:
@@ -71,12 +70,7 @@ async def read_files(request: Request, max_bytes: int, max_files: int) -> list[F
 
     The form stays in memory as one body; each file is copied out of it when the batch reaches it.
 
-    Raises
-    ------
-    UploadTooLarge
-        The files have more than `max_bytes` bytes together, or there are more than `max_files` files.
-    MalformedRequest, EmptyUpload
-        The form is malformed or has parts other than `files`; the upload has no bytes or no files.
+    Raises `UploadTooLarge`, `MalformedRequest` or `EmptyUpload`.
     """
     boundary = _form_boundary(request)
     body = await _read_body(request, max_bytes, max_bytes)
@@ -85,10 +79,10 @@ async def read_files(request: Request, max_bytes: int, max_files: int) -> list[F
     if boundary is None:
         return [File(0, None, lambda: body)]
     files: list[File] = []
-    for part in _form_parts(body, boundary, FILES_FIELD):
+    for content, name in _form_parts(body, boundary, FILES_FIELD):
         if len(files) == max_files:
             raise UploadTooLarge(f"The form has more files than the limit of {max_files}.")
-        files.append(File(len(files), part.file_name, partial(_slice, body, part.start, part.end)))
+        files.append(File(len(files), name, partial[bytes](body.__getitem__, content)))
     if not files:
         raise EmptyUpload("The form has no files.")
     return files
@@ -97,7 +91,7 @@ async def read_files(request: Request, max_bytes: int, max_files: int) -> list[F
 def _form_boundary(request: Request) -> bytes | None:
     """Return the boundary of a multipart body: empty when the header lacks it, None for another content type."""
     kind, options = parse_options_header(request.headers.get("content-type"))
-    return options.get(b"boundary", b"") if kind == _MULTIPART else None
+    return options.get(b"boundary", b"") if kind == b"multipart/form-data" else None
 
 
 async def _read_body(request: Request, most: int, max_bytes: int) -> bytes:
@@ -109,18 +103,11 @@ async def _read_body(request: Request, most: int, max_bytes: int) -> bytes:
                 pass
         raise _too_large(max_bytes)
     body = io.BytesIO()  # grows in place and returns its buffer; joining chunks would hold a long upload twice
-    async for chunk in _bounded(request, most, max_bytes):
+    async for chunk in request.stream():
+        if body.tell() + len(chunk) > most:
+            raise _too_large(max_bytes)
         body.write(chunk)
     return body.getvalue()
-
-
-async def _bounded(request: Request, most: int, max_bytes: int) -> AsyncIterator[bytes]:
-    read = 0
-    async for chunk in request.stream():
-        read += len(chunk)
-        if read > most:
-            raise _too_large(max_bytes)
-        yield chunk
 
 
 def _too_large(max_bytes: int) -> UploadTooLarge:
@@ -128,27 +115,8 @@ def _too_large(max_bytes: int) -> UploadTooLarge:
     return UploadTooLarge(f"The upload exceeds the limit of {max_bytes} bytes.", headers={"Connection": "close"})
 
 
-class _FormPart(NamedTuple):
-    """The content of a form's part: `body[start:end]`, and the file name in its headers."""
-
-    start: int
-    end: int
-    file_name: str | None
-
-
-def _only_file(body: bytes, boundary: bytes) -> bytes:
-    """Return the content of a form's only part."""
-    parts = _form_parts(body, boundary, FILE_FIELD)
-    part = next(parts, None)
-    if part is None:
-        raise MalformedRequest(f"The form has no part `{FILE_FIELD}`.")
-    if next(parts, None) is not None:
-        raise MalformedRequest(f"The form has more than one part `{FILE_FIELD}`.")
-    return body[part.start : part.end]
-
-
-def _form_parts(body: bytes, boundary: bytes, field: str) -> Iterator[_FormPart]:
-    """Yield the parts of a form (RFC 7578); each must be named `field`.
+def _form_parts(body: bytes, boundary: bytes, field: str) -> Iterator[tuple[slice, str | None]]:
+    """Yield where the content of each part of a form (RFC 7578) lies, and its file name; each must be named `field`.
 
     `bytes.find` locates the boundaries. A parser that steps through the bytes would spend seconds on a body that
     consists of near-boundaries.
@@ -167,18 +135,12 @@ def _form_parts(body: bytes, boundary: bytes, field: str) -> Iterator[_FormPart]
         if disposition.get(b"name") != field.encode():
             raise MalformedRequest(f"The form has a part that is not named `{field}`.")
         name = disposition.get(b"filename")
-        yield _FormPart(start, end, None if name is None else name.decode(errors="replace")[:_MAX_NAME])
+        yield slice(start, end), (None if name is None else name.decode(errors="replace")[:_MAX_NAME])
         at = end + len(b"\r\n" + opening)
 
 
 def _disposition(headers: bytes) -> dict[bytes, bytes]:
     """Return the parameters of a part's `Content-Disposition`, such as `name` and `filename`."""
-    for header in headers.split(b"\r\n"):
-        name, _, value = header.partition(b":")
-        if name.strip().lower() == b"content-disposition":
-            return parse_options_header(value.strip())[1]
-    return {}
-
-
-def _slice(body: bytes, start: int, end: int) -> bytes:
-    return body[start:end]
+    lines = (line.partition(b":") for line in headers.split(b"\r\n"))
+    values = (value for name, _, value in lines if name.strip().lower() == b"content-disposition")
+    return parse_options_header(next(values, b"").strip())[1]

@@ -10,8 +10,7 @@ Both repeat a request that the service refuses with 503, after the time in its h
             ...
 """
 
-from service.client.async_client import AsyncClient
+from service.client.clients import AsyncClient, Client
 from service.client.messages import BatchRecord, ClientError, CutShortError, RefusedError, Upload
-from service.client.sync_client import Client
 
 __all__ = ["AsyncClient", "BatchRecord", "Client", "ClientError", "CutShortError", "RefusedError", "Upload"]

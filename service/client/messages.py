@@ -3,24 +3,21 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import httpx2
-from pydantic import BaseModel
 
-from service.schemas.answers import PictureType
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 from service.schemas.problems import ProblemDetails
 
 Upload = Path | bytes
 BatchRecord = FrameAnswer | FrameProblem | BatchEnd
+Parameter = str | int | bool | None
 
-_UNAVAILABLE = 503
 _MAX_PAUSE_S = 60.0
 _DEFAULT_PAUSE_S = 1.0  # without a valid header `Retry-After`
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class ClientError(Exception):
@@ -28,20 +25,12 @@ class ClientError(Exception):
 
 
 class RefusedError(ClientError):
-    """The service refused the request.
-
-    Attributes
-    ----------
-    status
-        HTTP status of the reply.
-    problem
-        The problem in the reply; None when the reply comes from another server, such as a proxy.
-    """
+    """The service refused the request."""
 
     def __init__(self, status: int, problem: ProblemDetails | None) -> None:
         super().__init__(f"{status}: {problem.detail}" if problem else f"{status}")
-        self.status = status
-        self.problem = problem
+        self.status = status  # of HTTP
+        self.problem = problem  # None when the reply comes from another server, such as a proxy
 
 
 class CutShortError(ClientError):
@@ -49,28 +38,48 @@ class CutShortError(ClientError):
 
 
 class ClientRequest(NamedTuple):
-    """One request, as httpx builds it."""
+    """One request."""
 
     method: str
     path: str
-    params: dict[str, str | int | bool]
+    params: dict[str, Parameter]
     content: bytes | None = None
     files: list[tuple[str, tuple[str, bytes]]] | None = None
     accept: str = "application/json"
 
-    def options(self) -> dict[str, Any]:
-        """Return the arguments of httpx's `build_request` other than method and path."""
-        present = {"params": self.params, "content": self.content, "files": self.files}
-        return {name: value for name, value in present.items() if value is not None} | {
-            "headers": {"Accept": self.accept}
-        }
+    def build(self, http: httpx2.Client | httpx2.AsyncClient) -> httpx2.Request:
+        """Return the request for httpx, with the parameters that have a value."""
+        params = {name: value for name, value in self.params.items() if value is not None}
+        headers = {"Accept": self.accept}
+        return http.build_request(
+            self.method, self.path, params=params, content=self.content, files=self.files, headers=headers
+        )
 
 
-def retry_after_s(reply: httpx2.Response, attempt: int, tries: int) -> float | None:
-    """Return the seconds until the next attempt; None when there is none."""
-    if reply.status_code != _UNAVAILABLE or attempt >= tries:
-        return None
-    return read_retry_after(reply.headers.get("Retry-After"))
+def frame_request(path: str, upload: Upload, /, **params: Parameter) -> ClientRequest:
+    """Return a request with one file."""
+    return ClientRequest("POST", path, params, _content(upload))
+
+
+def files_request(path: str, uploads: Iterable[Upload], /, **params: Parameter) -> ClientRequest:
+    """Return a request with many files."""
+    names = ((str(number) if isinstance(file, bytes) else file.name, file) for number, file in enumerate(uploads))
+    return ClientRequest("POST", path, params, files=[("files", (name, _content(file))) for name, file in names])
+
+
+def _content(upload: Upload) -> bytes:
+    return upload if isinstance(upload, bytes) else upload.read_bytes()
+
+
+def pause_s(refusal: httpx2.Response, tries_left: int) -> float:
+    """Return the seconds until the next attempt. Raises `RefusedError` when there is none."""
+    if refusal.status_code == HTTPStatus.SERVICE_UNAVAILABLE and tries_left > 0:
+        return read_retry_after(refusal.headers.get("Retry-After"))
+    try:
+        problem = ProblemDetails.model_validate_json(refusal.content)
+    except ValueError:
+        problem = None
+    raise RefusedError(refusal.status_code, problem)
 
 
 def read_retry_after(header: str | None, now: datetime | None = None) -> float:
@@ -86,70 +95,9 @@ def read_retry_after(header: str | None, now: datetime | None = None) -> float:
     return min(_MAX_PAUSE_S, max(0.0, until))
 
 
-def key_headers(api_key: str | None) -> dict[str, str]:
-    """Return the headers that carry an API key."""
-    return {} if api_key is None else {"X-API-Key": api_key}
-
-
-def present(**parameters: str | int | None) -> dict[str, str | int | bool]:
-    """Return the parameters that have a value."""
-    return {name: value for name, value in parameters.items() if value is not None}
-
-
-def classify_request(frame: Upload, index: int, top: int) -> ClientRequest:
-    """Return a request for the classification of a frame."""
-    return ClientRequest("POST", "classify", present(frame=index, top=top), _content(frame))
-
-
-def explain_request(frame: Upload, index: int, target: str | None) -> ClientRequest:
-    """Return a request for the explanation of a frame, without an overlay."""
-    return ClientRequest("POST", "explain", present(frame=index, overlay=False, target=target), _content(frame))
-
-
-def overlay_request(frame: Upload, index: int, target: str | None, media_type: PictureType) -> ClientRequest:
-    """Return a request for the overlay of a frame."""
-    return ClientRequest("POST", "explain", present(frame=index, target=target), _content(frame), accept=media_type)
-
-
-def files_request(
-    path: str, files: Iterable[Upload], every: int, limit: int | None, more: dict[str, str | int | bool]
-) -> ClientRequest:
-    """Return a request with many files."""
-    parts = [("files", (_name(file, number), _content(file))) for number, file in enumerate(files)]
-    return ClientRequest("POST", path, present(every=every, limit=limit) | more, files=parts)
-
-
-def _content(upload: Upload) -> bytes:
-    return upload if isinstance(upload, bytes) else upload.read_bytes()
-
-
-def _name(upload: Upload, number: int) -> str:
-    return str(number) if isinstance(upload, bytes) else upload.name
-
-
-def read_reply(kind: type[Model], reply: httpx2.Response) -> Model:
-    """Return the content of a reply."""
-    return kind.model_validate_json(reply.content)
-
-
 def read_record(line: str) -> BatchRecord:
     """Return the content of a line of a batch; the first field decides its type."""
     if line.startswith('{"summary":'):
         return BatchEnd.model_validate_json(line)
     kind = FrameAnswer if line.startswith('{"predictions":') else FrameProblem
     return kind.model_validate_json(line)
-
-
-def check_end(ended: bool) -> None:
-    """Raise `CutShortError` when a batch has no last line."""
-    if not ended:
-        raise CutShortError("The reply ended before its last line.")
-
-
-def refused_error(reply: httpx2.Response) -> RefusedError:
-    """Return the error for a refusal."""
-    try:
-        problem = ProblemDetails.model_validate_json(reply.content)
-    except ValueError:
-        problem = None
-    return RefusedError(reply.status_code, problem)

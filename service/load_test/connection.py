@@ -4,29 +4,21 @@ A full client needs more CPU per request than the service does, and would measur
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The endpoint under load.
-
-    Attributes
-    ----------
-    host, port, path
-        Parts of a plain `http` URL; the path includes the query.
-    headers
-        Further headers, such as the one of the API key.
-    """
+class Target(NamedTuple):
+    """The endpoint under load: the parts of a plain `http` URL, and further headers such as that of the API key."""
 
     host: str
     port: int
-    path: str
-    headers: dict[str, str] = field(default_factory=dict)
+    path: str  # with the query
+    headers: Mapping[str, str] = {}
 
     @classmethod
-    def parse(cls, url: str, headers: dict[str, str] | None = None) -> "Target":
+    def parse(cls, url: str, headers: Mapping[str, str] | None = None) -> "Target":
         """Parse a URL; raises `ValueError` unless its scheme is `http`."""
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
@@ -36,25 +28,19 @@ class Target:
 
     def request(self, frame: bytes) -> bytes:
         """Return the bytes of a POST request with one frame."""
-        headers = {"Host": f"{self.host}:{self.port}", "Content-Length": str(len(frame))} | self.headers
+        headers = {"Host": f"{self.host}:{self.port}", "Content-Length": str(len(frame)), **self.headers}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"POST {self.path} HTTP/1.1\r\n{head}\r\n".encode() + frame
 
 
 class Connection:
-    """One connection. It opens with the first request, and again after the other side closed it.
-
-    Attributes
-    ----------
-    retry_after_s
-        Seconds to wait before the next request, as the last reply asks; 0 if it does not.
-    """
+    """One connection. It opens with the first request, and again after the other side closed it."""
 
     def __init__(self, target: Target, timeout_s: float) -> None:
         self._target = target
         self._timeout_s = timeout_s
-        self.retry_after_s = 0.0
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self.retry_after_s = 0.0  # seconds to wait before the next request, as the last reply asks
 
     async def send(self, request: bytes) -> int:
         """Send a request, read the whole reply, and return its status; 0 without a reply."""
@@ -81,7 +67,9 @@ class Connection:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
         if headers.get("transfer-encoding", "").lower() == "chunked":
-            await _read_chunks(reader)
+            while length := int((await reader.readline()).split(b";")[0], 16):
+                await reader.readexactly(length + 2)
+            await reader.readline()
         else:
             await reader.readexactly(int(headers.get("content-length", "0")))
         retry_after = headers.get("retry-after", "")
@@ -89,9 +77,3 @@ class Connection:
         if headers.get("connection", "").lower() == "close":
             self.close()
         return int(head[0].split()[1])
-
-
-async def _read_chunks(reader: asyncio.StreamReader) -> None:
-    while length := int((await reader.readline()).split(b";")[0], 16):
-        await reader.readexactly(length + 2)
-    await reader.readline()

@@ -22,19 +22,11 @@ _TIMEOUT_S = 60
 
 @dataclass(slots=True)
 class Sample:
-    """The replies of one loop.
+    """The requests of one loop, in the order in which they ended."""
 
-    Attributes
-    ----------
-    statuses, seconds
-        HTTP status and time of each request, in the order in which they ended; status 0 without a reply.
-    wall_s
-        Seconds from the first request to the last reply.
-    """
-
-    statuses: list[int] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)  # HTTP status; 0 without a reply
     seconds: list[float] = field(default_factory=list)
-    wall_s: float = 0.0
+    wall_s: float = 0.0  # from the first request to the last reply
 
     def add(self, status: int, seconds: float) -> None:
         """Add one request."""

@@ -2,25 +2,22 @@
 
 import asyncio
 import math
+import re
 from contextlib import suppress
-from typing import NamedTuple
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.problem_responses import CachedRefusal, problem_response_for
+from service.api.problem_responses import problem_response_for
 from service.errors import BadParameter, DeadlinePassed, Overloaded, UploadTooSlow
-from service.execution.admission import Slot, overloaded
-from service.execution.work import StopReason, Work, WorkStopped, current_work
+from service.execution.admission import Slot
+from service.execution.work import StopReason, WorkStopped, current_work
 from service.runtime import Runtime
-from service.settings import Settings
 
 DEADLINE_HEADER = "X-Deadline-Ms"
 
 _SLOW_UPLOAD_S = 0.5  # an upload that takes longer releases its slot until it is complete
-_MAX_DIGITS = 9
-_OVERLOADED = CachedRefusal(overloaded())
 
 
 class AdmissionMiddleware:
@@ -39,31 +36,31 @@ class AdmissionMiddleware:
 
         # 1. Decide from the request's head alone: nothing of the body has been read yet.
         headers = Headers(scope=scope)
-        declared = _content_length(headers)
+        length = headers.get("content-length", "")
+        declared = int(length) if re.fullmatch("[0-9]{1,18}", length) else 0  # bytes; 0 where it is unknown
         try:
-            timeouts = _timeouts(self.settings, headers.get(DEADLINE_HEADER), declared)
+            client_s = read_deadline(headers.get(DEADLINE_HEADER))
             slot = self.runtime.admission.enter(declared)
-        except Overloaded:
-            await _OVERLOADED(scope, send, close=not self._keeps_connection(declared))
+        except (BadParameter, Overloaded) as refusal:
+            # The server reads and drops the rest of an upload of moderate length. Closing the connection while the
+            # client still writes could cost it the reply: the TCP reset overtakes the bytes that it has not read. An
+            # upload of unknown or excessive length closes the connection nevertheless.
+            if not 0 < declared <= self.settings.max_upload_bytes:
+                refusal.headers["Connection"] = "close"
+            await problem_response_for(refusal, scope)(scope, receive, send)
             return
-        except BadParameter as problem:
-            if not self._keeps_connection(declared):
-                problem.headers["Connection"] = "close"
-            await problem_response_for(problem, scope)(scope, receive, send)
-            return
+        # An upload of n times the size limit of one frame gets n times the upload time.
+        upload_s = self.settings.upload_s * max(1, math.ceil(declared / self.settings.max_upload_bytes))
 
         # 2. Run the route. The reply's head waits for the first byte of its body: until then a passed deadline can
         # still become a 504.
-        lifecycle = RequestLifecycle(current_work(), receive, slot, timeouts)
-        reply_begun = False
+        lifecycle = RequestLifecycle(receive, slot, upload_s, self.settings.deadline_s, client_s)
         head: list[Message] = []
 
         async def send_with_first_byte(message: Message) -> None:
-            nonlocal reply_begun
             if message["type"] == "http.response.start":
                 head.append(message)
                 return
-            reply_begun = True
             lifecycle.reply_begins()
             while head:
                 await send(head.pop())
@@ -75,79 +72,39 @@ class AdmissionMiddleware:
         except WorkStopped as stopped:
             if stopped.reason is StopReason.CLIENT_LEFT:
                 raise ClientDisconnect from None
-            if not reply_begun:  # otherwise the server cuts the unfinished reply off
+            if not lifecycle.reply_begun:  # otherwise the server cuts the unfinished reply off
                 passed = DeadlinePassed(DeadlinePassed.meaning, headers={"Connection": "close"})
                 await problem_response_for(passed, scope)(scope, receive, send)
         finally:
             lifecycle.end()
             self.runtime.record(lifecycle.work)
 
-    def _keeps_connection(self, declared: int) -> bool:
-        """Return whether the connection survives the refusal of an upload that was not read.
-
-        The server reads and drops the rest of an upload of moderate length. Closing the connection while the client
-        still writes could cost it the reply: the TCP reset overtakes the bytes that it has not read. An upload of
-        unknown or excessive length closes the connection nevertheless.
-        """
-        return 0 < declared <= self.settings.max_upload_bytes
-
-
-class Timeouts(NamedTuple):
-    """Time limits of one request, in seconds.
-
-    Attributes
-    ----------
-    upload_s
-        For the whole upload, from the request's head.
-    deadline_s
-        From the end of the upload to the first byte of the reply.
-    client_s
-        For both together, as the client set it; infinite when it did not.
-    """
-
-    upload_s: float
-    deadline_s: float
-    client_s: float
-
-
-def _timeouts(settings: Settings, deadline_header: str | None, declared: int) -> Timeouts:
-    """Return the limits; an upload of n times the size limit of one frame gets n times the upload time."""
-    shares = math.ceil(declared / settings.max_upload_bytes) or 1
-    return Timeouts(settings.upload_s * shares, settings.deadline_s, read_deadline(deadline_header))
-
 
 def read_deadline(header: str | None) -> float:
-    """Return the client's deadline in seconds; infinity without the header.
-
-    Raises
-    ------
-    BadParameter
-        The header is not a whole number of milliseconds.
-    """
+    """Return the client's deadline in seconds; infinity without the header. Raises `BadParameter`."""
     if header is None:
         return math.inf
-    if not (header.isascii() and header.isdecimal() and len(header) <= _MAX_DIGITS):
+    if not re.fullmatch("[0-9]{1,9}", header):
         raise BadParameter(f"The header `{DEADLINE_HEADER}` must be a whole number of milliseconds.")
     return int(header) / 1000
 
 
-def _content_length(headers: Headers) -> int:
-    """Return the declared length of the body in bytes; 0 when it is unknown."""
-    length = headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdecimal() and len(length) < 19 else 0
-
-
 class RequestLifecycle:
-    """One upload, from the request's head to the end of its reply."""
+    """One upload, from the request's head to the end of its reply.
 
-    def __init__(self, work: Work, receive: Receive, slot: Slot, timeouts: Timeouts) -> None:
-        self.work = work
+    `upload_s` limits the upload, from the request's head; `deadline_s` the time from its end to the first byte of the
+    reply; `client_s` both together, as the client set it.
+    """
+
+    def __init__(self, receive: Receive, slot: Slot, upload_s: float, deadline_s: float, client_s: float) -> None:
+        self.work = current_work()
+        self.reply_begun = False
         self._loop = asyncio.get_running_loop()
         self._receive = receive
         self._slot = slot
-        self._deadline_s = timeouts.deadline_s
-        self._upload_deadline = self._loop.time() + timeouts.upload_s
-        self._client_deadline = self._loop.time() + timeouts.client_s
+        self._deadline_s = deadline_s
+        self._upload_deadline = self._loop.time() + upload_s
+        self._client_deadline = self._loop.time() + client_s
         # One timer at a time: first it releases the slot of a slow upload, later it enforces the deadline.
         self._timer = self._loop.call_later(_SLOW_UPLOAD_S, slot.release)
         self._client_left: asyncio.Future[Message] | None = None
@@ -155,24 +112,26 @@ class RequestLifecycle:
     async def receive(self) -> Message:
         """Return the next part of the upload; after the last part, wait until the client leaves.
 
-        Raises
-        ------
-        UploadTooSlow, WorkStopped
-            The upload exceeded its time limit or the client's deadline.
-        Overloaded
-            The upload does not fit into memory next to the other uploads.
+        Raises `UploadTooSlow` after the upload's time limit, `WorkStopped` after the client's deadline, and
+        `Overloaded` if the upload does not fit into memory next to the other uploads.
         """
         if self._client_left is not None:
             return await asyncio.shield(self._client_left)
         message = await self._receive_in_time()
-        if message["type"] == "http.request":
-            self._slot.reserve(len(message.get("body", b"")))
-            if not message.get("more_body"):
-                self._upload_complete()
+        if message["type"] != "http.request":
+            return message
+        self._slot.reserve(len(message.get("body", b"")))
+        if not message.get("more_body"):  # the upload is complete
+            self._timer.cancel()
+            self._slot.acquire()  # a slow upload released it and may find none free: 503
+            deadline = min(self._client_deadline, self._loop.time() + self._deadline_s)
+            self._timer = self._loop.call_at(deadline, self.work.stop, StopReason.DEADLINE)
+            self._client_left = asyncio.ensure_future(self._watch_client())
         return message
 
     def reply_begins(self) -> None:
         """Disarm the deadline: it is met once the reply begins, however long the rest of the reply takes."""
+        self.reply_begun = True
         self._timer.cancel()
 
     def end(self) -> None:
@@ -190,13 +149,6 @@ class RequestLifecycle:
             if self._client_deadline <= self._upload_deadline:
                 raise WorkStopped(StopReason.DEADLINE) from None
             raise UploadTooSlow(UploadTooSlow.meaning, headers={"Connection": "close"}) from None
-
-    def _upload_complete(self) -> None:
-        self._timer.cancel()
-        self._slot.acquire()  # a slow upload released it and may find none free: 503
-        deadline = min(self._client_deadline, self._loop.time() + self._deadline_s)
-        self._timer = self._loop.call_at(deadline, self.work.stop, StopReason.DEADLINE)
-        self._client_left = asyncio.ensure_future(self._watch_client())
 
     async def _watch_client(self) -> Message:
         """Stop the work when the client disconnects."""

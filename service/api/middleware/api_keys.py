@@ -25,15 +25,12 @@ class ApiKeyMiddleware:
         """Handle one ASGI connection; only HTTP requests need a key."""
         keys = self.keys()
         if scope["type"] == "http" and keys is not None and not _PUBLIC.fullmatch(scope["path"]):
-            caller = keys.holder(_offered_key(Headers(scope=scope)))
+            headers = Headers(scope=scope)
+            scheme, _, token = headers.get("authorization", "").partition(" ")
+            caller = keys.holder(token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", ""))
             if caller is None:
                 refusal = NoKey(NoKey.meaning, headers={"WWW-Authenticate": "Bearer", "Connection": "close"})
                 await problem_response_for(refusal, scope)(scope, receive, send)
                 return
             scope["state"]["caller"] = caller  # the request log writes it
         await self.app(scope, receive, send)
-
-
-def _offered_key(headers: Headers) -> str:
-    scheme, _, key = headers.get("authorization", "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")

@@ -4,7 +4,7 @@ import logging
 from http import HTTPMethod
 from time import perf_counter
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,7 +17,6 @@ from service.observability.trace import REQUEST_ID, TRACEPARENT, choose_request_
 _LOG = logging.getLogger("fetal_planes.requests")
 _METHODS = set(HTTPMethod)  # any other method counts as `other`: a caller must not create time series at will
 _CLIENT_LEFT = 499  # nginx's code for a client that closed the connection; it is logged and never sent
-_RAW_HEADER = REQUEST_ID.lower().encode()
 _PROBES = ("/health", "/metrics")
 
 
@@ -42,7 +41,7 @@ class RequestLogMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (_RAW_HEADER, work.request_id.encode())]
+                MutableHeaders(scope=message).append(REQUEST_ID, work.request_id)
             await send(message)
 
         started = perf_counter()
@@ -66,10 +65,9 @@ class RequestLogMiddleware:
         self.metrics.end_request(method, route, status, seconds)
         fields = {"request_id": request_id, "method": method, "route": route, "status": status}
         state = scope["state"]
-        if (problem := state.get("problem")) is not None:
-            self.metrics.count_refusal(problem)
-            fields["problem"] = problem
-        fields |= {name: state[name] for name in ("caller", "trace_id", "parent_id") if name in state}
+        if "problem" in state:
+            self.metrics.count_refusal(state["problem"])
+        fields |= {name: state[name] for name in ("problem", "caller", "trace_id", "parent_id") if name in state}
         level = logging.DEBUG if route.startswith(_PROBES) else logging.INFO
         _LOG.log(level, "request", extra=fields | {"milliseconds": round(seconds * 1000, 1)})
 

@@ -1,7 +1,8 @@
 """Adds security headers to every reply."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # A route may set its own values; the browser page, for example, has a wider Content-Security-Policy.
@@ -11,8 +12,6 @@ DEFAULTS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-
-_RAW = [(name.lower().encode(), value.encode()) for name, value in DEFAULTS.items()]
 
 
 class SecurityHeadersMiddleware:
@@ -24,20 +23,14 @@ class SecurityHeadersMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection; only HTTP replies have headers."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = self._complete(message.get("headers", ()))
+                headers = MutableHeaders(scope=message)
+                for name, value in DEFAULTS.items():
+                    headers.setdefault(name, value)
+                if self.draining():
+                    headers.setdefault("Connection", "close")
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
-
-    def _complete(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        present = dict(headers)
-        added = [pair for pair in _RAW if pair[0] not in present]
-        if self.draining() and b"connection" not in present:
-            added.append((b"connection", b"close"))
-        return [*headers, *added]

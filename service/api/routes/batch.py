@@ -11,7 +11,7 @@ from service.analysis.batch import File, Selection
 from service.analysis.batch_session import BatchSession
 from service.api.dependencies import ModelDep, RuntimeDep
 from service.api.negotiation import NO_STORE
-from service.api.openapi import FILES_PROBLEMS, problem_replies
+from service.api.openapi import FILES_PROBLEMS, TEXT, replies
 from service.api.queries import BatchQuery, SelectionQuery
 from service.api.uploads import FILES_IN_OPENAPI, read_files
 from service.execution.work import current_work
@@ -21,23 +21,18 @@ from service.runtime import LoadedModel, Runtime
 router = APIRouter()
 
 _NDJSON = "application/x-ndjson"
-
 _JOBS_PER_WORKER = 3  # in work, or done and not yet sent: enough to keep every worker busy
+_ANSWER = (
+    "One line of JSON for each frame, in the order of the upload: the answer of `/classify`, or a problem, each with "
+    "its `source`. The last line holds the `summary`, with the planes of each cine. A reply without it was cut short."
+)
 
 
 @router.post(
     "/classify/batch",
     summary="Classify all frames of many files",
     response_class=StreamingResponse,
-    responses={
-        **problem_replies(*FILES_PROBLEMS),
-        200: {
-            "description": "One line of JSON for each frame, in the order of the upload: the answer of `/classify`, or "
-            "a problem, each with its `source`. The last line holds the `summary`, with the planes of each cine. A "
-            "reply without it was cut short.",
-            "content": {_NDJSON: {"schema": {"type": "string"}}},
-        },
-    },
+    responses=replies(_ANSWER, {_NDJSON: TEXT}, *FILES_PROBLEMS),
     openapi_extra=FILES_IN_OPENAPI,
 )
 async def classify_batch(

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from service.analysis.pipeline import Pipeline
 from service.api.dependencies import ModelDep
-from service.api.dicom_responses import DICOM, REPORT_IN_OPENAPI, reply_report, require_dicom
+from service.api.dicom_responses import DICOM, reply_report, require_dicom
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
-from service.api.openapi import FRAME_PROBLEMS, problem_replies
+from service.api.openapi import BINARY, FRAME_PROBLEMS, replies
 from service.api.queries import ClassifyQuery
 from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import NoDicomSource
@@ -17,18 +17,14 @@ from service.schemas.answers import Classification
 
 router = APIRouter()
 
+_ANSWER = "The classification as JSON; for `Accept: application/dicom`, as a structured report."
+
 
 @router.post(
     "/classify",
     summary="Classify a frame",
     response_model=Classification,
-    responses={
-        **problem_replies(*FRAME_PROBLEMS, NoDicomSource),
-        200: {
-            "description": "The classification as JSON; for `Accept: application/dicom`, as a structured report.",
-            "content": REPORT_IN_OPENAPI,
-        },
-    },
+    responses=replies(_ANSWER, {DICOM: BINARY}, *FRAME_PROBLEMS, NoDicomSource),
     openapi_extra=FRAME_IN_OPENAPI,
 )
 async def classify(

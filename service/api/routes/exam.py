@@ -8,7 +8,7 @@ from pydantic import Field
 from service.analysis.exam import ExamReader, choose_expected, draw_evidence
 from service.api.dependencies import ModelDep, RuntimeDep
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
-from service.api.openapi import FILES_PROBLEMS, problem_replies
+from service.api.openapi import FILES_PROBLEMS, TEXT, replies
 from service.api.queries import SelectionQuery
 from service.api.routes.batch import open_session
 from service.api.uploads import FILES_IN_OPENAPI, read_files
@@ -20,6 +20,7 @@ from service.schemas.exam import ExamReport
 router = APIRouter()
 
 _HTML = "text/html"
+_ANSWER = "The frames of the exam by plane as JSON; for `Accept: text/html`, as a page with pictures."
 
 
 class ExamQuery(SelectionQuery):
@@ -36,13 +37,7 @@ class ExamQuery(SelectionQuery):
     "/exam",
     summary="Sort the frames of an exam",
     response_model=ExamReport,
-    responses={
-        **problem_replies(*FILES_PROBLEMS, NoSuchPlane),
-        200: {
-            "description": "The frames of the exam by plane as JSON; for `Accept: text/html`, as a page with pictures.",
-            "content": {_HTML: {"schema": {"type": "string"}}},
-        },
-    },
+    responses=replies(_ANSWER, {_HTML: TEXT}, *FILES_PROBLEMS, NoSuchPlane),
     openapi_extra=FILES_IN_OPENAPI,
 )
 async def exam(

@@ -7,9 +7,9 @@ from pydantic import Field
 
 from service.analysis.pipeline import Pipeline
 from service.api.dependencies import ModelDep
-from service.api.dicom_responses import DICOM, RELATED, RELATED_IN_OPENAPI, reply_report_and_overlay, require_dicom
+from service.api.dicom_responses import DICOM, RELATED, reply_report_and_overlay, require_dicom
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
-from service.api.openapi import FRAME_PROBLEMS, problem_replies
+from service.api.openapi import BINARY, FRAME_PROBLEMS, TEXT, replies
 from service.api.queries import ClassifyQuery
 from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import BadParameter, NoDicomSource, NoSuchPlane
@@ -20,7 +20,12 @@ router = APIRouter()
 
 _PICTURES: dict[str, PictureType] = {"image/jpeg": "image/jpeg", "image/png": "image/png"}
 _OFFERS = (JSON, *_PICTURES, DICOM, RELATED)
-_PICTURE_SCHEMA = {"schema": {"type": "string", "format": "binary"}}
+_CONTENT = dict.fromkeys((*_PICTURES, RELATED), BINARY)
+_ANSWER = (
+    "The classification and its explanation as JSON. By `Accept`: the overlay alone as a picture, or a structured "
+    "report and the overlay as DICOM objects."
+)
+_X_PLANE = TEXT | {"description": "The explained plane, in replies other than JSON."}
 
 
 class ExplainQuery(ClassifyQuery):
@@ -36,20 +41,7 @@ class ExplainQuery(ClassifyQuery):
     "/explain",
     summary="Explain a frame",
     response_model=ExplainedClassification,
-    responses={
-        **problem_replies(*FRAME_PROBLEMS, NoSuchPlane, NoDicomSource),
-        200: {
-            "description": "The classification and its explanation as JSON. By `Accept`: the overlay alone as a "
-            "picture, or a structured report and the overlay as DICOM objects.",
-            "content": dict.fromkeys(_PICTURES, _PICTURE_SCHEMA) | RELATED_IN_OPENAPI,
-            "headers": {
-                "X-Plane": {
-                    "description": "The explained plane, in replies other than JSON.",
-                    "schema": {"type": "string"},
-                }
-            },
-        },
-    },
+    responses=replies(_ANSWER, _CONTENT, *FRAME_PROBLEMS, NoSuchPlane, NoDicomSource, headers={"X-Plane": _X_PLANE}),
     openapi_extra=FRAME_IN_OPENAPI,
 )
 async def explain(

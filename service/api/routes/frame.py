@@ -9,7 +9,7 @@ from pydantic import Field
 from service.analysis.pipeline import Pipeline
 from service.api.dependencies import ModelDep
 from service.api.negotiation import NEGOTIATED, choose_media_type
-from service.api.openapi import FRAME_PROBLEMS, problem_replies
+from service.api.openapi import BINARY, FRAME_PROBLEMS, replies
 from service.api.queries import FrameQuery
 from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.imaging.overlay import encode_picture
@@ -19,33 +19,24 @@ router = APIRouter()
 
 _OFFERS: dict[str, PictureType] = {"image/jpeg": "image/jpeg", "image/png": "image/png"}
 _MAX_HEIGHT = 16_384  # pixels of the reply; JPEG allows four times as many
-_PICTURE_SCHEMA = {"schema": {"type": "string", "format": "binary"}}
+_ANSWER = "One or more upright gray frames."
+_X_FRAMES = {"description": "Number of frames in the picture.", "schema": {"type": "integer"}}
+_COUNT = (
+    "Maximum number of consecutive frames, stacked from top to bottom. The reply ends before a frame of another size."
+)
 
 
 class FramesQuery(FrameQuery):
     """Selects consecutive frames of the upload."""
 
-    count: int = Field(
-        default=1,
-        ge=1,
-        le=16,
-        description="Maximum number of consecutive frames, stacked from top to bottom. The reply ends before a frame "
-        "of another size.",
-    )
+    count: int = Field(default=1, ge=1, le=16, description=_COUNT)
 
 
 @router.post(
     "/frame",
     summary="Convert a frame to a picture that browsers show",
     response_class=Response,
-    responses={
-        **problem_replies(*FRAME_PROBLEMS),
-        200: {
-            "description": "One or more upright gray frames.",
-            "content": dict.fromkeys(_OFFERS, _PICTURE_SCHEMA),
-            "headers": {"X-Frames": {"description": "Number of frames in the picture.", "schema": {"type": "integer"}}},
-        },
-    },
+    responses=replies(_ANSWER, dict.fromkeys(_OFFERS, BINARY), *FRAME_PROBLEMS, headers={"X-Frames": _X_FRAMES}),
     openapi_extra=FRAME_IN_OPENAPI,
 )
 async def frame(

@@ -105,8 +105,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         found.append(seconds)
 
-    monkeypatch.setattr("service.client.sync_client.time.sleep", found.append)
-    monkeypatch.setattr("service.client.async_client.asyncio.sleep", sleep)
+    monkeypatch.setattr("service.client.clients.time.sleep", found.append)
+    monkeypatch.setattr("service.client.clients.asyncio.sleep", sleep)
     return found
 
 

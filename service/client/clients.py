@@ -1,0 +1,192 @@
+"""The two clients. `Client` holds the methods; `AsyncClient` has them as coroutines."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import aclosing, closing
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+
+import httpx2
+
+from service.client import messages
+from service.client.messages import BatchRecord, ClientRequest, CutShortError, Upload
+from service.schemas.answers import DEFAULT_TOP_K, Classification, ExplainedClassification, PictureType
+from service.schemas.batch import BatchEnd
+from service.schemas.exam import ExamReport
+from service.schemas.manifest import Manifest
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Client:
+    """Sends requests and waits for their answers.
+
+    Parameters
+    ----------
+    url
+        Address of the service, such as `http://127.0.0.1:8000`. It may contain a path prefix.
+    api_key
+        API key, for a service that needs one.
+    timeout_s
+        Seconds for each network operation: connect, write, read.
+    tries
+        Maximum number of attempts of a request while the service answers 503.
+    transport
+        Replaces the network, for tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 60,
+        tries: int = 8,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        headers = {} if api_key is None else {"X-API-Key": api_key}
+        self._tries = tries
+        self._http = httpx2.Client(base_url=url, headers=headers, timeout=timeout_s, transport=transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def classify(self, frame: Upload, *, index: int = 0, top: int = DEFAULT_TOP_K) -> Classification:
+        """Return the most probable planes of a frame. Raises `RefusedError`."""
+        request = messages.frame_request("classify", frame, frame=index, top=top)
+        return self._read(request, Classification.model_validate_json)
+
+    def explain(self, frame: Upload, *, index: int = 0, target: str | None = None) -> ExplainedClassification:
+        """Return the classification of a frame with a heat map, without an overlay. Raises `RefusedError`."""
+        request = messages.frame_request("explain", frame, frame=index, overlay=False, target=target)
+        return self._read(request, ExplainedClassification.model_validate_json)
+
+    def overlay(
+        self, frame: Upload, *, index: int = 0, target: str | None = None, media_type: PictureType = "image/jpeg"
+    ) -> bytes:
+        """Return the frame with its heat map as an encoded picture. Raises `RefusedError`."""
+        request = messages.frame_request("explain", frame, frame=index, target=target)
+        return self._read(request._replace(accept=media_type), bytes)
+
+    def classify_batch(
+        self, files: Iterable[Upload], *, every: int = 1, limit: int | None = None, top: int = DEFAULT_TOP_K
+    ) -> Iterator[BatchRecord]:
+        """Yield a record per frame in order, then the summary. Raises `RefusedError` and `CutShortError`."""
+        record: BatchRecord | None = None
+        request = messages.files_request("classify/batch", files, every=every, limit=limit, top=top)
+        with closing(self._open(request)) as reply:
+            try:
+                for line in reply.iter_lines():
+                    yield (record := messages.read_record(line))
+            except httpx2.TransportError as error:
+                raise CutShortError("The reply broke off.") from error
+        if not isinstance(record, BatchEnd):
+            raise CutShortError("The reply ended before its last line.")
+
+    def exam(
+        self, files: Iterable[Upload], *, expect: str | None = None, every: int = 1, limit: int | None = None
+    ) -> ExamReport:
+        """Return an exam sorted by plane; `expect` holds plane ids separated by commas. Raises `RefusedError`."""
+        request = messages.files_request("exam", files, expect=expect, every=every, limit=limit)
+        return self._read(request, ExamReport.model_validate_json)
+
+    def exam_page(
+        self, files: Iterable[Upload], *, expect: str | None = None, every: int = 1, limit: int | None = None
+    ) -> str:
+        """Return the sorted exam as an HTML page. Raises `RefusedError`."""
+        request = messages.files_request("exam", files, expect=expect, every=every, limit=limit)
+        return self._read(request._replace(accept="text/html"), bytes.decode)
+
+    def model(self) -> Manifest:
+        """Return the manifest of the served model. Raises `RefusedError`."""
+        return self._read(ClientRequest("GET", "model", {}), Manifest.model_validate_json)
+
+    def _read(self, request: ClientRequest, read: Callable[[bytes], T]) -> T:
+        """Return what `read` makes of the reply's body."""
+        with closing(self._open(request)) as reply:
+            return read(reply.read())
+
+    def _open(self, request: ClientRequest) -> httpx2.Response:
+        """Return the first successful reply to a request, with its body unread."""
+        attempt = 1
+        while not (reply := self._http.send(request.build(self._http), stream=True)).is_success:
+            reply.read()
+            time.sleep(messages.pause_s(reply, self._tries - attempt))
+            attempt += 1
+        return reply
+
+
+def _awaitable(
+    method: Callable[Concatenate[Client, P], T],
+) -> "Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]":
+    """Return a method of `Client` unchanged. It returns what `_read` returns: here, a coroutine."""
+    return cast("Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]", method)
+
+
+class AsyncClient:
+    """Sends requests without blocking the event loop. Parameters and methods are those of `Client`."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 60,
+        tries: int = 8,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        headers = {} if api_key is None else {"X-API-Key": api_key}
+        self._tries = tries
+        self._http = httpx2.AsyncClient(base_url=url, headers=headers, timeout=timeout_s, transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    classify = _awaitable(Client.classify)
+    explain = _awaitable(Client.explain)
+    overlay = _awaitable(Client.overlay)
+    exam = _awaitable(Client.exam)
+    exam_page = _awaitable(Client.exam_page)
+    model = _awaitable(Client.model)
+
+    async def classify_batch(
+        self, files: Iterable[Upload], *, every: int = 1, limit: int | None = None, top: int = DEFAULT_TOP_K
+    ) -> AsyncIterator[BatchRecord]:
+        """See `Client.classify_batch`."""
+        record: BatchRecord | None = None
+        request = messages.files_request("classify/batch", files, every=every, limit=limit, top=top)
+        async with aclosing(await self._open(request)) as reply:
+            try:
+                async for line in reply.aiter_lines():
+                    yield (record := messages.read_record(line))
+            except httpx2.TransportError as error:
+                raise CutShortError("The reply broke off.") from error
+        if not isinstance(record, BatchEnd):
+            raise CutShortError("The reply ended before its last line.")
+
+    async def _read(self, request: ClientRequest, read: Callable[[bytes], T]) -> T:
+        async with aclosing(await self._open(request)) as reply:
+            return read(await reply.aread())
+
+    async def _open(self, request: ClientRequest) -> httpx2.Response:
+        attempt = 1
+        while not (reply := await self._http.send(request.build(self._http), stream=True)).is_success:
+            await reply.aread()
+            await asyncio.sleep(messages.pause_s(reply, self._tries - attempt))
+            attempt += 1
+        return reply
