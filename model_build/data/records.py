@@ -66,9 +66,6 @@ class Dataset:
     frames: Frames
     records: Sequence[Record]
 
-    def __len__(self) -> int:
-        return len(self.records)
-
 
 FrameLoader = Callable[[Sequence[Record]], Frames]  # decodes the frames of records
 
