@@ -15,20 +15,11 @@ class WeightsError(Exception):
 
 
 def pretrained_backbone(name: str, weights: Path | None = None) -> Backbone:
-    """Create a backbone with ImageNet weights.
+    """Create a backbone, a key of `BACKBONES`, with ImageNet weights.
 
-    Parameters
-    ----------
-    name
-        A key of `BACKBONES`.
-    weights
-        A state dict in the layout of EfficientNet-PyTorch. Required for `b0`; by default, the Lite variants take the
-        weights of the installed wheel.
-
-    Raises
-    ------
-    WeightsError
-        No weights were found, their SHA-256 is not the published one, or a parameter is missing or left over.
+    `weights` is a state dict in the layout of EfficientNet-PyTorch. It is required for `b0`; by default, the Lite
+    variants take the weights of the installed wheel. Raises WeightsError where no weights were found, their SHA-256 is
+    not the published one, or a parameter is missing or left over.
     """
     spec = BACKBONES[name]
     path = weights or wheel_weights(name)
@@ -38,7 +29,7 @@ def pretrained_backbone(name: str, weights: Path | None = None) -> Backbone:
             raise WeightsError(f"{path.name}: sha256 is {digest}, the published weights of {name} have {spec.sha256}")
     state = torch.load(path, weights_only=True, map_location="cpu")
     state = {key: value for key, value in state.items() if not key.startswith("_fc.")}
-    if spec.gray_stem:
+    if spec.lite:
         # Three equal channels with the same normalization: summing the kernel over them is exact.
         state["_conv_stem.weight"] = state["_conv_stem.weight"].sum(1, keepdim=True)
     backbone = Backbone(spec)

@@ -42,32 +42,14 @@ Batch = Sequence[Tensor]  # frames uint8 [N, 1, S, S], planes and sub-planes int
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How one run is executed; the recipe decides what it computes.
-
-    Attributes
-    ----------
-    distributed
-        The processes that train together, and the device.
-    workers
-        Loader processes per training process; 0 augments in the training process.
-    resume
-        Continue from the run's checkpoint, if it has one.
-    weights
-        A file of backbone weights, where they are not in an installed wheel.
-    cache
-        A folder for decoded frames, see `open_frames`.
-    drop_near_duplicates
-        Leave pictures out that are on two sides of the split, instead of refusing the data set.
-    tensorboard
-        Also write for TensorBoard.
-    """
+    """How one run is executed; the recipe decides what it computes."""
 
     distributed: Distributed = field(default_factory=Distributed)
-    workers: int = 0
-    resume: bool = False
-    weights: Path | None = None
-    cache: Path | None = None
-    drop_near_duplicates: bool = False
+    workers: int = 0  # loader processes per training process; 0 augments in the training process
+    resume: bool = False  # continue from the run's checkpoint, if it has one
+    weights: Path | None = None  # a file of backbone weights, where they are not in an installed wheel
+    cache: Path | None = None  # a folder for decoded frames, see `open_frames`
+    drop_near_duplicates: bool = False  # instead of refusing a data set with a picture on two sides of the split
     tensorboard: bool = False
 
 
@@ -79,19 +61,12 @@ class Trainer:
 
     Parameters
     ----------
-    train_data, val_data
-        Decoded frames and their records. Validation metrics are logged only; no checkpoint is selected by them.
+    val_data
+        Validation metrics are logged only; no checkpoint is selected by them.
     run
         The folder of the run; `train` writes the recipe, the planes, the log and a checkpoint per epoch into it.
     planes
         The planes in the order of the class numbers.
-
-    Attributes
-    ----------
-    network, loader
-        The network that is trained, and its micro-batches.
-    steps
-        Optimizer steps per epoch.
     """
 
     def __init__(
@@ -111,17 +86,15 @@ class Trainer:
         # memory makes depthwise convolutions about twice as fast.
         torch.manual_seed(0)
         labeled = any(record.sub_plane is not None for record in train_data.records)
-        num_sub_planes = len(SUB_PLANES) if recipe.sub_planes and labeled else 0
-        self.network = create_network(
-            recipe.network, len(planes), num_sub_planes, pretrained=True, weights=options.weights
-        ).to(device)
+        counts = len(planes), len(SUB_PLANES) if recipe.sub_planes and labeled else 0
+        self.network = create_network(recipe.network, *counts, pretrained=True, weights=options.weights).to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.freeze(settings.frozen_blocks)
 
         # Data: augmented frames in balanced batches, each divided into the micro-batches of all processes.
         self.augmented = AugmentedDataset(train_data, recipe)
         self.loader = self._make_loader(train_data)
-        self.steps = len(self.loader) // settings.grad_accum_steps
+        self.steps = len(self.loader) // settings.grad_accum_steps  # of the optimizer, per epoch
 
         # Data-parallel gradients; BatchNormStatistics averages the buffers itself.
         parallel = self.distributed.world_size > 1
@@ -186,7 +159,7 @@ class Trainer:
             if logger:
                 logits = predict(self.averaged.classifier, val_inputs, self.distributed.device)
                 head_lr = float(self.schedule.get_last_lr()[-1])
-                logger.write(epoch_metrics(epoch + 1, head_lr, losses, logits, planes_of(self.val_data.records)))
+                logger.write(epoch + 1, epoch_metrics(head_lr, losses, logits, planes_of(self.val_data.records)))
                 self.save_checkpoint(epoch + 1)
         return self.averaged.cpu().eval()
 
