@@ -10,8 +10,6 @@ from pydantic import BaseModel, Field
 from model_build.models.classifier import Network
 from service.schemas.manifest import Preprocessing
 
-_MAX_FROZEN_BLOCKS = 14  # the last blocks must stay trainable
-
 
 class Training(BaseModel, frozen=True, extra="forbid"):
     """How the network is trained."""
@@ -24,15 +22,10 @@ class Training(BaseModel, frozen=True, extra="forbid"):
     warmup_fraction: float = Field(ge=0, lt=1, description="Fraction of all steps with a rising learning rate.")
     label_smoothing: float = Field(ge=0, lt=1)
     ema_decay: float = Field(ge=0, lt=1, description="Decay per step of the averaged weights, which are kept.")
-    balance: float = Field(
-        ge=0, le=1, description="A frame is drawn with weight n**-balance; n counts frames of its plane and scanner."
-    )
-    frozen_blocks: int = Field(
-        ge=0, le=_MAX_FROZEN_BLOCKS, description="The stem and this number of blocks keep their ImageNet weights."
-    )
-    grad_accum_steps: int = Field(
-        default=1, ge=1, description="Micro-batches that each process divides its part of a batch into, to save memory."
-    )
+    balance: float = Field(ge=0, le=1, description="Drawing weights n**-balance for n frames of a plane and scanner.")
+    # The last blocks must stay trainable.
+    frozen_blocks: int = Field(ge=0, le=14, description="The stem and this number of blocks keep ImageNet weights.")
+    grad_accum_steps: int = Field(1, ge=1, description="Micro-batches of a process per step, to save memory.")
 
 
 class SubPlanes(BaseModel, frozen=True, extra="forbid"):
@@ -60,10 +53,8 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
     augmentation: Augmentation
     sub_planes: SubPlanes | None = Field(default=None, description="Null for a network without a sub-plane head.")
     seed: int = 0
-    split: Literal["official", "patients", "frames"] = Field(
-        default="official",
-        description="The test side: the published one, a fifth of the patients, or a fifth of the frames.",
-    )
+    # The test side: the published one, a fifth of the patients, or a fifth of the frames.
+    split: Literal["official", "patients", "frames"] = "official"
     validation_folds: int = Field(default=7, ge=2, description="One of this number of patient-wise folds validates.")
 
 

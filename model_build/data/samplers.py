@@ -33,18 +33,16 @@ class BalancedBatchSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         count = self.batches * self._plane_frames
         plane_rows = iter(self._plane_rows[torch.multinomial(self._weights, count, replacement=True)].tolist())
-        stretched_rows = self._draw_stretched(self.batches * self._stretched_frames)
+        stretched_rows = self._draw_stretched()
         for position in list(range(self.batch_size)) * self.batches:
             # Bresenham's rule: a stretched frame wherever the running share passes the next whole number.
             before = position * self._stretched_frames // self.batch_size
             after = (position + 1) * self._stretched_frames // self.batch_size
             yield next(stretched_rows if after > before else plane_rows)
 
-    def _draw_stretched(self, count: int) -> Iterator[int]:
-        while count > 0:
-            drawn = self._stretched_rows[torch.randperm(len(self._stretched_rows))][:count]
-            yield from drawn.tolist()
-            count -= len(drawn)
+    def _draw_stretched(self) -> Iterator[int]:
+        while True:
+            yield from self._stretched_rows[torch.randperm(len(self._stretched_rows))].tolist()
 
 
 def balance_weights(records: Sequence[Record], balance: float) -> Tensor:

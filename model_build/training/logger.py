@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,17 +14,13 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
 
 def epoch_metrics(
     head_lr: float, losses: Sequence[float], val_logits: Tensor, val_planes: NDArray[np.int64]
 ) -> dict[str, float]:
-    """Return the columns of an epoch in `log.csv`.
+    """Return the columns of an epoch in `log.csv`; its validation metrics are of the planes only.
 
-    They are the learning rate of the heads after the epoch, the mean training loss, and validation metrics of the
-    planes, from logits [N, K] and true planes int64 [N].
+    `head_lr` is the learning rate after the epoch, `losses` are of its steps; logits [N, K], true planes int64 [N].
     """
     planes = torch.from_numpy(val_planes)
     right = (val_logits.argmax(1) == planes).double()
@@ -48,7 +43,13 @@ class RunLogger:
 
     def __init__(self, log: Path, epochs: int, done: int = 0, *, tensorboard: bool = False) -> None:
         self._log, self._epochs, self._done, self._start = log, epochs, done, time.monotonic()
-        self._writer = _tensorboard(log.with_name("tensorboard"), done) if tensorboard else None
+        self._writer = None
+        if tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise ValueError("TensorBoard is not installed: pip install tensorboard") from error
+            self._writer = SummaryWriter(log.with_name("tensorboard"), purge_step=done + 1)
 
     def eta(self, done: float) -> str:
         """Return the remaining time after `done` epochs, as `0:12:30 left`; empty before the first step."""
@@ -72,11 +73,3 @@ class RunLogger:
             self._writer.flush()
         text = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in metrics.items())
         tqdm.write(f"epoch {epoch}/{self._epochs}: {text}. {self.eta(epoch)}", file=sys.stderr)
-
-
-def _tensorboard(folder: Path, done: int) -> "SummaryWriter":
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ValueError("TensorBoard is not installed: pip install tensorboard") from error
-    return SummaryWriter(folder, purge_step=done + 1)

@@ -22,12 +22,8 @@ def train_run(
     `stretched` is a folder of more frames, in the layout of FETAL_PLANES_DB but all resized to one shape: they train
     the sub-plane head only.
 
-    Raises
-    ------
-    DataError
-        The data do not match their layout, or a patient or a picture is on two sides of the split.
-    ValueError
-        The backbone or the attention is unknown, or the batch size does not fit the number of micro-batches.
+    Raises DataError where the data do not match their layout or a patient or a picture is on two sides of the split,
+    and ValueError where the backbone or the attention is unknown or the batch size does not fit the micro-batches.
     """
     check_architecture(recipe.network)
     index, extra, distributed = read_data(data), read_stretched(stretched), options.distributed

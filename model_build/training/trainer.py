@@ -59,14 +59,8 @@ DEFAULT_OPTIONS = RunOptions()
 class Trainer:
     """Train one network: the plane classifier and, where the recipe and the labels have sub-planes, their head.
 
-    Parameters
-    ----------
-    val_data
-        Validation metrics are logged only; no checkpoint is selected by them.
-    run
-        The folder of the run; `train` writes the recipe, the planes, the log and a checkpoint per epoch into it.
-    planes
-        The planes in the order of the class numbers.
+    `run` is the folder of the run: `train` writes the recipe, the planes, the log and a checkpoint per epoch into it.
+    Validation metrics are logged only; no checkpoint is selected by them.
     """
 
     def __init__(
@@ -103,7 +97,10 @@ class Trainer:
         # Moving average of the weights, optimizer and learning-rate schedule.
         average = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
         self._average = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
+        self.averaged = cast(MultiTaskNetwork, self._average.module)  # the result of the training
         self.optimizer, self.schedule = make_optimizer(self.network, settings, self.steps)
+        self._state: dict[str, Any] = {"network": self.network, "average": self._average}
+        self._state |= {"optimizer": self.optimizer, "schedule": self.schedule}
 
     def _make_loader(self, data: Dataset) -> "DataLoader[Any]":
         settings, sub_planes, workers = self.recipe.training, self.recipe.sub_planes, self.options.workers
@@ -116,11 +113,6 @@ class Trainer:
             prefetch_factor=_PREFETCHED if workers else None,
             pin_memory=self.distributed.device.startswith("cuda"),
         )
-
-    @property
-    def averaged(self) -> MultiTaskNetwork:
-        """The network with averaged weights, which is the result of the training."""
-        return cast(MultiTaskNetwork, self._average.module)
 
     def train(self) -> MultiTaskNetwork:
         """Train all epochs and return the averaged network, in evaluation mode, on the CPU."""
@@ -166,6 +158,7 @@ class Trainer:
     def step(self, micro_batches: Iterable[Batch], epoch: int, step: int) -> float:
         """Take one optimizer step on a batch, given as the micro-batches of this process; return the mean loss."""
         accum, world_size = self.recipe.training.grad_accum_steps, self.distributed.world_size
+        device = self.distributed.device
         statistics = BatchNormStatistics(self.network) if accum * world_size > 1 else None
         losses = []
         self.optimizer.zero_grad(set_to_none=True)
@@ -176,8 +169,11 @@ class Trainer:
                 torch.manual_seed(micro_batch_seed(self.recipe.seed, epoch, step, position))
 
             # Forward and backward; gradients add up, and processes exchange them after the last micro-batch only.
+            frames, planes, sub_planes = (tensor.to(device, non_blocking=True) for tensor in batch)
             with self._gradient_sync(last=number == accum - 1):
-                loss = self._loss(*(tensor.to(self.distributed.device, non_blocking=True) for tensor in batch))
+                with autocast(device):
+                    logits = self._parallel(frames.to(torch.float32, memory_format=torch.channels_last))
+                loss = multi_task_loss(logits, planes, sub_planes, self.recipe)
                 torch.autograd.backward(loss / accum)
             losses.append(loss.detach())
             if statistics:
@@ -197,14 +193,9 @@ class Trainer:
             return nullcontext()
         return self._parallel.no_sync()
 
-    def _loss(self, frames: Tensor, planes: Tensor, sub_planes: Tensor) -> Tensor:
-        with autocast(self.distributed.device):
-            logits = self._parallel(frames.to(torch.float32, memory_format=torch.channels_last))
-        return multi_task_loss(logits, planes, sub_planes, self.recipe)
-
     def save_checkpoint(self, epoch: int) -> None:
         """Write the state after `epoch` epochs into a new file, then rename it: a checkpoint is whole or absent."""
-        state = {name: part.state_dict() for name, part in self._state().items()} | {"epoch": epoch}
+        state = {name: part.state_dict() for name, part in self._state.items()} | {"epoch": epoch}
         draft = (self.run / CHECKPOINT).with_suffix(".new")
         torch.save(state, draft)
         draft.replace(self.run / CHECKPOINT)
@@ -212,10 +203,6 @@ class Trainer:
     def load_checkpoint(self) -> int:
         """Load the run's checkpoint; return the number of complete epochs."""
         state = torch.load(self.run / CHECKPOINT, weights_only=True, map_location="cpu")
-        for name, part in self._state().items():
+        for name, part in self._state.items():
             part.load_state_dict(state[name])
         return int(state["epoch"])
-
-    def _state(self) -> dict[str, Any]:
-        parts = {"network": self.network, "average": self._average}
-        return parts | {"optimizer": self.optimizer, "schedule": self.schedule}
