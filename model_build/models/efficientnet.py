@@ -109,13 +109,11 @@ class Backbone(nn.Module):
     """
 
     channels = 1280
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, spec: BackboneSpec) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(spec.mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(spec.std).view(1, -1, 1, 1), persistent=False)
+        self.mean = nn.Buffer(torch.tensor(spec.mean).view(1, -1, 1, 1), persistent=False)
+        self.std = nn.Buffer(torch.tensor(spec.std).view(1, -1, 1, 1), persistent=False)
         self.activation = nn.ReLU6(inplace=True) if spec.lite else nn.SiLU(inplace=True)
         self._conv_stem = SameConv(len(spec.mean), _STEM_CHANNELS, 3, 2)
         self._bn0 = _norm(_STEM_CHANNELS)
