@@ -12,6 +12,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -27,9 +28,9 @@ from model_build.models.multi_task import MultiTaskNetwork, create_network
 from model_build.recipe import Recipe
 from service.schemas.manifest import Plane
 
-CHECKPOINT, LOG, MODEL = "checkpoint.pt", "log.csv", "model.pt"
+CHECKPOINT, LOG, MODEL, SPLITS = "checkpoint.pt", "log.csv", "model.pt", "splits.json"
 
-_SUB_PLANES, _SPLITS = "sub_planes.pt", "splits.json"
+_SUB_PLANES = "sub_planes.pt"
 _LIBRARIES = ("torch", "numpy", "opencv-python-headless", "pillow", "pydicom", "scikit-learn", "fetal-planes")
 
 SplitKind = Literal["frames", "stretched_frames"]
@@ -57,10 +58,8 @@ def library_versions() -> dict[str, str]:
     """Return the versions of Python and of the installed libraries that decide the result of a training."""
     versions = {"python": platform.python_version()}
     for name in _LIBRARIES:
-        try:
+        with suppress(metadata.PackageNotFoundError):  # such as another build of OpenCV
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # such as another build of OpenCV
-            continue
     return versions
 
 
@@ -71,16 +70,13 @@ def write_splits(run: Path, splits: Mapping[SplitKind, tuple[Split, Path]]) -> N
         for kind, (split, folder) in splits.items()
     }
     run.mkdir(parents=True, exist_ok=True)
-    _write_json(run / _SPLITS, sides)
+    _write_json(run / SPLITS, sides)
 
 
 def read_split(run: Path, data: DatasetIndex) -> Split:
     """Return the split that a run was trained with, as records of the data set.
 
-    Raises
-    ------
-    DataError
-        The run has no `splits.json`, or the data set lacks a frame of it.
+    Raises DataError where the run has no `splits.json`, or where the data set lacks a frame of it.
     """
     return _select(run, "frames", data.records, data.folder)
 
@@ -90,22 +86,12 @@ def read_stretched_split(run: Path, folder: Path | None) -> Split:
     return _select(run, "stretched_frames", read_stretched(folder), folder) if folder else Split([], [], [])
 
 
-def has_split(run: Path) -> bool:
-    """Return whether the run has a `splits.json`."""
-    return (run / _SPLITS).exists()
-
-
 def read_split_text(run: Path) -> str:
     """Return the text of `splits.json`: equal for runs with the same split; raises DataError where it is missing."""
     try:
-        return (run / _SPLITS).read_text("utf-8")
+        return (run / SPLITS).read_text("utf-8")
     except FileNotFoundError as error:
-        raise DataError(f"{run} has no {_SPLITS}: train it again with this version") from error
-
-
-def write_split_text(run: Path, text: str) -> None:
-    """Write the `splits.json` of another run into this one."""
-    (run / _SPLITS).write_text(text, "utf-8")
+        raise DataError(f"{run} has no {SPLITS}: train it again with this version") from error
 
 
 def _select(run: Path, kind: SplitKind, records: Sequence[Record], folder: Path) -> Split:

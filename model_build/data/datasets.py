@@ -27,7 +27,7 @@ class AugmentedDataset(TorchDataset[tuple[Tensor, int, int]]):
     """
 
     def __init__(self, data: Dataset, recipe: Recipe) -> None:
-        self.frames = data.frames
+        self.frames, self.recipe, self.epoch = data.frames, recipe, 0
         self.planes = [IGNORE_INDEX if record.stretched else record.plane for record in data.records]
         self.sub_planes = [IGNORE_INDEX if record.sub_plane is None else record.sub_plane for record in data.records]
         # Training crops without the zoom: random crops enlarge objects, and the zoom at test time compensates for it
@@ -38,8 +38,6 @@ class AugmentedDataset(TorchDataset[tuple[Tensor, int, int]]):
             None if record.stretched else find_crop(frame, self._unzoomed).box
             for frame, record in zip(data.frames, data.records, strict=True)
         ]
-        self.recipe = recipe
-        self.epoch = 0
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -51,8 +49,8 @@ class AugmentedDataset(TorchDataset[tuple[Tensor, int, int]]):
             frame = unstretch(frame, random)
             crop = find_crop(frame, self._unzoomed).box
         reference = self.frames[int(random.integers(len(self.frames)))]
-        size, strength = self.recipe.preprocessing.size, self.recipe.augmentation
-        picture = augment(frame, crop, reference, size, strength, random)
+        size = self.recipe.preprocessing.size
+        picture = augment(frame, crop, reference, size, self.recipe.augmentation, random)
         return torch.from_numpy(picture)[None], self.planes[row], self.sub_planes[row]
 
 
@@ -85,7 +83,5 @@ def augmented_inputs(data: Dataset, recipe: Recipe, repeats: int) -> Tensor:
 
 def eval_and_augmented_inputs(data: Dataset, recipe: Recipe, repeats: int) -> Tensor:
     """Return the evaluation input of every frame, then `repeats` augmented ones: uint8 [(1 + repeats) * N, 1, S, S]."""
-    inputs = [eval_inputs(data.frames, recipe.preprocessing)]
-    if repeats:
-        inputs.append(augmented_inputs(data, recipe, repeats))
-    return torch.cat(inputs)
+    inputs = eval_inputs(data.frames, recipe.preprocessing)
+    return torch.cat((inputs, augmented_inputs(data, recipe, repeats))) if repeats else inputs

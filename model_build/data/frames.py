@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from model_build.data.records import DataError, Frame, FrameLoader, Record
@@ -22,68 +21,31 @@ def load_frames(records: Sequence[Record]) -> list[Frame]:
 
 
 def decode_record(record: Record) -> Frame:
-    """Decode one frame: gray uint8 [H, W].
-
-    Raises
-    ------
-    DataError
-        The file cannot be decoded; the message names it.
-    """
+    """Decode one frame, gray uint8 [H, W]; raises DataError, which names the file, where that fails."""
     try:
         return decode_frame(record.path.read_bytes()).pixels
     except Problem as error:
         raise DataError(f"{record.path} cannot be decoded: {error}") from error
 
 
-class MappedFrames(Sequence[Frame]):
-    """Gray frames uint8 [H, W] in one memory-mapped file, read-only.
-
-    `index` is int64 [N, 3]: byte offset, height and width of each frame.
-    """
-
-    def __init__(self, file: Path, index: NDArray[np.int64]) -> None:
-        self._file, self._index = file, index
-        self._bytes: Frame | None = None
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def __getitem__(self, row: int) -> Frame:  # type: ignore[override]  # slices are not supported
-        if self._bytes is None:  # a mapping cannot be pickled, so each process opens its own
-            self._bytes = np.memmap(self._file, np.uint8, "r")
-        offset, height, width = self._index[row]
-        return np.asarray(self._bytes[offset : offset + height * width]).reshape(height, width)
-
-    def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {"_bytes": None}
-
-    def select(self, rows: Sequence[int]) -> "MappedFrames":
-        """Return the frames of `rows`, in that order."""
-        return MappedFrames(self._file, self._index[list(rows)])
-
-
 def open_frames(records: Sequence[Record], cache: Path | None) -> FrameLoader:
-    """Return a function that gives the frames of any of `records`.
+    """Return a function that gives the frames of any of `records`; raises DataError where one cannot be decoded.
 
-    Parameters
-    ----------
-    cache
-        A folder for decoded frames, one byte per pixel; None decodes at every call. A changed file (size or time of
-        change) or a change of the code that decodes makes a new cache file.
-
-    Raises
-    ------
-    DataError
-        A file cannot be decoded; the message names it.
+    `cache` is a folder for decoded frames, one byte per pixel; None decodes at every call. A changed file (size or time
+    of change) or a change of the code that decodes makes a new cache file.
     """
     if cache is None or not records:
         return load_frames
     file = cache / f"{_cache_key(records)}.frames"
     if not file.exists():
         _write_cache(records, file)
-    mapped = MappedFrames(file, np.array(json.loads(file.with_suffix(".json").read_text("utf-8")), np.int64))
-    row_of = {record.path: row for row, record in enumerate(records)}
-    return lambda some: mapped.select([row_of[record.path] for record in some])
+    pixels = np.asarray(np.memmap(file, np.uint8, "r"))  # loader processes are forks and share the mapping
+    index = zip(records, json.loads(file.with_suffix(".json").read_text("utf-8")), strict=True)
+    frame_of = {
+        record.path: pixels[offset : offset + height * width].reshape(height, width)
+        for record, (offset, height, width) in index
+    }
+    return lambda some: [frame_of[record.path] for record in some]
 
 
 def _cache_key(records: Sequence[Record]) -> str:

@@ -25,10 +25,5 @@ SUB_PLANES = (
 
 
 def main_planes(plane_ids: Sequence[str]) -> tuple[int, ...]:
-    """Return the class numbers of the four main planes.
-
-    The result is empty where `plane_ids` lacks one of them, or holds nothing else.
-    """
-    if not set(MAIN_PLANES) < set(plane_ids):
-        return ()
-    return tuple(plane_ids.index(plane) for plane in MAIN_PLANES)
+    """Return the class numbers of the main planes; none where `plane_ids` lacks one of them or holds nothing else."""
+    return tuple(plane_ids.index(plane) for plane in MAIN_PLANES) if set(MAIN_PLANES) < set(plane_ids) else ()

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model_build.data.records import DataError, Dataset, Frame, Frames, Record
+from model_build.data.records import DataError, Dataset, Frames, Record
 
 MAX_DIFFERENT_BITS = 16  # of 256: between the 14 of a downscaled copy and the 29 of another patient
 _SIDE = 16
@@ -21,12 +21,8 @@ _NAMED = 5  # examples in an error message
 
 def dhash(frames: Frames) -> NDArray[np.uint8]:
     """Return difference hashes uint8 [N, 32] of gray frames uint8 [H, W]."""
-    return np.stack([_dhash(frame) for frame in frames])
-
-
-def _dhash(frame: Frame) -> NDArray[np.uint8]:
-    areas = cv2.resize(frame, (_SIDE + 1, _SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
-    return np.packbits(areas[:, 1:] > areas[:, :-1])
+    areas = np.stack([cv2.resize(frame, (_SIDE + 1, _SIDE), interpolation=cv2.INTER_AREA) for frame in frames])
+    return np.packbits((areas[:, :, 1:] > areas[:, :, :-1]).reshape(len(areas), -1), 1)
 
 
 def near_duplicates(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> list[tuple[int, int]]:
@@ -49,19 +45,9 @@ def check_patient_overlap(left: Sequence[Record], right: Sequence[Record], names
 
 
 def drop_near_duplicates(left: Dataset, right: Dataset, names: tuple[str, str], *, drop: bool = False) -> Dataset:
-    """Return `left` without the pictures that are also in `right`.
+    """Return `left` without the pictures that are also in `right`; without `drop`, such a picture raises DataError.
 
-    Parameters
-    ----------
-    names
-        Of the two sides, for the message.
-    drop
-        Leave the repeated frames out; False raises an error instead.
-
-    Raises
-    ------
-    DataError
-        A picture is on both sides and `drop` is False; the message names it.
+    `names` are the two sides, for the message.
     """
     pairs = near_duplicates(dhash(left.frames), dhash(right.frames)) if left.records and right.records else []
     if pairs and not drop:
@@ -71,7 +57,7 @@ def drop_near_duplicates(left: Dataset, right: Dataset, names: tuple[str, str], 
             f"Remove one of each, or leave them out of {names[0]} with --drop-near-duplicates"
         )
     repeated = {row for row, _ in pairs}
-    kept = [row for row in range(len(left)) if row not in repeated]
+    kept = [row for row in range(len(left.records)) if row not in repeated]
     return Dataset([left.frames[row] for row in kept], [left.records[row] for row in kept])
 
 

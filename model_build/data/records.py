@@ -20,27 +20,18 @@ class DataError(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """One labeled frame on disk.
+    """One labeled frame on disk; the label comes from the data set's table or folder, never from the file name.
 
-    The label comes from the data set's table or folder, never from the file name.
-
-    Attributes
-    ----------
-    plane
-        Class number, an index into `DatasetIndex.planes`.
-    sub_plane
-        Class number, an index into `SUB_PLANES`; None where the frame has no labeled sub-plane.
-    stretched
-        The publisher resized every frame of the set to one shape, so the aspect ratio is not the scanner's. Such a
-        frame trains the sub-plane head only: the plane head would learn that "stretched" means one plane.
+    A frame is stretched where the publisher resized every frame of the set to one shape, so the aspect ratio is not the
+    scanner's. It trains the sub-plane head only: the plane head would learn that "stretched" means one plane.
     """
 
     path: Path
     patient: str
-    plane: int
+    plane: int  # index into `DatasetIndex.planes`
     scanner: str
     split: Literal["train", "test"]
-    sub_plane: int | None = None
+    sub_plane: int | None = None  # index into `SUB_PLANES`; None where it is not labeled
     stretched: bool = False
 
 
@@ -55,23 +46,13 @@ class Source:
 
 @dataclass(frozen=True)
 class DatasetIndex:
-    """What a data set holds, without its pixels.
+    """What a data set holds, without its pixels."""
 
-    Attributes
-    ----------
-    folder
-        The data set's folder; `splits.json` names files relative to it.
-    planes
-        In the order of the model's outputs.
-    warnings
-        Limits of any figure measured on these data. They are printed and written into the model card.
-    """
-
-    folder: Path
-    planes: tuple[Plane, ...]
+    folder: Path  # `splits.json` names files relative to it
+    planes: tuple[Plane, ...]  # in the order of the model's outputs
     records: list[Record]
     source: Source
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # limits of any figure measured on these data; printed, and in the model card
 
     def side(self, split: Literal["train", "test"]) -> list[Record]:
         """Return the records of one side of the published split."""
@@ -84,9 +65,6 @@ class Dataset:
 
     frames: Frames
     records: Sequence[Record]
-
-    def __len__(self) -> int:
-        return len(self.records)
 
 
 FrameLoader = Callable[[Sequence[Record]], Frames]  # decodes the frames of records

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from model_build.data.leakage import check_patient_overlap, drop_near_duplicates
-from model_build.data.records import DataError, Dataset, DatasetIndex, FrameLoader, Record
+from model_build.data.records import DataError, Dataset, DatasetIndex, FrameLoader, Record, planes_of
 from model_build.recipe import Recipe
 
 _TEST_FOLDS = 5  # 80:20
@@ -24,16 +24,10 @@ class Split(NamedTuple):
 
 
 def patient_folds(records: Sequence[Record], folds: int, seed: int) -> list[NDArray[np.int64]]:
-    """Divide records into `folds` parts with about the same mix of planes; each patient is in one part only.
-
-    Returns
-    -------
-    The row numbers of each fold, int64; together they are all rows.
-    """
+    """Return the rows of `folds` parts, int64 each, with about the same mix of planes; no patient is in two parts."""
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    planes = [record.plane for record in records]
     patients = [record.patient for record in records]
-    return [fold for _, fold in splitter.split(np.zeros(len(records)), planes, patients)]
+    return [fold for _, fold in splitter.split(np.zeros(len(records)), planes_of(records), patients)]
 
 
 def carve_validation(records: Sequence[Record], folds: int) -> tuple[list[Record], list[Record]]:
@@ -47,10 +41,8 @@ def carve_validation(records: Sequence[Record], folds: int) -> tuple[list[Record
 def make_split(data: DatasetIndex, recipe: Recipe) -> Split:
     """Divide a data set as the recipe says; the validation patients are taken from the training side.
 
-    Raises
-    ------
-    DataError
-        A patient is on both sides, unless the recipe splits by frame; or a side or a plane has no training frame.
+    Raises DataError where a patient is on both sides, unless the recipe splits by frame, or where a plane has no
+    training frame.
     """
     training, test = _sides(data, recipe)
     if not training:
@@ -74,8 +66,7 @@ def _sides(data: DatasetIndex, recipe: Recipe) -> tuple[list[Record], list[Recor
     if recipe.split == "patients":
         return _partition(data.records, patient_folds(data.records, _TEST_FOLDS, seed=0)[0])
     folds = StratifiedKFold(_TEST_FOLDS, shuffle=True, random_state=0)
-    planes = [record.plane for record in data.records]
-    _, test = next(folds.split(np.zeros(len(planes)), planes))
+    _, test = next(folds.split(np.zeros(len(data.records)), planes_of(data.records)))
     return _partition(data.records, test)
 
 
@@ -91,36 +82,18 @@ def split_stretched(records: Sequence[Record], split: Split) -> Split:
 
     Frames without a sub-plane are left out.
     """
-    val = {record.patient for record in split.val}
-    trained = {record.patient for record in split.train}
-    tested = {record.patient for record in split.test}
-    sides = Split([], [], [])
+    side_of = {record.patient: side for side, own in split._asdict().items() for record in own}
+    sides: dict[str, list[Record]] = {side: [] for side in Split._fields}
     for record in records:
-        if record.sub_plane is None:
-            continue
-        if record.patient in tested or (record.split == "test" and record.patient not in val | trained):
-            sides.test.append(record)
-        elif record.patient in val:
-            sides.val.append(record)
-        else:
-            sides.train.append(record)
-    return sides
+        if record.sub_plane is not None:
+            sides[side_of.get(record.patient, record.split)].append(record)
+    return Split(**sides)
 
 
 def check_leakage(split: Split, recipe: Recipe, load: FrameLoader, *, drop: bool) -> Split:
     """Return the split without pictures that are on two sides; test frames are hashed for this purpose only.
 
-    Parameters
-    ----------
-    load
-        Decodes the frames of records, see `open_frames`.
-    drop
-        Leave the training or validation copy out; False refuses the split.
-
-    Raises
-    ------
-    DataError
-        A picture is on two sides and `drop` is False.
+    With `drop`, the training or validation copy is left out; without, such a picture raises DataError.
     """
     train, val = (Dataset(load(records), records) for records in (split.train, split.val))
     train = drop_near_duplicates(train, val, ("train", "validation"), drop=drop)
@@ -133,25 +106,23 @@ def check_leakage(split: Split, recipe: Recipe, load: FrameLoader, *, drop: bool
 
 def split_warnings(data: DatasetIndex, recipe: Recipe, split: Split) -> tuple[str, ...]:
     """Return one sentence for each limit of the figures measured on the test side."""
-    warnings = list(data.warnings)
-    if recipe.split == "frames":
-        trained = {record.patient for record in (*split.train, *split.val)}
-        leaked = sum(record.patient in trained for record in split.test)
-        warnings.append(
-            f"THE SPLIT IS BY FRAME: {leaked} of the {len(split.test)} test frames are of patients with frames in "
-            "training, so every figure measured on them is too good."
-        )
-    return tuple(warnings)
+    if recipe.split != "frames":
+        return data.warnings
+    trained = {record.patient for record in (*split.train, *split.val)}
+    leaked = sum(record.patient in trained for record in split.test)
+    warning = (
+        f"THE SPLIT IS BY FRAME: {leaked} of the {len(split.test)} test frames are of patients with frames in "
+        "training, so every figure measured on them is too good."
+    )
+    return (*data.warnings, warning)
 
 
 def describe_split(data: DatasetIndex, split: Split) -> Iterable[str]:
     """Yield lines that describe a data set: its planes, and the frames and patients of each side."""
     yield f"{data.source.name}: {len(data.records)} frames, {len(data.planes)} planes"
-    for name, records in zip(split._fields, split, strict=True):
-        counts = ", ".join(
-            f"{plane.label} {sum(record.plane == number for record in records)}"
-            for number, plane in enumerate(data.planes)
-        )
+    for name, records in split._asdict().items():
+        frames = np.bincount(planes_of(records), minlength=len(data.planes))
+        counts = ", ".join(f"{plane.label} {count}" for plane, count in zip(data.planes, frames, strict=True))
         patients = len({record.patient for record in records})
         yield f"{name}: {len(records)} frames of {patients} patients ({counts})"
 

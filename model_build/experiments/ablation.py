@@ -17,8 +17,8 @@ from model_build.evaluation.metrics import top_k
 from model_build.evaluation.tables import Row
 from model_build.evaluation.validation import AUGMENTED_PER_FRAME, mean_log_loss
 from model_build.experiments.holdout import HoldOut, Study
-from model_build.models.classifier import PlaneClassifier, check_architecture, create_classifier
-from model_build.recipe import Network, Recipe
+from model_build.models.classifier import Network, PlaneClassifier, check_architecture, create_classifier
+from model_build.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,9 @@ class SqueezeExcitation(nn.Module):
 class EfficientChannelAttention(nn.Module):
     """ECA: channel gate computed from neighboring channels (Wang et al., CVPR 2020, arXiv 1910.03151)."""
 
-    def __init__(self, kernel: int = 5) -> None:  # equation 12 of the paper for 1280 channels
+    def __init__(self) -> None:
         super().__init__()
-        self.mix = _zero_init(nn.Conv1d(1, 1, kernel, padding=kernel // 2))
+        self.mix = _zero_init(nn.Conv1d(1, 1, 5, padding=2))  # equation 12 of the paper for 1280 channels
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the gated features, [N, C, h, w] as the input."""
@@ -40,14 +40,12 @@ class EfficientChannelAttention(nn.Module):
         return features * (2 * torch.sigmoid(gate))[:, :, None, None]
 
 
-class ConvolutionalBlockAttention(nn.Module):
+class ConvolutionalBlockAttention(SqueezeExcitation):
     """CBAM: a channel gate, then a spatial gate, each from mean and maximum (Woo et al. 2018, arXiv 1807.06521)."""
 
-    def __init__(self, channels: int, reduction: int = 16, kernel: int = 7) -> None:
-        super().__init__()
-        self.squeeze = nn.Linear(channels, channels // reduction)
-        self.excite = _zero_init(nn.Linear(channels // reduction, channels))
-        self.spatial = _zero_init(nn.Conv2d(2, 1, kernel, padding=kernel // 2))
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.spatial = _zero_init(nn.Conv2d(2, 1, 7, padding=3))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the gated features, [N, C, h, w] as the input."""

@@ -25,19 +25,10 @@ def fold_batchnorm(backbone: Backbone) -> None:
     for owner, convolution, norm in norm_pairs(backbone):
         weight, bn = owner.get_parameter(f"{convolution}.weight"), owner.get_submodule(norm)
         assert isinstance(bn, nn.BatchNorm2d)
-        assert bn.running_mean is not None
-        assert bn.running_var is not None
-        scale = bn.weight / (bn.running_var + bn.eps).sqrt()
+        mean, variance = bn.get_buffer("running_mean"), bn.get_buffer("running_var")
+        scale = bn.weight / (variance + bn.eps).sqrt()
         weight.mul_(scale[:, None, None, None])
-        set_bias(bn, bn.bias - bn.running_mean * scale)
-
-
-@torch.no_grad()
-def set_bias(norm: nn.BatchNorm2d, bias: torch.Tensor) -> None:
-    """Make a BatchNorm add `bias` [C] in evaluation mode, and do nothing else."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    norm.bias.copy_(bias)
-    norm.weight.fill_(1)
-    norm.running_mean.zero_()
-    norm.running_var.fill_(1 - norm.eps)
+        bn.bias.copy_(bn.bias - mean * scale)
+        bn.weight.fill_(1)
+        mean.zero_()
+        variance.fill_(1 - bn.eps)

@@ -1,8 +1,8 @@
 """The plane classifier: backbone, attention, mean pooling, MLP."""
 
 from pathlib import Path
-from typing import Protocol
 
+from pydantic import BaseModel, Field
 from torch import Tensor, nn
 
 from model_build.models.attention import ATTENTIONS
@@ -12,31 +12,17 @@ from model_build.models.pretrained import pretrained_backbone
 _HIDDEN_WIDTHS = {1: (), 2: (256,), 3: (256, 64)}  # by number of linear layers
 
 
-class Architecture(Protocol):
-    """What decides a classifier's layers; a recipe's `[network]` table has these fields."""
+class Network(BaseModel, frozen=True, extra="forbid"):
+    """The network's architecture; unknown names are refused where the network is created."""
 
-    @property
-    def backbone(self) -> str:
-        """A key of `BACKBONES`."""
-
-    @property
-    def attention(self) -> str:
-        """A key of `ATTENTIONS`."""
-
-    @property
-    def mlp_layers(self) -> int:
-        """Linear layers after pooling, 1 to 3."""
-
-    @property
-    def dropout(self) -> float:
-        """Dropout before the first linear layer; half of it before the others."""
+    backbone: str = Field(description="A key of `BACKBONES` in `models.efficientnet`.")
+    attention: str = Field(description="A key of `ATTENTIONS` in `models.attention`.")
+    mlp_layers: int = Field(ge=1, le=3, description="Linear layers after pooling; the paper has 3.")
+    dropout: float = Field(ge=0, lt=1, description="Before the first linear layer; half of it before the others.")
 
 
 class Head(nn.Module):
-    """Everything after the backbone: attention, mean pooling and MLP.
-
-    It is a module of its own because Grad-CAM needs the gradient of this part only.
-    """
+    """Attention, mean pooling and MLP: a module of its own, as Grad-CAM needs the gradient of this part only."""
 
     def __init__(self, num_classes: int, attention: str, mlp_layers: int, dropout: float) -> None:
         super().__init__()
@@ -69,23 +55,11 @@ class PlaneClassifier(nn.Module):
 
 
 def create_classifier(
-    network: Architecture, num_classes: int, *, pretrained: bool = False, weights: Path | None = None
+    network: Network, num_classes: int, *, pretrained: bool = False, weights: Path | None = None
 ) -> PlaneClassifier:
-    """Create a classifier with a freshly initialized head.
+    """Create a classifier with a freshly initialized head, and a backbone with ImageNet weights or random ones.
 
-    Parameters
-    ----------
-    pretrained
-        Load ImageNet weights into the backbone; False initializes it at random.
-    weights
-        A file of backbone weights, where they are not in an installed wheel; see `pretrained_backbone`.
-
-    Raises
-    ------
-    ValueError
-        The backbone or the attention is unknown; the message lists the known ones.
-    WeightsError
-        The pretrained weights are missing or are not the published ones.
+    Raises what `check_architecture` and, for `weights` too, `pretrained_backbone` raise.
     """
     check_architecture(network)
     name = network.backbone
@@ -93,14 +67,12 @@ def create_classifier(
     return PlaneClassifier(backbone, Head(num_classes, network.attention, network.mlp_layers, network.dropout))
 
 
-def check_architecture(network: Architecture) -> None:
+def check_architecture(network: Network) -> None:
     """Raise ValueError where the backbone or the attention is unknown; the message lists the known ones."""
-    for field, name, known in (
-        ("backbone", network.backbone, list(BACKBONES)),
-        ("attention", network.attention, list(ATTENTIONS)),
-    ):
-        if name not in known:
-            raise ValueError(f"{field}: {name!r} is none of {', '.join(known)}")
+    if network.backbone not in BACKBONES:
+        raise ValueError(f"backbone: {network.backbone!r} is none of {', '.join(BACKBONES)}")
+    if network.attention not in ATTENTIONS:
+        raise ValueError(f"attention: {network.attention!r} is none of {', '.join(ATTENTIONS)}")
 
 
 def _mlp(inputs: int, outputs: int, layers: int, dropout: float) -> nn.Sequential:

@@ -7,7 +7,6 @@ of the published files (EfficientNet-PyTorch), so that loading is strict.
 
 import math
 from dataclasses import dataclass
-from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -24,46 +23,29 @@ _STAGES = (
     (3, 1, 6, 320, 1),
 )
 _STEM_CHANNELS = 32
-_EPSILON = 1e-3
-_MOMENTUM = 0.01
 
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """Parameters of one EfficientNet.
+    """Parameters of one EfficientNet: a Lite variant unless it states the normalization of each RGB channel."""
 
-    Attributes
-    ----------
-    width, depth
-        Multipliers of channels and of blocks (compound scaling).
-    mean, std
-        Normalization in gray levels 0..255, one value per RGB channel.
-    sha256
-        Of the published weights file; None where any file is accepted.
-    """
-
-    width: float
-    depth: float
-    lite: bool
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    sha256: str | None
+    width: float  # multiplier of channels
+    depth: float  # multiplier of blocks
+    sha256: str | None  # of the published weights file; None where any file is accepted
+    mean: tuple[float, ...] = (127.5,)  # gray levels
+    std: tuple[float, ...] = (127.5,)
 
     @property
-    def gray_stem(self) -> bool:
-        """Whether a one-channel stem is exact: all RGB channels have the same normalization."""
-        return len(set(self.mean)) == 1 and len(set(self.std)) == 1
-
-
-def _lite(width: float, depth: float, sha256: str) -> BackboneSpec:
-    return BackboneSpec(width, depth, True, (127.5, 127.5, 127.5), (127.5, 127.5, 127.5), sha256)
+    def lite(self) -> bool:
+        """Whether all RGB channels have the same normalization, so that a stem of one channel is exact."""
+        return len(self.mean) == 1
 
 
 BACKBONES = {
-    "lite0": _lite(1.0, 1.0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
-    "lite1": _lite(1.0, 1.1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
-    "lite2": _lite(1.1, 1.2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
-    "b0": BackboneSpec(1.0, 1.0, False, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), None),
+    "lite0": BackboneSpec(1.0, 1.0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+    "lite1": BackboneSpec(1.0, 1.1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+    "lite2": BackboneSpec(1.1, 1.2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+    "b0": BackboneSpec(1.0, 1.0, None, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
 }
 
 
@@ -95,13 +77,12 @@ class InvertedResidual(nn.Module):
         inner = inputs * expansion
         self.activation = nn.ReLU6(inplace=True) if lite else nn.SiLU(inplace=True)
         self.residual = stride == 1 and inputs == outputs
-        self.expands = expansion != 1
+        self.expands, self.excites = expansion != 1, not lite
         if self.expands:
             self._expand_conv = nn.Conv2d(inputs, inner, 1, bias=False)
             self._bn0 = _norm(inner)
         self._depthwise_conv = SameConv(inner, inner, kernel, stride, groups=inner)
         self._bn1 = _norm(inner)
-        self.excites = not lite
         if self.excites:
             self._se_reduce = nn.Conv2d(inner, max(1, inputs // 4), 1)
             self._se_expand = nn.Conv2d(max(1, inputs // 4), inner, 1)
@@ -128,32 +109,34 @@ class Backbone(nn.Module):
     """
 
     channels = 1280
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, spec: BackboneSpec) -> None:
         super().__init__()
-        stem_inputs = 1 if spec.gray_stem else 3
-        self.register_buffer("mean", torch.tensor(spec.mean[:stem_inputs]).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(spec.std[:stem_inputs]).view(1, -1, 1, 1), persistent=False)
+        self.mean = nn.Buffer(torch.tensor(spec.mean).view(1, -1, 1, 1), persistent=False)
+        self.std = nn.Buffer(torch.tensor(spec.std).view(1, -1, 1, 1), persistent=False)
         self.activation = nn.ReLU6(inplace=True) if spec.lite else nn.SiLU(inplace=True)
-        self._conv_stem = SameConv(stem_inputs, _STEM_CHANNELS, 3, 2)
+        self._conv_stem = SameConv(len(spec.mean), _STEM_CHANNELS, 3, 2)
         self._bn0 = _norm(_STEM_CHANNELS)
-        self._blocks = nn.ModuleList(_blocks(spec))
-        ends = list(accumulate(_repeats(spec, stage) for stage in range(len(_STAGES))))
-        self._stage_ends = [end - 1 for end in ends[3:6]]  # the last blocks of stages four to six
-        self._conv_head = nn.Conv2d(_scale_channels(320, spec.width), self.channels, 1, bias=False)
+        self._blocks = nn.ModuleList()
+        ends, stage_channels, inputs = [], [], _STEM_CHANNELS
+        for stage, (kernel, stride, expansion, channels, repeats) in enumerate(_STAGES):
+            outputs = _scale_channels(channels, spec.width)
+            # Lite does not scale the depth of the first and the last stage.
+            scaled = not spec.lite or stage not in (0, len(_STAGES) - 1)
+            for repeat in range(math.ceil(repeats * spec.depth) if scaled else repeats):
+                step = stride if repeat == 0 else 1
+                self._blocks.append(InvertedResidual(inputs, outputs, kernel, step, expansion, spec.lite))
+                inputs = outputs
+            ends.append(len(self._blocks) - 1)
+            stage_channels.append(outputs)
+        self._stage_ends, self.stage_channels = ends[3:6], stage_channels[3:6]  # of stages four to six
+        self._conv_head = nn.Conv2d(inputs, self.channels, 1, bias=False)
         self._bn1 = _norm(self.channels)
 
     @property
     def blocks(self) -> list[nn.Module]:
         """Return the inverted residual blocks, in order."""
         return list(self._blocks)
-
-    @property
-    def stage_channels(self) -> list[int]:
-        """Return the numbers of channels of stages four, five and six."""
-        return [self.blocks[end].get_submodule("_bn2").num_features for end in self._stage_ends]  # type: ignore[misc]
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the last feature map, [N, 1280, S/32, S/32], of gray levels [N, 1, S, S]."""
@@ -174,25 +157,8 @@ class Backbone(nn.Module):
         return stages[0], stages[1], stages[2], self.activation(self._bn1(self._conv_head(x)))
 
 
-def _blocks(spec: BackboneSpec) -> list[InvertedResidual]:
-    blocks = []
-    inputs = _STEM_CHANNELS
-    for index, (kernel, stride, expansion, channels, _) in enumerate(_STAGES):
-        outputs = _scale_channels(channels, spec.width)
-        for repeat in range(_repeats(spec, index)):
-            blocks.append(InvertedResidual(inputs, outputs, kernel, stride if repeat == 0 else 1, expansion, spec.lite))
-            inputs = outputs
-    return blocks
-
-
-def _repeats(spec: BackboneSpec, stage: int) -> int:
-    """Return the number of blocks of a stage. Lite does not scale the depth of the first and the last stage."""
-    fixed = spec.lite and stage in (0, len(_STAGES) - 1)
-    return _STAGES[stage][4] if fixed else math.ceil(_STAGES[stage][4] * spec.depth)
-
-
 def _norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=_EPSILON, momentum=_MOMENTUM)
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
 def _scale_channels(channels: int, width: float) -> int:

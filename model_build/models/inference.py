@@ -18,23 +18,13 @@ def predict(model: nn.Module, inputs: Tensor, device: str = "cpu") -> Tensor:
 def in_batches(
     model: nn.Module, compute: Callable[[Tensor], tuple[Tensor, ...]], inputs: Tensor, device: str = "cpu"
 ) -> tuple[Tensor, ...]:
-    """Return the outputs of `compute` over all inputs, concatenated, float32 on the CPU.
+    """Return the outputs of `compute` over inputs uint8 [N, 1, S, S], concatenated, float32 on the CPU.
 
-    Parameters
-    ----------
-    model
-        The network that `compute` uses; it is put into evaluation mode.
-    compute
-        Takes gray levels float32 [n, 1, S, S].
-    inputs
-        uint8 [N, 1, S, S].
+    `compute` takes gray levels float32 [n, 1, S, S] and uses `model`, which is put into evaluation mode.
     """
     model.eval()
-    outputs = [
-        [
-            output.float().cpu()
-            for output in compute(batch.to(device, torch.float32, memory_format=torch.channels_last))  # twice as fast
-        ]
-        for batch in torch.split(inputs, _BATCH_SIZE)
-    ]
+    outputs = []
+    for batch in torch.split(inputs, _BATCH_SIZE):
+        frames = batch.to(device, torch.float32, memory_format=torch.channels_last)  # twice as fast
+        outputs.append([output.float().cpu() for output in compute(frames)])
     return tuple(torch.cat(output) for output in zip(*outputs, strict=True))

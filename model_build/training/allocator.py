@@ -3,10 +3,7 @@
 import ctypes
 import sys
 
-# Parameters of mallopt, from glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
-_INT_MAX = 2**31 - 1  # bytes
-_TOP_PAD_BYTES = 64 * 2**20
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # parameters of mallopt, from glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
@@ -16,10 +13,8 @@ def keep_freed_memory() -> None:
     next step faults all of their pages in again, zeroed, which takes a good part of a step on a CPU. The price: the
     process never becomes smaller than it was at its largest.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
     if mallopt is not None:
         mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, _INT_MAX)
-        mallopt(_M_TOP_PAD, _TOP_PAD_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_M_TOP_PAD, 64 * 2**20)  # bytes

@@ -6,7 +6,7 @@ run, although the batch size is the same.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -69,21 +69,14 @@ def micro_batch_seed(seed: int, epoch: int, step: int, micro_batch: int) -> int:
 class MicroBatchSampler(Sampler[list[int]]):
     """Yield the micro-batches of this process: `grad_accum_steps` consecutive ones of every batch.
 
-    Raises
-    ------
-    ValueError
-        The batch size is not divisible by the number of micro-batches of all processes.
+    Raises ValueError where the batch size is not divisible by the number of micro-batches of all processes.
     """
 
-    def __init__(
-        self, rows: Sampler[int] | Iterable[int], batch_size: int, distributed: Distributed, grad_accum_steps: int
-    ) -> None:
+    def __init__(self, rows: Sampler[int], batch_size: int, distributed: Distributed, grad_accum_steps: int) -> None:
         micro_batches = distributed.world_size * grad_accum_steps
         if batch_size % micro_batches:
-            raise ValueError(
-                f"a batch of {batch_size} frames cannot be divided into {distributed.world_size} x {grad_accum_steps} "
-                "equal micro-batches"
-            )
+            parts = f"{distributed.world_size} x {grad_accum_steps} equal micro-batches"
+            raise ValueError(f"a batch of {batch_size} frames cannot be divided into {parts}")
         self._batches = BatchSampler(rows, batch_size, drop_last=True)
         self._size = batch_size // micro_batches
         self._own = range(distributed.rank * grad_accum_steps, (distributed.rank + 1) * grad_accum_steps)
@@ -105,27 +98,19 @@ class BatchNormStatistics:
 
     def __init__(self, model: nn.Module) -> None:
         norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d) and module.training]
-        self._running = [
-            buffer for norm in norms for buffer in (norm.running_mean, norm.running_var) if buffer is not None
-        ]
-        self._counts = [norm.num_batches_tracked for norm in norms if norm.num_batches_tracked is not None]
-        self._before = [buffer.clone() for buffer in (*self._running, *self._counts)]
-        self._sums = [torch.zeros_like(buffer) for buffer in self._running]
+        self._buffers = [buffer for norm in norms for buffer in norm.buffers()]  # mean, variance, number of batches
+        self._before = [buffer.clone() for buffer in self._buffers]
+        self._sums = torch.zeros(())
 
     def end_micro_batch(self) -> None:
         """Add up the statistics after a micro-batch's forward pass, and reset them to those before the batch."""
-        for total, buffer in zip(self._sums, self._running, strict=True):
-            total += buffer
-        for buffer, before in zip((*self._running, *self._counts), self._before, strict=True):
+        self._sums = self._sums + torch.cat([buffer.flatten().float() for buffer in self._buffers])
+        for buffer, before in zip(self._buffers, self._before, strict=True):
             buffer.copy_(before)
 
     def end_batch(self, distributed: Distributed, grad_accum_steps: int) -> None:
         """Set the statistics to their mean over the micro-batches of all processes."""
-        sums = torch.cat(self._sums) if self._sums else torch.empty(0)
-        means = distributed.all_reduce(sums) / (distributed.world_size * grad_accum_steps) if self._sums else sums
-        for buffer, mean in zip(
-            self._running, torch.split(means, [len(buffer) for buffer in self._running]), strict=True
-        ):
-            buffer.copy_(mean)
-        for count in self._counts:
-            count += 1
+        means = distributed.all_reduce(self._sums) / (distributed.world_size * grad_accum_steps)
+        sizes = [buffer.numel() for buffer in self._buffers]
+        for buffer, mean in zip(self._buffers, torch.split(means, sizes), strict=True):
+            buffer.copy_(mean.view_as(buffer))

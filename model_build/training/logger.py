@@ -4,10 +4,8 @@ import csv
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,62 +14,42 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """One row of `log.csv`; validation metrics are of the planes only.
-
-    Attributes
-    ----------
-    epoch
-        Counted from 1.
-    head_lr
-        Learning rate of the heads after the epoch.
-    """
-
-    epoch: int
-    head_lr: float
-    train_loss: float
-    val_loss: float
-    val_top1: float
-    val_macro_recall: float
-
 
 def epoch_metrics(
-    epoch: int, head_lr: float, losses: Sequence[float], val_logits: Tensor, val_planes: NDArray[np.int64]
-) -> EpochMetrics:
-    """Return the row of an epoch: the mean training loss, and validation metrics of logits [N, K], planes int64 [N]."""
+    head_lr: float, losses: Sequence[float], val_logits: Tensor, val_planes: NDArray[np.int64]
+) -> dict[str, float]:
+    """Return the columns of an epoch in `log.csv`; its validation metrics are of the planes only.
+
+    `head_lr` is the learning rate after the epoch, `losses` are of its steps; logits [N, K], true planes int64 [N].
+    """
     planes = torch.from_numpy(val_planes)
     right = (val_logits.argmax(1) == planes).double()
     recalls = torch.stack([right[planes == plane].mean() for plane in sorted(set(planes.tolist()))])
-    val_loss = float(functional.cross_entropy(val_logits, planes))
-    return EpochMetrics(epoch, head_lr, float(np.mean(losses)), val_loss, float(right.mean()), float(recalls.mean()))
+    return {
+        "head_lr": head_lr,
+        "train_loss": float(np.mean(losses)),
+        "val_loss": float(functional.cross_entropy(val_logits, planes)),
+        "val_top1": float(right.mean()),
+        "val_macro_recall": float(recalls.mean()),
+    }
 
 
 class RunLogger:
-    """Write the metrics of each epoch.
+    """Write the metrics of each epoch into a CSV file, and into a folder `tensorboard` next to it if wanted.
 
-    Parameters
-    ----------
-    log
-        The CSV file; TensorBoard files go into the folder `tensorboard` next to it.
-    epochs, done
-        Epochs of the whole run, and those that were complete when it started or resumed.
-    tensorboard
-        Also write for TensorBoard.
-
-    Raises
-    ------
-    ValueError
-        `tensorboard` is set and TensorBoard is not installed.
+    `done` of all `epochs` were complete when the run started or resumed. Raises ValueError where TensorBoard is wanted
+    and not installed.
     """
 
     def __init__(self, log: Path, epochs: int, done: int = 0, *, tensorboard: bool = False) -> None:
         self._log, self._epochs, self._done, self._start = log, epochs, done, time.monotonic()
-        self._writer = _tensorboard(log.with_name("tensorboard"), done) if tensorboard else None
+        self._writer = None
+        if tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise ValueError("TensorBoard is not installed: pip install tensorboard") from error
+            self._writer = SummaryWriter(log.with_name("tensorboard"), purge_step=done + 1)
 
     def eta(self, done: float) -> str:
         """Return the remaining time after `done` epochs, as `0:12:30 left`; empty before the first step."""
@@ -80,28 +58,18 @@ class RunLogger:
         seconds_per_epoch = (time.monotonic() - self._start) / (done - self._done)
         return f"{timedelta(seconds=round(seconds_per_epoch * (self._epochs - done)))} left"
 
-    def write(self, metrics: EpochMetrics) -> None:
-        """Append a row; a repeated epoch of a resumed run replaces its row and all later ones."""
-        values = asdict(metrics)
-        epoch = values.pop("epoch")
+    def write(self, epoch: int, metrics: dict[str, float]) -> None:
+        """Append the row of an epoch, counted from 1; a repeated epoch of a resumed run replaces all later rows."""
         kept: list[list[str]] = []
         if self._log.exists():
             with self._log.open(newline="") as lines:
                 kept = [row for row in list(csv.reader(lines))[1:] if int(row[0]) < epoch]
-        header = [field.name for field in fields(EpochMetrics)]
+        row = [str(epoch), *(f"{value:.6g}" for value in metrics.values())]
         with self._log.open("w", newline="") as lines:
-            csv.writer(lines).writerows([header, *kept, [epoch, *(f"{value:.6g}" for value in values.values())]])
+            csv.writer(lines).writerows([["epoch", *metrics], *kept, row])
         if self._writer:
-            for name, value in values.items():
+            for name, value in metrics.items():
                 self._writer.add_scalar(name, value, epoch)
             self._writer.flush()
-        text = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in values.items())
+        text = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in metrics.items())
         tqdm.write(f"epoch {epoch}/{self._epochs}: {text}. {self.eta(epoch)}", file=sys.stderr)
-
-
-def _tensorboard(folder: Path, done: int) -> "SummaryWriter":
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ValueError("TensorBoard is not installed: pip install tensorboard") from error
-    return SummaryWriter(folder, purge_step=done + 1)

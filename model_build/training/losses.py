@@ -10,12 +10,7 @@ from model_build.recipe import Recipe
 def multi_task_loss(logits: tuple[Tensor, Tensor | None], planes: Tensor, sub_planes: Tensor, recipe: Recipe) -> Tensor:
     """Return the plane loss plus the weighted sub-plane loss.
 
-    Parameters
-    ----------
-    logits
-        Of planes [N, K], and of sub-planes [N, M] or None.
-    planes, sub_planes
-        Labels int64 [N], `IGNORE_INDEX` where not known.
+    The logits are [N, K], and [N, M] or None. The labels are int64 [N], `IGNORE_INDEX` where not known.
     """
     plane_logits, sub_plane_logits = logits
     smoothing = recipe.training.label_smoothing

@@ -10,7 +10,7 @@ from model_build.data.splits import Split, check_leakage, make_split, split_stre
 from model_build.evaluation.plots import draw_curves
 from model_build.models.classifier import check_architecture
 from model_build.recipe import Recipe
-from model_build.run_dir import LOG, SplitKind, has_split, read_split, read_stretched_split, write_network, write_splits
+from model_build.run_dir import LOG, SPLITS, SplitKind, read_split, read_stretched_split, write_network, write_splits
 from model_build.training.trainer import DEFAULT_OPTIONS, RunOptions, Trainer
 
 
@@ -19,24 +19,16 @@ def train_run(
 ) -> None:
     """Train by a recipe on a data set, and write the run's folder.
 
-    Parameters
-    ----------
-    data
-        The data set, see `read_data`.
-    stretched
-        More frames, in the layout of FETAL_PLANES_DB but all resized to one shape: they train the sub-plane head only.
+    `stretched` is a folder of more frames, in the layout of FETAL_PLANES_DB but all resized to one shape: they train
+    the sub-plane head only.
 
-    Raises
-    ------
-    DataError
-        The data do not match their layout, or a patient or a picture is on two sides of the split.
-    ValueError
-        The backbone or the attention is unknown, or the batch size does not fit the number of micro-batches.
+    Raises DataError where the data do not match their layout or a patient or a picture is on two sides of the split,
+    and ValueError where the backbone or the attention is unknown or the batch size does not fit the micro-batches.
     """
     check_architecture(recipe.network)
     index, extra, distributed = read_data(data), read_stretched(stretched), options.distributed
     # A resumed run keeps its split; nothing computes it a second time.
-    resumed = options.resume and has_split(run)
+    resumed = options.resume and (run / SPLITS).exists()
     split = read_split(run, index) if resumed else make_split(index, recipe)
     if distributed.is_main:
         warn(split_warnings(index, recipe, split))

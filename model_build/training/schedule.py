@@ -22,10 +22,7 @@ def make_optimizer(
 
 
 def cosine_with_warmup(step: int, steps: int, warmup_fraction: float) -> float:
-    """Return the learning rate of a step as a fraction of its peak: a linear warmup, then a half cosine to zero.
-
-    (Loshchilov and Hutter, SGDR, ICLR 2017, arXiv 1608.03983.)
-    """
+    """Return the fraction of the peak learning rate: a linear warmup, then a half cosine to zero (arXiv 1608.03983)."""
     warmup = max(1, round(steps * warmup_fraction))
     if step < warmup:
         return (step + 1) / warmup

@@ -42,32 +42,14 @@ Batch = Sequence[Tensor]  # frames uint8 [N, 1, S, S], planes and sub-planes int
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How one run is executed; the recipe decides what it computes.
-
-    Attributes
-    ----------
-    distributed
-        The processes that train together, and the device.
-    workers
-        Loader processes per training process; 0 augments in the training process.
-    resume
-        Continue from the run's checkpoint, if it has one.
-    weights
-        A file of backbone weights, where they are not in an installed wheel.
-    cache
-        A folder for decoded frames, see `open_frames`.
-    drop_near_duplicates
-        Leave pictures out that are on two sides of the split, instead of refusing the data set.
-    tensorboard
-        Also write for TensorBoard.
-    """
+    """How one run is executed; the recipe decides what it computes."""
 
     distributed: Distributed = field(default_factory=Distributed)
-    workers: int = 0
-    resume: bool = False
-    weights: Path | None = None
-    cache: Path | None = None
-    drop_near_duplicates: bool = False
+    workers: int = 0  # loader processes per training process; 0 augments in the training process
+    resume: bool = False  # continue from the run's checkpoint, if it has one
+    weights: Path | None = None  # a file of backbone weights, where they are not in an installed wheel
+    cache: Path | None = None  # a folder for decoded frames, see `open_frames`
+    drop_near_duplicates: bool = False  # instead of refusing a data set with a picture on two sides of the split
     tensorboard: bool = False
 
 
@@ -77,21 +59,8 @@ DEFAULT_OPTIONS = RunOptions()
 class Trainer:
     """Train one network: the plane classifier and, where the recipe and the labels have sub-planes, their head.
 
-    Parameters
-    ----------
-    train_data, val_data
-        Decoded frames and their records. Validation metrics are logged only; no checkpoint is selected by them.
-    run
-        The folder of the run; `train` writes the recipe, the planes, the log and a checkpoint per epoch into it.
-    planes
-        The planes in the order of the class numbers.
-
-    Attributes
-    ----------
-    network, loader
-        The network that is trained, and its micro-batches.
-    steps
-        Optimizer steps per epoch.
+    `run` is the folder of the run: `train` writes the recipe, the planes, the log and a checkpoint per epoch into it.
+    Validation metrics are logged only; no checkpoint is selected by them.
     """
 
     def __init__(
@@ -111,17 +80,15 @@ class Trainer:
         # memory makes depthwise convolutions about twice as fast.
         torch.manual_seed(0)
         labeled = any(record.sub_plane is not None for record in train_data.records)
-        num_sub_planes = len(SUB_PLANES) if recipe.sub_planes and labeled else 0
-        self.network = create_network(
-            recipe.network, len(planes), num_sub_planes, pretrained=True, weights=options.weights
-        ).to(device)
+        counts = len(planes), len(SUB_PLANES) if recipe.sub_planes and labeled else 0
+        self.network = create_network(recipe.network, *counts, pretrained=True, weights=options.weights).to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.freeze(settings.frozen_blocks)
 
         # Data: augmented frames in balanced batches, each divided into the micro-batches of all processes.
         self.augmented = AugmentedDataset(train_data, recipe)
         self.loader = self._make_loader(train_data)
-        self.steps = len(self.loader) // settings.grad_accum_steps
+        self.steps = len(self.loader) // settings.grad_accum_steps  # of the optimizer, per epoch
 
         # Data-parallel gradients; BatchNormStatistics averages the buffers itself.
         parallel = self.distributed.world_size > 1
@@ -130,7 +97,10 @@ class Trainer:
         # Moving average of the weights, optimizer and learning-rate schedule.
         average = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
         self._average = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
+        self.averaged = cast(MultiTaskNetwork, self._average.module)  # the result of the training
         self.optimizer, self.schedule = make_optimizer(self.network, settings, self.steps)
+        self._state: dict[str, Any] = {"network": self.network, "average": self._average}
+        self._state |= {"optimizer": self.optimizer, "schedule": self.schedule}
 
     def _make_loader(self, data: Dataset) -> "DataLoader[Any]":
         settings, sub_planes, workers = self.recipe.training, self.recipe.sub_planes, self.options.workers
@@ -143,11 +113,6 @@ class Trainer:
             prefetch_factor=_PREFETCHED if workers else None,
             pin_memory=self.distributed.device.startswith("cuda"),
         )
-
-    @property
-    def averaged(self) -> MultiTaskNetwork:
-        """The network with averaged weights, which is the result of the training."""
-        return cast(MultiTaskNetwork, self._average.module)
 
     def train(self) -> MultiTaskNetwork:
         """Train all epochs and return the averaged network, in evaluation mode, on the CPU."""
@@ -186,13 +151,14 @@ class Trainer:
             if logger:
                 logits = predict(self.averaged.classifier, val_inputs, self.distributed.device)
                 head_lr = float(self.schedule.get_last_lr()[-1])
-                logger.write(epoch_metrics(epoch + 1, head_lr, losses, logits, planes_of(self.val_data.records)))
+                logger.write(epoch + 1, epoch_metrics(head_lr, losses, logits, planes_of(self.val_data.records)))
                 self.save_checkpoint(epoch + 1)
         return self.averaged.cpu().eval()
 
     def step(self, micro_batches: Iterable[Batch], epoch: int, step: int) -> float:
         """Take one optimizer step on a batch, given as the micro-batches of this process; return the mean loss."""
         accum, world_size = self.recipe.training.grad_accum_steps, self.distributed.world_size
+        device = self.distributed.device
         statistics = BatchNormStatistics(self.network) if accum * world_size > 1 else None
         losses = []
         self.optimizer.zero_grad(set_to_none=True)
@@ -203,8 +169,11 @@ class Trainer:
                 torch.manual_seed(micro_batch_seed(self.recipe.seed, epoch, step, position))
 
             # Forward and backward; gradients add up, and processes exchange them after the last micro-batch only.
+            frames, planes, sub_planes = (tensor.to(device, non_blocking=True) for tensor in batch)
             with self._gradient_sync(last=number == accum - 1):
-                loss = self._loss(*(tensor.to(self.distributed.device, non_blocking=True) for tensor in batch))
+                with autocast(device):
+                    logits = self._parallel(frames.to(torch.float32, memory_format=torch.channels_last))
+                loss = multi_task_loss(logits, planes, sub_planes, self.recipe)
                 torch.autograd.backward(loss / accum)
             losses.append(loss.detach())
             if statistics:
@@ -224,14 +193,9 @@ class Trainer:
             return nullcontext()
         return self._parallel.no_sync()
 
-    def _loss(self, frames: Tensor, planes: Tensor, sub_planes: Tensor) -> Tensor:
-        with autocast(self.distributed.device):
-            logits = self._parallel(frames.to(torch.float32, memory_format=torch.channels_last))
-        return multi_task_loss(logits, planes, sub_planes, self.recipe)
-
     def save_checkpoint(self, epoch: int) -> None:
         """Write the state after `epoch` epochs into a new file, then rename it: a checkpoint is whole or absent."""
-        state = {name: part.state_dict() for name, part in self._state().items()} | {"epoch": epoch}
+        state = {name: part.state_dict() for name, part in self._state.items()} | {"epoch": epoch}
         draft = (self.run / CHECKPOINT).with_suffix(".new")
         torch.save(state, draft)
         draft.replace(self.run / CHECKPOINT)
@@ -239,10 +203,6 @@ class Trainer:
     def load_checkpoint(self) -> int:
         """Load the run's checkpoint; return the number of complete epochs."""
         state = torch.load(self.run / CHECKPOINT, weights_only=True, map_location="cpu")
-        for name, part in self._state().items():
+        for name, part in self._state.items():
             part.load_state_dict(state[name])
         return int(state["epoch"])
-
-    def _state(self) -> dict[str, Any]:
-        parts = {"network": self.network, "average": self._average}
-        return parts | {"optimizer": self.optimizer, "schedule": self.schedule}

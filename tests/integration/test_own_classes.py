@@ -14,9 +14,8 @@ from model_build.evidence import collect, faithfulness
 from model_build.evidence import gradient_shap as attribution
 from model_build.evidence.ood_inputs import ood_inputs
 from model_build.models.attention import ATTENTIONS
-from model_build.models.classifier import Head, create_classifier
+from model_build.models.classifier import Head, Network, create_classifier
 from model_build.packaging.grad_cam import traced_explainer
-from model_build.recipe import Network
 from service.analysis.exam import choose_expected
 from service.app import create_app
 from service.schemas.manifest import Plane

@@ -11,26 +11,10 @@ from service.imaging.sector import Box
 def augment(
     pixels: Frame, sector: Box, reference: Frame, size: int, strength: Augmentation, random: Generator
 ) -> Frame:
-    """Augment one frame.
+    """Augment one frame uint8 [H, W]; returns a network input uint8 [S, S], where S is `size`.
 
-    Parameters
-    ----------
-    pixels
-        The frame, uint8 [H, W].
-    sector
-        The box that the service would crop.
-    reference
-        Another training frame of any size, the target of histogram matching.
-    size
-        Side S of the network's input.
-    strength
-        Magnitude of each kind of augmentation; 0 skips it.
-    random
-        The only source of randomness: the same state gives the same picture.
-
-    Returns
-    -------
-    uint8 [S, S]
+    `sector` is the box that the service would crop, `reference` another training frame of any size, the target of
+    histogram matching. `random` is the only source of randomness: the same state gives the same picture.
     """
     # Geometry first, on the full-resolution frame; it ends in the network's input, which the other kinds modify.
     picture = geometry.augment(pixels, sector, size, strength.geometry, random)

@@ -52,8 +52,7 @@ def _rotate(picture: Frame, magnitude: float, random: Generator) -> Frame:
     if random.random() < 0.3:
         return picture
     size = picture.shape[0]
-    matrix = cv2.getRotationMatrix2D(
-        (size / 2, size / 2), random.normal(0, 12 * magnitude), float(np.exp(random.uniform(-0.25, 0.25) * magnitude))
-    )
+    angle, scale = random.normal(0, 12 * magnitude), float(np.exp(random.uniform(-0.25, 0.25) * magnitude))
+    matrix = cv2.getRotationMatrix2D((size / 2, size / 2), angle, scale)
     matrix[:, 2] += random.uniform(-0.08, 0.08, 2) * magnitude * size
     return np.asarray(cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)

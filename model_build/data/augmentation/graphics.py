@@ -55,12 +55,10 @@ def _ruler(picture: Frame, random: Generator) -> None:
     edge = int(random.choice([1, side - 4]))
     gray = int(random.integers(100, 256))
     for position in range(0, side, int(random.integers(6, 24))):
-        start, end = (
-            ((edge, position), (edge + 3, position))
-            if edge > 1 or position % 2
-            else ((position, edge), (position, edge + 3))
-        )
-        cv2.line(picture, start, end, gray, 1)
+        if edge > 1 or position % 2:
+            cv2.line(picture, (edge, position), (edge + 3, position), gray, 1)
+        else:
+            cv2.line(picture, (position, edge), (position, edge + 3), gray, 1)
 
 
 def _shadow(picture: Frame, random: Generator) -> None:

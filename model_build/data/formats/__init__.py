@@ -15,17 +15,10 @@ from model_build.data.records import DataError, DatasetIndex
 
 
 def read_data(path: Path) -> DatasetIndex:
-    """Read a data set.
+    """Read a data set from its folder or its CSV file.
 
-    Parameters
-    ----------
-    path
-        Its folder, or its CSV file. A file `dataset.toml` in the folder may state `name`, `license` and `citation`.
-
-    Raises
-    ------
-    DataError
-        A part is missing or does not match the layout; the message names the file, and the line where there is one.
+    A file `dataset.toml` in the folder may state `name`, `license` and `citation`. Raises DataError where a part is
+    missing or does not match the layout; the message names the file, and the line where there is one.
     """
     if path.is_file():
         return read_labels_table(path)

@@ -16,21 +16,15 @@ _SOURCE = Source(
 
 
 def read_african_planes(folder: Path) -> DatasetIndex:
-    """Read the data set: all frames are test frames, and a patient number is unique within its center only.
-
-    Raises
-    ------
-    DataError
-        A plane is unknown, or a column or an image file is missing.
-    """
+    """Read the data set: all frames are test frames, and a patient number is unique within its center only."""
+    table = folder / AFRICAN_TABLE
     numbers = {plane.label: number for number, plane in enumerate(PLANES)}
     records = []
-    rows = read_rows(folder / AFRICAN_TABLE, ("Filename", "Center", "Patient_num", "Plane"), ",")
-    for line, row in enumerate(rows, start=2):
-        if row["Plane"] not in numbers:
-            raise DataError(f"{folder / AFRICAN_TABLE}, line {line}: plane {row['Plane']!r} is not known")
-        file = folder / row["Center"] / f"{row['Filename'].removesuffix('.png')}.png"
-        patient = f"{row['Center']} {row['Patient_num']}"
-        records.append(Record(file, patient, numbers[row["Plane"]], row["Center"], "test"))
+    for line, row in enumerate(read_rows(table, ("Filename", "Center", "Patient_num", "Plane"), ","), start=2):
+        plane, center = row["Plane"], row["Center"]
+        if plane not in numbers:
+            raise DataError(f"{table}, line {line}: plane {plane!r} is not known")
+        file = folder / center / f"{row['Filename'].removesuffix('.png')}.png"
+        records.append(Record(file, f"{center} {row['Patient_num']}", numbers[plane], center, "test"))
     require_files(records)
     return DatasetIndex(folder, PLANES, records, _SOURCE)

@@ -10,15 +10,12 @@ from model_build.data.records import DataError, Record
 def read_rows(table: Path, columns: Sequence[str], delimiter: str) -> list[dict[str, str]]:
     """Return the rows of a CSV file, with spaces stripped from names and values.
 
-    Raises
-    ------
-    DataError
-        The file has no rows or lacks one of `columns`.
+    Raises DataError where the file has no rows or lacks one of `columns`.
     """
     with table.open(newline="", encoding="utf-8-sig") as lines:
         rows = [
-            {(name or "").strip(): (value or "").strip() for name, value in row.items() if isinstance(value, str)}
-            for row in csv.DictReader(lines, delimiter=delimiter)
+            {(name or "").strip(): value.strip() for name, value in row.items() if isinstance(value, str)}
+            for row in csv.DictReader(lines, restval="", delimiter=delimiter)
         ]
     if not rows:
         raise DataError(f"{table} has no rows")

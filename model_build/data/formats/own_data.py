@@ -30,50 +30,42 @@ def read_labels_table(table: Path) -> DatasetIndex:
     """Read a CSV file with the columns `path`, `label` and, optionally, `patient`, `machine` and `split`."""
     with table.open(encoding="utf-8-sig") as lines:
         header = lines.readline()
-    delimiter = max(",;\t", key=header.count)
-    rows = read_rows(table, ("path", "label"), delimiter)
-    split_known, patients_known = "split" in rows[0], "patient" in rows[0]
+    rows = read_rows(table, ("path", "label"), max(",;\t", key=header.count))
     planes, number_of = _planes([row["label"] for row in rows], table)
     records = []
     for line, row in enumerate(rows, start=2):
-        if split_known and row["split"] not in _SPLITS:
-            raise DataError(f"{table}, line {line}: split is {row['split']!r}; it must be train or test")
-        if patients_known and not row["patient"]:
+        split, patient = row.get("split", "train"), row.get("patient", row["path"])
+        if split not in _SPLITS:
+            raise DataError(f"{table}, line {line}: split is {split!r}; it must be train or test")
+        if not patient:
             raise DataError(f"{table}, line {line}: no patient; remove the column if patients are not known")
-        patient = row["patient"] if patients_known else row["path"]
         scanner = row.get("machine") or "unknown"
-        side = _SPLITS[row["split"]] if split_known else "train"
-        records.append(Record(table.parent / row["path"], patient, number_of[row["label"]], scanner, side))
-    return _index(table.parent, planes, records, split_known, patients_known)
+        records.append(Record(table.parent / row["path"], patient, number_of[row["label"]], scanner, _SPLITS[split]))
+    return _index(table.parent, planes, records, "split" in rows[0], "patient" in rows[0])
 
 
 def read_class_folders(folder: Path) -> DatasetIndex:
     """Read `class/frame.png` or `class/patient/frame.png`, optionally below `train` and `test`."""
     names = {child.name for child in folder.iterdir() if child.is_dir()}
     split_known = bool(names) and names <= set(_SPLITS)
-    depth = 2 if split_known else 1
+    depth = int(split_known)  # of the class folders
     files = sorted(file for file in folder.rglob("*") if _is_frame(folder, file))
     parts = [file.relative_to(folder).parts for file in files]
-    if not files or any(len(each) - depth not in (1, 2) for each in parts):
+    lengths = {len(each) - depth for each in parts}  # 2: class and frame; 3: class, patient and frame
+    if not lengths or not lengths <= {2, 3}:
         raise DataError(
             f"{folder} is not a data set: it must hold FETAL_PLANES_DB_data.csv, African_planes_database.csv, "
             "labels.csv, or one folder per class with frames (class/frame.png or class/patient/frame.png)"
         )
-    patients = {len(each) - depth == 2 for each in parts}
-    if len(patients) > 1:
+    if len(lengths) > 1:
         raise DataError(f"{folder}: some frames are in a patient's folder (class/patient/frame.png), others are not")
-    patients_known = patients == {True}
-    planes, number_of = _planes([each[depth - 1] for each in parts], folder)
-    records = [
-        Record(
-            path=file,
-            patient=each[depth] if patients_known else "/".join(each),
-            plane=number_of[each[depth - 1]],
-            scanner="unknown",
-            split=_SPLITS[each[0]] if split_known else "train",
-        )
-        for file, each in zip(files, parts, strict=True)
-    ]
+    patients_known = lengths == {3}
+    planes, number_of = _planes([each[depth] for each in parts], folder)
+    records = []
+    for file, each in zip(files, parts, strict=True):
+        patient = each[depth + 1] if patients_known else "/".join(each)
+        split = _SPLITS[each[0]] if split_known else "train"
+        records.append(Record(file, patient, number_of[each[depth]], "unknown", split))
     return _index(folder, planes, records, split_known, patients_known)
 
 
@@ -86,13 +78,12 @@ def _index(
     folder: Path, planes: tuple[Plane, ...], records: list[Record], split_known: bool, patients_known: bool
 ) -> DatasetIndex:
     require_files(records)
-    warnings = () if patients_known else (NO_PATIENTS,)
-    if not split_known and len({record.patient for record in records}) < _TEST_FOLDS:
-        raise DataError(f"{folder} states no split and has too few patients to make one: at least {_TEST_FOLDS}")
     if not split_known:
-        test = set(patient_folds(records, _TEST_FOLDS, seed=0)[0].tolist())
-        records = [replace(record, split="test") if row in test else record for row, record in enumerate(records)]
-    return DatasetIndex(folder, planes, records, _source(folder), warnings)
+        if len({record.patient for record in records}) < _TEST_FOLDS:
+            raise DataError(f"{folder} states no split and has too few patients to make one: at least {_TEST_FOLDS}")
+        for row in patient_folds(records, _TEST_FOLDS, seed=0)[0]:
+            records[row] = replace(records[row], split="test")
+    return DatasetIndex(folder, planes, records, _source(folder), () if patients_known else (NO_PATIENTS,))
 
 
 def _source(folder: Path) -> Source:
@@ -109,16 +100,15 @@ def _planes(labels: Sequence[str], origin: Path) -> tuple[tuple[Plane, ...], dic
     ids = {label: plane_id(label) for label in sorted(set(labels))}
     if len(ids) < 2:
         raise DataError(f"{origin} has one class, {labels[0]!r}; a classifier needs at least two")
-    order = sorted(set(ids.values()), key=lambda plane: (plane == "other", plane))
-    if len(order) < len(ids):
+    if len(set(ids.values())) < len(ids):
         raise DataError(f"{origin}: two of the labels {', '.join(ids)} would have the same id in the API")
     known = {plane.id: plane for plane in PLANES}
     try:
-        planes = [known.get(plane, Plane(id=plane, label=_label(label))) for label, plane in ids.items()]
+        planes = {label: known.get(plane) or Plane(id=plane, label=_label(label)) for label, plane in ids.items()}
     except ValidationError as error:
         raise DataError(f"{origin}: a label gives no id for the API: {', '.join(ids)}") from error
-    planes.sort(key=lambda plane: order.index(plane.id))
-    return tuple(planes), {label: order.index(plane) for label, plane in ids.items()}
+    order = sorted(planes, key=lambda label: (ids[label] == "other", ids[label]))
+    return tuple(planes[label] for label in order), {label: number for number, label in enumerate(order)}
 
 
 def plane_id(label: str) -> str:

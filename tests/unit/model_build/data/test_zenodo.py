@@ -248,9 +248,8 @@ def test_a_member_outside_of_the_folder_is_refused(tmp_path: Path, name: str) ->
 def test_the_command_writes_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def offline(*_: object, **__: object) -> None:
-        raise DownloadError("cannot be downloaded. Is this computer online?")
-
-    monkeypatch.setattr(zenodo, "get_json", offline)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     assert main(["fetch", "planes", str(tmp_path)]) == 1
-    assert capsys.readouterr().err == "fetal-planes-build: cannot be downloaded. Is this computer online?\n"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fetal-planes-build: https://zenodo.org/api/records/3904280 cannot be downloaded: ")
+    assert line.endswith(". Is this computer online? Set HTTPS_PROXY to use a proxy.")

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from model_build.evidence.collect import against_center_rows
 from model_build.evidence.faithfulness import areas, compare, randomization
-from model_build.models.classifier import create_classifier
-from model_build.recipe import Network
+from model_build.models.classifier import Network, create_classifier
 from tests.support.tiny_dataset import phantom
 
 SIZE = 64

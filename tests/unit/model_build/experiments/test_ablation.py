@@ -4,8 +4,8 @@ import pytest
 
 from model_build.cli import main
 from model_build.experiments.ablation import multiply_adds
-from model_build.models.classifier import create_classifier
-from model_build.recipe import Network, load_recipe
+from model_build.models.classifier import Network, create_classifier
+from model_build.recipe import load_recipe
 from tests.support.tiny_dataset import write_tree
 from tests.support.tiny_run import read_table
 

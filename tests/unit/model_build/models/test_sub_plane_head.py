@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from model_build.models.classifier import Network
 from model_build.models.multi_task import create_network
 from model_build.models.sub_plane_head import SubPlaneHead
-from model_build.recipe import Network
 
 CHANNELS = (5, 7)
 

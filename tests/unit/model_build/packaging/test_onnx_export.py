@@ -13,13 +13,12 @@ from model_build.data.datasets import eval_inputs
 from model_build.data.formats import read_data
 from model_build.data.frames import load_frames
 from model_build.models.attention import ATTENTIONS
-from model_build.models.classifier import Head, PlaneClassifier, create_classifier
+from model_build.models.classifier import Head, Network, PlaneClassifier, create_classifier
 from model_build.models.ood_score import OodScore
 from model_build.packaging.calibrate import infer
 from model_build.packaging.grad_cam import traced_explainer
 from model_build.packaging.onnx_export import ServedClassifier, export_classifier
 from model_build.packaging.parity import ExportError, check_parity
-from model_build.recipe import Network
 from service.schemas.manifest import Preprocessing
 
 Exported = tuple[ServedClassifier, Path, np.ndarray]
