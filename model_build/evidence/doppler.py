@@ -73,11 +73,9 @@ def color_rows(frames: Sequence[Gray]) -> list[Row]:
     for kind, paint in KINDS.items():
         random = np.random.default_rng(0)
         shares = [_flow_share(paint(frame, random)) for frame in frames]
-        low, median, high = (float(value) for value in np.quantile(shares, (0, 0.5, 1)))
-        abstained = float(np.mean([share > FLOW for share in shares]))
-        rows.append(
-            {"input": kind, "frames": len(frames), "min": low, "median": median, "max": high, "abstained": abstained}
-        )
+        row: Row = {"input": kind, "frames": len(frames)}
+        row |= zip(("min", "median", "max"), np.quantile(shares, (0, 0.5, 1)).tolist(), strict=True)
+        rows.append(row | {"abstained": float(np.mean(np.array(shares) > FLOW))})
     return rows
 
 

@@ -20,12 +20,11 @@ from model_build.models.classifier import Head
 
 def grad_cam(features: Tensor, gradient: Tensor) -> Tensor:
     """Return heat maps float32 [N, h, w], not rescaled, of features and target-logit gradients, both [N, C, h, w]."""
-    weights = gradient.mean((2, 3), keepdim=True)
-    return torch.relu((weights * features).sum(1))
+    return torch.relu((gradient.mean((2, 3), keepdim=True) * features).sum(1))
 
 
 def traced_explainer(head: Head, features: Tensor, target: Tensor) -> nn.Module:
-    """Return Grad-CAM of `head` as a module of plain tensor operations.
+    """Return Grad-CAM of `head` as a module of plain tensor operations: features and target to heat maps [N, h, w].
 
     Parameters
     ----------
@@ -33,10 +32,6 @@ def traced_explainer(head: Head, features: Tensor, target: Tensor) -> nn.Module:
         In evaluation mode.
     features, target
         Example inputs, float32 [N, C, h, w] and one-hot [N, K]. N must be at least 2: the tracer fixes sizes of 1.
-
-    Returns
-    -------
-    A module from `features` and `target` of any N to heat maps float32 [N, h, w].
     """
     parameters = {name: value.detach() for name, value in head.named_parameters()}
 

@@ -90,5 +90,5 @@ def _total_evidence(served: ServedClassifier, features: Tensor, plane: int) -> N
     """Return the maximum of each map if negative evidence counted as positive, float32 [N]."""
     features = features.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(served.head(features)[:, plane].sum(), features)
-    weights = gradient.mean((2, 3), keepdim=True)
-    return (weights * features).abs().sum(1).amax((1, 2)).detach().numpy()
+    evidence = gradient.mean((2, 3), keepdim=True) * features
+    return evidence.abs().sum(1).amax((1, 2)).detach().numpy()
