@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from model_build.cli.options import CACHE, RECIPE, Subparsers, add_command
+from model_build.cli.options import CACHE, DATA_HELP, RECIPE, Subparsers, add_command
 
 
 def register(subparsers: Subparsers) -> None:
@@ -17,7 +17,7 @@ def register(subparsers: Subparsers) -> None:
 
     text = "read a data set, count its frames and check its split for leakage"
     check = add_command(subparsers, "check", _check, text, RECIPE, CACHE)
-    check.add_argument("data", type=Path, help="the data set: a folder, or a CSV file that lists the frames")
+    check.add_argument("data", type=Path, help=DATA_HELP)
 
 
 def _fetch(options: argparse.Namespace) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # argparse has no public name for it
+Parser: TypeAlias = argparse.ArgumentParser
+Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"  # argparse has no public name for it
+Handler: TypeAlias = Callable[[argparse.Namespace], None]
 
-DATA, STRETCHED, RECIPE, CACHE, DEVICE = (argparse.ArgumentParser(add_help=False) for _ in range(5))
-DATA.add_argument(
-    "--data", type=Path, required=True, help="the data set: a folder, or a CSV file that lists the frames"
-)
+DATA_HELP = "the data set: a folder, or a CSV file that lists the frames"
+DATA, STRETCHED, RECIPE, CACHE, DEVICE = (Parser(add_help=False) for _ in range(5))
+DATA.add_argument("--data", type=Path, required=True, help=DATA_HELP)
 STRETCHED.add_argument(
     "--stretched",
     type=Path,
@@ -21,7 +22,7 @@ RECIPE.add_argument("--recipe", default="default", help="name of a shipped recip
 CACHE.add_argument("--cache", type=Path, help="folder that keeps decoded frames for later runs")
 DEVICE.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: cuda if it is available, else cpu)")
 
-TRAINING = argparse.ArgumentParser(add_help=False, parents=[DEVICE, CACHE])
+TRAINING = Parser(add_help=False, parents=[DEVICE, CACHE])
 TRAINING.add_argument(
     "--workers", type=int, default=0, help="number of data-loading processes (default: load in the main process)"
 )
@@ -30,16 +31,10 @@ TRAINING.add_argument(
 )
 
 
-def add_command(
-    subparsers: Subparsers,
-    name: str,
-    command: Callable[[argparse.Namespace], None],
-    text: str,
-    *shared: argparse.ArgumentParser,
-) -> argparse.ArgumentParser:
+def add_command(commands: Subparsers, name: str, run: Handler, text: str, *shared: Parser) -> Parser:
     """Add a command with shared options; `text` is its line in the help."""
-    parser = subparsers.add_parser(name, parents=shared, help=text)
-    parser.set_defaults(command=command)
+    parser = commands.add_parser(name, parents=shared, help=text)
+    parser.set_defaults(command=run)
     return parser
 
 

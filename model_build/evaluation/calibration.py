@@ -39,12 +39,8 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> 
 def choose_abstention(probabilities: NDArray[np.floating], ood_score: NDArray[np.floating]) -> Abstention:
     """Return thresholds that a fixed share of validation inputs exceeds.
 
-    Parameters
-    ----------
-    probabilities
-        float [N, K], calibrated, of validation frames.
-    ood_score
-        float [M], of augmented validation inputs: augmentation stands in for scanners that are not in the data.
+    The probabilities [N, K], calibrated, are of validation frames; the OOD scores [M] are of augmented ones, which
+    stand in for scanners that are not in the data.
     """
     return Abstention(
         min_probability=float(np.quantile(probabilities.max(1), _UNCERTAIN_SHARE)),

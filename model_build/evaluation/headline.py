@@ -1,28 +1,10 @@
 """The headline metrics of a model package."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
-from model_build.evaluation.metrics import (
-    Floats,
-    Ints,
-    brier_score,
-    calibration_error,
-    macro_f1,
-    patient_bootstrap,
-    top_k_rate,
-)
+from model_build.evaluation.metrics import STATISTICS, patient_bootstrap
 from model_build.evaluation.predictions import Predictions
 from service.schemas.manifest import Metric
-
-_STATISTICS: dict[str, Callable[[Floats, Ints], float]] = {  # of probabilities [N, K] and labels [N]
-    "top1": top_k_rate,
-    "top2": partial(top_k_rate, k=2),
-    "macro_f1": macro_f1,
-    "calibration_error": calibration_error,
-    "brier_score": brier_score,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +35,7 @@ def headline_metrics(predictions: Predictions, split: str) -> list[Metric]:
 
 def measure(metric: str, predictions: Predictions, split: str, subset: str = "all") -> Metric:
     """Return a metric with its interval from `patient_bootstrap`."""
-    statistic, arrays = _STATISTICS[metric], (predictions.probabilities, predictions.labels)
+    statistic, arrays = STATISTICS[metric], (predictions.probabilities, predictions.labels)
     low, high = patient_bootstrap(statistic, predictions.patients, *arrays).tolist()
     value = statistic(*arrays)
     return Metric(

@@ -1,6 +1,7 @@
 """Metrics with their definitions, and intervals that account for several frames per patient."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,18 +53,8 @@ def patient_bootstrap(
 ) -> NDArray[np.float64]:
     """Return the 95 % percentile interval of `statistic(*arrays)` over 1,000 draws of patients.
 
-    Each draw resamples whole patients with replacement, because frames of one patient are not independent.
-
-    Parameters
-    ----------
-    patients
-        The patient of each of N frames.
-    arrays
-        [N, ...] each; the statistic gets the drawn rows of them.
-
-    Returns
-    -------
-    float64 [2], or [2, K] for a statistic with K values.
+    Each draw resamples whole patients with replacement, because frames of one patient are not independent. The
+    statistic gets the drawn rows of `arrays`, [N, ...] each. The interval is float64 [2], or [2, K] for K values.
     """
     random = np.random.default_rng(0)
     _, owner = np.unique(np.asarray(patients), return_inverse=True)
@@ -97,3 +88,12 @@ def bin_numbers(confidence: Floats, bins: int) -> Ints:
 def brier_score(probabilities: Floats, labels: Ints) -> float:
     """Return the multi-class Brier score: the mean squared distance to the one-hot label, 0..2."""
     return float(((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2).sum(1).mean())
+
+
+STATISTICS: dict[str, Callable[[Floats, Ints], float]] = {  # of probabilities [N, K] and labels [N], by metric
+    "top1": top_k_rate,
+    "top2": partial(top_k_rate, k=2),
+    "macro_f1": macro_f1,
+    "calibration_error": calibration_error,
+    "brier_score": brier_score,
+}

@@ -14,7 +14,7 @@ _BINS = 15
 
 def draw_curves(log: Path, path: Path) -> None:
     """Draw loss and accuracy over epochs from `log.csv`."""
-    rows = np.atleast_1d(np.genfromtxt(log, delimiter=",", names=True))
+    rows = np.genfromtxt(log, delimiter=",", names=True, ndmin=1)
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     columns = ("train_loss", "val_loss"), ("val_top1", "val_macro_recall")
     for axis, names in zip(figure.subplots(1, 2), columns, strict=True):

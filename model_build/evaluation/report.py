@@ -24,10 +24,7 @@ from service.schemas.manifest import Metric
 def evaluate_package(package: Path, data: Path, split: str, out: Path) -> list[Metric]:
     """Evaluate a model package on a data set, write `report/` into `out` and return the headline metrics.
 
-    Parameters
-    ----------
-    split
-        `train` or `test`, as the data set states it, or `all`.
+    The split is `train` or `test`, as the data set states it, or `all`.
 
     Raises
     ------
@@ -48,12 +45,7 @@ def evaluate_package(package: Path, data: Path, split: str, out: Path) -> list[M
 def write_report(folder: Path, evaluation: Evaluation, temperature: float, parity: Mapping[str, float]) -> None:
     """Write the evaluation report into a folder, and the one of the sub-planes into `sub_planes/`.
 
-    Parameters
-    ----------
-    temperature
-        The temperature that the probabilities were calibrated with.
-    parity
-        Differences between ONNX Runtime and PyTorch; empty where they were not measured.
+    The probabilities were calibrated with `temperature`; `parity` is from `check_parity`, or empty.
     """
     predictions, sub_planes = evaluation.predictions, evaluation.sub_planes
     write_table(folder / "planes.csv", per_plane(predictions))

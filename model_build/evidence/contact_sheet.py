@@ -23,8 +23,6 @@ Floats = NDArray[np.float32]
 Gray = NDArray[np.uint8]
 Colors = NDArray[np.uint8]
 
-MAX_WRONG = 18
-_CORRECT_PER_PLANE = 2
 _CASES_PER_ROW = 2
 _TILES = ("frame", "Grad-CAM", "GradientSHAP")
 _FOR, _AGAINST = (255, 70, 40), (60, 130, 255)  # red, green, blue
@@ -84,7 +82,7 @@ def paint_signed(pixels: Gray, attribution: Floats) -> Colors:
     return np.asarray(pixels[..., None] * (1 - strength) + color * strength, np.uint8)
 
 
-def choose_correct(predictions: Predictions, per_plane: int = _CORRECT_PER_PLANE) -> list[int]:
+def choose_correct(predictions: Predictions, per_plane: int = 2) -> list[int]:
     """Return rows of the first correct predictions of every plane, one per patient."""
     chosen: list[int] = []
     for plane in range(len(predictions.planes)):
@@ -94,7 +92,7 @@ def choose_correct(predictions: Predictions, per_plane: int = _CORRECT_PER_PLANE
     return chosen
 
 
-def choose_wrong(predictions: Predictions, most: int = MAX_WRONG) -> list[int]:
+def choose_wrong(predictions: Predictions, most: int = 18) -> list[int]:
     """Return rows of at most `most` wrong predictions, those with the highest probability, sorted by true plane."""
     labels = predictions.labels
     wrong = np.flatnonzero(predictions.predicted != labels)
@@ -109,14 +107,11 @@ def write_sheets(explainer: Explainer, frames: Frames, predictions: Predictions,
     """
     wrong, count = choose_wrong(predictions), int((predictions.predicted != predictions.labels).sum())
     which = "all" if len(wrong) == count else f"the {len(wrong)} most confident"
-    sheets = {
-        "Correct predictions: the first frames of each plane, one per patient": (
-            "correct",
-            choose_correct(predictions),
-        ),
-        f"Wrong predictions: {which} of {count}, among {len(frames)} test frames": ("wrong", wrong),
+    titles = {
+        "correct": "Correct predictions: the first frames of each plane, one per patient",
+        "wrong": f"Wrong predictions: {which} of {count}, among {len(frames)} test frames",
     }
-    for title, (name, rows) in sheets.items():
+    for (name, title), rows in zip(titles.items(), (choose_correct(predictions), wrong), strict=True):
         if rows:
             cases = [explainer.explain(frames[row], predictions.records[row].plane) for row in rows]
             figure = draw_sheet(cases, title, legend(explainer.engine.manifest, source))

@@ -1,6 +1,6 @@
 """Frames in color, to test the detection of color Doppler: tinted, with colored graphics, and with painted flow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -59,12 +59,7 @@ def with_flow(frame: Gray, random: Generator) -> Colors:
     return painted
 
 
-KINDS: dict[str, Callable[[Gray, Generator], Colors]] = {
-    "gray": gray,
-    "tinted": tinted,
-    "colored graphics": with_graphics,
-    "color Doppler": with_flow,
-}
+KINDS = {"gray": gray, "tinted": tinted, "colored graphics": with_graphics, "color Doppler": with_flow}
 
 
 def color_rows(frames: Sequence[Gray]) -> list[Row]:

@@ -81,8 +81,10 @@ def compare(
 ) -> Areas:
     """Return `areas` of every input for the heat maps [S, S] of each method, and for the baselines."""
     methods = {**heat_maps, **baseline_maps(len(inputs), inputs[0].shape[0])}
-    frames = {name: zip(inputs, heats, planes, strict=True) for name, heats in methods.items()}
-    return {name: [areas(*frame, score) for frame in rows] for name, rows in frames.items()}
+    return {
+        name: [areas(*frame, score) for frame in zip(inputs, heats, planes, strict=True)]
+        for name, heats in methods.items()
+    }
 
 
 def randomization(model: PlaneClassifier, inputs: Tensor, planes: Tensor) -> dict[str, float]:

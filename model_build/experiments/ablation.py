@@ -34,9 +34,7 @@ class Grid:
 def ablate(recipe: Recipe, data: Path, out: Path, grid: Grid, device: str) -> list[Row]:
     """Train every combination of a grid with every seed and score it on original and augmented validation frames.
 
-    Returns
-    -------
-    One row per combination: top-1 (mean, minimum and maximum over seeds), log loss, and the cost of the network.
+    Each row holds top-1 (mean, minimum and maximum over seeds), log loss, and the cost of the network.
     """
     networks = []
     for backbone, attention, layers in itertools.product(grid.backbones, grid.attentions, grid.mlp_layers):

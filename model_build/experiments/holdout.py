@@ -1,4 +1,4 @@
-"""A study: trainings on parts of one data set, each of which predicts the records that were held out.
+"""A study: trainings on parts of one data set; each predicts the records that it did not train on.
 
 Each training has a folder with `result.json`. A second call reads it, so an interrupted study continues.
 """
@@ -32,18 +32,9 @@ class Study:
     def predict(
         self, recipe: Recipe, train_records: Sequence[Record], val: Sequence[Record], name: str, augmented: int = 0
     ) -> NDArray[np.float32]:
-        """Train on `train_records` and return the probabilities of `val`, uncalibrated.
+        """Train in the folder `name` and return uncalibrated probabilities, float32 [N * (1 + augmented), K].
 
-        Parameters
-        ----------
-        name
-            Folder of the training, inside the folder of the study.
-        augmented
-            Number of augmented inputs per frame of `val`.
-
-        Returns
-        -------
-        float32 [N * (1 + augmented), K]: the N original frames, then their augmented inputs.
+        The first N are of the frames of `val`, the others of `augmented` augmented inputs per frame.
         """
         folder = self._out / name
         result = folder / "result.json"

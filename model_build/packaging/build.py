@@ -11,7 +11,6 @@ from scipy.special import softmax
 from model_build.data.datasets import eval_inputs
 from model_build.data.labels import SUB_PLANES
 from model_build.data.records import planes_of
-from model_build.data.splits import split_warnings
 from model_build.evaluation.headline import Evaluation, headline_metrics
 from model_build.evaluation.predictions import Predictions, classify_frames
 from model_build.evaluation.report import write_report
@@ -34,12 +33,8 @@ _TEST_SPLITS = {"official": "test", "patients": "test-by-patient", "frames": "te
 def build_package(run: Path, data: Path, package: Path, options: PackageOptions) -> list[Metric]:
     """Build a model package from a training run, write `report/` into the run and return the headline metrics.
 
-    Parameters
-    ----------
-    data
-        The data set that the run was trained on.
-    package
-        The folder to write. Previous contents are replaced after the new package has passed every check.
+    `data` is the data set that the run was trained on. A previous `package` is replaced after the new one has passed
+    every check.
 
     Raises
     ------
@@ -115,6 +110,5 @@ def _write(
         metrics = tuple(metric for metric in evaluation.sub_planes.metrics if metric.split != "val")
         update["sub_planes"] = manifest.sub_planes.model_copy(update={"metrics": metrics})
     manifest = manifest.model_copy(update=update)
-    warnings = split_warnings(trained.data, trained.recipe, trained.split)
-    write_card(folder, manifest, trained.recipe, evaluation, parity, warnings)
+    write_card(folder, manifest, trained, evaluation, parity)
     write_manifest(folder, manifest)

@@ -1,31 +1,28 @@
 """`MODEL_CARD.md`: purpose, data, results and limits of a model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from model_build.data.formats.own_data import NO_PATIENTS
+from model_build.data.splits import split_warnings
 from model_build.evaluation.headline import Evaluation
 from model_build.evaluation.sub_planes import per_sub_plane
 from model_build.evaluation.tables import per_plane, per_scanner
-from model_build.recipe import Recipe
+from model_build.packaging.trained_run import TrainedRun
 from service.schemas.manifest import Manifest
 
 
 def write_card(
-    folder: Path,
-    manifest: Manifest,
-    recipe: Recipe,
-    evaluation: Evaluation,
-    parity: Mapping[str, float],
-    warnings: Sequence[str],
+    folder: Path, manifest: Manifest, trained: TrainedRun, evaluation: Evaluation, parity: Mapping[str, float]
 ) -> None:
-    """Write `MODEL_CARD.md` into a folder; `warnings` are sentences at its top, `parity` is from `check_parity`."""
+    """Write `MODEL_CARD.md` into a folder; `parity` is from `check_parity`."""
+    warnings = split_warnings(trained.data, trained.recipe, trained.split)
     text = render(
         "packaging/model_card.md.jinja",
         manifest=manifest,
-        recipe=recipe,
+        recipe=trained.recipe,
         predictions=evaluation.predictions,
         parity=parity,
         warnings=warnings,

@@ -39,7 +39,11 @@ class ServedClassifier(nn.Module):
 
 def export_classifier(served: ServedClassifier, size: int, planes: int, folder: Path) -> int:
     """Write `classifier.onnx` and `explainer.onnx` for K planes and S x S inputs; return their opset."""
-    served = fold_batchnorm_copy(served.cpu().eval())
+    served = copy.deepcopy(served.cpu().eval()).double()  # folding in float64 halves the rounding error
+    for owner, convolution, norm in norm_pairs(served.backbone):
+        setattr(owner, convolution, fuse_conv_bn_eval(getattr(owner, convolution), getattr(owner, norm)))
+        setattr(owner, norm, nn.Identity())
+    served = served.float()
     frames = torch.zeros(2, 1, size, size, dtype=torch.uint8)
     opset = export_graph(served, {"frames": frames}, OUTPUTS, folder / CLASSIFIER)
     # The tracer merges dimensions of equal size, so the traced batch must not have as many rows as there are planes.
@@ -49,15 +53,6 @@ def export_classifier(served: ServedClassifier, size: int, planes: int, folder: 
     explainer = traced_explainer(served.head, features, target).eval()
     export_graph(explainer, {"features": features, "target": target}, ["heatmaps"], folder / EXPLAINER)
     return opset
-
-
-def fold_batchnorm_copy(served: ServedClassifier) -> ServedClassifier:
-    """Return a copy with BatchNorm folded into the convolutions."""
-    folded = copy.deepcopy(served).double()  # float64 halves the rounding error of folding in float32
-    for owner, convolution, norm in norm_pairs(folded.backbone):
-        setattr(owner, convolution, fuse_conv_bn_eval(getattr(owner, convolution), getattr(owner, norm)))
-        setattr(owner, norm, nn.Identity())
-    return folded.float()
 
 
 def export_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str], path: Path) -> int:

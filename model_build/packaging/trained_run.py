@@ -28,23 +28,14 @@ class PackageOptions:
 
 @dataclass(frozen=True, eq=False)
 class TrainedRun:
-    """A finished training run with its data.
-
-    Attributes
-    ----------
-    load
-        Decodes the frames of records of `data`.
-    sub_plane_split
-        Records with a sub-plane on each side, stretched ones included; their `plane` is the sub-plane. None without a
-        sub-plane head.
-    """
+    """A finished training run with its data."""
 
     recipe: Recipe
     network: MultiTaskNetwork
     data: DatasetIndex
     split: Split
-    load: FrameLoader
-    sub_plane_split: Split | None
+    load: FrameLoader  # of records of `data`
+    sub_plane_split: Split | None  # records whose `plane` is their sub-plane, also stretched ones; None without a head
     cache: Path | None
 
     def sub_plane_inputs(self, records: Sequence[Record]) -> torch.Tensor:
@@ -60,13 +51,11 @@ def read_run(run: Path, data: Path, options: PackageOptions) -> TrainedRun:
     split = read_split(run, data_set)
     if not split.test:
         raise DataError(f"{data} has no test frames, so the model cannot be evaluated")
-    sub_plane_split = None
+    load, sub_plane_split = open_frames(data_set.records, options.cache), None
     if network.sub_planes is not None:
         sides = zip(split, read_stretched_split(run, options.stretched), strict=True)
         sub_plane_split = Split(*(_by_sub_plane([*own, *stretched]) for own, stretched in sides))
-    return TrainedRun(
-        recipe, network, data_set, split, open_frames(data_set.records, options.cache), sub_plane_split, options.cache
-    )
+    return TrainedRun(recipe, network, data_set, split, load, sub_plane_split, options.cache)
 
 
 def _by_sub_plane(records: Sequence[Record]) -> list[Record]:
