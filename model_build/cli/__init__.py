@@ -11,26 +11,8 @@ from model_build.cli import data, package, study, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Returns
-    -------
-    The exit status: 0, or 1 after an error; one line on standard error names the error.
-    """
-    return _run(build_parser().parse_args(arguments))
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands. Each parsed namespace holds its handler as `command`."""
-    parser = argparse.ArgumentParser(prog="fetal-planes-build", description="Train, evaluate and package a model.")
-    parser.add_argument("--threads", type=int, help="number of PyTorch threads (default: all cores)")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (data, train, package, study):
-        group.register(subparsers)
-    return parser
-
-
-def _run(options: argparse.Namespace) -> int:
+    """Run one command; return 0, or 1 after an error that one line on standard error names."""
+    options = build_parser().parse_args(arguments)
     import torch
 
     from model_build.data.download import DownloadError
@@ -51,3 +33,13 @@ def _run(options: argparse.Namespace) -> int:
         sys.stderr.write(f"fetal-planes-build: {error}\n")
         return 1
     return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands. Each parsed namespace holds its handler as `command`."""
+    parser = argparse.ArgumentParser(prog="fetal-planes-build", description="Train, evaluate and package a model.")
+    parser.add_argument("--threads", type=int, help="number of PyTorch threads (default: all cores)")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for group in (data, train, package, study):
+        group.register(subparsers)
+    return parser

@@ -4,23 +4,20 @@ import argparse
 import sys
 from pathlib import Path
 
-from model_build.cli.options import Subparsers, add_cache, add_recipe
+from model_build.cli.options import CACHE, DATA_HELP, RECIPE, Subparsers, add_command
 
 
 def register(subparsers: Subparsers) -> None:
     """Add the commands to the parser."""
-    command = subparsers.add_parser("fetch", help="download a public data set; a second call resumes the download")
-    command.add_argument(
+    fetch = add_command(subparsers, "fetch", _fetch, "download a public data set; a second call resumes the download")
+    fetch.add_argument(
         "name", choices=("planes", "africa"), help="planes: FETAL_PLANES_DB, 2.1 GB; africa: five centers, 41 MB"
     )
-    command.add_argument("folder", type=Path, help="folder to write the files to")
-    command.set_defaults(command=_fetch)
+    fetch.add_argument("folder", type=Path, help="folder to write the files to")
 
-    command = subparsers.add_parser("check", help="read a data set, count its frames and check its split for leakage")
-    command.add_argument("data", type=Path, help="the data set: a folder, or a CSV file that lists the frames")
-    add_recipe(command)
-    add_cache(command)
-    command.set_defaults(command=_check)
+    text = "read a data set, count its frames and check its split for leakage"
+    check = add_command(subparsers, "check", _check, text, RECIPE, CACHE)
+    check.add_argument("data", type=Path, help=DATA_HELP)
 
 
 def _fetch(options: argparse.Namespace) -> None:

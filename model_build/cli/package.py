@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_build.cli.options import Subparsers, add_cache, add_data, add_stretched
+from model_build.cli.options import CACHE, DATA, STRETCHED, Subparsers, add_command
 
 if TYPE_CHECKING:
     from service.schemas.manifest import Metric
@@ -14,34 +14,24 @@ if TYPE_CHECKING:
 
 def register(subparsers: Subparsers) -> None:
     """Add the commands to the parser."""
-    command = subparsers.add_parser("package", help="calibrate, export, verify and evaluate a run as a model package")
-    command.add_argument("run", type=Path, help="run directory that `train` or `average-weights` wrote")
-    command.add_argument("package", type=Path, help="folder of the model package to write")
-    add_data(command)
-    add_stretched(command)
-    command.add_argument("--name", default="fetal-planes", help="name of the model (default: fetal-planes)")
-    command.add_argument("--version", required=True, help="version of the model")
-    add_cache(command)
-    command.set_defaults(command=_package)
+    text = "calibrate, export, verify and evaluate a run as a model package"
+    package = add_command(subparsers, "package", _package, text, DATA, STRETCHED, CACHE)
+    package.add_argument("run", type=Path, help="run directory that `train` or `average-weights` wrote")
+    package.add_argument("package", type=Path, help="folder of the model package to write")
+    package.add_argument("--name", default="fetal-planes", help="name of the model (default: fetal-planes)")
+    package.add_argument("--version", required=True, help="version of the model")
 
-    command = subparsers.add_parser("evaluate", help="evaluate a model package on labeled frames")
-    command.add_argument("package", type=Path, help="folder of the model package")
-    add_data(command)
-    command.add_argument("--split", choices=("train", "test", "all"), default="test", help="default: test")
-    command.add_argument("--out", type=Path, required=True, help="folder to write report/ to")
-    command.set_defaults(command=_evaluate)
+    evaluate = add_command(subparsers, "evaluate", _evaluate, "evaluate a model package on labeled frames", DATA)
+    evaluate.add_argument("package", type=Path, help="folder of the model package")
+    evaluate.add_argument("--split", choices=("train", "test", "all"), default="test", help="default: test")
+    evaluate.add_argument("--out", type=Path, required=True, help="folder to write report/ to")
 
-    command = subparsers.add_parser("evidence", help="test abstention and heat maps of a model package")
-    command.add_argument("run", type=Path, help="run directory that the package was built from")
-    command.add_argument("package", type=Path, help="folder of the model package")
-    add_data(command)
-    command.add_argument(
-        "--out",
-        type=Path,
-        default=Path("evidence"),
-        help="folder for the tables and the contact sheets, which show frames of the data set (default: evidence)",
-    )
-    command.set_defaults(command=_evidence)
+    text = "test abstention and heat maps of a model package"
+    evidence = add_command(subparsers, "evidence", _evidence, text, DATA)
+    evidence.add_argument("run", type=Path, help="run directory that the package was built from")
+    evidence.add_argument("package", type=Path, help="folder of the model package")
+    text = "folder for the tables and the contact sheets, which show frames of the data set (default: evidence)"
+    evidence.add_argument("--out", type=Path, default=Path("evidence"), help=text)
 
 
 def _package(options: argparse.Namespace) -> None:

@@ -4,42 +4,30 @@ import argparse
 import sys
 from pathlib import Path
 
-from model_build.cli.options import Subparsers, add_data, add_recipe, add_stretched, add_training, device
+from model_build.cli.options import DATA, RECIPE, STRETCHED, TRAINING, Subparsers, add_command, device
 
 
 def register(subparsers: Subparsers) -> None:
     """Add the commands to the parser."""
-    command = subparsers.add_parser("train", help="train a network; --resume continues an interrupted run")
-    command.add_argument("run", type=Path, help="run directory: checkpoint, log and model are written to it")
-    add_data(command)
-    add_stretched(command)
-    add_recipe(command)
-    add_training(command)
-    command.add_argument("--seed", type=int, help="override the seed of the recipe")
-    command.add_argument("--grad-accum-steps", type=int, help="override grad_accum_steps of the recipe")
-    command.add_argument("--resume", action="store_true", help="continue from the last checkpoint of the run directory")
-    command.add_argument(
-        "--drop-near-duplicates",
-        action="store_true",
-        help="drop training frames that show the same picture as a validation or test frame",
-    )
-    command.add_argument(
-        "--tensorboard", action="store_true", help="write RUN/tensorboard (needs: pip install tensorboard)"
-    )
-    command.set_defaults(command=_train)
+    text = "train a network; --resume continues an interrupted run"
+    train = add_command(subparsers, "train", _train, text, DATA, STRETCHED, RECIPE, TRAINING)
+    train.add_argument("run", type=Path, help="run directory: checkpoint, log and model are written to it")
+    train.add_argument("--seed", type=int, help="override the seed of the recipe")
+    train.add_argument("--grad-accum-steps", type=int, help="override grad_accum_steps of the recipe")
+    train.add_argument("--resume", action="store_true", help="continue from the last checkpoint of the run directory")
+    text = "drop training frames that show the same picture as a validation or test frame"
+    train.add_argument("--drop-near-duplicates", action="store_true", help=text)
+    text = "write RUN/tensorboard (needs: pip install tensorboard)"
+    train.add_argument("--tensorboard", action="store_true", help=text)
 
-    command = subparsers.add_parser("average-weights", help="average the weights of runs (a model soup) into a new run")
-    command.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run directories with the same network")
-    command.add_argument("--out", type=Path, required=True, help="run directory to write")
-    add_data(command)
-    add_stretched(command)
-    command.set_defaults(command=_average_weights)
+    text = "average the weights of runs (a model soup) into a new run"
+    average = add_command(subparsers, "average-weights", _average_weights, text, DATA, STRETCHED)
+    average.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run directories with the same network")
+    average.add_argument("--out", type=Path, required=True, help="run directory to write")
 
-    command = subparsers.add_parser("validate", help="compare runs on their validation patients")
-    command.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run directories with the same split")
-    add_data(command)
-    command.add_argument("--out", type=Path, required=True, help="CSV file to write")
-    command.set_defaults(command=_validate)
+    validate = add_command(subparsers, "validate", _validate, "compare runs on their validation patients", DATA)
+    validate.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run directories with the same split")
+    validate.add_argument("--out", type=Path, required=True, help="CSV file to write")
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -15,32 +15,17 @@ _OOD_SHARE = 0.03  # augmented validation inputs above `max_ood_score`; of the o
 
 @dataclass(frozen=True)
 class Calibration:
-    """The constants that turn logits into an answer.
-
-    Attributes
-    ----------
-    temperature
-        Divides the logits of the planes.
-    abstention
-        The two thresholds.
-    sub_plane_temperature
-        Divides the logits of the sub-planes; None without a sub-plane head.
-    """
+    """The constants that turn logits into an answer; a temperature divides logits."""
 
     temperature: float
     abstention: Abstention
-    sub_plane_temperature: float | None = None
+    sub_plane_temperature: float | None = None  # without a sub-plane head
 
 
 def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """Return the temperature, 0.2..5, that minimizes the negative log-likelihood of the labels.
+    """Return the temperature, 0.2..5, that minimizes the negative log-likelihood of labels [N] under logits [N, K].
 
-    Parameters
-    ----------
-    logits, labels
-        float [N, K] and int64 [N] of frames that the network was not trained on.
-
-    Source: Guo et al. 2017 (arXiv 1706.04599).
+    The network must not have been trained on these frames. Source: Guo et al. 2017 (arXiv 1706.04599).
     """
 
     def loss(log_temperature: float) -> float:
@@ -54,12 +39,8 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> 
 def choose_abstention(probabilities: NDArray[np.floating], ood_score: NDArray[np.floating]) -> Abstention:
     """Return thresholds that a fixed share of validation inputs exceeds.
 
-    Parameters
-    ----------
-    probabilities
-        float [N, K], calibrated, of validation frames.
-    ood_score
-        float [M], of augmented validation inputs: augmentation stands in for scanners that are not in the data.
+    The probabilities [N, K], calibrated, are of validation frames; the OOD scores [M] are of augmented ones, which
+    stand in for scanners that are not in the data.
     """
     return Abstention(
         min_probability=float(np.quantile(probabilities.max(1), _UNCERTAIN_SHARE)),

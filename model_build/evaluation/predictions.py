@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model_build.data.labels import PLANES, main_planes
-from model_build.data.records import DataError, DatasetIndex, Record, planes_of
+from model_build.data.labels import main_planes
+from model_build.data.records import DataError, DatasetIndex, Frames, Record, planes_of
 from service.analysis.abstention import abstain_reason
 from service.imaging.letterbox import crop_and_letterbox
 from service.inference.engine import Engine
@@ -17,27 +17,12 @@ from service.schemas.manifest import Plane
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Predictions on N frames.
-
-    Attributes
-    ----------
-    records
-        The N labeled frames.
-    probabilities
-        float [N, K]; calibrated unless stated otherwise.
-    ood_score
-        float32 [N].
-    abstained
-        bool [N], whether the engine abstains.
-    planes
-        The K planes, in the order of the columns.
-    """
+    """Predictions on N labeled frames."""
 
     records: Sequence[Record]
-    probabilities: NDArray[np.floating]
-    ood_score: NDArray[np.float32]
-    abstained: NDArray[np.bool_]
-    planes: tuple[Plane, ...] = PLANES
+    probabilities: NDArray[np.floating]  # [N, K], calibrated unless stated otherwise
+    abstained: NDArray[np.bool_]  # [N], whether the engine abstains
+    planes: tuple[Plane, ...]  # K, in the order of the columns
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -55,31 +40,31 @@ class Predictions:
         return [record.patient for record in self.records]
 
     @property
+    def scanners(self) -> NDArray[np.str_]:
+        """The scanner of each frame, [N]."""
+        return np.array([record.scanner for record in self.records], np.str_)
+
+    @property
     def main(self) -> "Predictions | None":
-        """The frames of the four main planes of FETAL_PLANES_DB; None if the planes are not those plus others."""
-        numbers = main_planes([plane.id for plane in self.planes])
-        return self.select(np.isin(self.labels, numbers)) if numbers else None
+        """The frames of the four main planes of FETAL_PLANES_DB; None if there are none, or no other planes."""
+        rows = np.isin(self.labels, main_planes([plane.id for plane in self.planes]))
+        return self.select(rows) if rows.any() else None
 
     def select(self, rows: NDArray[np.bool_]) -> "Predictions":
         """Return the predictions on the frames where `rows`, bool [N], is true."""
-        records = [record for record, kept in zip(self.records, rows, strict=True) if kept]
-        return Predictions(records, self.probabilities[rows], self.ood_score[rows], self.abstained[rows], self.planes)
+        records = [self.records[row] for row in np.flatnonzero(rows).tolist()]
+        return Predictions(records, self.probabilities[rows], self.abstained[rows], self.planes)
 
 
-def classify_frames(engine: Engine, frames: Sequence[NDArray[np.uint8]], records: Sequence[Record]) -> Predictions:
+def classify_frames(engine: Engine, frames: Frames, records: Sequence[Record]) -> Predictions:
     """Classify gray frames, uint8 [H, W] each, one by one as the service does."""
-    preprocessing = engine.manifest.preprocessing
+    manifest = engine.manifest
     scores = [
-        engine.score(crop_and_letterbox(frame, preprocessing).pixels)
+        engine.score(crop_and_letterbox(frame, manifest.preprocessing).pixels)
         for frame in tqdm(frames, desc="scoring", disable=None)
     ]
-    return Predictions(
-        records,
-        np.stack([score.probabilities for score in scores]),
-        np.array([score.ood_score for score in scores], np.float32),
-        np.array([abstain_reason(score, engine.manifest.abstention) is not None for score in scores]),
-        engine.manifest.planes,
-    )
+    abstained = np.array([abstain_reason(score, manifest.abstention) is not None for score in scores])
+    return Predictions(records, np.stack([score.probabilities for score in scores]), abstained, manifest.planes)
 
 
 def match_planes(data: DatasetIndex, planes: Sequence[Plane]) -> list[Record]:

@@ -1,37 +1,30 @@
 """The evaluation report of a model package: tables as CSV, plots as PNG, metrics as JSON."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
 from model_build.data.formats import read_data
 from model_build.data.frames import load_frames
 from model_build.data.records import DataError
 from model_build.data.splits import warn
-from model_build.evaluation.headline import headline_metrics
+from model_build.evaluation.headline import Evaluation, headline_metrics
 from model_build.evaluation.plots import draw_confusion, draw_reliability
-from model_build.evaluation.predictions import Predictions, classify_frames, match_planes
-from model_build.evaluation.tables import Row, confusion, per_plane, per_scanner, write_table
+from model_build.evaluation.predictions import classify_frames, match_planes
+from model_build.evaluation.sub_planes import per_sub_plane, per_subset
+from model_build.evaluation.tables import Row, per_plane, per_scanner, write_table
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.schemas.manifest import Metric
 
 
 def evaluate_package(package: Path, data: Path, split: str, out: Path) -> list[Metric]:
-    """Evaluate a model package on a data set and write its evaluation report.
+    """Evaluate a model package on a data set, write `report/` into `out` and return the headline metrics.
 
-    Parameters
-    ----------
-    split
-        `train` or `test`, as the data set states it, or `all`.
-    out
-        Folder for `report/`.
-
-    Returns
-    -------
-    The headline metrics.
+    The split is `train` or `test`, as the data set states it, or `all`.
 
     Raises
     ------
@@ -45,45 +38,36 @@ def evaluate_package(package: Path, data: Path, split: str, out: Path) -> list[M
         raise DataError(f"{data} has no frame in its {split} split")
     predictions = classify_frames(engine, load_frames(records), records)
     metrics = headline_metrics(predictions, split)
-    write_report(out / "report", predictions, metrics, engine.manifest.temperature)
+    write_report(out / "report", Evaluation(predictions, metrics), engine.manifest.temperature, {})
     return metrics
 
 
-def write_report(
-    folder: Path,
-    predictions: Predictions,
-    metrics: Sequence[Metric],
-    temperature: float,
-    parity: Mapping[str, float] | None = None,
-) -> None:
-    """Write the evaluation report of predictions into a folder.
+def write_report(folder: Path, evaluation: Evaluation, temperature: float, parity: Mapping[str, float]) -> None:
+    """Write the evaluation report into a folder, and the one of the sub-planes into `sub_planes/`.
 
-    Parameters
-    ----------
-    temperature
-        The temperature that the probabilities were calibrated with.
-    parity
-        Differences between ONNX Runtime and PyTorch, where they were measured.
+    The probabilities were calibrated with `temperature`; `parity` is from `check_parity`, or empty.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    summary = {"metrics": [metric.model_dump() for metric in metrics], "parity": dict(parity or {})}
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
+    predictions, sub_planes = evaluation.predictions, evaluation.sub_planes
     write_table(folder / "planes.csv", per_plane(predictions))
     write_table(folder / "scanners.csv", per_scanner(predictions))
-    _write_confusion(folder, predictions)
-    calibrated = predictions.probabilities.astype(np.float64)
-    # softmax(logits) is proportional to softmax(logits / T) ** T: this undoes the temperature.
-    raw = calibrated**temperature
-    raw /= raw.sum(1, keepdims=True)
-    pairs = [(values.max(1), values.argmax(1) == predictions.labels) for values in (raw, calibrated)]
-    draw_reliability(pairs[0], pairs[1], folder / "reliability.png")
-
-
-def _write_confusion(folder: Path, predictions: Predictions) -> None:
-    labels, counts = [plane.label for plane in predictions.planes], confusion(predictions)
+    _write_summary(folder, evaluation, parity=parity)
+    labels = [plane.label for plane in predictions.planes]
+    counts = confusion_matrix(predictions.labels, predictions.predicted, labels=range(len(labels)))
     rows: list[Row] = [
-        {"true": label, **dict(zip(labels, row.tolist(), strict=True))}
-        for label, row in zip(labels, counts, strict=True)
+        {"true": labels[row], **dict(zip(labels, counts[row], strict=True))} for row in range(len(counts))
     ]
     write_table(folder / "confusion.csv", rows)
     draw_confusion(counts, labels, folder / "confusion.png")
+    calibrated = predictions.probabilities.astype(np.float64)
+    # softmax(logits) is proportional to softmax(logits / T) ** T: this undoes the temperature.
+    raw = calibrated**temperature
+    draw_reliability(raw / raw.sum(1, keepdims=True), calibrated, predictions.labels, folder / "reliability.png")
+    if sub_planes:
+        write_table(folder / "sub_planes" / "sub_planes.csv", per_sub_plane(sub_planes.predictions))
+        write_table(folder / "sub_planes" / "subsets.csv", per_subset(sub_planes.predictions))
+        _write_summary(folder / "sub_planes", sub_planes)
+
+
+def _write_summary(folder: Path, evaluation: Evaluation, **more: Mapping[str, float]) -> None:
+    summary = {"metrics": [metric.model_dump() for metric in evaluation.metrics], **more}
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", "utf-8")

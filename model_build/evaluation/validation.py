@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,9 +16,8 @@ from model_build.data.formats import read_data
 from model_build.data.frames import load_frames
 from model_build.data.labels import main_planes
 from model_build.data.records import Dataset, planes_of
-from model_build.evaluation.metrics import top_k
+from model_build.evaluation.metrics import top_k_rate
 from model_build.evaluation.tables import Row
-from model_build.models.classifier import PlaneClassifier
 from model_build.models.inference import predict
 from model_build.recipe import Augmentation, Recipe
 from model_build.run_dir import read_model, read_planes, read_recipe, read_split, read_split_text
@@ -29,14 +27,9 @@ _MAGNITUDES = (1.0, 1.5)
 
 
 def validate(runs: Sequence[Path], data: Path) -> list[Row]:
-    """Score runs on their validation frames.
+    """Return one row per run: log loss, top-1 and top-1 on the main planes, at each magnitude (0: no augmentation).
 
     Every run gets the same augmentation of the same frames, with its own preprocessing.
-
-    Returns
-    -------
-    One row per run: top-1 and log loss on all planes, and top-1 on the main planes, at each magnitude (0: no
-    augmentation).
 
     Raises
     ------
@@ -55,18 +48,13 @@ def validate(runs: Sequence[Path], data: Path) -> list[Row]:
         row: Row = {"run": run.name, "frames": len(val), "main_frames": int(main.sum())}
         for magnitude in (0.0, *_MAGNITUDES):
             inputs = _inputs(val_data, recipe, recipes[0], magnitude)
-            probabilities, repeats = softmax(model, inputs), len(inputs) // len(val)
+            probabilities, repeats = predict(model, inputs).softmax(1).numpy(), len(inputs) // len(val)
             all_labels, all_main = np.tile(labels, repeats), np.tile(main, repeats)
-            row[f"top1_at_{magnitude:g}"] = _top1(probabilities, all_labels)
-            row[f"main_top1_at_{magnitude:g}"] = _top1(probabilities[all_main], all_labels[all_main])
+            row[f"top1_at_{magnitude:g}"] = top_k_rate(probabilities, all_labels)
+            row[f"main_top1_at_{magnitude:g}"] = top_k_rate(probabilities[all_main], all_labels[all_main])
             row[f"loss_at_{magnitude:g}"] = mean_log_loss(probabilities, all_labels)
         rows.append(row)
     return rows
-
-
-def softmax(model: PlaneClassifier, inputs: Tensor, device: str = "cpu") -> NDArray[np.float32]:
-    """Return uncalibrated probabilities float32 [N, K] of inputs uint8 [N, 1, S, S]."""
-    return torch.softmax(predict(model, inputs, device), 1).numpy()
 
 
 def mean_log_loss(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
@@ -81,7 +69,3 @@ def _inputs(val_data: Dataset, recipe: Recipe, first: Recipe, magnitude: float) 
     strength = Augmentation(geometry=magnitude, intensity=magnitude, texture=magnitude, graphics=magnitude)
     update = {"preprocessing": recipe.preprocessing, "augmentation": strength, "seed": 0}
     return augmented_inputs(val_data, first.model_copy(update=update), AUGMENTED_PER_FRAME)
-
-
-def _top1(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    return float(top_k(probabilities, labels, 1).mean())

@@ -4,23 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
-
-mpl.use("Agg")  # no display; pyplot must be imported after this line
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from model_build.data.records import Source
+from model_build.data.records import Frames, Source
 from model_build.evaluation.predictions import Predictions
 from model_build.evidence.gradient_shap import gradient_shap, smoothed
 from model_build.models.classifier import PlaneClassifier
 from service.analysis.abstention import abstain_reason
 from service.imaging.letterbox import crop_and_letterbox
 from service.imaging.overlay import paint
-from service.imaging.sector import full_box
+from service.imaging.sector import Box, full_box
 from service.inference.engine import Engine
 from service.schemas.manifest import Manifest
 
@@ -28,8 +23,6 @@ Floats = NDArray[np.float32]
 Gray = NDArray[np.uint8]
 Colors = NDArray[np.uint8]
 
-MAX_WRONG = 18
-_CORRECT_PER_PLANE = 2
 _CASES_PER_ROW = 2
 _TILES = ("frame", "Grad-CAM", "GradientSHAP")
 _FOR, _AGAINST = (255, 70, 40), (60, 130, 255)  # red, green, blue
@@ -39,30 +32,20 @@ _LEGEND = """\
 Each case shows three pictures: the input of the network (the crop of a test frame); Grad-CAM of the predicted plane,
 painted as the service paints it (brighter: more evidence); GradientSHAP of the same logit, smoothed (red: evidence for
 the plane, blue: against it). {model}. Research use only, not a medical device: a heat map shows where a score
-comes from, not anatomy. Frames are cropped, reduced and painted over; source: {name}, {license}.
-{citation}."""
+comes from, not anatomy. Frames are cropped, reduced and painted over; source: {source.name}, {source.license}.
+{source.citation}."""
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One frame with its prediction and two explanations of it.
+    """One frame with its prediction and two explanations of it."""
 
-    Attributes
-    ----------
-    pixels
-        The input of the network, uint8 [S, S].
-    caption
-        The true and the predicted plane, one per line.
-    heat
-        Grad-CAM as the service computes it, float32 [h, w], 0..1.
-    attribution
-        GradientSHAP of the same logit, float32 [S, S], signed, not smoothed.
-    """
-
-    pixels: Gray
-    caption: str
-    heat: Floats
-    attribution: Floats
+    pixels: Gray  # the input of the network, [S, S]
+    crop: Box  # the part of the frame that it shows
+    plane: int  # predicted
+    caption: str  # the true and the predicted plane, one per line
+    heat: Floats  # Grad-CAM as the service computes it, [h, w], 0..1
+    attribution: Floats  # GradientSHAP of the same logit, [S, S], signed, not smoothed
 
     def tiles(self) -> tuple[Colors, Colors, Colors]:
         """Return the three pictures, uint8 [S, S, 3] in RGB order."""
@@ -80,15 +63,15 @@ class Explainer:
 
     def explain(self, frame: Gray, label: int) -> Case:
         """Classify a gray frame [H, W] and explain the predicted plane."""
-        planes = self.engine.manifest.planes
-        pixels = crop_and_letterbox(frame, self.engine.manifest.preprocessing).pixels
+        manifest = self.engine.manifest
+        pixels, crop = crop_and_letterbox(frame, manifest.preprocessing)
         scores = self.engine.score(pixels, with_features=True)
-        predicted, reason = scores.ranked()[0], abstain_reason(scores, self.engine.manifest.abstention)
-        probability = scores.probabilities[predicted]
-        caption = f"true: {planes[label].label}\npredicted: {planes[predicted].label} {probability:.2f}"
-        heat = self.engine.explain(scores, predicted).values
+        plane, reason = scores.ranked()[0], abstain_reason(scores, manifest.abstention)
+        caption = f"true: {manifest.planes[label].label}\n"
+        caption += f"predicted: {manifest.planes[plane].label} {scores.probabilities[plane]:.2f}"
         caption += f"\nabstains: {reason}" if reason else ""
-        return Case(pixels, caption, heat, gradient_shap(self.model, pixels, predicted))
+        heat, attribution = self.engine.explain(scores, plane).values, gradient_shap(self.model, pixels, plane)
+        return Case(pixels, crop.box, plane, caption, heat, attribution)
 
 
 def paint_signed(pixels: Gray, attribution: Floats) -> Colors:
@@ -99,18 +82,17 @@ def paint_signed(pixels: Gray, attribution: Floats) -> Colors:
     return np.asarray(pixels[..., None] * (1 - strength) + color * strength, np.uint8)
 
 
-def choose_correct(predictions: Predictions, per_plane: int = _CORRECT_PER_PLANE) -> list[int]:
+def choose_correct(predictions: Predictions, per_plane: int = 2) -> list[int]:
     """Return rows of the first correct predictions of every plane, one per patient."""
     chosen: list[int] = []
     for plane in range(len(predictions.planes)):
-        first: dict[str, int] = {}
-        for row in np.flatnonzero((predictions.labels == plane) & (predictions.predicted == plane)).tolist():
-            first.setdefault(predictions.records[row].patient, row)
-        chosen += list(first.values())[:per_plane]
+        rows = np.flatnonzero((predictions.labels == plane) & (predictions.predicted == plane)).tolist()
+        first = {predictions.records[row].patient: row for row in reversed(rows)}
+        chosen += sorted(first.values())[:per_plane]
     return chosen
 
 
-def choose_wrong(predictions: Predictions, most: int = MAX_WRONG) -> list[int]:
+def choose_wrong(predictions: Predictions, most: int = 18) -> list[int]:
     """Return rows of at most `most` wrong predictions, those with the highest probability, sorted by true plane."""
     labels = predictions.labels
     wrong = np.flatnonzero(predictions.predicted != labels)
@@ -118,42 +100,35 @@ def choose_wrong(predictions: Predictions, most: int = MAX_WRONG) -> list[int]:
     return sorted(chosen.tolist(), key=lambda row: (int(labels[row]), row))
 
 
-def write_sheets(
-    explainer: Explainer, frames: Sequence[Gray], predictions: Predictions, source: Source, out: Path
-) -> None:
+def write_sheets(explainer: Explainer, frames: Frames, predictions: Predictions, source: Source, out: Path) -> None:
     """Write `heat-correct.jpg` and `heat-wrong.jpg` of frames and their predictions; a sheet without a case is skipped.
 
     The sheets show frames of the data set, so they do not belong into a repository.
     """
-    count = int((predictions.predicted != predictions.labels).sum())
-    wrong = choose_wrong(predictions)
+    wrong, count = choose_wrong(predictions), int((predictions.predicted != predictions.labels).sum())
     which = "all" if len(wrong) == count else f"the {len(wrong)} most confident"
-    for name, rows, title in (
-        (
-            "correct",
-            choose_correct(predictions),
-            "Correct predictions: the first frames of each plane, one per patient",
-        ),
-        ("wrong", wrong, f"Wrong predictions: {which} of {count}, among {len(frames)} test frames"),
-    ):
+    titles = {
+        "correct": "Correct predictions: the first frames of each plane, one per patient",
+        "wrong": f"Wrong predictions: {which} of {count}, among {len(frames)} test frames",
+    }
+    for (name, title), rows in zip(titles.items(), (choose_correct(predictions), wrong), strict=True):
         if rows:
             cases = [explainer.explain(frames[row], predictions.records[row].plane) for row in rows]
             figure = draw_sheet(cases, title, legend(explainer.engine.manifest, source))
             figure.savefig(out / f"heat-{name}.jpg", dpi=_DPI, pil_kwargs={"quality": _QUALITY})
-            plt.close(figure)
 
 
 def legend(manifest: Manifest, source: Source) -> str:
     """Return the text below a sheet: its content, the model, the intended use and the source of the frames."""
-    model = f"Model {manifest.name} {manifest.version}"
-    return _LEGEND.format(model=model, name=source.name, license=source.license, citation=source.citation)
+    return _LEGEND.format(model=f"Model {manifest.name} {manifest.version}", source=source)
 
 
 def draw_sheet(cases: Sequence[Case], title: str, legend: str) -> Figure:
     """Draw the cases in order, two per row, with three tiles each."""
     rows, columns = -(-len(cases) // _CASES_PER_ROW), _CASES_PER_ROW * len(_TILES)
     size = columns * _TILE_INCHES, rows * (_TILE_INCHES + 0.42) + 1.5
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
     figure.suptitle(title, fontsize=10)
     figure.supxlabel(legend, fontsize=7, x=0.01, ha="left")
     for axis in axes.flat:

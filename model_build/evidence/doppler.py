@@ -1,6 +1,6 @@
 """Frames in color, to test the detection of color Doppler: tinted, with colored graphics, and with painted flow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -59,12 +59,7 @@ def with_flow(frame: Gray, random: Generator) -> Colors:
     return painted
 
 
-KINDS: dict[str, Callable[[Gray, Generator], Colors]] = {
-    "gray": gray,
-    "tinted": tinted,
-    "colored graphics": with_graphics,
-    "color Doppler": with_flow,
-}
+KINDS = {"gray": gray, "tinted": tinted, "colored graphics": with_graphics, "color Doppler": with_flow}
 
 
 def color_rows(frames: Sequence[Gray]) -> list[Row]:
@@ -73,11 +68,9 @@ def color_rows(frames: Sequence[Gray]) -> list[Row]:
     for kind, paint in KINDS.items():
         random = np.random.default_rng(0)
         shares = [_flow_share(paint(frame, random)) for frame in frames]
-        low, median, high = (float(value) for value in np.quantile(shares, (0, 0.5, 1)))
-        abstained = float(np.mean([share > FLOW for share in shares]))
-        rows.append(
-            {"input": kind, "frames": len(frames), "min": low, "median": median, "max": high, "abstained": abstained}
-        )
+        row: Row = {"input": kind, "frames": len(frames)}
+        row |= zip(("min", "median", "max"), np.quantile(shares, (0, 0.5, 1)).tolist(), strict=True)
+        rows.append(row | {"abstained": float(np.mean(np.array(shares) > FLOW))})
     return rows
 
 

@@ -29,10 +29,6 @@ CENTER = "center Gaussian"
 _STEPS = 12  # 24 steps change the means by at most 0.005
 
 
-def _black(pixels: Gray) -> Gray:
-    return np.zeros_like(pixels)
-
-
 def _mean(pixels: Gray) -> Gray:
     """Return an input in which every pixel is the mean of the pixels that are not black."""
     return np.full_like(pixels, round(float(pixels[pixels > 0].mean())) if pixels.any() else 0)
@@ -41,7 +37,7 @@ def _mean(pixels: Gray) -> Gray:
 # By measure: the first input, and the input that its pixels are replaced from. No replacement is neutral. Black also
 # shows fluid and shadows; a blur keeps coarse shapes; an even gray has edges of its own.
 MEASURES: dict[str, tuple[Callable[[Gray], Gray], Callable[[Gray], Gray]]] = {
-    "deletion": (np.copy, _black),
+    "deletion": (np.copy, np.zeros_like),
     "deletion_blurred": (np.copy, blurred),
     "deletion_mean": (np.copy, _mean),
     "insertion": (blurred, np.copy),
@@ -66,14 +62,14 @@ def areas(pixels: Gray, heat: Floats, plane: int, score: ScorePlane) -> dict[str
         steps = np.repeat(before[None], _STEPS + 1, 0)
         for step, cut in enumerate(cuts):
             steps[step, order[:cut]] = after[order[:cut]]
-        probabilities = score(steps.reshape(_STEPS + 1, 1, *pixels.shape), plane)
+        probabilities = score(steps.reshape(-1, 1, *pixels.shape), plane)
         found[name] = float(np.trapezoid(probabilities, dx=1 / _STEPS))
     return found
 
 
-def baseline_maps(count: int, size: int, seed: int = 0) -> dict[str, list[Floats]]:
+def baseline_maps(count: int, size: int) -> dict[str, list[Floats]]:
     """Return `count` heat maps [S, S] per baseline: random ones as coarse as Grad-CAM, and a Gaussian in the center."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     center = np.exp(-(axis[:, None] ** 2 + axis[None] ** 2) / 0.5)
     coarse = [upsample(random.random((size // 32, size // 32), np.float32), size) for _ in range(count)]
@@ -91,7 +87,7 @@ def compare(
     }
 
 
-def randomization(model: PlaneClassifier, inputs: Tensor, planes: Tensor, seed: int = 0) -> dict[str, float]:
+def randomization(model: PlaneClassifier, inputs: Tensor, planes: Tensor) -> dict[str, float]:
     """Return the mean rank correlation of Grad-CAM before and after weights are randomized, from the head down.
 
     A value near 1 means that the heat maps do not depend on what the network has learned. `model` keeps its weights:
@@ -107,7 +103,7 @@ def randomization(model: PlaneClassifier, inputs: Tensor, planes: Tensor, seed: 
     ]
     results = {}
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         for name, parts in stages:
             for part in parts:
                 _randomize(part)

@@ -1,48 +1,49 @@
 """Inputs that are not fetal ultrasound, to test abstention with: synthetic, or shipped inside Python packages."""
 
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pydicom
-import pydicom.data
 import skimage
 from numpy.random import Generator
-from numpy.typing import NDArray
+from pydicom import examples
 
+from model_build.data.records import Frame, Frames
 from service.imaging.decode import decode_frame
 
-Frame = NDArray[np.uint8]
+_ULTRASOUND = ("rgb_color", "palette_color", "ybr_color", "jpeg2k")
+_PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "coins", "rocket", "motorcycle_left", "hubble_deep_field")
+_SLICES = ("ct", "mr")
 
-_ULTRASOUND = ("examples_rgb_color.dcm", "examples_palette.dcm", "examples_ybr_color.dcm", "examples_jpeg2k.dcm")
-_SLICES = ("CT_small.dcm", "MR_small.dcm")
 
-
-def ood_inputs(each: int = 40, seed: int = 0) -> dict[str, list[Frame]]:
+def ood_inputs(each: int = 40) -> dict[str, list[Frame]]:
     """Return about `each` gray inputs, uint8 [H, W], by kind."""
-    makers: dict[str, Callable[[Generator], Frame]] = {
-        "blank": _blank,
-        "noise": _noise,
-        "text page": _page,
-        "chart": _chart,
-        "smooth field": _field,
-    }
-    inputs = {kind: [make(np.random.default_rng((seed, row))) for row in range(each)] for kind, make in makers.items()}
-    photographs = [decode_frame(path.read_bytes()).pixels for path in _photographs()]
-    random = np.random.default_rng(seed)
-    inputs["photograph"] = [_random_crop(photographs[row % len(photographs)], random) for row in range(each)]
+    inputs = {kind: [make(np.random.default_rng((0, row))) for row in range(each)] for kind, make in _DRAWN.items()}
+    folder, random = Path(skimage.__file__).parent / "data", np.random.default_rng(0)
+    photographs = sorted(path for path in folder.iterdir() if path.stem in _PHOTOGRAPHS)
+    inputs["photograph"] = _random_crops([decode_frame(path.read_bytes()).pixels for path in photographs], each, random)
     inputs["other organ's ultrasound"] = [frame for name in _ULTRASOUND for frame in _dicom_frames(name, limit=10)]
-    slices = [_slice(name) for name in _SLICES]
-    inputs["CT, MR"] = [_random_crop(slices[row % len(slices)], random) for row in range(each)]
+    inputs["CT, MR"] = _random_crops([_slice(name) for name in _SLICES], each, random)
     return inputs
 
 
+def _random_crops(pictures: Frames, count: int, random: Generator) -> list[Frame]:
+    crops = []
+    for row in range(count):
+        picture, share = pictures[row % len(pictures)], float(random.uniform(0.5, 1))
+        rows, columns = int(picture.shape[0] * share), int(picture.shape[1] * share)
+        top = int(random.integers(picture.shape[0] - rows + 1))
+        left = int(random.integers(picture.shape[1] - columns + 1))
+        crops.append(picture[top : top + rows, left : left + columns])
+    return crops
+
+
 def _blank(random: Generator) -> Frame:
-    return np.full(
-        (int(random.integers(100, 700)), int(random.integers(100, 900))), int(random.integers(256)), np.uint8
-    )
+    shape = int(random.integers(100, 700)), int(random.integers(100, 900))
+    return np.full(shape, int(random.integers(256)), np.uint8)
 
 
 def _noise(random: Generator) -> Frame:
@@ -76,34 +77,19 @@ def _field(random: Generator) -> Frame:
     return np.asarray(cv2.resize(coarse, (500, 400), interpolation=cv2.INTER_CUBIC).clip(0, 1) * 255, np.uint8)
 
 
-def _photographs() -> list[Path]:
-    names = ("astronaut", "camera", "chelsea", "coffee", "coins", "rocket", "motorcycle_left", "hubble_deep_field")
-    folder = Path(skimage.__file__).parent / "data"
-    return sorted(path for path in folder.iterdir() if path.stem in names and path.suffix in (".png", ".jpg"))
-
-
-def _random_crop(photograph: Frame, random: Generator) -> Frame:
-    height, width = photograph.shape
-    share = float(random.uniform(0.5, 1))
-    rows, columns = int(height * share), int(width * share)
-    top, left = int(random.integers(height - rows + 1)), int(random.integers(width - columns + 1))
-    return photograph[top : top + rows, left : left + columns]
+_DRAWN = {"blank": _blank, "noise": _noise, "text page": _page, "chart": _chart, "smooth field": _field}
 
 
 def _slice(name: str) -> Frame:
     """Return a slice that ships with pydicom, scaled to gray levels. The service itself refuses CT and MR."""
-    values = pydicom.dcmread(_shipped(name)).pixel_array.astype(np.float64)
+    values = pydicom.dcmread(examples.get_path(name)).pixel_array.astype(np.float64)
     scaled = (values - values.min()) / np.ptp(values) * 255
     return np.asarray(cv2.resize(scaled.astype(np.uint8), None, fx=3, fy=3), np.uint8)
 
 
-def _shipped(name: str) -> Path:
-    return Path(str(pydicom.data.get_testdata_file(name, download=False)))
-
-
 def _dicom_frames(name: str, limit: int) -> Iterator[Frame]:
     """Yield up to `limit` evenly spaced frames of a file that ships with pydicom."""
-    data = _shipped(name).read_bytes()
+    data = examples.get_path(name).read_bytes()
     count = decode_frame(data).count
     for index in range(0, count, max(1, count // limit)):
         yield decode_frame(data, index=index).pixels

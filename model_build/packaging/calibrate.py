@@ -7,7 +7,7 @@ from torch import Tensor
 from model_build.data.datasets import augmented_inputs, eval_inputs
 from model_build.data.records import Dataset, planes_of
 from model_build.evaluation.calibration import Calibration, choose_abstention, fit_temperature
-from model_build.evaluation.sub_planes import predict_sub_planes, sub_planes_of
+from model_build.evaluation.sub_planes import predict_sub_planes
 from model_build.models.classifier import PlaneClassifier
 from model_build.models.inference import in_batches
 from model_build.models.ood_score import OodScore
@@ -38,7 +38,7 @@ def calibrate(trained: TrainedRun, ood_score: OodScore) -> Calibration:
         return Calibration(temperature, abstention)
     val = trained.sub_plane_split.val
     sub_plane_logits = predict_sub_planes(trained.network, trained.sub_plane_inputs(val))
-    return Calibration(temperature, abstention, fit_temperature(sub_plane_logits, sub_planes_of(val)))
+    return Calibration(temperature, abstention, fit_temperature(sub_plane_logits, planes_of(val)))
 
 
 def infer(model: PlaneClassifier, inputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,31 +18,18 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from model_build.models.classifier import Head
 
 
-def grad_cam(features: Tensor, gradient: Tensor) -> Tensor:
-    """Return heat maps float32 [N, h, w], not rescaled, of features and target-logit gradients, both [N, C, h, w]."""
-    weights = gradient.mean((2, 3), keepdim=True)
-    return torch.relu((weights * features).sum(1))
-
-
 def traced_explainer(head: Head, features: Tensor, target: Tensor) -> nn.Module:
-    """Return Grad-CAM of `head` as a module of plain tensor operations.
+    """Return Grad-CAM of `head` as a module of plain tensor operations: features and target to heat maps [N, h, w].
 
-    Parameters
-    ----------
-    head
-        In evaluation mode.
-    features, target
-        Example inputs, float32 [N, C, h, w] and one-hot [N, K]. N must be at least 2: the tracer fixes sizes of 1.
-
-    Returns
-    -------
-    A module from `features` and `target` of any N to heat maps float32 [N, h, w].
+    The head must be in evaluation mode. The tensors are examples, float32 [N, C, h, w] and one-hot [N, K], with N of at
+    least 2: the tracer fixes sizes of 1.
     """
     parameters = {name: value.detach() for name, value in head.named_parameters()}
 
     def explain(features: Tensor, target: Tensor) -> Tensor:
         pull_back = vjp(lambda x: functional_call(head, parameters, (x,)), features)[1]
-        return grad_cam(features, pull_back(target)[0])
+        weights = pull_back(target)[0].mean((2, 3), keepdim=True)
+        return torch.relu((weights * features).sum(1))
 
     # Core decompositions leave `convolution_backward`, which ONNX does not have.
     decompositions = {**core_aten_decompositions(), torch.ops.aten.convolution_backward.default: _convolution_backward}

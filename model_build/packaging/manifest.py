@@ -1,6 +1,7 @@
 """`model.json`, the manifest of a model package."""
 
 import hashlib
+from dataclasses import asdict
 from pathlib import Path
 
 from model_build.data.labels import SUB_PLANES, SUB_PLANES_OF
@@ -14,27 +15,20 @@ from service.schemas.manifest import FORMAT, Manifest, SubPlanes, TrainingData
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `model.json` with the sha256 of every other file of the folder."""
-    files = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.iterdir())
-        if path.name != MANIFEST
-    }
+    others = [path for path in sorted(folder.iterdir()) if path.name != MANIFEST]
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in others}
     complete = manifest.model_copy(update={"files": files})
     exclude = {"sub_planes"} if complete.sub_planes is None else None  # older services do not know the field
     (folder / MANIFEST).write_text(complete.model_dump_json(indent=2, exclude=exclude) + "\n", "utf-8")
 
 
 def make_manifest(trained: TrainedRun, calibration: Calibration, opset: int, options: PackageOptions) -> Manifest:
-    """Return the manifest without metrics and hashes, which `write` in `build` adds."""
-    source, train = trained.data.source, trained.split.train
+    """Return the manifest without metrics and hashes, which `build` adds."""
+    train, temperature = trained.split.train, calibration.sub_plane_temperature
     sub_planes = None
-    if calibration.sub_plane_temperature is not None:
+    if temperature is not None:
         sub_planes = SubPlanes(
-            plane=SUB_PLANES_OF,
-            sub_planes=SUB_PLANES,
-            file=SUB_PLANES_FILE,
-            temperature=calibration.sub_plane_temperature,
-            metrics=(),
+            plane=SUB_PLANES_OF, sub_planes=SUB_PLANES, file=SUB_PLANES_FILE, temperature=temperature, metrics=()
         )
     return Manifest(
         format=FORMAT,
@@ -47,9 +41,7 @@ def make_manifest(trained: TrainedRun, calibration: Calibration, opset: int, opt
         files={},
         opset=opset,
         training_data=TrainingData(
-            name=source.name,
-            license=source.license,
-            citation=source.citation,
+            **asdict(trained.data.source),
             train_frames=len(train),
             train_patients=len({record.patient for record in train}),
         ),

@@ -3,6 +3,7 @@
 import copy
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -25,8 +26,8 @@ class ServedClassifier(nn.Module):
 
     def __init__(self, model: PlaneClassifier, ood_score: OodScore, temperature: float) -> None:
         super().__init__()
-        self.backbone, self.head, self.ood_score = model.backbone, model.head, ood_score
-        self.temperature = temperature
+        self.backbone, self.head = model.backbone, model.head
+        self.ood_score, self.temperature = ood_score, temperature
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Return the tensors that `OUTPUTS` names, of frames uint8 [N, 1, S, S]."""
@@ -37,13 +38,12 @@ class ServedClassifier(nn.Module):
 
 
 def export_classifier(served: ServedClassifier, size: int, planes: int, folder: Path) -> int:
-    """Write `classifier.onnx` and `explainer.onnx` for K planes and S x S inputs.
-
-    Returns
-    -------
-    The opset of the graphs.
-    """
-    served = fold_batchnorm_copy(served.cpu().eval())
+    """Write `classifier.onnx` and `explainer.onnx` for K planes and S x S inputs; return their opset."""
+    served = copy.deepcopy(served.cpu().eval()).double()  # folding in float64 halves the rounding error
+    for owner, convolution, norm in norm_pairs(served.backbone):
+        setattr(owner, convolution, fuse_conv_bn_eval(getattr(owner, convolution), getattr(owner, norm)))
+        setattr(owner, norm, nn.Identity())
+    served = served.float()
     frames = torch.zeros(2, 1, size, size, dtype=torch.uint8)
     opset = export_graph(served, {"frames": frames}, OUTPUTS, folder / CLASSIFIER)
     # The tracer merges dimensions of equal size, so the traced batch must not have as many rows as there are planes.
@@ -55,30 +55,10 @@ def export_classifier(served: ServedClassifier, size: int, planes: int, folder: 
     return opset
 
 
-def fold_batchnorm_copy(served: ServedClassifier) -> ServedClassifier:
-    """Return a copy with BatchNorm folded into the convolutions.
+def export_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str], path: Path) -> int:
+    """Write a module as an ONNX graph whose inputs' first dimension is free; return the opset.
 
-    Folding in float64 halves the rounding error of folding in float32.
-    """
-    folded = copy.deepcopy(served).double()
-    for owner, convolution, norm in norm_pairs(folded.backbone):
-        fused = fuse_conv_bn_eval(getattr(owner, convolution), getattr(owner, norm))
-        setattr(owner, convolution, fused)
-        setattr(owner, norm, nn.Identity())
-    return folded.float()
-
-
-def export_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ...] | list[str], path: Path) -> int:
-    """Write a module as an ONNX graph; the first dimension of every input is free.
-
-    Parameters
-    ----------
-    inputs
-        Example inputs by name, in the order of the module's arguments.
-
-    Returns
-    -------
-    The opset of the graph.
+    `inputs` are examples by name, in the order of the module's arguments.
     """
     batch = torch.export.Dim("frames", min=1)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns about every operator library not installed

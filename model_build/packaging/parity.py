@@ -27,10 +27,7 @@ class ExportError(Exception):
 def check_parity(served: ServedClassifier, folder: Path, inputs: NDArray[np.uint8], planes: int) -> dict[str, float]:
     """Compare the exported graphs with PyTorch and with Captum's Grad-CAM of every plane.
 
-    Parameters
-    ----------
-    inputs
-        uint8 [N, 1, S, S]; not the inputs that were traced.
+    The inputs, uint8 [N, 1, S, S], must not be those that were traced.
 
     Returns
     -------
@@ -79,16 +76,13 @@ def _heat_map_difference(
     model = PlaneClassifier(served.backbone, served.head).eval()
     oracle = LayerGradCam(model, model.backbone)
     expected = oracle.attribute(frames.float(), target=plane, relu_attributions=True)[:, 0].detach().numpy()
+    # The maximum of each map if negative evidence counted as positive.
+    features = features.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(served.head(features)[:, plane].sum(), features)
+    evidence = gradient.mean((2, 3), keepdim=True) * features
+    total = evidence.abs().sum(1).amax((1, 2)).detach().numpy()
     peak = expected.max((1, 2))
-    valid = peak > _CANCELLED * _total_evidence(served, features, plane)
+    valid = peak > _CANCELLED * total
     if not valid.any():
         return 0.0
     return float((np.abs(found - expected).max((1, 2))[valid] / peak[valid]).max())
-
-
-def _total_evidence(served: ServedClassifier, features: Tensor, plane: int) -> NDArray[np.float32]:
-    """Return the maximum of each map if negative evidence counted as positive, float32 [N]."""
-    features = features.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(served.head(features)[:, plane].sum(), features)
-    weights = gradient.mean((2, 3), keepdim=True)
-    return (weights * features).abs().sum(1).amax((1, 2)).detach().numpy()

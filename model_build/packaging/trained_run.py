@@ -1,7 +1,7 @@
 """A finished training run with its data: what a package is built from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,42 +18,24 @@ from model_build.run_dir import read_network, read_planes, read_recipe, read_spl
 
 @dataclass(frozen=True)
 class PackageOptions:
-    """How to build a package.
-
-    Attributes
-    ----------
-    name, version
-        Of the model.
-    stretched
-        The folder of stretched frames that the run was trained with; its test patients are evaluated too.
-    cache
-        A folder of decoded frames, see `open_frames`.
-    """
+    """How to build a package: the name and version of the model, and more folders."""
 
     name: str
     version: str
-    stretched: Path | None = None
-    cache: Path | None = None
+    stretched: Path | None = None  # frames that the run was trained with; their test patients are evaluated too
+    cache: Path | None = None  # decoded frames, see `open_frames`
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedRun:
-    """A finished training run with its data.
-
-    Attributes
-    ----------
-    load
-        Decodes the frames of records of `data`.
-    sub_plane_split
-        Records with a sub-plane on each side, stretched ones included; None without a sub-plane head.
-    """
+    """A finished training run with its data."""
 
     recipe: Recipe
     network: MultiTaskNetwork
     data: DatasetIndex
     split: Split
-    load: FrameLoader
-    sub_plane_split: Split | None
+    load: FrameLoader  # of records of `data`
+    sub_plane_split: Split | None  # records whose `plane` is their sub-plane, also stretched ones; None without a head
     cache: Path | None
 
     def sub_plane_inputs(self, records: Sequence[Record]) -> torch.Tensor:
@@ -69,10 +51,12 @@ def read_run(run: Path, data: Path, options: PackageOptions) -> TrainedRun:
     split = read_split(run, data_set)
     if not split.test:
         raise DataError(f"{data} has no test frames, so the model cannot be evaluated")
-    load = open_frames(data_set.records, options.cache)
-    sub_plane_split = None
+    load, sub_plane_split = open_frames(data_set.records, options.cache), None
     if network.sub_planes is not None:
-        stretched = read_stretched_split(run, options.stretched)
-        sides = zip(split, stretched, strict=True)
-        sub_plane_split = Split(*([r for r in own if r.sub_plane is not None] + more for own, more in sides))
+        sides = zip(split, read_stretched_split(run, options.stretched), strict=True)
+        sub_plane_split = Split(*(_by_sub_plane([*own, *stretched]) for own, stretched in sides))
     return TrainedRun(recipe, network, data_set, split, load, sub_plane_split, options.cache)
+
+
+def _by_sub_plane(records: Sequence[Record]) -> list[Record]:
+    return [replace(record, plane=record.sub_plane) for record in records if record.sub_plane is not None]

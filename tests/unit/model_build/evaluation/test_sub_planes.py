@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model_build.data.labels import SUB_PLANES
 from model_build.data.records import Record
 from model_build.evaluation.predictions import Predictions
-from model_build.evaluation.sub_planes import per_sub_plane, per_subset, sub_plane_metrics, sub_plane_predictions
+from model_build.evaluation.sub_planes import per_sub_plane, per_subset, sub_plane_metrics
 
 
 def predictions() -> Predictions:
@@ -15,10 +16,10 @@ def predictions() -> Predictions:
     labels, predicted, patients = (0, 0, 1, 1, 2, 2), [0, 1, 1, 1, 2, 0], "aabbcc"
     scanners = ("Aloka", "Aloka", "Other", "Other", "Other", "Other")
     records = [
-        Record(Path(), patient, 1, scanner, "test", label, stretched=label == 2)
+        Record(Path(), patient, label, scanner, "test", label, stretched=label == 2)
         for patient, scanner, label in zip(patients, scanners, labels, strict=True)
     ]
-    return sub_plane_predictions(records, np.eye(3)[predicted])
+    return Predictions(records, np.eye(3)[predicted], np.zeros(6, np.bool_), SUB_PLANES)
 
 
 def test_rows_per_sub_plane() -> None:

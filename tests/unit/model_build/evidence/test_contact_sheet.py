@@ -26,6 +26,7 @@ from model_build.evidence.contact_sheet import (
 from model_build.evidence.gradient_shap import gradient_shap
 from model_build.models.classifier import PlaneClassifier
 from model_build.run_dir import read_model
+from service.imaging.sector import full_box
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from tests.support.tiny_dataset import phantom
@@ -76,7 +77,8 @@ def test_positive_attribution_is_red_negative_blue_and_the_rest_gray() -> None:
 def test_the_heat_is_painted_in_its_place() -> None:
     heat = np.zeros((4, 4), np.float32)
     heat[0, 3] = 1
-    frame, painted, _ = Case(np.full((64, 64), 60, np.uint8), "", heat, np.zeros((64, 64), np.float32)).tiles()
+    pixels = np.full((64, 64), 60, np.uint8)
+    frame, painted, _ = Case(pixels, full_box(pixels), 0, "", heat, np.zeros((64, 64), np.float32)).tiles()
     changed = np.abs(painted.astype(int) - frame).sum(2)
     assert np.unravel_index(changed.argmax(), changed.shape)[0] < 16 < 48 <= changed.argmax() % 64
     assert changed[48:, :16].max() == 0
@@ -104,7 +106,7 @@ def test_correct_cases_are_one_per_patient_and_wrong_ones_the_most_confident() -
     probabilities = np.full((8, 6), 0.02, np.float32)
     predicted, confidence = [0, 1, 0, 1, 1, 1, 3, 0], [0.9, 0.9, 0.9, 0.9, 0.6, 0.9, 0.8, 0.7]
     probabilities[range(8), predicted] = confidence
-    predictions = Predictions(records, probabilities, np.zeros(8, np.float32), np.zeros(8, np.bool_))
+    predictions = Predictions(records, probabilities, np.zeros(8, np.bool_), PLANES)
     assert choose_correct(predictions, per_plane=1) == [0, 1]
     assert choose_correct(predictions) == [0, 2, 1, 3]
     assert choose_wrong(predictions) == [4, 6, 7]
