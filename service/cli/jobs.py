@@ -81,7 +81,7 @@ def _table(options: argparse.Namespace, settings: "Settings") -> int:
 
     try:
         from service.jobs.tables.export import export_table, run_locally
-        from service.jobs.tables.listing import ShardSize
+        from service.jobs.tables.plan import ShardSize
         from service.jobs.tables.shard import TableJob
     except ImportError as error:
         raise CommandError("table needs the extra `table`, see docs/how-to/scale-out.md") from error

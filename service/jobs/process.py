@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.analysis.code_digest import decision_digest
 from service.analysis.pipeline import Pipeline
 from service.jobs import JobError
 from service.jobs.files import SourceFile, source_files
@@ -28,28 +27,20 @@ _MERCURE_FILES = {"task.json", RESULT}  # mercure also puts a file of tags, `*.t
 class FolderJob:
     """What to process, and where the results go.
 
-    Attributes
-    ----------
-    source, target
-        Absolute folders of frames and of results; the target may lie in the source.
-    reports, overlays
-        DICOM objects to write for each frame of a DICOM file.
-    mercure
-        Whether mercure started the job: its own files are no frames, and DICOM objects go directly into the target,
-        from which mercure sends them on.
+    If mercure started the job, its own files are no frames, and DICOM objects go directly into the target, from which
+    mercure sends them on.
     """
 
     source: Path
-    target: Path
+    target: Path  # both are absolute; the target may lie in the source
     reports: bool = False
     overlays: bool = False
     mercure: bool = False
 
     def skips(self, path: Path) -> bool:
         """Return whether a file below the source is no input."""
-        if self.target in path.parents:
-            return True
-        return self.mercure and (path.suffix == ".tags" or path.name in _MERCURE_FILES)
+        of_mercure = self.mercure and (path.suffix == ".tags" or path.name in _MERCURE_FILES)
+        return of_mercure or self.target in path.parents
 
     def store(self, result: DicomObject) -> str:
         """Write a DICOM object and return its file name."""
@@ -85,10 +76,9 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
         raise JobError(f"{job.source} is not a folder")
     files = list(source_files(job.source, job.skips))
     package = pipeline.engine.package
-    key = JobKey(model_sha256=package.sha256, decision_digest=decision_digest())
     try:
         job.target.mkdir(parents=True, exist_ok=True)
-        with closing(ResultLog(job.target, key)) as log:
+        with closing(ResultLog(job.target, JobKey.of(package))) as log:
             wanted = job.reports or job.overlays
             output = DicomOutput(job.reports, job.overlays, job.store) if wanted else None
             _run(files, FrameWorker(pipeline, dicom=output), log, threads)
@@ -102,15 +92,16 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
 
 def process_study(files: list[SourceFile], output: DicomOutput, pipeline: Pipeline, threads: int) -> Counts:
     """Process the files of a study, store the results next to them, print each row, and return the counts."""
-    lines = StandardOutput()
+    lines = _StandardOutput()
     _run(files, FrameWorker(pipeline, dicom=output), lines, threads)
     return lines.counts
 
 
-class StandardOutput(Sink):
+class _StandardOutput(Sink):
     """Prints each row as a JSON line and keeps none: the results are in the archive."""
 
-    def _store(self, row: ResultRow) -> None:
+    def write(self, row: ResultRow) -> None:
+        super().write(row)
         sys.stdout.write(row.model_dump_json() + "\n")
         sys.stdout.flush()
 

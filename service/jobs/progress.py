@@ -9,28 +9,16 @@ _TERMINAL_EVERY_S, _LOG_EVERY_S = 0.2, 30.0
 
 
 class JobProgress:
-    """A bar of tqdm.
+    """A bar of tqdm over `total` files or shards.
 
-    Parameters
-    ----------
-    total, unit
-        Number of files or shards, and which of them the bar counts.
-    log
-        Whether to show a line every 30 s where the stream is no terminal; otherwise the bar is silent there.
-    stream
-        Where the bar is shown.
+    Where the stream is no terminal, it shows a line every 30 s if `log` is true, and nothing otherwise.
     """
 
     def __init__(self, total: int, unit: str, *, log: bool = False, stream: TextIO = sys.stderr) -> None:
         terminal = stream.isatty()
+        every_s = _TERMINAL_EVERY_S if terminal else _LOG_EVERY_S
+        self._bar = tqdm(total=total, unit=unit, file=stream, disable=not (terminal or log), mininterval=every_s)
         self._frames = 0
-        self._bar = tqdm(
-            total=total,
-            unit=unit,
-            file=stream,
-            disable=not (terminal or log),
-            mininterval=_TERMINAL_EVERY_S if terminal else _LOG_EVERY_S,
-        )
 
     def close(self) -> None:
         """Show the last state and end the line."""
@@ -39,7 +27,6 @@ class JobProgress:
     def add(self, units: int, frames: int) -> None:
         """Count finished files or shards, and finished frames."""
         self._frames += frames
-        elapsed = self._bar.format_dict["elapsed"] if not self._bar.disable else 0.0
-        rate = self._frames / max(elapsed, 1e-6)
+        rate = self._frames / max(self._bar.format_dict["elapsed"], 1e-6)
         self._bar.set_postfix_str(f"{self._frames} frames, {rate:.1f} frames/s", refresh=False)
         self._bar.update(units)

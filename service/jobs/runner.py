@@ -3,19 +3,13 @@
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from service.jobs.files import SourceFile
 from service.jobs.rows import ResultRow, Sink
+from service.jobs.worker import FrameWorker
 
 _TASKS_PER_THREAD = 2  # one in work, one waiting
-
-
-class Worker(Protocol):
-    """Turns a frame into a row."""
-
-    def work(self, file: SourceFile, index: int, frames: int | None) -> ResultRow:
-        """Return the row of frame `index`; never raise. `frames` is the number of frames in the file, if known."""
 
 
 class _Task(NamedTuple):
@@ -26,7 +20,7 @@ class _Task(NamedTuple):
 
 def run_job(
     files: Iterable[SourceFile],
-    worker: Worker,
+    worker: FrameWorker,
     sink: Sink,
     threads: int,
     on_row: Callable[[ResultRow], None] = lambda _: None,
@@ -66,15 +60,12 @@ class _TaskQueue:
 
     def next(self) -> _Task | None:
         """Return the next task; None at the end, or while the first frames of the last files are still in work."""
-        while not self._ready:
-            file = next(self._files, None)
-            if file is None:
-                return None
+        while not self._ready and (file := next(self._files, None)) is not None:
             if self._sink.has(file.name, 0):
                 self._add_rest(file, self._sink.frame_count(file.name))
             else:
                 self._ready.append(_Task(file, 0, None))
-        return self._ready.popleft()
+        return self._ready.popleft() if self._ready else None
 
     def add_following(self, task: _Task, row: ResultRow) -> None:
         """Add the other frames of a file when its first frame is done."""

@@ -22,19 +22,11 @@ _LOG = logging.getLogger("fetal_planes.jobs")
 
 @dataclass(frozen=True, slots=True)
 class DicomOutput:
-    """DICOM objects to write for each frame of a DICOM file.
+    """DICOM objects to write for each frame of a DICOM file."""
 
-    Attributes
-    ----------
-    reports, overlays
-        Whether to write a structured report and a Secondary Capture with the evidence.
-    store
-        Stores an object and returns its name in the row: a file name or a SOP Instance UID.
-    """
-
-    reports: bool
-    overlays: bool
-    store: Callable[[DicomObject], str]
+    reports: bool  # a structured report
+    overlays: bool  # a Secondary Capture with the evidence
+    store: Callable[[DicomObject], str]  # returns the object's name in the row: a file name or a SOP Instance UID
 
 
 class StageSeconds:

@@ -36,7 +36,7 @@ def run_on_ray(address: str, job: TableJob, numbers: list[int]) -> Iterator[Fini
         # Tasks rather than actors: a task of a lost machine moves to any other, an actor waits for free room.
         finished = shards.map_batches(partial(_work, job), batch_size=1, batch_format="pyarrow", num_cpus=job.threads)
         for row in finished.iter_rows():
-            yield FinishedShard.from_json(row[_FINISHED])
+            yield FinishedShard.model_validate_json(row[_FINISHED])
     finally:
         ray.shutdown()
 
@@ -44,7 +44,7 @@ def run_on_ray(address: str, job: TableJob, numbers: list[int]) -> Iterator[Fini
 def _work(job: TableJob, batch: pa.Table) -> pa.Table:
     """Process the shards of a batch, on one of the machines."""
     finished = [_worker(job).work(number) for number in batch.column("number").to_pylist()]
-    return pa.table({_FINISHED: [each.to_json() for each in finished]})
+    return pa.table({_FINISHED: [each.model_dump_json() for each in finished]})
 
 
 @lru_cache(maxsize=1)

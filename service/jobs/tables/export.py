@@ -10,13 +10,13 @@ from time import monotonic
 
 from service.imaging.frame import Limits
 from service.inference.package import load_package
+from service.jobs import JobError
 from service.jobs.progress import JobProgress
 from service.jobs.rows import DISCLAIMER, Counts
-from service.jobs.tables.listing import ShardSize
 from service.jobs.tables.parquet import read_counts
-from service.jobs.tables.plan import Plan, make_plan
+from service.jobs.tables.plan import Plan, ShardSize, make_plan
 from service.jobs.tables.shard import FinishedShard, ShardWorker, TableJob
-from service.jobs.tables.storage import StorageError, open_storage
+from service.jobs.tables.storage import open_storage
 
 SUMMARY = "_summary.json"
 
@@ -35,14 +35,7 @@ def run_locally(job: TableJob, numbers: list[int]) -> Iterator[FinishedShard]:
 def export_table(job: TableJob, limits: Limits, size: ShardSize, runner: ShardRunner = run_locally) -> Counts:
     """Classify every frame of a source into a table, or continue an interrupted export.
 
-    Parameters
-    ----------
-    job
-        Source, table, model and threads.
-    limits, size
-        Limits on one file, and the size of a shard. The first run fixes both.
-    runner
-        Processes the shards.
+    The first run fixes the limits on one file and the size of a shard.
 
     Returns
     -------
@@ -51,12 +44,12 @@ def export_table(job: TableJob, limits: Limits, size: ShardSize, runner: ShardRu
 
     Raises
     ------
-    StorageError, PlanError, PackageError
+    JobError, PackageError
         A folder cannot be read or written; the folder holds another table; the model package is invalid.
     """
     source, out = open_storage(job.source), open_storage(job.out)
     if out.inside(source):
-        raise StorageError("OUT must not lie in SOURCE: the next run would read the table as frames")
+        raise JobError("OUT must not lie in SOURCE: the next run would read the table as frames")
     plan = make_plan(source, out, load_package(job.model), limits, size)
     with ThreadPoolExecutor(_PART_READERS) as pool:
         parts = list(pool.map(partial(read_counts, out), map(plan.part, range(plan.shards))))
@@ -81,16 +74,11 @@ def _run_shards(job: TableJob, missing: list[int], runner: ShardRunner, counts: 
                 seconds.update(finished.seconds)
                 progress.add(1, finished.counts.frames)
     if remaining:
-        raise StorageError(f"{len(remaining)} shards are missing; run the same command again")
+        raise JobError(f"{len(remaining)} shards are missing; run the same command again")
     return {"run": monotonic() - started, **seconds}
 
 
 def _summary(plan: Plan, counts: Counts, seconds: dict[str, float]) -> bytes:
     """Return `_summary.json`; `seconds` cover the last run alone, summed over machines, and its duration as `run`."""
-    totals = counts.to_dict() | {
-        "files": plan.files,
-        "model_sha256": plan.key.model_sha256,
-        "disclaimer": DISCLAIMER,
-        "seconds": seconds,
-    }
-    return json.dumps(totals, indent=2).encode() + b"\n"
+    about = {"files": plan.files, "model_sha256": plan.key.model_sha256, "disclaimer": DISCLAIMER, "seconds": seconds}
+    return json.dumps(counts.model_dump() | about, indent=2).encode() + b"\n"
