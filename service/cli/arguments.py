@@ -2,13 +2,16 @@
 
 import argparse
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from service.schemas.answers import PictureType
     from service.settings import Settings
 
 KEY_VARIABLE = "FETAL_PLANES_CLIENT_KEY"
+PICTURE_TYPES: dict[str, "PictureType"] = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
 
 
 class CommandError(Exception):
@@ -49,13 +52,10 @@ def add_selection(command: argparse.ArgumentParser) -> None:
 
 def positive(text: str) -> int:
     """Return an integer of at least 1."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return number
+    with suppress(ValueError):
+        if (number := int(text)) >= 1:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
 
 
 def positive_list(text: str) -> list[int]:

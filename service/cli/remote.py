@@ -67,19 +67,14 @@ def exam(options: argparse.Namespace) -> int:
     return print_exam(options, report, page)
 
 
+COMMANDS = {"classify": classify, "explain": explain, "cine": cine, "exam": exam}
+
+
 @contextmanager
 def _connect(url: str) -> Iterator[Client]:
-    """Open a client.
-
-    Raises
-    ------
-    CommandError
-        The service cannot be reached, or its answer is incomplete.
-    RefusedFrame
-        The service refuses the request.
-    """
+    """Open a client; turn its errors into `CommandError` or `RefusedFrame`."""
     try:
-        with _client(url) as client:
+        with Client(url, api_key=os.environ.get(KEY_VARIABLE)) as client:
             yield client
     except (httpx2.TransportError, httpx2.InvalidURL) as error:
         raise CommandError(f"the service cannot be reached: {error}") from error
@@ -87,10 +82,6 @@ def _connect(url: str) -> Iterator[Client]:
         raise CommandError("the service's answer is incomplete") from error
     except RefusedError as error:
         raise RefusedFrame(_problem_line(error)) from error
-
-
-def _client(url: str) -> Client:
-    return Client(url, api_key=os.environ.get(KEY_VARIABLE))
 
 
 def _problem_line(refused: RefusedError) -> str:

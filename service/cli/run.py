@@ -27,13 +27,10 @@ def run_command(options: argparse.Namespace) -> int:
         print_line(str(refused))
         return 1
     except ValidationError as error:
-        return _fail(f"invalid settings: {describe_errors(error)}")
+        message = f"invalid settings: {describe_errors(error)}"
     except PackageError as error:
-        return _fail(f"the model package is refused: {error}")
+        message = f"the model package is refused: {error}"
     except (CommandError, JobError) as error:
-        return _fail(str(error))
-
-
-def _fail(message: str) -> int:
+        message = str(error)
     sys.stderr.write(f"fetal-planes: {message}\n")
     return 2
