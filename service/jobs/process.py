@@ -1,26 +1,34 @@
 """The job `process`: a folder into JSON lines, CSV and DICOM objects, or a DICOMweb study into DICOM objects."""
 
+import csv
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from service import __version__
 from service.analysis.pipeline import Pipeline
+from service.inference.package import ModelPackage
 from service.jobs import JobError
 from service.jobs.files import SourceFile, source_files
 from service.jobs.journal import JobKey, ResultLog, write_whole
 from service.jobs.progress import JobProgress
-from service.jobs.rows import Counts, ResultRow, Sink
+from service.jobs.rows import DISCLAIMER, Counts, ResultRow, Sink
 from service.jobs.runner import run_job
-from service.jobs.summary import result_json, write_csv
 from service.jobs.worker import DicomOutput, FrameWorker
 from service.reports.dicom import DicomObject
 
 TABLE, RESULT, OBJECTS = "frames.csv", "result.json", "dicom"
 
 _MERCURE_FILES = {"task.json", RESULT}  # mercure also puts a file of tags, `*.tags`, next to each DICOM file
+
+_COLUMNS = (
+    "file", "frame", "plane", "probability", "second_plane", "second_probability", "sub_plane", "sub_plane_probability",
+    "abstain_reason", "problem", "detail",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +90,41 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
             wanted = job.reports or job.overlays
             output = DicomOutput(job.reports, job.overlays, job.store) if wanted else None
             _run(files, FrameWorker(pipeline, dicom=output), log, threads)
-            write_csv(log.rows(), job.target / TABLE)
-        result = json.dumps(result_json(log.counts, package), indent=2)
+            _write_csv(log.rows(), job.target / TABLE)
+        result = json.dumps(_result_json(log.counts, package), indent=2)
         write_whole(job.target / RESULT, result.encode() + b"\n")
     except OSError as error:
         raise JobError(f"{job.target} cannot be written: {error.strerror}") from error
     return log.counts
+
+
+def _write_csv(rows: Iterable[ResultRow], path: Path) -> None:
+    """Write one line per row, in the order of files and frames."""
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, _COLUMNS, extrasaction="ignore")
+        table.writeheader()
+        table.writerows(_cells(row) for row in sorted(rows, key=lambda row: (row.file, row.frame)))
+
+
+def _cells(row: ResultRow) -> dict[str, str | int | float | None]:
+    cells = row.cells()
+    if row.file.startswith(("=", "+", "-", "@")):  # no spreadsheet may evaluate a file name as a formula
+        cells["file"] = f"'{row.file}"
+    if row.answer is not None:
+        first, second = row.answer.predictions
+        cells |= {"probability": first.probability}
+        cells |= {"second_plane": second.plane, "second_probability": second.probability}
+    return cells
+
+
+def _result_json(counts: Counts, package: ModelPackage) -> dict[str, Any]:
+    """Return the contents of `result.json`: the counts, and the text of mercure's notification."""
+    return counts.model_dump() | {
+        "model": {"name": package.manifest.name, "version": package.manifest.version, "sha256": package.sha256},
+        "version": __version__,
+        "disclaimer": DISCLAIMER,
+        "__mercure_notification": {"text": counts.text(), "requested": False},
+    }
 
 
 def process_study(files: list[SourceFile], output: DicomOutput, pipeline: Pipeline, threads: int) -> Counts:

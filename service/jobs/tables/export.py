@@ -13,9 +13,8 @@ from service.inference.package import load_package
 from service.jobs import JobError
 from service.jobs.progress import JobProgress
 from service.jobs.rows import DISCLAIMER, Counts
-from service.jobs.tables.parquet import read_counts
-from service.jobs.tables.plan import Plan, ShardSize, make_plan
-from service.jobs.tables.shard import FinishedShard, ShardWorker, TableJob
+from service.jobs.tables.plan import ShardSize, make_plan
+from service.jobs.tables.shard import FinishedShard, ShardWorker, TableJob, read_counts
 from service.jobs.tables.storage import open_storage
 
 SUMMARY = "_summary.json"
@@ -33,14 +32,9 @@ def run_locally(job: TableJob, numbers: list[int]) -> Iterator[FinishedShard]:
 
 
 def export_table(job: TableJob, limits: Limits, size: ShardSize, runner: ShardRunner = run_locally) -> Counts:
-    """Classify every frame of a source into a table, or continue an interrupted export.
+    """Classify every frame of a source into a table, or continue an interrupted export; return the counts of all runs.
 
     The first run fixes the limits on one file and the size of a shard.
-
-    Returns
-    -------
-    Counts
-        Counts of the whole table, including the shards of earlier runs.
 
     Raises
     ------
@@ -59,11 +53,15 @@ def export_table(job: TableJob, limits: Limits, size: ShardSize, runner: ShardRu
     missing = [number for number, part in enumerate(parts) if part is None]
     seconds = _run_shards(job, missing, runner, counts) if missing else {}
     out.delete_drafts()
-    out.write(SUMMARY, lambda stream: stream.write(_summary(plan, counts, seconds)))
+    # The seconds are those of the last run alone.
+    about = {"files": plan.files, "model_sha256": plan.key.model_sha256, "disclaimer": DISCLAIMER, "seconds": seconds}
+    summary = json.dumps(counts.model_dump() | about, indent=2).encode() + b"\n"
+    out.write(SUMMARY, lambda stream: stream.write(summary))
     return counts
 
 
 def _run_shards(job: TableJob, missing: list[int], runner: ShardRunner, counts: Counts) -> dict[str, float]:
+    """Add to the counts; return the seconds of each stage, summed over machines, and the duration as `run`."""
     remaining, started = set(missing), monotonic()
     seconds: Counter[str] = Counter()
     with closing(JobProgress(len(missing), "shard", log=True)) as progress:
@@ -76,9 +74,3 @@ def _run_shards(job: TableJob, missing: list[int], runner: ShardRunner, counts: 
     if remaining:
         raise JobError(f"{len(remaining)} shards are missing; run the same command again")
     return {"run": monotonic() - started, **seconds}
-
-
-def _summary(plan: Plan, counts: Counts, seconds: dict[str, float]) -> bytes:
-    """Return `_summary.json`; `seconds` cover the last run alone, summed over machines, and its duration as `run`."""
-    about = {"files": plan.files, "model_sha256": plan.key.model_sha256, "disclaimer": DISCLAIMER, "seconds": seconds}
-    return json.dumps(counts.model_dump() | about, indent=2).encode() + b"\n"

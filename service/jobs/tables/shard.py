@@ -1,9 +1,11 @@
 """One shard of a table: its files become the rows of one part. One machine and a Ray cluster run the same code."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+import pyarrow as pa
 from pyarrow import parquet
 from pydantic import BaseModel
 
@@ -13,12 +15,13 @@ from service.inference.package import load_package
 from service.jobs import JobError
 from service.jobs.files import FileEntry, SourceFile
 from service.jobs.journal import JobKey
-from service.jobs.rows import Counts
+from service.jobs.rows import Counts, ResultRow, Sink
 from service.jobs.runner import run_job
-from service.jobs.tables.parquet import PartSink
-from service.jobs.tables.plan import LISTING, read_plan
-from service.jobs.tables.storage import open_storage
+from service.jobs.tables.plan import LISTING, Plan, read_plan
+from service.jobs.tables.storage import Storage, open_storage
 from service.jobs.worker import FrameWorker
+
+_COUNTS = b"fetal_planes.counts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class ShardWorker:
         entries = [FileEntry(**row) for row in self._listing.read_row_group(number).to_pylist()]
         max_bytes = self._plan.max_upload_bytes
         files = [SourceFile(entry.file, self._source.reader(entry, max_bytes)) for entry in entries]
-        worker, sink = FrameWorker(self._pipeline, top=len(self._plan.planes)), PartSink(self._plan)
+        worker, sink = FrameWorker(self._pipeline, top=len(self._plan.planes)), _PartSink(self._plan)
         run_job(files, worker, sink, self._threads)
         classified = perf_counter()
         sink.save(self._out, number, [file.name for file in files])
@@ -74,3 +77,60 @@ class ShardWorker:
             "wall": ended - started,
         }
         return FinishedShard(number=number, counts=sink.counts, seconds=seconds)
+
+
+class _PartSink(Sink):
+    """Collects the rows of a shard, then writes them as one part of the table."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self._plan = plan
+        self._rows: list[ResultRow] = []
+
+    def write(self, row: ResultRow) -> None:
+        """Keep and count one row."""
+        super().write(row)
+        self._rows.append(row)
+
+    def save(self, out: Storage, number: int, files: list[str]) -> None:
+        """Write the part of shard `number`, in the order of `files` and frames; raises `JobError`."""
+        order = {file: index for index, file in enumerate(files)}
+        rows = sorted(self._rows, key=lambda row: (order[row.file], row.frame))
+        # The counts travel in the part, so that a later run counts the table without reading its rows.
+        schema = _schema(self._plan).with_metadata({_COUNTS: json.dumps(self.counts.model_dump()).encode()})
+        table = pa.Table.from_pylist([self._cells(row) for row in rows], schema)
+        out.write(self._plan.part(number), lambda stream: parquet.write_table(table, stream))
+
+    def _cells(self, row: ResultRow) -> dict[str, str | int | float | None]:
+        predictions = row.answer.predictions if row.answer is not None else ()
+        probabilities = {f"probability_{each.plane}": each.probability for each in predictions}
+        return row.cells() | probabilities | {"model_sha256": self._plan.key.model_sha256}
+
+
+def read_counts(out: Storage, name: str) -> Counts | None:
+    """Return the counts of a part; None if the part is missing or damaged."""
+    try:
+        with out.open(name) as file:
+            return Counts.model_validate_json(parquet.read_schema(file).metadata[_COUNTS])
+    except (OSError, pa.ArrowInvalid, LookupError, TypeError, ValueError):
+        return None
+
+
+def _schema(plan: Plan) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field("file", pa.string(), nullable=False),
+            pa.field("frame", pa.int32(), nullable=False),
+            ("frames", pa.int32()),
+            *((f"probability_{plane}", pa.float32()) for plane in plan.planes),
+            ("plane", pa.string()),
+            ("abstain", pa.bool_()),
+            ("abstain_reason", pa.string()),
+            ("ood_score", pa.float32()),
+            ("sub_plane", pa.string()),
+            ("sub_plane_probability", pa.float32()),
+            pa.field("model_sha256", pa.string(), nullable=False),
+            ("problem", pa.string()),
+            ("detail", pa.string()),
+        ]
+    )
