@@ -134,9 +134,6 @@ def _batch_files(paths: Sequence[Path]) -> list[File]:
     return [File(number, path.name, partial(read_file, path)) for number, path in enumerate(paths)]
 
 
-COMMANDS = {"classify": classify, "explain": explain, "cine": cine, "exam": exam}
-
-
 @contextmanager
 def _batch_session(
     options: argparse.Namespace, settings: Settings, pipeline: Pipeline, *, thumbnails: bool = False
@@ -151,3 +148,6 @@ def _batch_session(
             window=_WINDOW_PER_WORKER * workers,
             thumbnails=thumbnails,
         )
+
+
+COMMANDS = {"classify": classify, "explain": explain, "cine": cine, "exam": exam}

@@ -67,9 +67,6 @@ def exam(options: argparse.Namespace) -> int:
     return print_exam(options, report, page)
 
 
-COMMANDS = {"classify": classify, "explain": explain, "cine": cine, "exam": exam}
-
-
 @contextmanager
 def _connect(url: str) -> Iterator[Client]:
     """Open a client; turn its errors into `CommandError` or `RefusedFrame`."""
@@ -89,3 +86,6 @@ def _problem_line(refused: RefusedError) -> str:
     if refused.problem is None:
         raise CommandError(f"a proxy in front of the service answers {refused.status}") from refused
     return refused.problem.model_dump_json()
+
+
+COMMANDS = {"classify": classify, "explain": explain, "cine": cine, "exam": exam}

@@ -10,7 +10,7 @@ from pydantic import Field
 from service.analysis.code_digest import decision_digest
 from service.inference.package import ModelPackage
 from service.jobs import JobError
-from service.jobs.rows import ResultRow, Sink
+from service.jobs.rows import Counts, ResultRow
 from service.schemas.base import Schema
 
 ROWS, KEY = "frames.jsonl", "job.json"
@@ -36,7 +36,7 @@ class JobKey(Schema):
         return None
 
 
-class ResultLog(Sink):
+class ResultLog:
     """Appends rows to `frames.jsonl`; each line is written whole or not at all.
 
     Parameters
@@ -53,7 +53,7 @@ class ResultLog(Sink):
     """
 
     def __init__(self, folder: Path, key: JobKey) -> None:
-        super().__init__()
+        self.counts = Counts()
         self._path = folder / ROWS
         self._frames: dict[str, int | None] = {}
         self._done: defaultdict[str, set[int]] = defaultdict(set)

@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from service.jobs import JobError
 from service.jobs.files import SourceFile, source_files
 from service.jobs.journal import JobKey, ResultLog, write_whole
 from service.jobs.progress import JobProgress
-from service.jobs.rows import DISCLAIMER, Counts, ResultRow, Sink
+from service.jobs.rows import DISCLAIMER, Counts, ResultRow
 from service.jobs.runner import run_job
 from service.jobs.worker import DicomOutput, FrameWorker
 from service.reports.dicom import DicomObject
@@ -89,7 +89,8 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
         with closing(ResultLog(job.target, JobKey.of(package))) as log:
             wanted = job.reports or job.overlays
             output = DicomOutput(job.reports, job.overlays, job.store) if wanted else None
-            _run(files, FrameWorker(pipeline, dicom=output), log, threads)
+            for row in _run(files, FrameWorker(pipeline, dicom=output), threads, log):
+                log.write(row)
             _write_csv(log.rows(), job.target / TABLE)
         result = json.dumps(_result_json(log.counts, package), indent=2)
         write_whole(job.target / RESULT, result.encode() + b"\n")
@@ -129,26 +130,20 @@ def _result_json(counts: Counts, package: ModelPackage) -> dict[str, Any]:
 
 def process_study(files: list[SourceFile], output: DicomOutput, pipeline: Pipeline, threads: int) -> Counts:
     """Process the files of a study, store the results next to them, print each row, and return the counts."""
-    lines = _StandardOutput()
-    _run(files, FrameWorker(pipeline, dicom=output), lines, threads)
-    return lines.counts
-
-
-class _StandardOutput(Sink):
-    """Prints each row as a JSON line and keeps none: the results are in the archive."""
-
-    def write(self, row: ResultRow) -> None:
-        super().write(row)
+    counts = Counts()
+    for row in _run(files, FrameWorker(pipeline, dicom=output), threads):
+        counts.add(row)
         sys.stdout.write(row.model_dump_json() + "\n")
         sys.stdout.flush()
+    return counts
 
 
-def _run(files: list[SourceFile], worker: FrameWorker, sink: Sink, threads: int) -> None:
+def _run(
+    files: list[SourceFile], worker: FrameWorker, threads: int, log: ResultLog | None = None
+) -> Iterator[ResultRow]:
     seen: set[str] = set()
     with closing(JobProgress(len(files), "file")) as progress:
-
-        def count(row: ResultRow) -> None:
+        for row in run_job(files, worker, threads, log):
+            yield row
             progress.add(int(row.file not in seen), 1)
             seen.add(row.file)
-
-        run_job(files, worker, sink, threads, count)

@@ -1,4 +1,4 @@
-"""The result of one frame, the counts of many, and what receives them."""
+"""The result of one frame, and the counts of many."""
 
 from collections import Counter
 
@@ -66,25 +66,3 @@ class Counts(BaseModel):
         """Return the counts as a sentence for a person."""
         planes = ", ".join(f"{plane} {count}" for plane, count in self.planes.most_common()) or "no plane named"
         return f"{self.frames} frames: {planes}; abstained {self.abstained}, refused {self.refused}. {DISCLAIMER}"
-
-
-class Sink:
-    """Receives the rows of a job, in one thread, and counts them.
-
-    A subclass also stores them. One that continues an earlier run overrides `frame_count` and `has`.
-    """
-
-    def __init__(self) -> None:
-        self.counts = Counts()
-
-    def write(self, row: ResultRow) -> None:
-        """Store and count one row."""
-        self.counts.add(row)
-
-    def frame_count(self, file: str) -> int | None:
-        """Return the number of frames in a file that an earlier run opened; None for any other file."""
-        return None
-
-    def has(self, file: str, frame: int) -> bool:
-        """Return whether an earlier run wrote the row of this frame."""
-        return False

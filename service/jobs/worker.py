@@ -89,11 +89,8 @@ class FrameWorker:
         with stage("decode"):
             frame = file.read(index, self.pipeline.limits)
         output = self.dicom if frame.format == "dicom" else None
-        result: FrameResult
-        if output is not None and output.overlays:
-            result = self.pipeline.explain_frame(frame)
-        else:
-            result = self.pipeline.classify_frame(frame)
+        explain = output is not None and output.overlays
+        result: FrameResult = self.pipeline.explain_frame(frame) if explain else self.pipeline.classify_frame(frame)
         return ResultRow(
             file=file.name,
             frame=index,

@@ -15,7 +15,7 @@ from service.inference.package import load_package
 from service.jobs import JobError
 from service.jobs.files import FileEntry, SourceFile
 from service.jobs.journal import JobKey
-from service.jobs.rows import Counts, ResultRow, Sink
+from service.jobs.rows import Counts, ResultRow
 from service.jobs.runner import run_job
 from service.jobs.tables.plan import LISTING, Plan, read_plan
 from service.jobs.tables.storage import Storage, open_storage
@@ -63,10 +63,14 @@ class ShardWorker:
         entries = [FileEntry(**row) for row in self._listing.read_row_group(number).to_pylist()]
         max_bytes = self._plan.max_upload_bytes
         files = [SourceFile(entry.file, self._source.reader(entry, max_bytes)) for entry in entries]
-        worker, sink = FrameWorker(self._pipeline, top=len(self._plan.planes)), _PartSink(self._plan)
-        run_job(files, worker, sink, self._threads)
+        worker = FrameWorker(self._pipeline, top=len(self._plan.planes))
+        rows = list(run_job(files, worker, self._threads))
         classified = perf_counter()
-        sink.save(self._out, number, [file.name for file in files])
+        counts = Counts()
+        for row in rows:
+            counts.add(row)
+        order = {entry.file: index for index, entry in enumerate(entries)}
+        self._write(number, sorted(rows, key=lambda row: (order[row.file], row.frame)), counts)
         ended = perf_counter()
         read = sum(file.load_s for file in files)
         seconds = {
@@ -76,30 +80,13 @@ class ShardWorker:
             "write": ended - classified,
             "wall": ended - started,
         }
-        return FinishedShard(number=number, counts=sink.counts, seconds=seconds)
+        return FinishedShard(number=number, counts=counts, seconds=seconds)
 
-
-class _PartSink(Sink):
-    """Collects the rows of a shard, then writes them as one part of the table."""
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__()
-        self._plan = plan
-        self._rows: list[ResultRow] = []
-
-    def write(self, row: ResultRow) -> None:
-        """Keep and count one row."""
-        super().write(row)
-        self._rows.append(row)
-
-    def save(self, out: Storage, number: int, files: list[str]) -> None:
-        """Write the part of shard `number`, in the order of `files` and frames; raises `JobError`."""
-        order = {file: index for index, file in enumerate(files)}
-        rows = sorted(self._rows, key=lambda row: (order[row.file], row.frame))
+    def _write(self, number: int, rows: list[ResultRow], counts: Counts) -> None:
         # The counts travel in the part, so that a later run counts the table without reading its rows.
-        schema = _schema(self._plan).with_metadata({_COUNTS: json.dumps(self.counts.model_dump()).encode()})
+        schema = _schema(self._plan).with_metadata({_COUNTS: json.dumps(counts.model_dump()).encode()})
         table = pa.Table.from_pylist([self._cells(row) for row in rows], schema)
-        out.write(self._plan.part(number), lambda stream: parquet.write_table(table, stream))
+        self._out.write(self._plan.part(number), lambda stream: parquet.write_table(table, stream))
 
     def _cells(self, row: ResultRow) -> dict[str, str | int | float | None]:
         predictions = row.answer.predictions if row.answer is not None else ()
