@@ -5,6 +5,7 @@ import sys
 
 from pydantic import ValidationError
 
+from service.api_keys import KeyFileError
 from service.cli.arguments import CommandError, RefusedFrame
 from service.cli.output import print_line
 from service.errors import Problem
@@ -30,6 +31,8 @@ def run_command(options: argparse.Namespace) -> int:
         message = f"invalid settings: {describe_errors(error)}"
     except PackageError as error:
         message = f"the model package is refused: {error}"
+    except KeyFileError as error:
+        message = f"the API keys are refused: {error}"
     except (CommandError, JobError) as error:
         message = str(error)
     sys.stderr.write(f"fetal-planes: {message}\n")

@@ -39,17 +39,8 @@ class JobKey(Schema):
 class ResultLog:
     """Appends rows to `frames.jsonl`; each line is written whole or not at all.
 
-    Parameters
-    ----------
-    folder
-        Folder of the results. If it holds a log, the job continues it; a last line that was cut short is removed.
-    key
-        What decides the answers of this job. It is kept in `job.json`.
-
-    Raises
-    ------
-    JobError
-        The folder holds rows of a job with another key, or the log holds lines of another kind.
+    If the folder holds a log, the job continues it. Raises `JobError` if that log belongs to a job with another key, or
+    holds lines of another kind.
     """
 
     def __init__(self, folder: Path, key: JobKey) -> None:
@@ -108,7 +99,7 @@ def _check_key(folder: Path, key: JobKey) -> None:
         earlier = JobKey.model_validate_json((folder / KEY).read_bytes())
     except (OSError, ValueError) as error:
         raise JobError(f"{log} has no valid {KEY} next to it; choose another folder") from error
-    if (difference := key.difference(earlier)) is not None:
+    if difference := key.difference(earlier):
         raise JobError(f"{folder} cannot be continued: {difference}; choose another folder")
 
 

@@ -75,10 +75,8 @@ def mercure_job(environment: Mapping[str, str]) -> FolderJob | None:
 def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
     """Process every frame below a folder, or continue an interrupted job; return the counts of all runs.
 
-    Raises
-    ------
-    JobError
-        The source is no folder, the target cannot be written, or it holds results of another model or code.
+    Raises `JobError` if the source is no folder, the target cannot be written, or it holds results of another model or
+    code.
     """
     if not job.source.is_dir():
         raise JobError(f"{job.source} is not a folder")

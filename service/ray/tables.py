@@ -39,7 +39,4 @@ def _work(job: TableJob, batch: pa.Table) -> pa.Table:
     return pa.table({"finished": [_worker(job).work(number).model_dump_json() for number in numbers]})
 
 
-@lru_cache(maxsize=1)
-def _worker(job: TableJob) -> ShardWorker:
-    """Load the model once per process; Ray reuses a process for many tasks."""
-    return ShardWorker(job)
+_worker = lru_cache(maxsize=1)(ShardWorker)  # loads the model once per process; Ray reuses a process for many tasks

@@ -34,12 +34,8 @@ def run_locally(job: TableJob, numbers: list[int]) -> Iterator[FinishedShard]:
 def export_table(job: TableJob, limits: Limits, size: ShardSize, runner: ShardRunner = run_locally) -> Counts:
     """Classify every frame of a source into a table, or continue an interrupted export; return the counts of all runs.
 
-    The first run fixes the limits on one file and the size of a shard.
-
-    Raises
-    ------
-    JobError, PackageError
-        A folder cannot be read or written; the folder holds another table; the model package is invalid.
+    The first run fixes the limits on one file and the size of a shard. Raises `PackageError`, and `JobError` if a
+    folder cannot be read or written, or `out` holds another table.
     """
     source, out = open_storage(job.source), open_storage(job.out)
     if out.inside(source):

@@ -25,6 +25,17 @@ PLAN, LISTING = "_table.json", "_listing.parquet"
 _LISTING_SCHEMA = pa.schema([("file", pa.string()), ("size", pa.int64()), ("modified_ns", pa.int64())])
 
 
+_DIFFERENCES = {
+    "format": "it was written by another version of this program",
+    "planes": "it holds answers of another model",
+    "max_upload_bytes": "FETAL_PLANES_MAX_UPLOAD_BYTES had another value",
+    "max_frame_pixels": "FETAL_PLANES_MAX_FRAME_PIXELS had another value",
+    "shard_files": "--shard-files had another value",
+    "shard_bytes": "--shard-bytes had another value",
+    "listing_sha256": "files of the source were added, removed or changed",
+}
+
+
 class Plan(Schema, extra="forbid"):
     """The contents of `_table.json`."""
 
@@ -40,26 +51,15 @@ class Plan(Schema, extra="forbid"):
     files: int
     bytes: int
 
-    @property
-    def limits(self) -> Limits:
-        """The limits on one file."""
-        return Limits(self.max_upload_bytes, self.max_frame_pixels)
+    def difference(self, earlier: "Plan") -> str | None:
+        """Return what differs from an earlier plan, as a clause for a message; None if nothing does."""
+        differences = (text for name, text in _DIFFERENCES.items() if getattr(earlier, name) != getattr(self, name))
+        return self.key.difference(earlier.key) or next(differences, None)
 
     def part(self, number: int) -> str:
         """Return the file name of a shard's rows. The name depends on everything in the plan."""
         name = hashlib.sha256(f"{self.model_dump_json()}\n{number}".encode()).hexdigest()[:16]
         return f"batch={number // 1000:04d}/part-{number:06d}-{name}.parquet"
-
-
-_DIFFERENCES = {
-    "format": "it was written by another version of this program",
-    "planes": "it holds answers of another model",
-    "max_upload_bytes": "FETAL_PLANES_MAX_UPLOAD_BYTES had another value",
-    "max_frame_pixels": "FETAL_PLANES_MAX_FRAME_PIXELS had another value",
-    "shard_files": "--shard-files had another value",
-    "shard_bytes": "--shard-bytes had another value",
-    "listing_sha256": "files of the source were added, removed or changed",
-}
 
 
 class ShardSize(NamedTuple):
@@ -72,10 +72,7 @@ class ShardSize(NamedTuple):
 def make_plan(source: Storage, out: Storage, package: ModelPackage, limits: Limits, size: ShardSize) -> Plan:
     """Write the plan of a new table, or check that the plan of an existing one still holds.
 
-    Raises
-    ------
-    JobError
-        `out` holds a table of another job, or other files; a folder cannot be read or written.
+    Raises `JobError` if `out` holds a table of another job, or other files; also if a folder cannot be read or written.
     """
     exists = out.has(PLAN)
     if not exists and out.has_foreign_files():
@@ -92,10 +89,10 @@ def make_plan(source: Storage, out: Storage, package: ModelPackage, limits: Limi
         shard_bytes=size.bytes,
         **listing._asdict(),
     )
-    if exists:
-        _check_same(out, plan)
-    else:
+    if not exists:
         out.write(PLAN, lambda stream: stream.write(plan.model_dump_json(indent=2).encode()))
+    elif difference := plan.difference(read_plan(out)):
+        raise JobError(f"{out.root} cannot be continued: {difference}; choose another folder")
     return plan
 
 
@@ -105,15 +102,6 @@ def read_plan(out: Storage) -> Plan:
         return Plan.model_validate_json(out.read(PLAN))
     except ValueError as error:
         raise JobError(f"{out.path(PLAN)} is not a plan of this program") from error
-
-
-def _check_same(out: Storage, plan: Plan) -> None:
-    earlier = read_plan(out)
-    difference = plan.key.difference(earlier.key) or next(
-        (text for name, text in _DIFFERENCES.items() if getattr(earlier, name) != getattr(plan, name)), None
-    )
-    if difference is not None:
-        raise JobError(f"{out.root} cannot be continued: {difference}; choose another folder")
 
 
 class _Listing(NamedTuple):

@@ -10,6 +10,7 @@ from pyarrow import parquet
 from pydantic import BaseModel
 
 from service.analysis.pipeline import Pipeline
+from service.imaging.frame import Limits
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.jobs import JobError
@@ -52,9 +53,9 @@ class ShardWorker:
         self._source, self._out, self._threads = open_storage(job.source), open_storage(job.out), job.threads
         self._plan = read_plan(self._out)
         package = load_package(job.model)
-        if (difference := JobKey.of(package).difference(self._plan.key)) is not None:
+        if difference := JobKey.of(package).difference(self._plan.key):
             raise JobError(f"this machine cannot continue {job.out}: {difference}")
-        self._pipeline = Pipeline(Engine(package), self._plan.limits)
+        self._pipeline = Pipeline(Engine(package), Limits(self._plan.max_upload_bytes, self._plan.max_frame_pixels))
         self._listing = parquet.ParquetFile(self._out.open(LISTING))
 
     def work(self, number: int) -> FinishedShard:
