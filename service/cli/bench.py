@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import CommandError, add_command, positive_list
+from service.cli.arguments import CommandError, Commands, add_command, positive_list
 
 if TYPE_CHECKING:
     from service.load_test.load_table import Row
     from service.settings import Settings
 
 
-def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def register(commands: Commands) -> None:
     """Add the command."""
     bench = add_command(commands, "bench", _bench, "load a running service, and print its throughput and times")
     bench.add_argument("frames", nargs="+", metavar="FRAME", type=Path, help="files to send in turn, as raw bodies")

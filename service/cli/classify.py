@@ -4,13 +4,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import PICTURE_TYPES, CommandError, add_command, add_selection, add_url
+from service.cli.arguments import PICTURE_TYPES, CommandError, Commands, add_command, add_selection, add_url
 
 if TYPE_CHECKING:
     from service.settings import Settings
 
 
-def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def register(commands: Commands) -> None:
     """Add the commands."""
     classify = add_command(commands, "classify", _run, "classify frames, one JSON line per frame")
     classify.add_argument("frames", nargs="+", metavar="FRAME", type=Path)

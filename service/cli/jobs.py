@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import CommandError, add_command, positive
+from service.cli.arguments import CommandError, Commands, add_command, positive
 
 if TYPE_CHECKING:
     from service.jobs.process import FolderJob
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 
-def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def register(commands: Commands) -> None:
     """Add the commands."""
     process = add_command(commands, "process", _process, "classify every frame of a folder or of a DICOM study")
     process.add_argument(

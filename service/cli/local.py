@@ -23,7 +23,6 @@ from service.inference.package import load_package
 from service.observability.request_id import new_request_id
 from service.reports.answers import batch_record, classification, exam_report, explained
 from service.reports.exam_html import render
-from service.schemas.exam import ExamReport
 from service.schemas.problems import ProblemDetails
 from service.settings import Settings
 
@@ -105,17 +104,13 @@ async def _cine(options: argparse.Namespace, settings: Settings, pipeline: Pipel
 
 def exam(options: argparse.Namespace, settings: Settings) -> int:
     """Sort the files below a folder, write the page and print the exam report; return 1 if a file was refused."""
-    paths = exam_files(options.folder)
-    report, page = asyncio.run(_exam(options, settings, open_pipeline(settings), paths))
-    return print_exam(options, report, page)
+    files = _batch_files(exam_files(options.folder))
+    return asyncio.run(_exam(options, settings, files, open_pipeline(settings)))
 
 
-async def _exam(
-    options: argparse.Namespace, settings: Settings, pipeline: Pipeline, paths: Sequence[Path]
-) -> tuple[ExamReport, str | None]:
+async def _exam(options: argparse.Namespace, settings: Settings, files: Sequence[File], pipeline: Pipeline) -> int:
     planes = pipeline.engine.manifest.planes
     reader = ExamReader(planes, choose_expected(options.expect, settings.expected_planes, planes))
-    files = _batch_files(paths)
     with _batch_session(options, settings, pipeline, thumbnails=options.output is not None) as session:
         async with aclosing(session.lines(files)) as lines:
             async for line in lines:
@@ -123,11 +118,11 @@ async def _exam(
                     found = reader.finish(line)
                 else:
                     reader.add(line)
-        report = exam_report(found, pipeline.model)
-        if options.output is None:
-            return report, None
-        evidence = await draw_evidence(found, reader, files, pipeline, session.run)
-        return report, render(report, reader.thumbnails, evidence)
+        report, page = exam_report(found, pipeline.model), None
+        if options.output is not None:
+            evidence = await draw_evidence(found, reader, files, pipeline, session.run)
+            page = render(report, reader.thumbnails, evidence)
+    return print_exam(options, report, page)
 
 
 def _batch_files(paths: Sequence[Path]) -> list[File]:
@@ -140,14 +135,9 @@ def _batch_session(
 ) -> Iterator[BatchSession]:
     workers = cpu_budget(settings.workers).count
     with ThreadPoolExecutor(workers) as threads, work_context(Work(new_request_id())):
-        yield BatchSession(
-            pipeline=pipeline,
-            run=partial(asyncio.get_running_loop().run_in_executor, threads),
-            selection=Selection(options.every, options.limit),
-            max_frames=settings.max_batch_frames,
-            window=_WINDOW_PER_WORKER * workers,
-            thumbnails=thumbnails,
-        )
+        run = partial(asyncio.get_running_loop().run_in_executor, threads)
+        selection, window = Selection(options.every, options.limit), _WINDOW_PER_WORKER * workers
+        yield BatchSession(pipeline, run, selection, settings.max_batch_frames, window, thumbnails)
 
 
 COMMANDS = {"classify": classify, "explain": explain, "cine": cine, "exam": exam}

@@ -4,13 +4,13 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import add_command
+from service.cli.arguments import Commands, add_command
 
 if TYPE_CHECKING:
     from service.settings import Settings
 
 
-def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def register(commands: Commands) -> None:
     """Add the commands."""
     serve = add_command(commands, "serve", _serve, "serve the model over HTTP")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")

@@ -7,17 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from service import __version__
 from service.analysis.pipeline import Pipeline
-from service.inference.package import ModelPackage
 from service.jobs import JobError
 from service.jobs.files import SourceFile, source_files
 from service.jobs.journal import JobKey, ResultLog, write_whole
-from service.jobs.progress import JobProgress
 from service.jobs.rows import DISCLAIMER, Counts, ResultRow
-from service.jobs.runner import run_job
+from service.jobs.runner import JobProgress, run_job
 from service.jobs.worker import DicomOutput, FrameWorker
 from service.reports.dicom import DicomObject
 
@@ -90,8 +87,14 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
             for row in _run(files, FrameWorker(pipeline, dicom=output), threads, log):
                 log.write(row)
             _write_csv(log.rows(), job.target / TABLE)
-        result = json.dumps(_result_json(log.counts, package), indent=2)
-        write_whole(job.target / RESULT, result.encode() + b"\n")
+        manifest = package.manifest
+        result = log.counts.model_dump() | {
+            "model": {"name": manifest.name, "version": manifest.version, "sha256": package.sha256},
+            "version": __version__,
+            "disclaimer": DISCLAIMER,
+            "__mercure_notification": {"text": log.counts.text(), "requested": False},
+        }
+        write_whole(job.target / RESULT, json.dumps(result, indent=2).encode() + b"\n")
     except OSError as error:
         raise JobError(f"{job.target} cannot be written: {error.strerror}") from error
     return log.counts
@@ -114,16 +117,6 @@ def _cells(row: ResultRow) -> dict[str, str | int | float | None]:
         cells |= {"probability": first.probability}
         cells |= {"second_plane": second.plane, "second_probability": second.probability}
     return cells
-
-
-def _result_json(counts: Counts, package: ModelPackage) -> dict[str, Any]:
-    """Return the contents of `result.json`: the counts, and the text of mercure's notification."""
-    return counts.model_dump() | {
-        "model": {"name": package.manifest.name, "version": package.manifest.version, "sha256": package.sha256},
-        "version": __version__,
-        "disclaimer": DISCLAIMER,
-        "__mercure_notification": {"text": counts.text(), "requested": False},
-    }
 
 
 def process_study(files: list[SourceFile], output: DicomOutput, pipeline: Pipeline, threads: int) -> Counts:

@@ -48,19 +48,7 @@ class StageSeconds:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameWorker:
-    """Reads, classifies and stores; several threads may use it at once.
-
-    Attributes
-    ----------
-    pipeline
-        Classifies and explains.
-    top
-        Number of predictions in an answer.
-    dicom
-        DICOM objects to write; None for none.
-    seconds
-        Time spent so far.
-    """
+    """Reads, classifies and stores; several threads may use it at once. `top` predictions are in each answer."""
 
     pipeline: Pipeline
     top: int = DEFAULT_TOP_K

@@ -11,8 +11,8 @@ from time import monotonic
 from service.imaging.frame import Limits
 from service.inference.package import load_package
 from service.jobs import JobError
-from service.jobs.progress import JobProgress
 from service.jobs.rows import DISCLAIMER, Counts
+from service.jobs.runner import JobProgress
 from service.jobs.tables.plan import ShardSize, make_plan
 from service.jobs.tables.shard import FinishedShard, ShardWorker, TableJob, read_counts
 from service.jobs.tables.storage import open_storage
