@@ -13,8 +13,8 @@ from service.analysis.batch_session import BatchSession, BatchTotals
 from service.analysis.exam import ExamReader, choose_expected, draw_evidence
 from service.analysis.pipeline import Pipeline
 from service.analysis.results import ExplainedFrame
-from service.cli.arguments import CommandError
-from service.cli.output import exam_files, media_type_of, print_cine, print_exam, print_line, read_file, write_file
+from service.cli.arguments import PICTURE_TYPES, CommandError
+from service.cli.output import exam_files, print_cine, print_exam, print_line, read_file, write_file
 from service.errors import Problem
 from service.execution.cpu_budget import cpu_budget
 from service.execution.work import Work, work_context
@@ -77,7 +77,7 @@ def _explained_files(
 ) -> dict[Path, bytes]:
     files: dict[Path, bytes] = {}
     if options.output is not None:
-        files[options.output] = pipeline.draw(result, media_type_of(options.output))
+        files[options.output] = pipeline.draw(result, PICTURE_TYPES[options.output.suffix.lower()])
     if options.dicom is not None:
         from service.api.dicom_responses import require_dicom
         from service.reports.dicom.write import write_overlay, write_report  # takes half a second to import

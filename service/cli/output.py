@@ -5,16 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from service.cli.arguments import PICTURE_TYPES, CommandError
+from service.cli.arguments import CommandError
 from service.errors import NotFound
-from service.schemas.answers import PictureType
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 from service.schemas.exam import ExamReport
-
-
-def media_type_of(path: Path) -> PictureType:
-    """Return the media type of a picture by its suffix."""
-    return PICTURE_TYPES[path.suffix.lower()]
 
 
 def read_file(path: Path) -> bytes:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx2
 
-from service.cli.arguments import KEY_VARIABLE, CommandError, RefusedFrame
-from service.cli.output import exam_files, media_type_of, print_cine, print_exam, print_line, read_file, write_file
+from service.cli.arguments import KEY_VARIABLE, PICTURE_TYPES, CommandError, RefusedFrame
+from service.cli.output import exam_files, print_cine, print_exam, print_line, read_file, write_file
 from service.client import Client, CutShortError, RefusedError
 from service.errors import Problem
 from service.observability.request_id import new_request_id
@@ -44,7 +44,8 @@ def explain(options: argparse.Namespace) -> int:
     upload = read_file(options.frame)
     with _connect(options.url) as client:
         answer = client.explain(upload, target=options.target)
-        overlay = client.overlay(upload, target=options.target, media_type=media_type_of(options.output))
+        media_type = PICTURE_TYPES[options.output.suffix.lower()]
+        overlay = client.overlay(upload, target=options.target, media_type=media_type)
     write_file(options.output, overlay)
     print_line(answer.model_dump_json())
     return 0

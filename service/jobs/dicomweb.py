@@ -20,7 +20,6 @@ from service.jobs.files import SourceFile
 from service.reports.dicom import DicomObject
 
 _AS_STORED = (("application/dicom", "*"),)  # in the stored transfer syntax: the archive must not decompress
-_TIMEOUT_S = 60.0
 _SOP_CLASS, _MODALITY, _SERIES, _INSTANCE = "00080016", "00080060", "0020000E", "00080018"
 
 
@@ -30,7 +29,7 @@ class DicomWebArchive:
     def __init__(self, url: str, token: str | None = None) -> None:
         logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)  # it logs addresses, which contain UIDs
         headers = {"Authorization": f"Bearer {token}"} if token else None
-        self._client = DICOMwebClient(url, headers=headers, timeout=_TIMEOUT_S)
+        self._client = DICOMwebClient(url, headers=headers, timeout=60.0)
         self._client.set_http_retry_params(max_attempts=3, wait_exponential_multiplier=200)
 
     def files(self, study: str) -> list[SourceFile]:

@@ -30,20 +30,18 @@ class DicomOutput:
 
 
 class StageSeconds:
-    """Seconds spent per stage, summed over threads."""
+    """Seconds of the stage `decode` and, as `infer`, of all others, summed over threads."""
 
     def __init__(self) -> None:
-        self._seconds = {"decode": 0.0, "infer": 0.0}
+        self.decode = self.infer = 0.0
         self._lock = Lock()
 
     def add(self, stages: list[tuple[Stage, float]]) -> None:
-        """Add the stages of one frame; every stage but decoding counts as `infer`."""
+        """Add the stages of one frame."""
+        decode = sum(seconds for name, seconds in stages if name == "decode")
         with self._lock:
-            for name, seconds in stages:
-                self._seconds["decode" if name == "decode" else "infer"] += seconds
-
-    def __getitem__(self, name: str) -> float:
-        return self._seconds[name]
+            self.decode += decode
+            self.infer += sum(seconds for _, seconds in stages) - decode
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,9 +62,8 @@ class FrameWorker:
                 problem = error
             except Exception as error:  # a defect or a full disk
                 # Only the type is logged: the text may quote the file.
-                _LOG.error(
-                    "a frame failed", extra={"request_id": work.request_id, "exception": type(error).__qualname__}
-                )
+                details = {"request_id": work.request_id, "exception": type(error).__qualname__}
+                _LOG.error("a frame failed", extra=details)
                 problem = InternalError("The frame could not be processed.")
             finally:
                 self.seconds.add(work.stages)
@@ -79,14 +76,10 @@ class FrameWorker:
         output = self.dicom if frame.format == "dicom" else None
         explain = output is not None and output.overlays
         result: FrameResult = self.pipeline.explain_frame(frame) if explain else self.pipeline.classify_frame(frame)
+        answer, score = classification(result, self.top), result.scores.ood_score
+        dicom = [output.store(each) for each in self._objects(output, result)] if output else []
         return ResultRow(
-            file=file.name,
-            frame=index,
-            frames=frame.count,
-            answer=classification(result, self.top),
-            problem=None,
-            dicom=[output.store(each) for each in self._objects(output, result)] if output else [],
-            ood_score=result.scores.ood_score,
+            file=file.name, frame=index, frames=frame.count, answer=answer, problem=None, dicom=dicom, ood_score=score
         )
 
     def _objects(self, output: DicomOutput, result: FrameResult) -> Iterator[DicomObject]:

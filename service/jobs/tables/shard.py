@@ -76,8 +76,8 @@ class ShardWorker:
         read = sum(file.load_s for file in files)
         seconds = {
             "read": read,
-            "decode": worker.seconds["decode"] - read,  # the first decode of a file includes its reading
-            "infer": worker.seconds["infer"],
+            "decode": worker.seconds.decode - read,  # the first decode of a file includes its reading
+            "infer": worker.seconds.infer,
             "write": ended - classified,
             "wall": ended - started,
         }
