@@ -63,7 +63,7 @@ def _rows(options: argparse.Namespace) -> "Iterator[Row]":
     target = Target.parse(options.url, {"Authorization": f"Bearer {options.key}"} if options.key else {})
     frames = [path.read_bytes() for path in options.frames]
     if options.warm_up > 0:
-        asyncio.run(closed_loop(target, frames, 2, options.warm_up))
+        asyncio.run(closed_loop(target, frames, clients=2, seconds=options.warm_up))
     for clients in options.clients:
         loop = closed_loop(target, frames, clients, options.seconds, without_back_off=options.without_back_off)
         yield Row.of(f"{clients} clients", asyncio.run(loop))

@@ -32,8 +32,8 @@ _COLUMNS = (
 class FolderJob:
     """What to process, and where the results go.
 
-    If mercure started the job, its own files are no frames, and DICOM objects go directly into the target, from which
-    mercure sends them on.
+    If mercure started the job, its own files are not frames, and DICOM objects go directly into the target, from
+    which mercure sends them on.
     """
 
     source: Path
@@ -43,7 +43,7 @@ class FolderJob:
     mercure: bool = False
 
     def skips(self, path: Path) -> bool:
-        """Return whether a file below the source is no input."""
+        """Return whether a file below the source is not an input."""
         of_mercure = self.mercure and (path.suffix == ".tags" or path.name in _MERCURE_FILES)
         return of_mercure or self.target in path.parents
 
@@ -72,8 +72,7 @@ def mercure_job(environment: Mapping[str, str]) -> FolderJob | None:
 def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
     """Process every frame below a folder, or continue an interrupted job; return the counts of all runs.
 
-    Raises `JobError` if the source is no folder, the target cannot be written, or it holds results of another model or
-    code.
+    Raises `JobError` if a folder cannot be used, or the target holds results of another model or code.
     """
     if not job.source.is_dir():
         raise JobError(f"{job.source} is not a folder")

@@ -68,10 +68,11 @@ def run_job(
 class JobProgress:
     """A bar of tqdm over `total` files or shards.
 
-    Where the stream is no terminal, it shows a line every 30 s if `log` is true, and nothing otherwise.
+    Where the stream is not a terminal, it shows a line every 30 s if `log` is true, and nothing otherwise.
     """
 
-    def __init__(self, total: int, unit: str, *, log: bool = False, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, total: int, unit: str, *, log: bool = False, stream: TextIO | None = None) -> None:
+        stream = stream or sys.stderr
         terminal = stream.isatty()
         every_s = _TERMINAL_EVERY_S if terminal else _LOG_EVERY_S
         self._bar = tqdm(total=total, unit=unit, file=stream, disable=not (terminal or log), mininterval=every_s)

@@ -97,7 +97,7 @@ def make_plan(source: Storage, out: Storage, package: ModelPackage, limits: Limi
 
 
 def read_plan(out: Storage) -> Plan:
-    """Return the plan of a table; raises `JobError` if the file is no plan."""
+    """Return the plan of a table; raises `JobError` if the file is not a plan."""
     try:
         return Plan.model_validate_json(out.read(PLAN))
     except ValueError as error:
