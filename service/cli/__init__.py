@@ -12,13 +12,10 @@ from service.cli import bench, classify, jobs, serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
+    """Run a command and return its exit code.
 
-    Returns
-    -------
-    int
-        The exit code: 0 for success, 1 if a frame was refused, 2 if the command line, the settings, the model package
-        or a folder is wrong.
+    It is 0 for success, 1 if a frame was refused, 2 if the command line, the settings, the model package or a folder is
+    wrong.
     """
     options = build_parser().parse_args(arguments)
     from service.process_setup import configure_process
@@ -33,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     parser = argparse.ArgumentParser(prog="fetal-planes", description="Research use only. Not a medical device.")
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for group in (serve, classify, jobs, bench):
         group.register(commands)
     return parser

@@ -2,13 +2,19 @@
 
 import argparse
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from service.schemas.answers import PictureType
     from service.settings import Settings
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Handler: TypeAlias = "Callable[[argparse.Namespace, Settings], int]"
+
 KEY_VARIABLE = "FETAL_PLANES_CLIENT_KEY"
+PICTURE_TYPES: dict[str, "PictureType"] = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
 
 
 class CommandError(Exception):
@@ -19,12 +25,7 @@ class RefusedFrame(Exception):  # noqa: N818 (the command is right)
     """A service refuses a frame; the message is the problem as a JSON line, for standard output. Its exit code is 1."""
 
 
-def add_command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    handler: Callable[[argparse.Namespace, "Settings"], int],
-    summary: str,
-) -> argparse.ArgumentParser:
+def add_command(commands: Commands, name: str, handler: Handler, summary: str) -> argparse.ArgumentParser:
     """Add a command; `handler` runs it and returns its exit code."""
     command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     command.add_argument("--model", type=Path, metavar="FOLDER", help="model package (default: FETAL_PLANES_MODEL)")
@@ -49,13 +50,10 @@ def add_selection(command: argparse.ArgumentParser) -> None:
 
 def positive(text: str) -> int:
     """Return an integer of at least 1."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return number
+    with suppress(ValueError):
+        if (number := int(text)) >= 1:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
 
 
 def positive_list(text: str) -> list[int]:

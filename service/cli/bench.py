@@ -7,16 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import CommandError, add_command, positive_list
+from service.cli.arguments import CommandError, Commands, add_command, positive_list
 
 if TYPE_CHECKING:
     from service.load_test.load_table import Row
     from service.settings import Settings
 
-_WARM_UP_CLIENTS = 2
 
-
-def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def register(commands: Commands) -> None:
     """Add the command."""
     bench = add_command(commands, "bench", _bench, "load a running service, and print its throughput and times")
     bench.add_argument("frames", nargs="+", metavar="FRAME", type=Path, help="files to send in turn, as raw bodies")
@@ -44,8 +42,8 @@ def _bench(options: argparse.Namespace, _: "Settings") -> int:
     """Print a table; return 1 if a request got neither an answer nor a refusal, else 0."""
     from service.load_test.load_table import as_csv, as_table
 
+    rows = []
     try:
-        rows = []
         for row in _rows(options):
             rows.append(row)
             sys.stderr.write(f"{row.load}: {row.per_second} answers per second\n")
@@ -65,7 +63,7 @@ def _rows(options: argparse.Namespace) -> "Iterator[Row]":
     target = Target.parse(options.url, {"Authorization": f"Bearer {options.key}"} if options.key else {})
     frames = [path.read_bytes() for path in options.frames]
     if options.warm_up > 0:
-        asyncio.run(closed_loop(target, frames, _WARM_UP_CLIENTS, options.warm_up))
+        asyncio.run(closed_loop(target, frames, clients=2, seconds=options.warm_up))
     for clients in options.clients:
         loop = closed_loop(target, frames, clients, options.seconds, without_back_off=options.without_back_off)
         yield Row.of(f"{clients} clients", asyncio.run(loop))

@@ -4,17 +4,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import CommandError, add_command, add_selection, add_url
+from service.cli.arguments import PICTURE_TYPES, CommandError, Commands, add_command, add_selection, add_url
 
 if TYPE_CHECKING:
     from service.settings import Settings
 
-_PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
-
-def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def register(commands: Commands) -> None:
     """Add the commands."""
-    classify = add_command(commands, "classify", _classify, "classify frames, one JSON line per frame")
+    classify = add_command(commands, "classify", _run, "classify frames, one JSON line per frame")
     classify.add_argument("frames", nargs="+", metavar="FRAME", type=Path)
     add_url(classify)
 
@@ -25,13 +23,13 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     explain.add_argument("--target", metavar="PLANE", help="plane to explain (default: the most probable one)")
     add_url(explain)
 
-    cine = add_command(commands, "cine", _cine, "find the planes in a cine loop, and the best frame of each")
+    cine = add_command(commands, "cine", _run, "find the planes in a cine loop, and the best frame of each")
     cine.add_argument("file", metavar="FILE", type=Path)
     cine.add_argument("--frames", action="store_true", help="also print one JSON line per frame")
     add_selection(cine)
     add_url(cine)
 
-    exam = add_command(commands, "exam", _exam, "sort the files of an exam by plane, and list missing planes")
+    exam = add_command(commands, "exam", _run, "sort the files of an exam by plane, and list missing planes")
     exam.add_argument("folder", metavar="FOLDER", type=Path)
     exam.add_argument("-o", "--output", type=Path, metavar="FILE", help="HTML page to write")
     exam.add_argument("--expect", metavar="PLANES", help="planes that the exam should have, separated by commas")
@@ -41,50 +39,25 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _picture_path(text: str) -> Path:
     path = Path(text)
-    if path.suffix.lower() not in _PICTURE_SUFFIXES:
-        raise argparse.ArgumentTypeError(f"{text} must end in {', '.join(_PICTURE_SUFFIXES)}")
+    if path.suffix.lower() not in PICTURE_TYPES:
+        raise argparse.ArgumentTypeError(f"{text} must end in {', '.join(PICTURE_TYPES)}")
     return path
-
-
-def _classify(options: argparse.Namespace, settings: "Settings") -> int:
-    if options.url:
-        from service.cli import remote
-
-        return remote.classify(options)
-    from service.cli import local
-
-    return local.classify(options, settings)
 
 
 def _explain(options: argparse.Namespace, settings: "Settings") -> int:
     if options.output is None and options.dicom is None:
         raise CommandError("explain needs -o FILE for a picture, --dicom FOLDER for DICOM objects, or both")
-    if options.url:
-        if options.output is None or options.dicom is not None:
-            raise CommandError("with --url, explain writes a picture (-o FILE) but no DICOM objects")
-        from service.cli import remote
-
-        return remote.explain(options)
-    from service.cli import local
-
-    return local.explain(options, settings)
+    if options.url and (options.output is None or options.dicom is not None):
+        raise CommandError("with --url, explain writes a picture (-o FILE) but no DICOM objects")
+    return _run(options, settings)
 
 
-def _cine(options: argparse.Namespace, settings: "Settings") -> int:
+def _run(options: argparse.Namespace, settings: "Settings") -> int:
+    """Run a command through a running service, or with the model in this process."""
     if options.url:
         from service.cli import remote
 
-        return remote.cine(options)
+        return remote.COMMANDS[options.command](options)
     from service.cli import local
 
-    return local.cine(options, settings)
-
-
-def _exam(options: argparse.Namespace, settings: "Settings") -> int:
-    if options.url:
-        from service.cli import remote
-
-        return remote.exam(options)
-    from service.cli import local
-
-    return local.exam(options, settings)
+    return local.COMMANDS[options.command](options, settings)

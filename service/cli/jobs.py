@@ -7,18 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import CommandError, add_command, positive
+from service.cli.arguments import CommandError, Commands, add_command, positive
 
 if TYPE_CHECKING:
     from service.jobs.process import FolderJob
     from service.jobs.rows import Counts
-    from service.jobs.tables.export import ShardRunner
     from service.settings import Settings
 
-_SHARD_FILES, _SHARD_BYTES = 256, 256 * 2**20
 
-
-def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def register(commands: Commands) -> None:
     """Add the commands."""
     process = add_command(commands, "process", _process, "classify every frame of a folder or of a DICOM study")
     process.add_argument(
@@ -36,11 +33,11 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     table.add_argument("out", metavar="OUT", help="folder of the table, or its URL")
     table.add_argument("--ray", metavar="ADDRESS", help="Ray cluster to run on; `auto` is the cluster of this machine")
     table.add_argument(
-        "--shard-files", type=positive, default=_SHARD_FILES, metavar="N",
+        "--shard-files", type=positive, default=256, metavar="N",
         help="largest number of files in one part of the table (default: %(default)s)",
     )  # fmt: skip
     table.add_argument(
-        "--shard-bytes", type=positive, default=_SHARD_BYTES, metavar="N",
+        "--shard-bytes", type=positive, default=256 * 2**20, metavar="N",
         help="largest number of bytes of these files (default: %(default)s)",
     )  # fmt: skip
 
@@ -80,26 +77,24 @@ def _table(options: argparse.Namespace, settings: "Settings") -> int:
     from service.execution.cpu_budget import cpu_budget
 
     try:
-        from service.jobs.tables.export import export_table, run_locally
-        from service.jobs.tables.listing import ShardSize
+        from service.jobs.tables.export import export_table
+        from service.jobs.tables.plan import ShardSize
         from service.jobs.tables.shard import TableJob
     except ImportError as error:
         raise CommandError("table needs the extra `table`, see docs/how-to/scale-out.md") from error
-    runner = _ray_runner(options.ray) if options.ray else run_locally
-    # On a cluster a shard asks for as many cores as it has threads; one thread each keeps all cores in work.
-    threads = settings.workers or 1 if options.ray else cpu_budget(settings.workers).count
     # Ray's processes have another working directory.
     model = settings.model.resolve() if options.model else settings.model
-    job = TableJob(options.source, options.out, model, threads)
-    return _finish(export_table(job, settings.limits, ShardSize(options.shard_files, options.shard_bytes), runner))
-
-
-def _ray_runner(address: str) -> "ShardRunner":
+    size = ShardSize(options.shard_files, options.shard_bytes)
+    if not options.ray:
+        job = TableJob(options.source, options.out, model, cpu_budget(settings.workers).count)
+        return _finish(export_table(job, settings.limits, size))
     try:
         from service.ray.tables import run_on_ray
     except ImportError as error:
         raise CommandError("--ray needs the extra `ray`, see docs/how-to/scale-out.md") from error
-    return partial(run_on_ray, address)
+    # A shard asks the cluster for as many cores as it has threads; one thread each keeps all cores in work.
+    job = TableJob(options.source, options.out, model, settings.workers or 1)
+    return _finish(export_table(job, settings.limits, size, partial(run_on_ray, options.ray)))
 
 
 def _finish(counts: "Counts") -> int:

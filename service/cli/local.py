@@ -13,8 +13,8 @@ from service.analysis.batch_session import BatchSession
 from service.analysis.exam import ExamReader, choose_expected, draw_evidence
 from service.analysis.pipeline import Pipeline
 from service.analysis.results import ExplainedFrame
-from service.cli.arguments import CommandError
-from service.cli.output import exam_files, media_type_of, print_cine, print_exam, print_line, read_file, write_file
+from service.cli.arguments import PICTURE_TYPES, CommandError
+from service.cli.output import exam_files, print_cine, print_exam, print_line, read_file, write_file
 from service.errors import Problem
 from service.execution.cpu_budget import cpu_budget
 from service.execution.work import Work, work_context
@@ -23,7 +23,6 @@ from service.inference.package import load_package
 from service.observability.trace import new_request_id
 from service.reports.answers import batch_record, classification, exam_report, explained
 from service.reports.exam_html import render
-from service.schemas.exam import ExamReport
 from service.schemas.problems import ProblemDetails
 from service.settings import Settings
 
@@ -78,7 +77,7 @@ def _explained_files(
 ) -> dict[Path, bytes]:
     files: dict[Path, bytes] = {}
     if options.output is not None:
-        files[options.output] = pipeline.draw(result, media_type_of(options.output))
+        files[options.output] = pipeline.draw(result, PICTURE_TYPES[options.output.suffix.lower()])
     if options.dicom is not None:
         from service.api.dicom_responses import require_dicom
         from service.reports.dicom.secondary_capture import write_overlay  # takes half a second to import
@@ -106,23 +105,19 @@ async def _cine(options: argparse.Namespace, settings: Settings, pipeline: Pipel
 
 def exam(options: argparse.Namespace, settings: Settings) -> int:
     """Sort the files below a folder, write the page and print the exam report; return 1 if a file was refused."""
-    paths = exam_files(options.folder)
-    report, page = asyncio.run(_exam(options, settings, open_pipeline(settings), paths))
-    return print_exam(options, report, page)
+    files = _batch_files(exam_files(options.folder))
+    return asyncio.run(_exam(options, settings, files, open_pipeline(settings)))
 
 
-async def _exam(
-    options: argparse.Namespace, settings: Settings, pipeline: Pipeline, paths: Sequence[Path]
-) -> tuple[ExamReport, str | None]:
+async def _exam(options: argparse.Namespace, settings: Settings, files: Sequence[File], pipeline: Pipeline) -> int:
     planes = pipeline.engine.manifest.planes
     reader = ExamReader(planes, choose_expected(options.expect, settings.expected_planes, planes))
-    files = _batch_files(paths)
     with _batch_session(options, settings, pipeline, thumbnails=options.output is not None) as session:
-        report = await exam_report(session, files, reader)
-        if options.output is None:
-            return report, None
-        evidence = await draw_evidence(report, reader, files, pipeline, session.run)
-        return report, render(report, reader.thumbnails, evidence)
+        report, page = await exam_report(session, files, reader), None
+        if options.output is not None:
+            evidence = await draw_evidence(report, reader, files, pipeline, session.run)
+            page = render(report, reader.thumbnails, evidence)
+    return print_exam(options, report, page)
 
 
 def _batch_files(paths: Sequence[Path]) -> list[File]:
@@ -135,11 +130,9 @@ def _batch_session(
 ) -> Iterator[BatchSession]:
     workers = cpu_budget(settings.workers).count
     with ThreadPoolExecutor(workers) as threads, work_context(Work(new_request_id())):
-        yield BatchSession(
-            pipeline=pipeline,
-            run=partial(asyncio.get_running_loop().run_in_executor, threads),
-            selection=Selection(options.every, options.limit),
-            max_frames=settings.max_batch_frames,
-            window=_WINDOW_PER_WORKER * workers,
-            thumbnails=thumbnails,
-        )
+        run = partial(asyncio.get_running_loop().run_in_executor, threads)
+        selection, window = Selection(options.every, options.limit), _WINDOW_PER_WORKER * workers
+        yield BatchSession(pipeline, run, selection, settings.max_batch_frames, window, thumbnails)
+
+
+COMMANDS = {"classify": classify, "explain": explain, "cine": cine, "exam": exam}

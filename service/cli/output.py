@@ -7,16 +7,8 @@ from pathlib import Path
 
 from service.cli.arguments import CommandError
 from service.errors import NotFound
-from service.schemas.answers import PictureType
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 from service.schemas.exam import ExamReport
-
-_MEDIA_TYPES: dict[str, PictureType] = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
-
-
-def media_type_of(path: Path) -> PictureType:
-    """Return the media type of a picture by its suffix."""
-    return _MEDIA_TYPES[path.suffix.lower()]
 
 
 def read_file(path: Path) -> bytes:
@@ -47,11 +39,9 @@ def print_cine(options: argparse.Namespace, line: FrameAnswer | FrameProblem | B
         for each in line.summary.cines:
             print_line(each.model_dump_json())
         return 0
-    refused = isinstance(line, FrameProblem)
-    still = isinstance(line, FrameAnswer) and line.frame.count == 1
-    if options.frames or refused or still:
+    if options.frames or isinstance(line, FrameProblem) or line.frame.count == 1:
         print_line(line.model_dump_json())
-    return int(refused)
+    return int(isinstance(line, FrameProblem))
 
 
 def exam_files(folder: Path) -> Sequence[Path]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx2
 
-from service.cli.arguments import KEY_VARIABLE, CommandError, RefusedFrame
-from service.cli.output import exam_files, media_type_of, print_cine, print_exam, print_line, read_file, write_file
+from service.cli.arguments import KEY_VARIABLE, PICTURE_TYPES, CommandError, RefusedFrame
+from service.cli.output import exam_files, print_cine, print_exam, print_line, read_file, write_file
 from service.client import Client, CutShortError, RefusedError
 from service.errors import Problem
 from service.observability.trace import new_request_id
@@ -44,7 +44,8 @@ def explain(options: argparse.Namespace) -> int:
     upload = read_file(options.frame)
     with _connect(options.url) as client:
         answer = client.explain(upload, target=options.target)
-        overlay = client.overlay(upload, target=options.target, media_type=media_type_of(options.output))
+        media_type = PICTURE_TYPES[options.output.suffix.lower()]
+        overlay = client.overlay(upload, target=options.target, media_type=media_type)
     write_file(options.output, overlay)
     print_line(answer.model_dump_json())
     return 0
@@ -69,17 +70,9 @@ def exam(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _connect(url: str) -> Iterator[Client]:
-    """Open a client.
-
-    Raises
-    ------
-    CommandError
-        The service cannot be reached, or its answer is incomplete.
-    RefusedFrame
-        The service refuses the request.
-    """
+    """Open a client; turn its errors into `CommandError` or `RefusedFrame`."""
     try:
-        with _client(url) as client:
+        with Client(url, api_key=os.environ.get(KEY_VARIABLE)) as client:
             yield client
     except (httpx2.TransportError, httpx2.InvalidURL) as error:
         raise CommandError(f"the service cannot be reached: {error}") from error
@@ -89,12 +82,11 @@ def _connect(url: str) -> Iterator[Client]:
         raise RefusedFrame(_problem_line(error)) from error
 
 
-def _client(url: str) -> Client:
-    return Client(url, api_key=os.environ.get(KEY_VARIABLE))
-
-
 def _problem_line(refused: RefusedError) -> str:
     """Return the service's problem as a JSON line; an answer without one comes from a proxy in between."""
     if refused.problem is None:
         raise CommandError(f"a proxy in front of the service answers {refused.status}") from refused
     return refused.problem.model_dump_json()
+
+
+COMMANDS = {"classify": classify, "explain": explain, "cine": cine, "exam": exam}

@@ -5,6 +5,7 @@ import sys
 
 from pydantic import ValidationError
 
+from service.api_keys import KeyFileError
 from service.cli.arguments import CommandError, RefusedFrame
 from service.cli.output import print_line
 from service.errors import Problem
@@ -27,13 +28,12 @@ def run_command(options: argparse.Namespace) -> int:
         print_line(str(refused))
         return 1
     except ValidationError as error:
-        return _fail(f"invalid settings: {describe_errors(error)}")
+        message = f"invalid settings: {describe_errors(error)}"
     except PackageError as error:
-        return _fail(f"the model package is refused: {error}")
+        message = f"the model package is refused: {error}"
+    except KeyFileError as error:
+        message = f"the API keys are refused: {error}"
     except (CommandError, JobError) as error:
-        return _fail(str(error))
-
-
-def _fail(message: str) -> int:
+        message = str(error)
     sys.stderr.write(f"fetal-planes: {message}\n")
     return 2

@@ -4,13 +4,13 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import CommandError, add_command
+from service.cli.arguments import Commands, add_command
 
 if TYPE_CHECKING:
     from service.settings import Settings
 
 
-def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def register(commands: Commands) -> None:
     """Add the commands."""
     serve = add_command(commands, "serve", _serve, "serve the model over HTTP")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -21,26 +21,19 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 
 def _serve(options: argparse.Namespace, settings: "Settings") -> int:
-    from service.api_keys import KeyFileError
     from service.app import create_app
     from service.inference.package import load_package
     from service.server import Server
 
     load_package(settings.model)  # report a bad package in one line, before the server starts
-    try:
-        Server(create_app(settings), settings, options.host, options.port).run()
-    except KeyFileError as error:
-        raise CommandError(f"the API keys are refused: {error}") from error
+    Server(create_app(settings), settings, options.host, options.port).run()
     return 0
 
 
 def _key(options: argparse.Namespace, _: "Settings") -> int:
-    from service.api_keys import KeyFileError, new_key
+    from service.api_keys import new_key
 
-    try:
-        key, line = new_key(options.name)
-    except KeyFileError as error:
-        raise CommandError(f"the API keys are refused: {error}") from error
+    key, line = new_key(options.name)
     sys.stdout.write(f"{line}\n")
     sys.stderr.write(f"The key, shown only once: {key}\n")
     return 0

@@ -5,7 +5,6 @@ The three services are those of DICOM PS3.18: QIDO-RS searches, WADO-RS retrieve
 
 import io
 import logging
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -21,70 +20,50 @@ from service.jobs.files import SourceFile
 from service.reports.dicom import DicomObject
 
 _AS_STORED = (("application/dicom", "*"),)  # in the stored transfer syntax: the archive must not decompress
-_TIMEOUT_S = 60.0
 _SOP_CLASS, _MODALITY, _SERIES, _INSTANCE = "00080016", "00080060", "0020000E", "00080018"
 
 
-class DicomWebError(JobError):
-    """The archive does not answer, or refuses a request."""
-
-
 class DicomWebArchive:
-    """A DICOMweb archive.
-
-    Parameters
-    ----------
-    url
-        Its base address, such as `http://127.0.0.1:8042/dicom-web`.
-    token
-        Bearer token for each request; None for none.
-    """
+    """A DICOMweb archive at a base address such as `http://127.0.0.1:8042/dicom-web`; `token` is a bearer token."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)  # it logs addresses, which contain UIDs
         headers = {"Authorization": f"Bearer {token}"} if token else None
-        self._client = DICOMwebClient(url, headers=headers, timeout=_TIMEOUT_S)
+        self._client = DICOMwebClient(url, headers=headers, timeout=60.0)
         self._client.set_http_retry_params(max_attempts=3, wait_exponential_multiplier=200)
 
     def files(self, study: str) -> list[SourceFile]:
         """Return the ultrasound objects of a study, named by SOP Instance UID; each is fetched when it is first read.
 
-        Raises
-        ------
-        DicomWebError
-            The archive does not answer, or has no such study.
+        Raises `JobError` if the archive does not answer, or has no such study.
         """
         try:
             found = self._client.search_for_instances(study, fields=[_SOP_CLASS, _MODALITY])
         except (requests.RequestException, ValueError) as error:
-            raise DicomWebError(f"the archive does not answer the search: {type(error).__name__}") from error
+            raise JobError(f"the archive does not answer the search: {type(error).__name__}") from error
         if not found:
-            raise DicomWebError("the archive has no such study")
-        return list(self._ultrasound(study, found))
-
-    def store(self, result: DicomObject) -> str:
-        """Store an object and return its SOP Instance UID; the archive keeps an object that it already has.
-
-        Raises
-        ------
-        DicomWebError
-            The archive refuses the object.
-        """
-        try:
-            reply = self._client.store_instances([pydicom.dcmread(io.BytesIO(result.contents))])
-        except (requests.RequestException, ValueError) as error:
-            raise DicomWebError(f"the archive cannot store: {type(error).__name__}") from error
-        if reply.get("FailedSOPSequence"):
-            raise DicomWebError("the archive refused a result")
-        return result.uid
-
-    def _ultrasound(self, study: str, found: list[dict[str, dict[str, Any]]]) -> Iterator[SourceFile]:
+            raise JobError("the archive has no such study")
+        files = []
         for each in found:
             sop_class, series, instance = (_value(each, tag) for tag in (_SOP_CLASS, _SERIES, _INSTANCE))
             # A Secondary Capture of another modality may be an overlay that an earlier run stored.
             capture = sop_class in SECONDARY_CAPTURE and _value(each, _MODALITY) == "US"
             if sop_class in ULTRASOUND or capture:
-                yield SourceFile(instance, partial(self._fetch, study, series, instance))
+                files.append(SourceFile(instance, partial(self._fetch, study, series, instance)))
+        return files
+
+    def store(self, result: DicomObject) -> str:
+        """Store an object and return its SOP Instance UID; the archive keeps an object that it already has.
+
+        Raises `JobError` if the archive refuses it.
+        """
+        try:
+            reply = self._client.store_instances([pydicom.dcmread(io.BytesIO(result.contents))])
+        except (requests.RequestException, ValueError) as error:
+            raise JobError(f"the archive cannot store: {type(error).__name__}") from error
+        if reply.get("FailedSOPSequence"):
+            raise JobError("the archive refused a result")
+        return result.uid
 
     def _fetch(self, study: str, series: str, instance: str) -> Data:
         try:
@@ -97,5 +76,4 @@ class DicomWebArchive:
 
 
 def _value(found: dict[str, dict[str, Any]], tag: str) -> str:
-    values = found.get(tag, {}).get("Value", [""])
-    return str(values[0])
+    return str(found.get(tag, {}).get("Value", [""])[0])

@@ -1,24 +1,31 @@
 """The results log of a folder: one JSON line per frame, so that an interrupted job continues where it stopped."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from service.analysis.code_digest import decision_digest
+from service.inference.package import ModelPackage
 from service.jobs import JobError
-from service.jobs.rows import ResultRow, Sink
+from service.jobs.rows import Counts, ResultRow
+from service.schemas import Schema
 
 ROWS, KEY = "frames.jsonl", "job.json"
 
 
-class JobKey(BaseModel):
+class JobKey(Schema):
     """What decides an answer, besides the frame. Rows with different keys never share a folder."""
-
-    model_config = ConfigDict(frozen=True)
 
     model_sha256: str = Field(description="Hash of the model package.")
     decision_digest: str = Field(description="Hash of the code that decodes and crops a frame and decides on it.")
+
+    @classmethod
+    def of(cls, package: ModelPackage) -> "JobKey":
+        """Return the key of a job that this process would begin."""
+        return cls(model_sha256=package.sha256, decision_digest=decision_digest())
 
     def difference(self, earlier: "JobKey") -> str | None:
         """Return what differs from an earlier job, as a clause for a message; None if nothing does."""
@@ -29,36 +36,24 @@ class JobKey(BaseModel):
         return None
 
 
-class ResultLogError(JobError):
-    """The results in a folder cannot be continued."""
-
-
-class ResultLog(Sink):
+class ResultLog:
     """Appends rows to `frames.jsonl`; each line is written whole or not at all.
 
-    Parameters
-    ----------
-    folder
-        Folder of the results. If it holds a log, the job continues it; a last line that was cut short is removed.
-    key
-        What decides the answers of this job. It is kept in `job.json`.
-
-    Raises
-    ------
-    ResultLogError
-        The folder holds rows of a job with another key, or the log holds lines of another kind.
+    If the folder holds a log, the job continues it. Raises `JobError` if that log belongs to a job with another key, or
+    holds lines of another kind.
     """
 
     def __init__(self, folder: Path, key: JobKey) -> None:
-        super().__init__()
+        self.counts = Counts()
         self._path = folder / ROWS
         self._frames: dict[str, int | None] = {}
-        self._done: dict[str, set[int]] = {}
+        self._done: defaultdict[str, set[int]] = defaultdict(set)
         _check_key(folder, key)
-        _remove_partial_line(self._path)
+        with self._path.open("a+b") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)  # a killed process may have left a partial last line
         for row in self.rows():
             self._note(row)
-            self.counts.add(row)
         write_whole(folder / KEY, key.model_dump_json(indent=2).encode() + b"\n")
         self._file = self._path.open("ab")
 
@@ -68,14 +63,24 @@ class ResultLog(Sink):
 
     def rows(self) -> Iterator[ResultRow]:
         """Yield every row so far, in the order in which they were written."""
-        if not self._path.exists():
-            return
         with self._path.open("rb") as lines:
             for line in lines:
                 try:
                     yield ResultRow.model_validate_json(line)
                 except ValueError as error:
-                    raise ResultLogError(f"{self._path} is not a results log of this program") from error
+                    raise JobError(f"{self._path} is not a results log of this program") from error
+
+    def write(self, row: ResultRow) -> None:
+        """Append one row."""
+        # One write and a flush: a killed process leaves at most one partial line, the last.
+        self._file.write(row.model_dump_json().encode() + b"\n")
+        self._file.flush()
+        self._note(row)
+
+    def _note(self, row: ResultRow) -> None:
+        self.counts.add(row)
+        self._frames[row.file] = row.frames or self._frames.get(row.file)
+        self._done[row.file].add(row.frame)
 
     def frame_count(self, file: str) -> int | None:
         """Return the number of frames in a file that has a row; None for any other file."""
@@ -85,16 +90,6 @@ class ResultLog(Sink):
         """Return whether the log has the row of this frame."""
         return frame in self._done.get(file, ())
 
-    def _store(self, row: ResultRow) -> None:
-        # One write and a flush: a killed process leaves at most one partial line, the last.
-        self._file.write(row.model_dump_json().encode() + b"\n")
-        self._file.flush()
-        self._note(row)
-
-    def _note(self, row: ResultRow) -> None:
-        self._frames[row.file] = row.frames or self._frames.get(row.file)
-        self._done.setdefault(row.file, set()).add(row.frame)
-
 
 def _check_key(folder: Path, key: JobKey) -> None:
     log = folder / ROWS
@@ -103,19 +98,9 @@ def _check_key(folder: Path, key: JobKey) -> None:
     try:
         earlier = JobKey.model_validate_json((folder / KEY).read_bytes())
     except (OSError, ValueError) as error:
-        raise ResultLogError(f"{log} has no valid {KEY} next to it; choose another folder") from error
-    if (difference := key.difference(earlier)) is not None:
-        raise ResultLogError(f"{folder} cannot be continued: {difference}; choose another folder")
-
-
-def _remove_partial_line(path: Path) -> None:
-    if not path.exists():
-        return
-    with path.open("r+b") as file:
-        contents = file.read()
-        whole = contents.rfind(b"\n") + 1
-        if whole < len(contents):
-            file.truncate(whole)
+        raise JobError(f"{log} has no valid {KEY} next to it; choose another folder") from error
+    if difference := key.difference(earlier):
+        raise JobError(f"{folder} cannot be continued: {difference}; choose another folder")
 
 
 def write_whole(path: Path, contents: bytes) -> None:

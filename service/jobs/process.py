@@ -1,21 +1,20 @@
 """The job `process`: a folder into JSON lines, CSV and DICOM objects, or a DICOMweb study into DICOM objects."""
 
+import csv
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.analysis.code_digest import decision_digest
+from service import __version__
 from service.analysis.pipeline import Pipeline
 from service.jobs import JobError
 from service.jobs.files import SourceFile, source_files
 from service.jobs.journal import JobKey, ResultLog, write_whole
-from service.jobs.progress import JobProgress
-from service.jobs.rows import Counts, ResultRow, Sink
-from service.jobs.runner import run_job
-from service.jobs.summary import result_json, write_csv
+from service.jobs.rows import DISCLAIMER, Counts, ResultRow
+from service.jobs.runner import JobProgress, run_job
 from service.jobs.worker import DicomOutput, FrameWorker
 from service.reports.dicom import DicomObject
 
@@ -23,33 +22,30 @@ TABLE, RESULT, OBJECTS = "frames.csv", "result.json", "dicom"
 
 _MERCURE_FILES = {"task.json", RESULT}  # mercure also puts a file of tags, `*.tags`, next to each DICOM file
 
+_COLUMNS = (
+    "file", "frame", "plane", "probability", "second_plane", "second_probability", "sub_plane", "sub_plane_probability",
+    "abstain_reason", "problem", "detail",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class FolderJob:
     """What to process, and where the results go.
 
-    Attributes
-    ----------
-    source, target
-        Absolute folders of frames and of results; the target may lie in the source.
-    reports, overlays
-        DICOM objects to write for each frame of a DICOM file.
-    mercure
-        Whether mercure started the job: its own files are no frames, and DICOM objects go directly into the target,
-        from which mercure sends them on.
+    If mercure started the job, its own files are not frames, and DICOM objects go directly into the target, from
+    which mercure sends them on.
     """
 
     source: Path
-    target: Path
+    target: Path  # both are absolute; the target may lie in the source
     reports: bool = False
     overlays: bool = False
     mercure: bool = False
 
     def skips(self, path: Path) -> bool:
         """Return whether a file below the source is not an input."""
-        if self.target in path.parents:
-            return True
-        return self.mercure and (path.suffix == ".tags" or path.name in _MERCURE_FILES)
+        of_mercure = self.mercure and (path.suffix == ".tags" or path.name in _MERCURE_FILES)
+        return of_mercure or self.target in path.parents
 
     def store(self, result: DicomObject) -> str:
         """Write a DICOM object and return its file name."""
@@ -76,51 +72,68 @@ def mercure_job(environment: Mapping[str, str]) -> FolderJob | None:
 def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
     """Process every frame below a folder, or continue an interrupted job; return the counts of all runs.
 
-    Raises
-    ------
-    JobError
-        The source is not a folder, the target cannot be written, or it holds results of another model or code.
+    Raises `JobError` if a folder cannot be used, or the target holds results of another model or code.
     """
     if not job.source.is_dir():
         raise JobError(f"{job.source} is not a folder")
     files = list(source_files(job.source, job.skips))
     package = pipeline.engine.package
-    key = JobKey(model_sha256=package.sha256, decision_digest=decision_digest())
     try:
         job.target.mkdir(parents=True, exist_ok=True)
-        with closing(ResultLog(job.target, key)) as log:
+        with closing(ResultLog(job.target, JobKey.of(package))) as log:
             wanted = job.reports or job.overlays
             output = DicomOutput(job.reports, job.overlays, job.store) if wanted else None
-            _run(files, FrameWorker(pipeline, dicom=output), log, threads)
-            write_csv(log.rows(), job.target / TABLE)
-        result = json.dumps(result_json(log.counts, package), indent=2)
-        write_whole(job.target / RESULT, result.encode() + b"\n")
+            for row in _run(files, FrameWorker(pipeline, dicom=output), threads, log):
+                log.write(row)
+            _write_csv(log.rows(), job.target / TABLE)
+        manifest = package.manifest
+        result = log.counts.model_dump() | {
+            "model": {"name": manifest.name, "version": manifest.version, "sha256": package.sha256},
+            "version": __version__,
+            "disclaimer": DISCLAIMER,
+            "__mercure_notification": {"text": log.counts.text(), "requested": False},
+        }
+        write_whole(job.target / RESULT, json.dumps(result, indent=2).encode() + b"\n")
     except OSError as error:
         raise JobError(f"{job.target} cannot be written: {error.strerror}") from error
     return log.counts
 
 
+def _write_csv(rows: Iterable[ResultRow], path: Path) -> None:
+    """Write one line per row, in the order of files and frames."""
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, _COLUMNS, extrasaction="ignore")
+        table.writeheader()
+        table.writerows(_cells(row) for row in sorted(rows, key=lambda row: (row.file, row.frame)))
+
+
+def _cells(row: ResultRow) -> dict[str, str | int | float | None]:
+    cells = row.cells()
+    if row.file.startswith(("=", "+", "-", "@")):  # no spreadsheet may evaluate a file name as a formula
+        cells["file"] = f"'{row.file}"
+    if row.answer is not None:
+        first, second = row.answer.predictions
+        cells |= {"probability": first.probability}
+        cells |= {"second_plane": second.plane, "second_probability": second.probability}
+    return cells
+
+
 def process_study(files: list[SourceFile], output: DicomOutput, pipeline: Pipeline, threads: int) -> Counts:
     """Process the files of a study, store the results next to them, print each row, and return the counts."""
-    lines = StandardOutput()
-    _run(files, FrameWorker(pipeline, dicom=output), lines, threads)
-    return lines.counts
-
-
-class StandardOutput(Sink):
-    """Prints each row as a JSON line and keeps none: the results are in the archive."""
-
-    def _store(self, row: ResultRow) -> None:
+    counts = Counts()
+    for row in _run(files, FrameWorker(pipeline, dicom=output), threads):
+        counts.add(row)
         sys.stdout.write(row.model_dump_json() + "\n")
         sys.stdout.flush()
+    return counts
 
 
-def _run(files: list[SourceFile], worker: FrameWorker, sink: Sink, threads: int) -> None:
+def _run(
+    files: list[SourceFile], worker: FrameWorker, threads: int, log: ResultLog | None = None
+) -> Iterator[ResultRow]:
     seen: set[str] = set()
     with closing(JobProgress(len(files), "file")) as progress:
-
-        def count(row: ResultRow) -> None:
+        for row in run_job(files, worker, threads, log):
+            yield row
             progress.add(int(row.file not in seen), 1)
             seen.add(row.file)
-
-        run_job(files, worker, sink, threads, count)

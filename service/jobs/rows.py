@@ -1,22 +1,18 @@
-"""The result of one frame, the counts of many, and the interface of what receives them."""
+"""The result of one frame, and the counts of many."""
 
-from abc import ABC, abstractmethod
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from service.schemas import Schema
 from service.schemas.answers import Classification
 from service.schemas.problems import ProblemDetails
 
 DISCLAIMER = "Research use only. Not a medical device."
 
 
-class ResultRow(BaseModel):
+class ResultRow(Schema):
     """The result of one frame: its answer, or the reason why it was refused."""
-
-    model_config = ConfigDict(frozen=True)
 
     file: str = Field(description="Path of the file below the source folder, or its SOP Instance UID.")
     frame: int = Field(description="Index of the frame, from 0.")
@@ -28,15 +24,26 @@ class ResultRow(BaseModel):
         default=None, exclude=True, description="Distance from the training frames. Only the Parquet table holds it."
     )
 
+    def cells(self) -> dict[str, str | int | float | None]:
+        """Return the columns that every table has; a column without a value is left out."""
+        cells: dict[str, str | int | float | None] = {"file": self.file, "frame": self.frame, "frames": self.frames}
+        if self.problem is not None:
+            cells |= {"problem": self.problem.code, "detail": self.problem.detail}
+        if (answer := self.answer) is not None:
+            cells |= {"plane": answer.predictions[0].plane}
+            cells |= {"abstain": answer.abstain, "abstain_reason": answer.abstain_reason, "ood_score": self.ood_score}
+            if answer.sub_plane is not None:
+                cells |= {"sub_plane": answer.sub_plane.plane, "sub_plane_probability": answer.sub_plane.probability}
+        return cells
 
-@dataclass(slots=True)
-class Counts:
+
+class Counts(BaseModel):
     """The number of frames, and how many of them were refused, abstained on, or assigned to each plane."""
 
     frames: int = 0
     refused: int = 0
     abstained: int = 0
-    planes: Counter[str] = field(default_factory=Counter)
+    planes: Counter[str] = Field(default_factory=Counter)
 
     def add(self, row: ResultRow) -> None:
         """Count one row."""
@@ -55,46 +62,7 @@ class Counts:
         self.abstained += other.abstained
         self.planes.update(other.planes)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the counts as JSON types."""
-        counts = {"frames": self.frames, "refused": self.refused, "abstained": self.abstained}
-        return counts | {"planes": dict(self.planes)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Counts":
-        """Return the counts that `to_dict` wrote; raises `LookupError` or `TypeError` for anything else."""
-        return cls(**values | {"planes": Counter(values["planes"])})
-
     def text(self) -> str:
         """Return the counts as a sentence for a person."""
-        planes = ", ".join(f"{plane} {count}" for plane, count in self.planes.most_common())
-        return (
-            f"{self.frames} frames: {planes or 'no plane named'}; abstained {self.abstained}, refused {self.refused}. "
-            f"{DISCLAIMER}"
-        )
-
-
-class Sink(ABC):
-    """Receives the rows of a job, in one thread, and counts them.
-
-    A sink that continues an earlier run overrides `frame_count` and `has`.
-    """
-
-    def __init__(self) -> None:
-        self.counts = Counts()
-
-    def frame_count(self, file: str) -> int | None:
-        """Return the number of frames in a file that an earlier run opened; None for any other file."""
-        return None
-
-    def has(self, file: str, frame: int) -> bool:
-        """Return whether an earlier run wrote the row of this frame."""
-        return False
-
-    def write(self, row: ResultRow) -> None:
-        """Store and count one row."""
-        self._store(row)
-        self.counts.add(row)
-
-    @abstractmethod
-    def _store(self, row: ResultRow) -> None: ...
+        planes = ", ".join(f"{plane} {count}" for plane, count in self.planes.most_common()) or "no plane named"
+        return f"{self.frames} frames: {planes}; abstained {self.abstained}, refused {self.refused}. {DISCLAIMER}"

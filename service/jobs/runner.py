@@ -1,21 +1,20 @@
-"""The runner of every job: it keeps the worker threads busy and hands each finished row to the sink."""
+"""The runner of every job, which keeps the worker threads busy and yields each finished row, and its progress bar."""
 
+import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, TextIO
+
+from tqdm import tqdm
 
 from service.jobs.files import SourceFile
-from service.jobs.rows import ResultRow, Sink
+from service.jobs.journal import ResultLog
+from service.jobs.rows import ResultRow
+from service.jobs.worker import FrameWorker
 
 _TASKS_PER_THREAD = 2  # one in work, one waiting
-
-
-class Worker(Protocol):
-    """Turns a frame into a row."""
-
-    def work(self, file: SourceFile, index: int, frames: int | None) -> ResultRow:
-        """Return the row of frame `index`; never raise. `frames` is the number of frames in the file, if known."""
+_TERMINAL_EVERY_S, _LOG_EVERY_S = 0.2, 30.0
 
 
 class _Task(NamedTuple):
@@ -25,62 +24,67 @@ class _Task(NamedTuple):
 
 
 def run_job(
-    files: Iterable[SourceFile],
-    worker: Worker,
-    sink: Sink,
-    threads: int,
-    on_row: Callable[[ResultRow], None] = lambda _: None,
-) -> None:
-    """Process every frame that the sink does not have yet, `threads` at a time; call `on_row` for each written row.
+    files: Iterable[SourceFile], worker: FrameWorker, threads: int, log: ResultLog | None = None
+) -> Iterator[ResultRow]:
+    """Process every frame that the log does not have, `threads` at a time, and yield its row.
 
     The first frame of a file tells how many frames follow. They are processed before the next file is opened, so only
     a few files are open at any time.
     """
-    tasks = _TaskQueue(files, sink)
+    waiting = iter(files)
+    ready: deque[_Task] = deque()
+    running: dict[Future[ResultRow], _Task] = {}
+
+    def add_rest(file: SourceFile, frames: int | None) -> None:
+        rest = (frame for frame in range(1, frames or 1) if log is None or not log.has(file.name, frame))
+        ready.extend(_Task(file, frame, frames) for frame in rest)
+
     with ThreadPoolExecutor(threads, thread_name_prefix="job") as pool:
-        running: dict[Future[ResultRow], _Task] = {}
         try:
             while True:
                 # Keep every thread supplied, but take no file from the walk before there is room for it.
-                while len(running) < _TASKS_PER_THREAD * threads and (task := tasks.next()) is not None:
-                    running[pool.submit(worker.work, *task)] = task
+                while len(running) < _TASKS_PER_THREAD * threads:
+                    if ready:
+                        task = ready.popleft()
+                        running[pool.submit(worker.work, *task)] = task
+                    elif (file := next(waiting, None)) is None:
+                        break
+                    elif log is not None and log.has(file.name, 0):
+                        add_rest(file, log.frame_count(file.name))
+                    else:
+                        ready.append(_Task(file, 0, None))
                 if not running:
                     return
-                # Only this thread writes: sinks need no lock, and each row is whole.
+                # Only the caller's thread stores rows: it needs no lock, and each row is whole.
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     task, row = running.pop(future), future.result()
-                    sink.write(row)
-                    tasks.add_following(task, row)
-                    on_row(row)
+                    yield row
+                    if task.frame == 0:
+                        add_rest(task.file, row.frames)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-class _TaskQueue:
-    """The frames to process, in order; frames that the sink has are left out."""
+class JobProgress:
+    """A bar of tqdm over `total` files or shards.
 
-    def __init__(self, files: Iterable[SourceFile], sink: Sink) -> None:
-        self._files = iter(files)
-        self._sink = sink
-        self._ready: deque[_Task] = deque()
+    Where the stream is not a terminal, it shows a line every 30 s if `log` is true, and nothing otherwise.
+    """
 
-    def next(self) -> _Task | None:
-        """Return the next task; None at the end, or while the first frames of the last files are still in work."""
-        while not self._ready:
-            file = next(self._files, None)
-            if file is None:
-                return None
-            if self._sink.has(file.name, 0):
-                self._add_rest(file, self._sink.frame_count(file.name))
-            else:
-                self._ready.append(_Task(file, 0, None))
-        return self._ready.popleft()
+    def __init__(self, total: int, unit: str, *, log: bool = False, stream: TextIO | None = None) -> None:
+        stream = stream or sys.stderr
+        terminal = stream.isatty()
+        every_s = _TERMINAL_EVERY_S if terminal else _LOG_EVERY_S
+        self._bar = tqdm(total=total, unit=unit, file=stream, disable=not (terminal or log), mininterval=every_s)
+        self._frames = 0
 
-    def add_following(self, task: _Task, row: ResultRow) -> None:
-        """Add the other frames of a file when its first frame is done."""
-        if task.frame == 0:
-            self._add_rest(task.file, row.frames)
+    def close(self) -> None:
+        """Show the last state and end the line."""
+        self._bar.close()
 
-    def _add_rest(self, file: SourceFile, frames: int | None) -> None:
-        rest = range(1, frames or 1)
-        self._ready.extend(_Task(file, frame, frames) for frame in rest if not self._sink.has(file.name, frame))
+    def add(self, units: int, frames: int) -> None:
+        """Count finished files or shards, and finished frames."""
+        self._frames += frames
+        rate = self._frames / max(self._bar.format_dict["elapsed"], 1e-6)
+        self._bar.set_postfix_str(f"{self._frames} frames, {rate:.1f} frames/s", refresh=False)
+        self._bar.update(units)

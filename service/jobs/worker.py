@@ -22,53 +22,31 @@ _LOG = logging.getLogger("fetal_planes.jobs")
 
 @dataclass(frozen=True, slots=True)
 class DicomOutput:
-    """DICOM objects to write for each frame of a DICOM file.
+    """DICOM objects to write for each frame of a DICOM file."""
 
-    Attributes
-    ----------
-    reports, overlays
-        Whether to write a structured report and a Secondary Capture with the evidence.
-    store
-        Stores an object and returns its name in the row: a file name or a SOP Instance UID.
-    """
-
-    reports: bool
-    overlays: bool
-    store: Callable[[DicomObject], str]
+    reports: bool  # a structured report
+    overlays: bool  # a Secondary Capture with the evidence
+    store: Callable[[DicomObject], str]  # returns the object's name in the row: a file name or a SOP Instance UID
 
 
 class StageSeconds:
-    """Seconds spent per stage, summed over threads."""
+    """Seconds of the stage `decode` and, as `infer`, of all others, summed over threads."""
 
     def __init__(self) -> None:
-        self._seconds = {"decode": 0.0, "infer": 0.0}
+        self.decode = self.infer = 0.0
         self._lock = Lock()
 
     def add(self, stages: list[tuple[Stage, float]]) -> None:
-        """Add the stages of one frame; every stage but decoding counts as `infer`."""
+        """Add the stages of one frame."""
+        decode = sum(seconds for name, seconds in stages if name == "decode")
         with self._lock:
-            for name, seconds in stages:
-                self._seconds["decode" if name == "decode" else "infer"] += seconds
-
-    def __getitem__(self, name: str) -> float:
-        return self._seconds[name]
+            self.decode += decode
+            self.infer += sum(seconds for _, seconds in stages) - decode
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameWorker:
-    """Reads, classifies and stores; several threads may use it at once.
-
-    Attributes
-    ----------
-    pipeline
-        Classifies and explains.
-    top
-        Number of predictions in an answer.
-    dicom
-        DICOM objects to write; None for none.
-    seconds
-        Time spent so far.
-    """
+    """Reads, classifies and stores; several threads may use it at once. `top` predictions are in each answer."""
 
     pipeline: Pipeline
     top: int = DEFAULT_TOP_K
@@ -84,9 +62,8 @@ class FrameWorker:
                 problem = error
             except Exception as error:  # a defect or a full disk
                 # Only the type is logged: the text may quote the file.
-                _LOG.error(
-                    "a frame failed", extra={"request_id": work.request_id, "exception": type(error).__qualname__}
-                )
+                details = {"request_id": work.request_id, "exception": type(error).__qualname__}
+                _LOG.error("a frame failed", extra=details)
                 problem = InternalError("The frame could not be processed.")
             finally:
                 self.seconds.add(work.stages)
@@ -97,19 +74,12 @@ class FrameWorker:
         with stage("decode"):
             frame = file.read(index, self.pipeline.limits)
         output = self.dicom if frame.format == "dicom" else None
-        result: FrameResult
-        if output is not None and output.overlays:
-            result = self.pipeline.explain_frame(frame)
-        else:
-            result = self.pipeline.classify_frame(frame)
+        explain = output is not None and output.overlays
+        result: FrameResult = self.pipeline.explain_frame(frame) if explain else self.pipeline.classify_frame(frame)
+        answer, score = classification(result, self.top), result.scores.ood_score
+        dicom = [output.store(each) for each in self._objects(output, result)] if output else []
         return ResultRow(
-            file=file.name,
-            frame=index,
-            frames=frame.count,
-            answer=classification(result, self.top),
-            problem=None,
-            dicom=[output.store(each) for each in self._objects(output, result)] if output else [],
-            ood_score=result.scores.ood_score,
+            file=file.name, frame=index, frames=frame.count, answer=answer, problem=None, dicom=dicom, ood_score=score
         )
 
     def _objects(self, output: DicomOutput, result: FrameResult) -> Iterator[DicomObject]:

@@ -11,8 +11,6 @@ from service.api.problem_responses import MEDIA_TYPE, problem_response
 from service.errors import NotReady, Overloaded, Problem
 from service.observability.trace import REQUEST_ID, new_request_id
 
-_RETRY_AFTER_S = 1
-
 
 def middlewares() -> list[Middleware]:
     """Return the middleware of each proxy."""
@@ -34,27 +32,24 @@ class ProxyErrorMiddleware:
 
         async def send_or_replace(message: Message) -> None:
             nonlocal replaced
-            if message["type"] == "http.response.start" and (problem := _proxy_refusal(message)) is not None:
+            if message["type"] == "http.response.start" and (document := _problem_document(message)) is not None:
                 replaced = True
-                await _response(problem)(scope, receive, send)
+                await document(scope, receive, send)
             if not replaced:
                 await send(message)
 
         await self.app(scope, receive, send_or_replace)
 
 
-def _proxy_refusal(start: Message) -> Problem | None:
-    """Return the problem behind a refusal of the proxy; None for an answer of the app, whose media type differs."""
+def _problem_document(start: Message) -> ASGIApp | None:
+    """Return the document for a refusal of the proxy; None for an answer of the app, whose media type differs."""
     status, headers = start["status"], dict(start.get("headers", ()))
     if status < 500 or headers.get(b"content-type", b"").startswith(MEDIA_TYPE.encode()):
         return None
-    retry = {"Retry-After": str(_RETRY_AFTER_S)}
-    if status == 503:
-        return Overloaded("Every replica is full, and so is the queue. Try again later.", headers=retry)
-    return NotReady("The replica that worked on this request was lost. Try again.", headers=retry)
-
-
-def _response(problem: Problem) -> ASGIApp:
     request_id = new_request_id()
-    problem.headers[REQUEST_ID] = request_id
+    added = {"Retry-After": "1", REQUEST_ID: request_id}
+    if status == 503:
+        problem: Problem = Overloaded("Every replica is full, and so is the queue. Try again later.", headers=added)
+    else:
+        problem = NotReady("The replica that worked on this request was lost. Try again.", headers=added)
     return problem_response(problem, request_id)

@@ -2,15 +2,13 @@
 
 import math
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from service.settings import Settings
 
 
-class Scale(BaseModel):
+class Scale(BaseModel, extra="forbid"):
     """The arguments of the Serve application."""
-
-    model_config = ConfigDict(extra="forbid")
 
     cpus: float = Field(
         default=1, gt=0, description="Cores per replica. It has as many workers, a fraction rounded up."

@@ -35,10 +35,7 @@ def build(scale: Scale) -> Application:
     settings = scale.app_settings
     accepted = settings.admission_limits(math.ceil(scale.cpus)).uploads
 
-    def make_app() -> object:
-        return create_app(settings)
-
-    ingress = serve.ingress(make_app)(_Replica)
+    ingress = serve.ingress(lambda: create_app(settings))(_Replica)
     deployment = serve.deployment(
         name="fetal-planes",
         ray_actor_options={"num_cpus": scale.cpus},

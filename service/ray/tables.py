@@ -11,20 +11,12 @@ import ray.data
 from service.jobs.tables.shard import FinishedShard, ShardWorker, TableJob
 from service.process_setup import configure_process
 
-_FINISHED = "finished"
-
 
 def run_on_ray(address: str, job: TableJob, numbers: list[int]) -> Iterator[FinishedShard]:
     """Process shards on a cluster, in any order; a shard of a lost machine starts again on another.
 
-    Parameters
-    ----------
-    address
-        Address of the cluster; `auto` is the one that this machine belongs to, `local` starts one on this machine.
-    job
-        Source, table and model, which every machine of the cluster sees at the same place.
-    numbers
-        Numbers of the shards.
+    The address `auto` is the cluster that this machine belongs to, `local` starts one on this machine. Every machine
+    of the cluster sees the job's source, table and model at the same place.
     """
     configure_process()  # Ray must not report its use to its maker
     # An existing cluster decides for itself whether it has a dashboard.
@@ -36,18 +28,15 @@ def run_on_ray(address: str, job: TableJob, numbers: list[int]) -> Iterator[Fini
         # Tasks rather than actors: a task of a lost machine moves to any other, an actor waits for free room.
         finished = shards.map_batches(partial(_work, job), batch_size=1, batch_format="pyarrow", num_cpus=job.threads)
         for row in finished.iter_rows():
-            yield FinishedShard.from_json(row[_FINISHED])
+            yield FinishedShard.model_validate_json(row["finished"])
     finally:
         ray.shutdown()
 
 
 def _work(job: TableJob, batch: pa.Table) -> pa.Table:
     """Process the shards of a batch, on one of the machines."""
-    finished = [_worker(job).work(number) for number in batch.column("number").to_pylist()]
-    return pa.table({_FINISHED: [each.to_json() for each in finished]})
+    numbers = batch.column("number").to_pylist()
+    return pa.table({"finished": [_worker(job).work(number).model_dump_json() for number in numbers]})
 
 
-@lru_cache(maxsize=1)
-def _worker(job: TableJob) -> ShardWorker:
-    """Load the model once per process; Ray reuses a process for many tasks."""
-    return ShardWorker(job)
+_worker = lru_cache(maxsize=1)(ShardWorker)  # loads the model once per process; Ray reuses a process for many tasks

@@ -10,13 +10,12 @@ from time import monotonic
 
 from service.imaging.frame import Limits
 from service.inference.package import load_package
-from service.jobs.progress import JobProgress
+from service.jobs import JobError
 from service.jobs.rows import DISCLAIMER, Counts
-from service.jobs.tables.listing import ShardSize
-from service.jobs.tables.parquet import read_counts
-from service.jobs.tables.plan import Plan, make_plan
-from service.jobs.tables.shard import FinishedShard, ShardWorker, TableJob
-from service.jobs.tables.storage import StorageError, open_storage
+from service.jobs.runner import JobProgress
+from service.jobs.tables.plan import ShardSize, make_plan
+from service.jobs.tables.shard import FinishedShard, ShardWorker, TableJob, read_counts
+from service.jobs.tables.storage import open_storage
 
 SUMMARY = "_summary.json"
 
@@ -33,30 +32,14 @@ def run_locally(job: TableJob, numbers: list[int]) -> Iterator[FinishedShard]:
 
 
 def export_table(job: TableJob, limits: Limits, size: ShardSize, runner: ShardRunner = run_locally) -> Counts:
-    """Classify every frame of a source into a table, or continue an interrupted export.
+    """Classify every frame of a source into a table, or continue an interrupted export; return the counts of all runs.
 
-    Parameters
-    ----------
-    job
-        Source, table, model and threads.
-    limits, size
-        Limits on one file, and the size of a shard. The first run fixes both.
-    runner
-        Processes the shards.
-
-    Returns
-    -------
-    Counts
-        Counts of the whole table, including the shards of earlier runs.
-
-    Raises
-    ------
-    StorageError, PlanError, PackageError
-        A folder cannot be read or written; the folder holds another table; the model package is invalid.
+    The first run fixes the limits on one file and the size of a shard. Raises `PackageError`, and `JobError` if a
+    folder cannot be read or written, or `out` holds another table.
     """
     source, out = open_storage(job.source), open_storage(job.out)
     if out.inside(source):
-        raise StorageError("OUT must not lie in SOURCE: the next run would read the table as frames")
+        raise JobError("OUT must not lie in SOURCE: the next run would read the table as frames")
     plan = make_plan(source, out, load_package(job.model), limits, size)
     with ThreadPoolExecutor(_PART_READERS) as pool:
         parts = list(pool.map(partial(read_counts, out), map(plan.part, range(plan.shards))))
@@ -66,11 +49,15 @@ def export_table(job: TableJob, limits: Limits, size: ShardSize, runner: ShardRu
     missing = [number for number, part in enumerate(parts) if part is None]
     seconds = _run_shards(job, missing, runner, counts) if missing else {}
     out.delete_drafts()
-    out.write(SUMMARY, lambda stream: stream.write(_summary(plan, counts, seconds)))
+    # The seconds are those of the last run alone.
+    about = {"files": plan.files, "model_sha256": plan.key.model_sha256, "disclaimer": DISCLAIMER, "seconds": seconds}
+    summary = json.dumps(counts.model_dump() | about, indent=2).encode() + b"\n"
+    out.write(SUMMARY, lambda stream: stream.write(summary))
     return counts
 
 
 def _run_shards(job: TableJob, missing: list[int], runner: ShardRunner, counts: Counts) -> dict[str, float]:
+    """Add to the counts; return the seconds of each stage, summed over machines, and the duration as `run`."""
     remaining, started = set(missing), monotonic()
     seconds: Counter[str] = Counter()
     with closing(JobProgress(len(missing), "shard", log=True)) as progress:
@@ -81,16 +68,5 @@ def _run_shards(job: TableJob, missing: list[int], runner: ShardRunner, counts: 
                 seconds.update(finished.seconds)
                 progress.add(1, finished.counts.frames)
     if remaining:
-        raise StorageError(f"{len(remaining)} shards are missing; run the same command again")
+        raise JobError(f"{len(remaining)} shards are missing; run the same command again")
     return {"run": monotonic() - started, **seconds}
-
-
-def _summary(plan: Plan, counts: Counts, seconds: dict[str, float]) -> bytes:
-    """Return `_summary.json`; `seconds` cover the last run alone, summed over machines, and its duration as `run`."""
-    totals = counts.to_dict() | {
-        "files": plan.files,
-        "model_sha256": plan.key.model_sha256,
-        "disclaimer": DISCLAIMER,
-        "seconds": seconds,
-    }
-    return json.dumps(totals, indent=2).encode() + b"\n"

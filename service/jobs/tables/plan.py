@@ -1,51 +1,28 @@
-"""The plan of a table, stored next to its parts, so that rows of two models, programs or sources never mix."""
+"""The plan of a table, stored next to its parts, so that rows of two models, programs or sources never mix.
+
+The listing of the source is written once, shard by shard, so that every run and every machine sees the same files.
+"""
 
 import hashlib
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+import pyarrow as pa
+from pyarrow import parquet
+from pydantic import Field
 
-from service.analysis.code_digest import decision_digest
 from service.imaging.frame import Limits
 from service.inference.package import ModelPackage
 from service.jobs import JobError
+from service.jobs.files import FileEntry
 from service.jobs.journal import JobKey
-from service.jobs.tables.listing import ShardSize, summarize, write_listing
 from service.jobs.tables.storage import Storage
+from service.schemas import Schema
 
-PLAN = "_table.json"
-FORMAT = 1
+PLAN, LISTING = "_table.json", "_listing.parquet"
 
-
-class PlanError(JobError):
-    """The folder of a table belongs to another job; the message says what differs."""
-
-
-class Plan(BaseModel):
-    """The contents of `_table.json`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: int = FORMAT
-    key: JobKey
-    planes: tuple[str, ...]
-    max_upload_bytes: int
-    max_frame_pixels: int
-    shard_files: int
-    shard_bytes: int
-    listing_sha256: str = Field(description="Hash of every file's path, size and time of change.")
-    shards: int
-    files: int
-    bytes: int
-
-    @property
-    def limits(self) -> Limits:
-        """The limits on one file."""
-        return Limits(self.max_upload_bytes, self.max_frame_pixels)
-
-    def part(self, number: int) -> str:
-        """Return the file name of a shard's rows. The name depends on everything in the plan."""
-        name = hashlib.sha256(f"{self.model_dump_json()}\n{number}".encode()).hexdigest()[:16]
-        return f"batch={number // 1000:04d}/part-{number:06d}-{name}.parquet"
+_LISTING_SCHEMA = pa.schema([("file", pa.string()), ("size", pa.int64()), ("modified_ns", pa.int64())])
 
 
 _DIFFERENCES = {
@@ -59,62 +36,103 @@ _DIFFERENCES = {
 }
 
 
+class Plan(Schema, extra="forbid"):
+    """The contents of `_table.json`."""
+
+    format: int = 1
+    key: JobKey
+    planes: tuple[str, ...]
+    max_upload_bytes: int
+    max_frame_pixels: int
+    shard_files: int
+    shard_bytes: int
+    listing_sha256: str = Field(description="Hash of every file's path, size and time of change.")
+    shards: int
+    files: int
+    bytes: int
+
+    def difference(self, earlier: "Plan") -> str | None:
+        """Return what differs from an earlier plan, as a clause for a message; None if nothing does."""
+        differences = (text for name, text in _DIFFERENCES.items() if getattr(earlier, name) != getattr(self, name))
+        return self.key.difference(earlier.key) or next(differences, None)
+
+    def part(self, number: int) -> str:
+        """Return the file name of a shard's rows. The name depends on everything in the plan."""
+        name = hashlib.sha256(f"{self.model_dump_json()}\n{number}".encode()).hexdigest()[:16]
+        return f"batch={number // 1000:04d}/part-{number:06d}-{name}.parquet"
+
+
+class ShardSize(NamedTuple):
+    """The largest number of files and of bytes in a shard; a file with more bytes is a shard of its own."""
+
+    files: int
+    bytes: int
+
+
 def make_plan(source: Storage, out: Storage, package: ModelPackage, limits: Limits, size: ShardSize) -> Plan:
     """Write the plan of a new table, or check that the plan of an existing one still holds.
 
-    Raises
-    ------
-    PlanError
-        `out` holds a table of another job, or other files.
-    StorageError
-        A folder cannot be read or written.
+    Raises `JobError` if `out` holds a table of another job, or other files; also if a folder cannot be read or written.
     """
     exists = out.has(PLAN)
     if not exists and out.has_foreign_files():
-        raise PlanError(f"{out.root} holds files that belong to no table; choose another folder")
-    listing = summarize(source, size) if exists else write_listing(source, out, size)
+        raise JobError(f"{out.root} holds files that belong to no table; choose another folder")
+    write = partial(_write_listing, source, size)
+    # The mock stream keeps nothing: only the listing's digest and sums are compared.
+    listing = write(pa.MockOutputStream()) if exists else out.write(LISTING, write)
     plan = Plan(
-        key=current_key(package),
+        key=JobKey.of(package),
         planes=tuple(plane.id for plane in package.manifest.planes),
         max_upload_bytes=limits.max_bytes,
         max_frame_pixels=limits.max_pixels,
         shard_files=size.files,
         shard_bytes=size.bytes,
-        listing_sha256=listing.sha256,
-        shards=listing.shards,
-        files=listing.files,
-        bytes=listing.bytes,
+        **listing._asdict(),
     )
-    if exists:
-        _check_same(out, plan)
-    else:
+    if not exists:
         out.write(PLAN, lambda stream: stream.write(plan.model_dump_json(indent=2).encode()))
+    elif difference := plan.difference(read_plan(out)):
+        raise JobError(f"{out.root} cannot be continued: {difference}; choose another folder")
     return plan
 
 
-def current_key(package: ModelPackage) -> JobKey:
-    """Return the key of a job that this process would begin."""
-    return JobKey(model_sha256=package.sha256, decision_digest=decision_digest())
-
-
 def read_plan(out: Storage) -> Plan:
-    """Read the plan of a table.
-
-    Raises
-    ------
-    PlanError
-        The file is not a plan.
-    """
+    """Return the plan of a table; raises `JobError` if the file is not a plan."""
     try:
         return Plan.model_validate_json(out.read(PLAN))
     except ValueError as error:
-        raise PlanError(f"{out.path(PLAN)} is not a plan of this program") from error
+        raise JobError(f"{out.path(PLAN)} is not a plan of this program") from error
 
 
-def _check_same(out: Storage, plan: Plan) -> None:
-    earlier = read_plan(out)
-    difference = plan.key.difference(earlier.key) or next(
-        (text for name, text in _DIFFERENCES.items() if getattr(earlier, name) != getattr(plan, name)), None
-    )
-    if difference is not None:
-        raise PlanError(f"{out.root} cannot be continued: {difference}; choose another folder")
+class _Listing(NamedTuple):
+    listing_sha256: str
+    shards: int
+    files: int
+    bytes: int
+
+
+def _write_listing(source: Storage, size: ShardSize, stream: pa.NativeFile) -> _Listing:
+    """Write the files of a source, one row group per shard; one shard of it is in memory."""
+    digest = hashlib.sha256()
+    shards = files = total = 0
+    with parquet.ParquetWriter(stream, _LISTING_SCHEMA) as writer:
+        for shard in make_shards(source.walk(), size):
+            for entry in shard:
+                digest.update(f"{entry.file}\0{entry.size}\0{entry.modified_ns}\n".encode())
+            writer.write_table(pa.Table.from_pylist([entry._asdict() for entry in shard], _LISTING_SCHEMA))
+            shards, files, total = shards + 1, files + len(shard), total + sum(entry.size for entry in shard)
+    return _Listing(digest.hexdigest(), shards, files, total)
+
+
+def make_shards(entries: Iterable[FileEntry], size: ShardSize) -> Iterator[list[FileEntry]]:
+    """Group entries into shards, in their order."""
+    shard: list[FileEntry] = []
+    total = 0
+    for entry in entries:
+        if shard and (len(shard) == size.files or total + entry.size > size.bytes):
+            yield shard
+            shard, total = [], 0
+        shard.append(entry)
+        total += entry.size
+    if shard:
+        yield shard

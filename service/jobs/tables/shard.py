@@ -5,17 +5,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+import pyarrow as pa
+from pyarrow import parquet
+from pydantic import BaseModel
+
 from service.analysis.pipeline import Pipeline
+from service.imaging.frame import Limits
 from service.inference.engine import Engine
 from service.inference.package import load_package
-from service.jobs.files import SourceFile
-from service.jobs.rows import Counts
+from service.jobs import JobError
+from service.jobs.files import FileEntry, SourceFile
+from service.jobs.journal import JobKey
+from service.jobs.rows import Counts, ResultRow
 from service.jobs.runner import run_job
-from service.jobs.tables.listing import Listing
-from service.jobs.tables.parquet import PartSink
-from service.jobs.tables.plan import PlanError, current_key, read_plan
-from service.jobs.tables.storage import open_storage
+from service.jobs.tables.plan import LISTING, Plan, read_plan
+from service.jobs.tables.storage import Storage, open_storage
 from service.jobs.worker import FrameWorker
+
+_COUNTS = b"fetal_planes.counts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,71 +35,90 @@ class TableJob:
     threads: int
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedShard:
-    """A shard whose part is written.
-
-    Attributes
-    ----------
-    number
-        Number of the shard.
-    counts
-        Counts of its frames.
-    seconds
-        Seconds of `read`, `decode`, `infer` (with preprocessing) and `write`, summed over threads, and of `wall`.
-    """
+class FinishedShard(BaseModel):
+    """A shard whose part is written, with the counts of its frames."""
 
     number: int
     counts: Counts
-    seconds: dict[str, float]
-
-    def to_json(self) -> str:
-        """Return the shard as JSON, which machines send to each other."""
-        return json.dumps({"number": self.number, "counts": self.counts.to_dict(), "seconds": self.seconds})
-
-    @classmethod
-    def from_json(cls, text: str) -> "FinishedShard":
-        """Return the shard that `to_json` wrote."""
-        values = json.loads(text)
-        return cls(values["number"], Counts.from_dict(values["counts"]), values["seconds"])
+    seconds: dict[str, float]  # of `read`, `decode`, `infer` (with preprocessing), `write` over all threads; of `wall`
 
 
 class ShardWorker:
     """Works on shards, one after the other; a process opens it once.
 
-    Raises
-    ------
-    PlanError
-        This machine has another model, or other code, than the job began with.
+    Raises `JobError` if this machine has another model, or other code, than the job began with.
     """
 
     def __init__(self, job: TableJob) -> None:
         self._source, self._out, self._threads = open_storage(job.source), open_storage(job.out), job.threads
         self._plan = read_plan(self._out)
         package = load_package(job.model)
-        if (difference := current_key(package).difference(self._plan.key)) is not None:
-            raise PlanError(f"this machine cannot continue {job.out}: {difference}")
-        self._pipeline = Pipeline(Engine(package), self._plan.limits)
-        self._listing = Listing(self._out)
+        if difference := JobKey.of(package).difference(self._plan.key):
+            raise JobError(f"this machine cannot continue {job.out}: {difference}")
+        self._pipeline = Pipeline(Engine(package), Limits(self._plan.max_upload_bytes, self._plan.max_frame_pixels))
+        self._listing = parquet.ParquetFile(self._out.open(LISTING))
 
     def work(self, number: int) -> FinishedShard:
-        """Classify the frames of a shard and write its part; raises `StorageError`."""
+        """Classify the frames of a shard and write its part; raises `JobError`."""
         started = perf_counter()
-        files = [
-            SourceFile(entry.file, self._source.reader(entry, self._plan.max_upload_bytes))
-            for entry in self._listing.shard(number)
-        ]
-        worker, sink = FrameWorker(self._pipeline, top=len(self._plan.planes)), PartSink(self._plan)
-        run_job(files, worker, sink, self._threads)
+        entries = [FileEntry(**row) for row in self._listing.read_row_group(number).to_pylist()]
+        max_bytes = self._plan.max_upload_bytes
+        files = [SourceFile(entry.file, self._source.reader(entry, max_bytes)) for entry in entries]
+        worker = FrameWorker(self._pipeline, top=len(self._plan.planes))
+        rows = list(run_job(files, worker, self._threads))
         classified = perf_counter()
-        sink.save(self._out, number, [file.name for file in files])
+        counts = Counts()
+        for row in rows:
+            counts.add(row)
+        order = {entry.file: index for index, entry in enumerate(entries)}
+        self._write(number, sorted(rows, key=lambda row: (order[row.file], row.frame)), counts)
         ended = perf_counter()
         read = sum(file.load_s for file in files)
         seconds = {
             "read": read,
-            "decode": worker.seconds["decode"] - read,  # the first decode of a file includes its reading
-            "infer": worker.seconds["infer"],
+            "decode": worker.seconds.decode - read,  # the first decode of a file includes its reading
+            "infer": worker.seconds.infer,
             "write": ended - classified,
             "wall": ended - started,
         }
-        return FinishedShard(number, sink.counts, seconds)
+        return FinishedShard(number=number, counts=counts, seconds=seconds)
+
+    def _write(self, number: int, rows: list[ResultRow], counts: Counts) -> None:
+        # The counts travel in the part, so that a later run counts the table without reading its rows.
+        schema = _schema(self._plan).with_metadata({_COUNTS: json.dumps(counts.model_dump()).encode()})
+        table = pa.Table.from_pylist([self._cells(row) for row in rows], schema)
+        self._out.write(self._plan.part(number), lambda stream: parquet.write_table(table, stream))
+
+    def _cells(self, row: ResultRow) -> dict[str, str | int | float | None]:
+        predictions = row.answer.predictions if row.answer is not None else ()
+        probabilities = {f"probability_{each.plane}": each.probability for each in predictions}
+        return row.cells() | probabilities | {"model_sha256": self._plan.key.model_sha256}
+
+
+def read_counts(out: Storage, name: str) -> Counts | None:
+    """Return the counts of a part; None if the part is missing or damaged."""
+    try:
+        with out.open(name) as file:
+            return Counts.model_validate_json(parquet.read_schema(file).metadata[_COUNTS])
+    except (OSError, pa.ArrowInvalid, LookupError, TypeError, ValueError):
+        return None
+
+
+def _schema(plan: Plan) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field("file", pa.string(), nullable=False),
+            pa.field("frame", pa.int32(), nullable=False),
+            ("frames", pa.int32()),
+            *((f"probability_{plane}", pa.float32()) for plane in plan.planes),
+            ("plane", pa.string()),
+            ("abstain", pa.bool_()),
+            ("abstain_reason", pa.string()),
+            ("ood_score", pa.float32()),
+            ("sub_plane", pa.string()),
+            ("sub_plane_probability", pa.float32()),
+            pa.field("model_sha256", pa.string(), nullable=False),
+            ("problem", pa.string()),
+            ("detail", pa.string()),
+        ]
+    )

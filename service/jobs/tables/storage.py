@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
+import fsspec
 import pyarrow as pa
 from pyarrow import fs
 
@@ -14,28 +15,18 @@ from service.imaging.dicom.scan import Data
 from service.jobs import JobError
 from service.jobs.files import FileEntry, FolderEntry, file_reader, walk
 
+T = TypeVar("T")
+
 # Object stores show a file when it is complete. Everywhere else a draft is written and then renamed.
 _ATOMIC_WRITES = {"s3", "gcs", "abfs"}
 
 
-class StorageError(JobError):
-    """A folder cannot be opened, read or written."""
-
-
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A folder in a file system.
-
-    Attributes
-    ----------
-    files
-        File system of Arrow.
-    root
-        Path of the folder in it, without a slash at the end.
-    """
+    """A folder in a file system of Arrow."""
 
     files: Any
-    root: str
+    root: str  # without a slash at the end
 
     @property
     def local(self) -> bool:
@@ -47,20 +38,14 @@ class Storage:
         return bool(self.files.equals(other.files)) and f"{self.root}/".startswith(f"{other.root}/")
 
     def walk(self) -> Iterator[FileEntry]:
-        """Yield every file except hidden ones, in the order of names.
-
-        Raises
-        ------
-        StorageError
-            A folder cannot be read.
-        """
+        """Yield every file except hidden ones, in the order of names; raises `JobError`."""
         return walk(self._list)
 
     def _list(self, below: str) -> Iterator[FolderEntry]:
         try:
             found = self.files.get_file_info(fs.FileSelector(self.path(below), allow_not_found=False))
         except (OSError, UnicodeDecodeError) as error:
-            raise StorageError(f"{self.path(below)} cannot be listed: {_reason(error)}") from error
+            raise JobError(f"{self.path(below)} cannot be listed: {_reason(error)}") from error
         for each in found:
             if each.type != fs.FileType.Directory:
                 yield FolderEntry(each.base_name, False, each.size or 0, each.mtime_ns or 0)
@@ -110,52 +95,35 @@ class Storage:
         """Open a file for random access; raises `OSError`."""
         return self.files.open_input_file(self.path(name))
 
-    def write(self, name: str, fill: Callable[[pa.NativeFile], None]) -> None:
-        """Write a file through `fill`; it appears when it is whole.
-
-        Raises
-        ------
-        StorageError
-            The file cannot be written.
-        """
+    def write(self, name: str, fill: Callable[[pa.NativeFile], T]) -> T:
+        """Write a file through `fill`, and return what it returns; the file appears whole. Raises `JobError`."""
         folder, _, base_name = self.path(name).rpartition("/")
         direct = self.files.type_name in _ATOMIC_WRITES
         draft = self.path(name) if direct else f"{folder}/.{base_name}.{uuid4().hex}"
         try:
             self.files.create_dir(folder, recursive=True)
             with self.files.open_output_stream(draft) as stream:
-                fill(stream)
+                result = fill(stream)
             if not direct:
                 self.files.move(draft, self.path(name))
+            return result
         except OSError as error:
-            raise StorageError(f"{self.path(name)} cannot be written: {_reason(error)}") from error
+            raise JobError(f"{self.path(name)} cannot be written: {_reason(error)}") from error
 
 
 def open_storage(address: str) -> Storage:
-    """Open a folder by its path or URL, with the file systems of Arrow, otherwise with those of fsspec.
-
-    Raises
-    ------
-    StorageError
-        No file system handles this URL.
-    """
+    """Open a folder by its path or URL, with the file systems of Arrow, otherwise of fsspec; raises `JobError`."""
     if "://" not in address:
         return Storage(fs.LocalFileSystem(), Path(address).resolve().as_posix().rstrip("/"))
     try:
         files, root = fs.FileSystem.from_uri(address)
-    except (pa.ArrowInvalid, OSError) as error:
-        files, root = _open_with_fsspec(address, error)
+    except (pa.ArrowInvalid, OSError) as arrow_error:
+        try:
+            handled, root = fsspec.core.url_to_fs(address)
+        except (ValueError, ImportError, OSError) as error:
+            raise JobError(f"{address} cannot be opened: {_reason(arrow_error)}; {_reason(error)}") from error
+        files = fs.PyFileSystem(fs.FSSpecHandler(handled))
     return Storage(files, root.rstrip("/"))
-
-
-def _open_with_fsspec(address: str, arrow_error: Exception) -> tuple[Any, str]:
-    import fsspec
-
-    try:
-        files, root = fsspec.core.url_to_fs(address)
-    except (ValueError, ImportError, OSError) as error:
-        raise StorageError(f"{address} cannot be opened: {_reason(arrow_error)}; {_reason(error)}") from error
-    return fs.PyFileSystem(fs.FSSpecHandler(files)), root
 
 
 def _reason(error: Exception) -> str:

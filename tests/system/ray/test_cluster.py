@@ -21,7 +21,7 @@ from service.analysis.pipeline import Pipeline
 from service.imaging.frame import DEFAULT_LIMITS
 from service.inference.engine import Engine
 from service.jobs.tables.export import export_table
-from service.jobs.tables.listing import ShardSize
+from service.jobs.tables.plan import ShardSize
 from service.jobs.tables.shard import TableJob
 from tests.support.images import encode, speckle
 from tests.support.ray_cluster import HEAD, SECOND, Cluster, descendants, listening, wait_until

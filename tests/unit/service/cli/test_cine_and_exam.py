@@ -35,11 +35,11 @@ def exam(tmp_path: Path, phantom: Phantom) -> Path:
 def model(request: Any, monkeypatch: pytest.MonkeyPatch, client: TestClient, phantom_folder: Path) -> list[str]:
     """The options of a local model, and of a running service."""
 
-    def connect(url: str) -> Client:
+    def connect(url: str, *, api_key: str | None) -> Client:
         assert url == URL
-        return Client(url, transport=client._transport)
+        return Client(url, api_key=api_key, transport=client._transport)
 
-    monkeypatch.setattr(remote, "_client", connect)
+    monkeypatch.setattr(remote, "Client", connect)
     return ["--model", str(phantom_folder)] if request.param == "local" else ["--url", URL]
 
 
@@ -147,7 +147,7 @@ def test_an_unreachable_service_is_reported(capsys: pytest.CaptureFixture[str], 
 
 def test_the_api_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FETAL_PLANES_CLIENT_KEY", "secret")
-    with remote._client(URL) as client:
+    with remote._connect(URL) as client:
         assert client._http.headers["x-api-key"] == "secret"
 
 

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from service.jobs.progress import JobProgress
+from service.jobs.runner import JobProgress
 
 
 class Terminal(io.StringIO):

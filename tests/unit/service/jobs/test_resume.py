@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from service.jobs.journal import JobKey, ResultLog, ResultLogError
+from service.jobs import JobError
+from service.jobs.journal import JobKey, ResultLog
 from tests.support import dicom_objects as dicoms
 from tests.support.images import speckle
 from tests.support.job_inputs import FRAMES, process, result_frames
@@ -81,7 +82,7 @@ def test_answers_of_other_code_are_refused(
 ) -> None:
     process(phantom_folder, source, out)
     before = (out / "frames.jsonl").read_bytes()
-    monkeypatch.setattr("service.jobs.process.decision_digest", lambda: "another digest")
+    monkeypatch.setattr("service.jobs.journal.decision_digest", lambda: "another digest")
     assert process(phantom_folder, source, out) == 2
     assert "another version of the program" in capsys.readouterr().err
     assert (out / "frames.jsonl").read_bytes() == before
@@ -96,6 +97,6 @@ def test_rows_without_a_key_are_refused(source: Path, out: Path, phantom_folder:
 def test_a_file_of_another_kind_is_left_alone(tmp_path: Path) -> None:
     ResultLog(tmp_path, KEY).close()
     (tmp_path / "frames.jsonl").write_text('{"something": "else"}\n')
-    with pytest.raises(ResultLogError, match="not a results log"):
+    with pytest.raises(JobError, match="not a results log"):
         ResultLog(tmp_path, KEY)
     assert (tmp_path / "frames.jsonl").read_text() == '{"something": "else"}\n'

@@ -17,12 +17,12 @@ from service.cli import main
 from service.imaging.frame import DEFAULT_LIMITS, Limits
 from service.inference.engine import Engine
 from service.inference.package import load_package
+from service.jobs import JobError
 from service.jobs.files import FileEntry
 from service.jobs.tables.export import export_table
-from service.jobs.tables.listing import ShardSize, make_shards
-from service.jobs.tables.plan import PlanError
+from service.jobs.tables.plan import ShardSize, make_shards
 from service.jobs.tables.shard import TableJob
-from service.jobs.tables.storage import Storage, StorageError, open_storage
+from service.jobs.tables.storage import Storage, open_storage
 from tests.support.paths import ROOT
 from tests.support.phantom_package import PLANES, Phantom
 from tests.support.table_inputs import part_paths, read_table, write_stills
@@ -119,23 +119,23 @@ def test_a_job_that_differs_is_refused(
     if change == "source":
         (tmp_path / "in" / "one-more.png").write_bytes(b"")
     if change == "code":
-        monkeypatch.setattr("service.jobs.tables.plan.decision_digest", lambda: "another digest")
+        monkeypatch.setattr("service.jobs.journal.decision_digest", lambda: "another digest")
     model = Phantom(temperature=0.7).write(tmp_path / "other") if change == "model" else job.model
     limits = Limits(max_pixels=1000) if change == "limits" else DEFAULT_LIMITS
     size = ShardSize(5, 2**20) if change == "size" else SIZE
-    with pytest.raises(PlanError, match=message):
+    with pytest.raises(JobError, match=message):
         export_table(TableJob(job.source, job.out, model, 1), limits, size)
 
 
 def test_a_folder_with_other_files_is_left_alone(job: TableJob, out: Path) -> None:
     out.mkdir()
     (out / "thesis.tex").write_text("years of work")
-    with pytest.raises(PlanError, match="belong to no table"):
+    with pytest.raises(JobError, match="belong to no table"):
         export_table(job, DEFAULT_LIMITS, SIZE)
 
 
 def test_a_table_inside_the_source_is_refused(job: TableJob) -> None:
-    with pytest.raises(StorageError, match="must not lie in SOURCE"):
+    with pytest.raises(JobError, match="must not lie in SOURCE"):
         export_table(TableJob(job.source, f"{job.source}/out", job.model, 1), DEFAULT_LIMITS, SIZE)
 
 
