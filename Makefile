@@ -19,7 +19,7 @@ serve: $(VENV)/.service ## Install the service and serve on 127.0.0.1:8000
 	$(BIN)/fetal-planes serve
 
 # Unmarked tests only; pytest-xdist runs them on both cores of a small machine.
-check: lint ## Run the linters, the type checker and the fast tests, within two minutes
+check: lint ## Run the linters, the type checker and the fast tests: about two minutes on two idle cores
 	$(BIN)/pytest -q -n 2 -m "not ($(SLOW_MARKERS))"
 
 test: $(VENV)/.test ## Install everything and run all tests

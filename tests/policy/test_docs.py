@@ -9,6 +9,8 @@ import shlex
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
 
 from service import errors
 from service.app import create_app
@@ -136,3 +138,14 @@ def test_the_readme_lists_every_operation() -> None:
     rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `")]
     assert operations
     assert not [operation for operation in operations if not any(operation in row for row in rows)]
+
+
+def test_every_metric_is_documented() -> None:
+    page = (ROOT / "docs" / "how-to" / "operate.md").read_text()
+    rows = "\n".join(line for line in page.splitlines() if line.startswith("| `fetal_planes_"))
+    with TestClient(create_app(Settings())) as client:
+        metrics = text_string_to_metric_families(client.get("/metrics").text)
+        names = {f"{each.name}_total" if each.type == "counter" else each.name for each in metrics}
+    own = {name for name in names if name.startswith("fetal_planes_") and not name.endswith("_created")}
+    assert {"fetal_planes_ready", "fetal_planes_request_seconds", "fetal_planes_requests_total"} <= own
+    assert {name for name in own if f"`{name}`" not in rows} == set()

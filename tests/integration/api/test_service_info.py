@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,38 +39,6 @@ def test_a_package_that_differs_is_not_served(phantom: Phantom, tmp_path: Path) 
     (folder / "MODEL_CARD.md").write_text("# Another\n")
     with pytest.raises(PackageError, match="differs"), TestClient(create_app(Settings(model=folder))):
         pass
-
-
-def test_metrics_count_by_route_and_belong_to_the_app(serve: Callable[..., TestClient]) -> None:
-    one, other = serve(Phantom()), serve(Phantom())
-    one.post("/classify", content=encode(speckle()))
-    one.post("/classify", content=b"nonsense")
-    one.get("/nowhere/Doe^Jane")
-    one.request("BREW", "/classify")
-    reply = one.get("/metrics")
-    assert reply.headers["content-type"].startswith("text/plain")
-    text = reply.text
-    assert 'fetal_planes_requests_total{method="POST",route="/classify",status="200"} 1.0' in text
-    assert 'fetal_planes_requests_total{method="POST",route="/classify",status="415"} 1.0' in text
-    assert 'fetal_planes_requests_total{method="GET",route="none",status="404"} 1.0' in text
-    assert 'fetal_planes_requests_total{method="other",route="/classify",status="405"} 1.0' in text
-    assert 'fetal_planes_request_seconds_count{route="/classify"} 3.0' in text
-    assert "fetal_planes_requests_in_flight 1.0" in text  # this very request
-    assert re.search(r'fetal_planes_model\{name="phantom",.*version="1.2.3"\} 1.0', text)
-    assert "Doe" not in text
-    assert "/classify" not in other.get("/metrics").text
-
-
-@pytest.mark.parametrize("offered", ["abc-123", "A.b_c", "x" * 64])
-def test_a_sane_request_id_is_taken_over(client: TestClient, offered: str) -> None:
-    reply = client.post("/classify", content=encode(speckle()), headers={"X-Request-ID": offered})
-    assert reply.headers["x-request-id"] == reply.json()["request_id"] == offered
-
-
-@pytest.mark.parametrize("offered", ["", "a b", "x" * 65, "a\tb", '"', "ä"])
-def test_any_other_is_replaced(client: TestClient, offered: str) -> None:
-    reply = client.get("/health/live", headers=[(b"X-Request-ID", offered.encode())])
-    assert re.fullmatch("[0-9a-f]{32}", reply.headers["x-request-id"])
 
 
 def test_a_log_line_tells_the_request_and_nothing_of_the_upload(
@@ -137,3 +104,15 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("FETAL_PLANES_MAX_UPLOAD_BYTES", "4096")
     settings = Settings()
     assert (settings.model, settings.workers, settings.limits.max_bytes) == (tmp_path, 5, 4096)
+
+
+@pytest.mark.parametrize("offered", ["abc-123", "A.b_c", "x" * 64])
+def test_a_sane_request_id_is_taken_over(client: TestClient, offered: str) -> None:
+    reply = client.post("/classify", content=encode(speckle()), headers={"X-Request-ID": offered})
+    assert reply.headers["x-request-id"] == reply.json()["request_id"] == offered
+
+
+@pytest.mark.parametrize("offered", ["", "a b", "x" * 65, "a\tb", '"', "ä"])
+def test_any_other_is_replaced(client: TestClient, offered: str) -> None:
+    reply = client.get("/health/live", headers=[(b"X-Request-ID", offered.encode())])
+    assert re.fullmatch("[0-9a-f]{32}", reply.headers["x-request-id"])

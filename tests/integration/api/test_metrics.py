@@ -1,4 +1,4 @@
-"""What the metrics tell of the work: its stages, and what the model said."""
+"""The metrics: requests, stages of the work, and answers of the model."""
 
 import re
 from collections.abc import Callable
@@ -91,3 +91,23 @@ def test_answers_are_counted_by_plane_confidence_and_abstention(serve: Callable[
     assert values(client, "fetal_planes_confidence_count") == {"": 3.0}
     assert counted(client, "fetal_planes_refused_total") == {'code="unsupported-format"': 1.0}
     assert values(client, "fetal_planes_queue_depth") == values(client, "fetal_planes_uploads_held_bytes") == {"": 0.0}
+
+
+def test_metrics_count_by_route_and_belong_to_the_app(serve: Callable[..., TestClient]) -> None:
+    one, other = serve(Phantom()), serve(Phantom())
+    one.post("/classify", content=encode(speckle()))
+    one.post("/classify", content=b"nonsense")
+    one.get("/nowhere/Doe^Jane")
+    one.request("BREW", "/classify")
+    reply = one.get("/metrics")
+    assert reply.headers["content-type"].startswith("text/plain")
+    text = reply.text
+    assert 'fetal_planes_requests_total{method="POST",route="/classify",status="200"} 1.0' in text
+    assert 'fetal_planes_requests_total{method="POST",route="/classify",status="415"} 1.0' in text
+    assert 'fetal_planes_requests_total{method="GET",route="none",status="404"} 1.0' in text
+    assert 'fetal_planes_requests_total{method="other",route="/classify",status="405"} 1.0' in text
+    assert 'fetal_planes_request_seconds_count{route="/classify"} 3.0' in text
+    assert "fetal_planes_requests_in_flight 1.0" in text  # this very request
+    assert re.search(r'fetal_planes_model\{name="phantom",.*version="1.2.3"\} 1.0', text)
+    assert "Doe" not in text
+    assert "/classify" not in other.get("/metrics").text
