@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.publish import conditions, make_parser, parse
+from bench.publish import conditions, make_parser, parse, seconds
 from bench.servers import peak_memory_mib, running_service
-from bench.timing import seconds
 from service.client import Client
 from service.schemas.batch import BatchEnd
 from tests.support.dicom_objects import BASELINE, compressed

@@ -18,8 +18,7 @@ import numpy as np
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
-from bench.publish import conditions, make_parser, parse
-from bench.timing import median_and_range, seconds
+from bench.publish import conditions, make_parser, median_and_range, parse, seconds
 from service.app import create_app
 from service.execution.cpu_budget import cpu_budget
 from service.inference.engine import Engine, Scores

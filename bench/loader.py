@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from bench.publish import conditions, make_parser, parse
-from bench.timing import median_and_range
+from bench.publish import conditions, make_parser, median_and_range, parse
 from model_build.data.formats import read_data
 from model_build.data.frames import open_frames
 from model_build.data.records import Dataset

@@ -1,10 +1,12 @@
-"""Print what was measured, and put it into a section of a page of the documentation."""
+"""Measure, print what was measured, and put it into a section of a page of the documentation."""
 
 import argparse
 import os
 import platform
+import statistics
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,3 +96,15 @@ def conditions(model: Path) -> str:
 def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Run `work` once and return the wall-clock seconds that it took."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def median_and_range(values: Sequence[float], digits: int = 3, note: str = "") -> str:
+    """Format values as `median (lowest to highest note)`."""
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f}{note})"

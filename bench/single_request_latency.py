@@ -17,9 +17,8 @@ import httpx2
 import onnxruntime as ort
 
 from bench.frames import scans
-from bench.publish import conditions, make_parser, parse
+from bench.publish import conditions, make_parser, median_and_range, parse, seconds
 from bench.servers import running_service
-from bench.timing import median_and_range, seconds
 from service.execution.cpu_budget import cpu_budget
 from service.imaging.decode import decode_frame
 from service.imaging.letterbox import crop_and_letterbox

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bench.frames import scans
-from bench.publish import conditions, make_parser, parse
-from bench.timing import median_and_range, seconds
+from bench.publish import conditions, make_parser, median_and_range, parse, seconds
 from service.imaging.decode import decode_frame
 from service.imaging.letterbox import crop_and_letterbox
 from service.inference.engine import Engine

@@ -17,9 +17,8 @@ from pathlib import Path
 
 from pyarrow import parquet
 
-from bench.publish import conditions, make_parser, parse
+from bench.publish import conditions, make_parser, median_and_range, parse
 from bench.servers import ROOT
-from bench.timing import median_and_range
 from tests.support.images import encode, speckle
 from tests.support.ray_cluster import Cluster
 

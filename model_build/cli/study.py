@@ -4,12 +4,15 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from model_build.cli.options import DATA, DEVICE, RECIPE, TRAINING, Subparsers, add_command, device
 
 if TYPE_CHECKING:
     from model_build.evaluation.tables import Row
+    from model_build.recipe import Recipe
+
+P = TypeVar("P")  # the parameter that a study has and the others have not
 
 
 def register(subparsers: Subparsers) -> None:
@@ -62,7 +65,12 @@ def _ablate(options: argparse.Namespace) -> None:
     _write(options, "ablation.csv", ablate, grid)
 
 
-def _write(options: argparse.Namespace, table: str, study: Callable[..., "Sequence[Row]"], parameter: object) -> None:
+def _write(
+    options: argparse.Namespace,
+    table: str,
+    study: "Callable[[Recipe, Path, Path, P, str], Sequence[Row]]",
+    parameter: P,
+) -> None:
     """Run a study with the parameter that is its own, and write its table."""
     from model_build.evaluation.tables import write_table
     from model_build.recipe import load_recipe

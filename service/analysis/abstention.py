@@ -8,7 +8,7 @@ from service.schemas.manifest import Abstention
 
 
 def abstain_reason(scores: Scores, thresholds: Abstention, flow: float = 0.0) -> AbstainReason | None:
-    """Return why no plane should be believed, or None where the first prediction stands.
+    """Return the reason for abstaining, or None where the first prediction stands.
 
     The order is that of the causes. Color flow comes first: the model sees gray levels alone and takes flow for bright
     tissue. A frame unlike the training frames comes next: the model's probabilities mean nothing there.

@@ -12,7 +12,15 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
 _FOLDERS = ("imaging", "inference")
-_FILES = ("analysis/abstention.py", "analysis/pipeline.py", "schemas/manifest.py")
+_FILES = (
+    "analysis/abstention.py",
+    "analysis/pipeline.py",
+    "analysis/results.py",
+    "jobs/rows.py",
+    "reports/answers.py",
+    "schemas/answers.py",
+    "schemas/manifest.py",
+)
 _DRAWING = "imaging/overlay.py"  # draws pictures from an answer
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydicom", "pyjpegls")
 
@@ -21,7 +29,7 @@ _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydic
 def decision_digest() -> str:
     """Return the sha256, in hex, of the sources and libraries that turn an upload into an answer.
 
-    The sources are those of decoding, letterbox, sector search, color flow, inference and abstention.
+    The sources are those of decoding, letterbox, sector search, color flow, inference, abstention and the rows of jobs.
     """
     return digest_sources(_ROOT)
 

@@ -48,7 +48,7 @@ class FrameResult:
     crop: Crop  # the part of the frame that the model saw
     scores: Scores
     ranked: tuple[PlaneScore, ...]  # every plane, the most probable first
-    abstain_reason: AbstainReason | None  # why no plane should be believed; None where the first prediction stands
+    abstain_reason: AbstainReason | None  # the reason for abstaining; None where the first prediction stands
     # The most probable sub-plane of the first prediction, and the probabilities of all, float32 [M]. None where the
     # model abstains or knows no sub-planes of that plane.
     sub_plane: PlaneScore | None

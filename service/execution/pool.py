@@ -52,7 +52,7 @@ class WorkerPool:
     """As many threads as cores are granted; each processes one frame from bytes to answer.
 
     Decoding, ONNX Runtime and encoding release Python's lock, so the threads run in parallel. The pool has its own
-    queue instead of an executor's, because a job that nobody awaits any more must leave the queue with its upload.
+    queue instead of an executor's, because a canceled job must leave the queue with its upload.
     """
 
     def __init__(self, cpu_budget: CpuBudget) -> None:

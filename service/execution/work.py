@@ -19,7 +19,7 @@ class StopReason(Enum):
 
 
 class WorkStopped(Exception):  # noqa: N818 (not an error of the work itself)
-    """The work was stopped; nobody waits for its answer."""
+    """The work was stopped; its answer is not needed any more."""
 
     def __init__(self, reason: StopReason) -> None:
         super().__init__(reason.value)

@@ -64,7 +64,7 @@ class Classification(Schema):
     predictions: list[Prediction] = Field(
         description="The most probable planes, in descending order; `top` sets how many."
     )
-    abstain: bool = Field(description="True when nobody should rely on the predictions.")
+    abstain: bool = Field(description="True when the model abstains: do not use the predictions.")
     abstain_reason: AbstainReason | None = Field(
         description="`color-flow`: color Doppler covers the tissue, and the model was trained on gray frames only; "
         "`out-of-distribution`: the frame is unlike the training frames; `uncertain`: no plane is probable enough."

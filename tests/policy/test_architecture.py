@@ -1,6 +1,7 @@
 """Where a line may live and what it may import. The contracts between packages are in pyproject.toml."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.repository import PROJECT
 
 PRODUCT = ("service", "model_build", "bench")
 MANY_MODULES = {"service/api/routes", "model_build/models"}  # one router per concern, one network part per file
+WRAPPERS = {"model_build/evaluation/metrics.py"}  # a statistic takes any number of arrays
 MAX_MODULES, MAX_FILE_LINES, MAX_FUNCTION_LINES = 10, 250, 50
 
 
@@ -38,7 +41,7 @@ def test_every_import_contract_is_kept() -> None:
 
 def test_no_folder_holds_more_modules_than_a_reader_can_survey() -> None:
     special = {"__init__.py", "__main__.py"}
-    paths = [path.relative_to(ROOT) for path in modules("service", "model_build") if path.name not in special]
+    paths = [path.relative_to(ROOT) for path in modules(*PRODUCT) if path.name not in special]
     counts = Counter(path.parent.as_posix() for path in paths)
     assert not {folder: count for folder, count in counts.items() if count > MAX_MODULES and folder not in MANY_MODULES}
 
@@ -78,3 +81,23 @@ def test_benchmarks_import_nothing_of_the_tests_but_support() -> None:
         if name.startswith("tests.") and not name.startswith("tests.support")
     }
     assert not found
+
+
+def test_no_callable_is_hidden_from_the_type_checker() -> None:
+    """`Callable[..., T]` and a parameter of type `object` accept any call, and mypy then checks none."""
+    hidden = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in modules("service", "model_build")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.arg)
+        and node.annotation is not None
+        and re.search(r"Callable\[\.\.\.|Callable(?!\[)", ast.unparse(node.annotation))
+    ]
+    assert not [place for place in hidden if place.partition(":")[0] not in WRAPPERS]
+
+
+def test_the_picture_of_the_layers_shows_those_of_the_contracts() -> None:
+    picture = (ROOT / "docs" / "architecture.md").read_text().partition("```text")[2].partition("```")[0]
+    for contract in PROJECT["tool"]["importlinter"]["contracts"]:
+        for layer in contract.get("layers", []) if "containers" in contract else []:
+            assert all(re.search(rf"\b{name.strip()}\b", picture) for name in re.split("[|:]", layer)), layer

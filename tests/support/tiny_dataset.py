@@ -110,7 +110,7 @@ def write_labels_csv(
         for plane, label in enumerate(("Heart", "Spine", "Kidney")):
             draw(folder / f"{patient}-{plane}.png", plane, patient * 6 + plane)
             values = {"path": f"{patient}-{plane}.png", "label": label, "patient": f"p{patient}"}
-            values |= {"split": "test" if patient == 0 else "train", "machine": "Aloka"}
+            values |= {"split": "test" if patient == 0 else "train", "scanner": "Aloka"}
             lines.append(",".join(values[column] for column in columns))
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
     return folder

@@ -2,7 +2,7 @@
 
 - `FETAL_PLANES_DB_data.csv` and a folder `Images`: FETAL_PLANES_DB as published.
 - `African_planes_database.csv` and one folder per center: the African fetal planes.
-- A CSV file, or a folder with `labels.csv`: columns `path` and `label`; optional `patient`, `machine` and `split`.
+- A CSV file, or a folder with `labels.csv`: columns `path` and `label`; optional `patient`, `scanner` and `split`.
 - One folder per class that holds frames, or one folder per patient with frames; optional `train` and `test` above.
 """
 

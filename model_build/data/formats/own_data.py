@@ -17,7 +17,7 @@ from model_build.data.splits import patient_folds
 from service.schemas.manifest import Plane
 
 NO_PATIENTS = (
-    "PATIENTS ARE NOT KNOWN: frames of one patient may be on both sides of a split, so every figure measured on these "
+    "PATIENTS ARE NOT KNOWN: frames of one patient may be on both sides of a split, so every result on these "
     "data is too good. Give a patient with each frame."
 )
 
@@ -27,7 +27,7 @@ _SPLITS: dict[str, Literal["train", "test"]] = {"train": "train", "test": "test"
 
 
 def read_labels_table(table: Path) -> DatasetIndex:
-    """Read a CSV file with the columns `path`, `label` and, optionally, `patient`, `machine` and `split`."""
+    """Read a CSV file with the columns `path`, `label` and, optionally, `patient`, `scanner` and `split`."""
     with table.open(encoding="utf-8-sig") as lines:
         header = lines.readline()
     rows = read_rows(table, ("path", "label"), max(",;\t", key=header.count))
@@ -39,7 +39,7 @@ def read_labels_table(table: Path) -> DatasetIndex:
             raise DataError(f"{table}, line {line}: split is {split!r}; it must be train or test")
         if not patient:
             raise DataError(f"{table}, line {line}: no patient; remove the column if patients are not known")
-        scanner = row.get("machine") or "unknown"
+        scanner = row.get("scanner") or "unknown"
         records.append(Record(table.parent / row["path"], patient, number_of[row["label"]], scanner, _SPLITS[split]))
     return _index(table.parent, planes, records, "split" in rows[0], "patient" in rows[0])
 

@@ -40,7 +40,7 @@ def test_train_and_test_folders_define_the_split(tmp_path: Path) -> None:
 
 
 def test_a_table_with_any_number_of_classes(tmp_path: Path) -> None:
-    data = read_data(write_labels_csv(tmp_path, ("path", "label", "patient", "machine", "split")))
+    data = read_data(write_labels_csv(tmp_path, ("path", "label", "patient", "scanner", "split")))
     assert [plane.id for plane in data.planes] == ["heart", "kidney", "spine"]
     assert sides(data)["test"] == {"p0"}
     assert {record.scanner for record in data.records} == {"Aloka"}

@@ -38,7 +38,7 @@ def test_the_scanner_is_not_trained_on_and_a_second_call_trains_nothing(
 
 
 def test_scanners_are_read_from_a_table(tiny_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = ["path,label,patient,machine,split"]
+    lines = ["path,label,patient,scanner,split"]
     for patient in range(10):
         for plane, label in enumerate(("Heart", "Spine")):
             draw(tmp_path / "data" / f"{patient}-{plane}.png", plane, patient * 2 + plane)

@@ -1,4 +1,4 @@
-"""Count the import graph of the product: `python -m bench.import_graph [FOLDER]`.
+"""Count the import graph of the product: `python lint/import_graph.py [FOLDER]`.
 
 A box is a folder of modules, or a module directly in `service` or `model_build`. An edge is an import from one box into
 another; a folder and the folders in it have none, because the contracts of import-linter check their siblings. A box's
@@ -60,7 +60,7 @@ def count_graph(root: Path) -> dict[str, int]:
 
 def main() -> None:
     """Print one line for each count."""
-    parser = argparse.ArgumentParser(prog="python -m bench.import_graph", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python lint/import_graph.py", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="checkout to count (default: this one)")
     for name, number in count_graph(parser.parse_args().folder.resolve()).items():
         sys.stdout.write(f"{number:6} {name}\n")
