@@ -7,6 +7,8 @@ NO_STORE = {"Cache-Control": "no-store"}  # answers are about patients
 NEGOTIATED = NO_STORE | {"Vary": "Accept"}
 """Headers of an answer whose media type the client chose."""
 
+_MAX_ACCEPT = 1_024  # characters that are read; browsers send some two hundred
+
 
 def choose_media_type(accept: str | None, offers: Sequence[str]) -> str:
     """Return the offer that the client prefers: highest `q`, then most specific range, then earliest offer.
@@ -14,7 +16,7 @@ def choose_media_type(accept: str | None, offers: Sequence[str]) -> str:
     Without an acceptable offer, return the first: RFC 9110, section 12.5.1, allows a server to disregard the header,
     and an answer helps the client more than a refusal.
     """
-    ranges = [_parse(part) for part in (accept or "*/*").split(",")]
+    ranges = [_parse(part) for part in (accept or "*/*")[:_MAX_ACCEPT].split(",")]
 
     def preference(offer: str) -> tuple[float, int]:
         specificities = {"*/*": 1, offer.split("/")[0] + "/*": 2, offer: 3}

@@ -1,5 +1,6 @@
 """Reads uploads into memory, never beyond their size limit and never to disk."""
 
+import asyncio
 import io
 from collections.abc import Iterator
 from functools import partial
@@ -17,6 +18,7 @@ FILES_FIELD = "files"
 
 MAX_PART_HEADERS = 16 * 1024  # bytes
 _MAX_NAME = 255
+_MAX_PARAMETERS = 16
 # An upload that exceeds the limit by at most this many bytes is read and dropped before it is refused. Otherwise a
 # proxy that allows the limit plus the form around it (deploy/nginx: 1 MiB more) could lose the connection while it
 # still writes, and then take the service for dead.
@@ -78,6 +80,10 @@ async def read_files(request: Request, max_bytes: int, max_files: int) -> list[F
         raise EmptyUpload("The upload is empty.")
     if boundary is None:
         return [File(0, None, lambda: body)]
+    return await asyncio.to_thread(_form_files, body, boundary, max_files)  # thousands of parts take a while
+
+
+def _form_files(body: bytes, boundary: bytes, max_files: int) -> list[File]:
     files: list[File] = []
     for content, name in _form_parts(body, boundary, FILES_FIELD):
         if len(files) == max_files:
@@ -143,4 +149,7 @@ def _disposition(headers: bytes) -> dict[bytes, bytes]:
     """Return the parameters of a part's `Content-Disposition`, such as `name` and `filename`."""
     lines = (line.partition(b":") for line in headers.split(b"\r\n"))
     values = (value for name, _, value in lines if name.strip().lower() == b"content-disposition")
-    return parse_options_header(next(values, b"").strip())[1]
+    value = next(values, b"").strip()
+    if value.count(b";") > _MAX_PARAMETERS:  # a browser sends two; the parser takes microseconds for each
+        raise MalformedRequest(f"A part's Content-Disposition has more than {_MAX_PARAMETERS} parameters.")
+    return parse_options_header(value)[1]

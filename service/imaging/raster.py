@@ -12,6 +12,9 @@ from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 from PIL.ImageFile import ImageFile
 
 from service.errors import FrameTooLarge, UnreadableFrame
+from service.imaging.checks.jpeg import check_jpeg
+from service.imaging.checks.png import check_png
+from service.imaging.checks.tiff import check_tiff
 from service.imaging.color import reduce_colors
 from service.imaging.formats import tiff_pages, webp_header
 from service.imaging.frame import Frame, Frames, Limits, unreadable
@@ -41,13 +44,19 @@ def open_raster(data: bytes, format_: Format, limits: Limits) -> Frames:
         limits.check_size(width, height)
         if plain:
             return Frames(format_, 1, True, lambda _: _read_plain(data, format_, colored=True))
-    if format_ == "jpeg" and data.count(_JPEG_SOS) > _MAX_SCANS:
-        raise UnreadableFrame(f"The JPEG has more than {_MAX_SCANS} scans.")
+    if format_ == "png":
+        data = check_png(data)
+    elif format_ == "jpeg":
+        data = check_jpeg(data)
+        if data.count(_JPEG_SOS) > _MAX_SCANS:
+            raise UnreadableFrame(f"The JPEG has more than {_MAX_SCANS} scans.")
+    elif format_ == "tiff":
+        check_tiff(data)
     # Pillow reads the header here and no pixel.
     image = _PLUGINS[format_](io.BytesIO(data))
     count = tiff_pages(data, _MAX_PAGES) if format_ == "tiff" else int(getattr(image, "n_frames", 1))
-    if format_ == "tiff" and count > _MAX_PAGES:
-        raise FrameTooLarge(f"The file has more than {_MAX_PAGES} pages.")
+    if count > _MAX_PAGES:
+        raise FrameTooLarge(f"The file has more than {_MAX_PAGES} pages or frames; split it, or send it as DICOM.")
     limits.check_size(image.width, image.height)
     if _is_plain(image, data, format_, count):
         colored, orientation = image.mode == "RGB", orientation_of(image)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, Jpeg2KImagePlugin
 
 from service.errors import UnreadableFrame, UnsupportedFormat
+from service.imaging.checks.jpeg_2000 import Grid, check_partition
 from service.imaging.dicom.header import JPEG, JPEG_2000, JPEG_LS, NATIVE, RLE, Header
 from service.imaging.dicom.jpeg.extended import decode_extended
 from service.imaging.dicom.jpeg.lossless import decode_lossless
@@ -181,6 +182,7 @@ def _jpeg_2000_size(data: bytes, header: Header) -> tuple[int, bool]:
     # A decoder allocates per tile, so a codestream of tiny tiles costs memory far beyond its pixels.
     if not tile_x or not tile_y or -(-(x1 - tile_x0) // tile_x) * -(-(y1 - tile_y0) // tile_y) > _MAX_TILES:
         raise UnreadableFrame(f"The JPEG 2000 has more than {_MAX_TILES} tiles.")
+    check_partition(data, at + 2, Grid(x1 - x0, y1 - y0, tile_x, tile_y, components))
     precision = (depth & 0x7F) + 1
     if precision > header.allocated:
         raise UnreadableFrame("The JPEG 2000 has more bits per sample than the header.")

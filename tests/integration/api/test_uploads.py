@@ -161,3 +161,12 @@ def test_the_pool_is_as_wide_as_asked(serve: Callable[..., TestClient], monkeypa
         "threads_per_inference": 1,
         "threads_for_single_request": 3,
     }
+
+
+def test_a_form_of_parameters_is_refused_at_its_first_part(client: TestClient) -> None:
+    disposition = b'Content-Disposition: form-data; name="files"; filename="a"' + b";a=b" * 3_000
+    body = (b"--XB\r\n" + disposition + b"\r\n\r\nx\r\n") * 500 + b"--XB--\r\n"
+    headers = {"content-type": "multipart/form-data; boundary=XB"}
+    reply = client.post("/classify/batch", content=body, headers=headers)
+    assert (reply.status_code, reply.json()["code"]) == (400, "malformed-request")
+    assert "parameters" in reply.json()["detail"]

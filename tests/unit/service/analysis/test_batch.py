@@ -170,7 +170,7 @@ def test_a_bad_file_is_refused_and_the_others_are_analyzed() -> None:
     assert [getattr(outcome.value, "code", None) for outcome in outcomes] == [
         None, "unsupported-format", "unsupported-format", "unreadable-frame", None
     ]  # fmt: skip
-    assert [outcome.index for outcome in outcomes] == [0, None, None, 0, 0]
+    assert [outcome.index for outcome in outcomes] == [0, None, None, None, 0]
 
 
 def test_a_frame_that_the_analysis_refuses_leaves_the_others() -> None:
