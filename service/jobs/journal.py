@@ -109,3 +109,9 @@ def write_whole(path: Path, contents: bytes) -> None:
     draft = path.with_name(f".{path.name}.{threading.get_ident()}.part")
     draft.write_bytes(contents)
     draft.replace(path)
+
+
+def delete_drafts(folder: Path) -> None:
+    """Delete the drafts that a killed job left in a folder and below it."""
+    for draft in folder.rglob(".*.part"):
+        draft.unlink(missing_ok=True)

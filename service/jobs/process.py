@@ -12,7 +12,7 @@ from service import __version__
 from service.analysis.pipeline import Pipeline
 from service.jobs import JobError
 from service.jobs.files import SourceFile, source_files
-from service.jobs.journal import JobKey, ResultLog, write_whole
+from service.jobs.journal import JobKey, ResultLog, delete_drafts, write_whole
 from service.jobs.rows import DISCLAIMER, Counts, ResultRow
 from service.jobs.runner import JobProgress, run_job
 from service.jobs.worker import DicomOutput, FrameWorker
@@ -80,6 +80,7 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
     package = pipeline.engine.package
     try:
         job.target.mkdir(parents=True, exist_ok=True)
+        delete_drafts(job.target)
         with closing(ResultLog(job.target, JobKey.of(package))) as log:
             wanted = job.reports or job.overlays
             output = DicomOutput(job.reports, job.overlays, job.store) if wanted else None

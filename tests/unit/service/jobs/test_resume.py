@@ -64,6 +64,14 @@ def test_a_job_continues_after_a_kill(tmp_path: Path, out: Path, phantom_folder:
     assert not list(out.rglob(".*.part"))
 
 
+def test_a_draft_of_a_killed_job_is_deleted(source: Path, out: Path, phantom_folder: Path) -> None:
+    draft = out / "dicom" / ".1.2.3.dcm.140001.part"
+    draft.parent.mkdir(parents=True)
+    draft.write_bytes(b"half an object")
+    process(phantom_folder, source, out)
+    assert not draft.exists()
+
+
 def test_answers_of_another_model_are_refused(
     source: Path, out: Path, tmp_path: Path, phantom_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
