@@ -56,19 +56,3 @@ def webp_header(data: bytes) -> tuple[int, int, bool]:
         width, height = struct.unpack_from("<HH", data, 26)
         return width & 0x3FFF, height & 0x3FFF, True
     raise ValueError("not a WebP header")
-
-
-def tiff_pages(data: bytes, most: int) -> int:
-    """Count the pages of a TIFF along its chain of directories, up to `most` + 1; a broken chain ends the count."""
-    order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
-    entries, entry, pointer = ("Q", 20, "Q") if big else ("H", 12, "I")
-    seen: set[int] = set()
-    try:
-        (offset,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
-        while offset and offset not in seen and len(seen) <= most:
-            (count,) = struct.unpack_from(order + entries, data, offset)
-            seen.add(offset)
-            (offset,) = struct.unpack_from(order + pointer, data, offset + struct.calcsize(entries) + entry * count)
-    except (struct.error, OverflowError):
-        pass
-    return max(1, len(seen))

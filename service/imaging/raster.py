@@ -16,7 +16,7 @@ from service.imaging.checks.jpeg import check_jpeg
 from service.imaging.checks.png import check_png
 from service.imaging.checks.tiff import check_tiff
 from service.imaging.color import reduce_colors
-from service.imaging.formats import tiff_pages, webp_header
+from service.imaging.formats import webp_header
 from service.imaging.frame import Frame, Frames, Limits, unreadable
 from service.imaging.gray import Gray, orientation_of, to_colors, to_gray, turn_upright
 from service.schemas.answers import Format
@@ -44,6 +44,7 @@ def open_raster(data: bytes, format_: Format, limits: Limits) -> Frames:
         limits.check_size(width, height)
         if plain:
             return Frames(format_, 1, True, lambda _: _read_plain(data, format_, colored=True))
+    pages = 1
     if format_ == "png":
         data = check_png(data)
     elif format_ == "jpeg":
@@ -51,10 +52,10 @@ def open_raster(data: bytes, format_: Format, limits: Limits) -> Frames:
         if data.count(_JPEG_SOS) > _MAX_SCANS:
             raise UnreadableFrame(f"The JPEG has more than {_MAX_SCANS} scans.")
     elif format_ == "tiff":
-        check_tiff(data)
+        pages = check_tiff(data, _MAX_PAGES)
     # Pillow reads the header here and no pixel.
     image = _PLUGINS[format_](io.BytesIO(data))
-    count = tiff_pages(data, _MAX_PAGES) if format_ == "tiff" else int(getattr(image, "n_frames", 1))
+    count = pages if format_ == "tiff" else int(getattr(image, "n_frames", 1))
     if count > _MAX_PAGES:
         raise FrameTooLarge(f"The file has more than {_MAX_PAGES} pages or frames; split it, or send it as DICOM.")
     limits.check_size(image.width, image.height)
