@@ -16,6 +16,7 @@
     ├── UnsupportedFormat        415  not an image in a supported format
     ├── Unusable                 422
     │   ├── UnreadableFrame      422  damaged, truncated, of zero size, or without a defined range of values
+    │   ├── DecodeLimit          422  needs more memory or CPU time than its size justifies
     │   ├── NoSuchFrame          422
     │   ├── NoSuchPlane          422
     │   └── NoDicomSource        422  a DICOM result needs a DICOM upload
@@ -126,6 +127,10 @@ class Unusable(Problem, status=HTTPStatus.UNPROCESSABLE_ENTITY):
 
 class UnreadableFrame(Unusable, code="unreadable-frame"):
     """The image is damaged, truncated, of zero size, or its pixel values have no defined range."""
+
+
+class DecodeLimit(Unusable, code="decode-limit"):
+    """Decoding took more memory or CPU time than the size of the picture justifies, and was stopped."""
 
 
 class NoSuchFrame(Unusable, code="no-such-frame"):

@@ -70,4 +70,4 @@ def _open_dicom(data: Data, limits: Limits) -> Frames:
         pixels, colors = image.frame(index)
         return Frame(pixels, "dicom", index, image.count, image.region, colors, image.header.attributes)
 
-    return Frames("dicom", image.count, True, read)
+    return Frames("dicom", image.count, True, image.header.rows * image.header.columns, read)

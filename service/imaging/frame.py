@@ -104,12 +104,20 @@ class Frames:
         As in `FrameMetadata`.
     independent
         Whether the frames after a damaged frame can still be read.
+    pixels
+        The most pixels that a frame can have, by the header.
     """
 
     format: Format
     count: int
     independent: bool
+    pixels: int
     _read: Callable[[int], Frame]
+    _close: Callable[[], None] = lambda: None
+
+    def close(self) -> None:
+        """Free what the open file holds."""
+        self._close()
 
     def read(self, index: int) -> Frame:
         """Decode frame `index`, from 0.

@@ -5,6 +5,7 @@ differ by at most one gray level.
 """
 
 import io
+from functools import partial
 
 import cv2
 import numpy as np
@@ -43,7 +44,7 @@ def open_raster(data: bytes, format_: Format, limits: Limits) -> Frames:
         width, height, plain = webp_header(data)
         limits.check_size(width, height)
         if plain:
-            return Frames(format_, 1, True, lambda _: _read_plain(data, format_, colored=True))
+            return Frames(format_, 1, True, width * height, lambda _: _read_plain(data, format_, colored=True))
     pages = 1
     if format_ == "png":
         data = check_png(data)
@@ -59,11 +60,14 @@ def open_raster(data: bytes, format_: Format, limits: Limits) -> Frames:
     if count > _MAX_PAGES:
         raise FrameTooLarge(f"The file has more than {_MAX_PAGES} pages or frames; split it, or send it as DICOM.")
     limits.check_size(image.width, image.height)
+    # The pages and tiles of a TIFF have sizes of their own, which are checked when their turn comes.
+    pixels = limits.max_pixels if format_ == "tiff" and count > 1 else image.width * image.height
     if _is_plain(image, data, format_, count):
         colored, orientation = image.mode == "RGB", orientation_of(image)
-        return Frames(format_, 1, True, lambda _: _read_plain(data, format_, colored=colored, orientation=orientation))
+        read = partial(_read_plain, data, format_, colored=colored, orientation=orientation)
+        return Frames(format_, 1, True, pixels, lambda _: read())
     # Pages of a TIFF are independent; frames of an animation build on those before them.
-    return Frames(format_, count, format_ == "tiff", _PillowReader(image, data, format_, count, limits))
+    return Frames(format_, count, format_ == "tiff", pixels, _PillowReader(image, data, format_, count, limits))
 
 
 class _PillowReader:

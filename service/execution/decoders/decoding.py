@@ -1,0 +1,135 @@
+"""What a decoder process does: it takes requests from its channel and decodes frames, within its limits."""
+
+import json
+import math
+import mmap
+import os
+import resource
+import signal
+import socket
+from typing import NoReturn
+
+import cv2
+
+from service.errors import DecodeLimit, Problem
+from service.execution.decoders.arena import Arena
+from service.execution.decoders.decoder import open_file
+from service.execution.decoders.limits import ALLOWANCE, COPIES_OF_FILE, LARGE, NO_MEMORY, DecoderLimits, frame_bytes
+from service.execution.decoders.messages import GO, MAX_MESSAGE, DecodedFrame, OpenedFile, Refusal, Reply, Request
+from service.execution.decoders.sandbox import confine
+from service.imaging.decode import open_frames
+from service.imaging.frame import Frame, Frames, Limits
+from service.process_setup import configure_process
+
+_CV_NO_MEMORY = -4  # `cv2.error.code` for StsNoMem
+
+configure_process()  # once in the fork server, for all decoders
+
+
+def run_decoder(channel: int, arena: int, limits: bytes) -> NoReturn:
+    """Serve requests until the service closes the channel; the process ends then."""
+    try:
+        signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+        null = os.open(os.devnull, os.O_RDWR)
+        for standard in range(3):  # libraries print their opinion of a damaged file
+            os.dup2(null, standard)
+        statm = os.open("/proc/self/statm", os.O_RDONLY)
+        confine()
+        _Decoder(socket.socket(fileno=channel), Arena(arena), DecoderLimits(*json.loads(limits)), statm).run()
+    finally:
+        os._exit(1)  # without this process's copies of the fork server's exit handlers
+
+
+class _Decoder:
+    """Decodes frame by frame; keeps a file of several frames open until another one comes."""
+
+    def __init__(self, channel: socket.socket, arena: Arena, limits: DecoderLimits, statm: int) -> None:
+        self._channel, self._arena, self._limits, self._statm = channel, arena, limits, statm
+        self._frames: Frames | None = None
+
+    def run(self) -> NoReturn:
+        """Answer every request."""
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(self._channel, MAX_MESSAGE, 1)
+            if not message:
+                os._exit(0)
+            reply = self._answer(Request(*json.loads(message)), descriptors)
+            self._channel.send(reply.model_dump_json(exclude_none=True).encode())
+            if reply.problem is not None and reply.problem.code == DecodeLimit.code:
+                os._exit(0)  # a library that ran out of memory may be in any state
+
+    def _answer(self, request: Request, descriptors: list[int]) -> Reply:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        cpu_s = math.ceil(used.ru_utime + used.ru_stime + self._limits.cpu_s)
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, resource.RLIM_INFINITY))
+        file = None
+        try:
+            frames = self._open(request, descriptors)
+            file = OpenedFile(format=frames.format, count=frames.count, independent=frames.independent)
+            if not 0 <= request.index < frames.count:
+                return Reply(file=file)  # `Frames.read` of the service refuses the index
+            return Reply(file=file, frame=self._return(self._read(frames, request)))
+        except Problem as problem:
+            refused = problem if not _lacks_memory(problem) else DecodeLimit(NO_MEMORY)
+            return Reply(file=file, problem=Refusal(code=refused.code, detail=refused.detail))
+        finally:
+            if file is None or file.count == 1:
+                self._frames = None
+
+    def _open(self, request: Request, descriptors: list[int]) -> Frames:
+        if request.source == "open" and self._frames is not None:
+            return self._frames
+        self._frames = None
+        self._limit_memory(COPIES_OF_FILE * request.length)
+        limits = Limits(self._limits.max_bytes, self._limits.max_pixels)
+        if request.source == "file":
+            self._frames = open_file(descriptors[0], request.length, limits)
+        else:
+            self._frames = open_frames(self._arena.read(request.length), limits)
+        return self._frames
+
+    def _read(self, frames: Frames, request: Request) -> Frame:
+        needed = frame_bytes(frames.pixels)
+        if needed > LARGE:
+            self._ask(Reply(memory=needed))
+        self._limit_memory(needed + COPIES_OF_FILE * request.length)
+        if request.step:
+            for index in range(request.index):
+                frames.read(index)
+        return frames.read(request.index)
+
+    def _return(self, frame: Frame) -> DecodedFrame:
+        """Copy a frame into the arena, and return what the service must know to take it out."""
+        colors = frame.colors
+        attributes = b"" if frame.dicom is None else frame.dicom.encoded
+        sizes = frame.pixels.size, 0 if colors is None else colors.size, len(attributes)
+        if sum(sizes) > len(self._arena):
+            self._ask(Reply(space=sum(sizes)))
+            self._arena.remap()
+        self._arena.write_pixels(frame.pixels)
+        if colors is not None:
+            self._arena.write_pixels(colors, sizes[0])
+        self._arena.write(attributes, sizes[0] + sizes[1])
+        height, width = frame.pixels.shape
+        return DecodedFrame(
+            height=height,
+            width=width,
+            region=frame.region,
+            colors=None if colors is None else (colors.shape[0], colors.shape[1]),
+            attributes=None if frame.dicom is None else len(attributes),
+        )
+
+    def _ask(self, question: Reply) -> None:
+        self._channel.send(question.model_dump_json(exclude_none=True).encode())
+        if self._channel.recv(len(GO)) != GO:
+            os._exit(0)
+
+    def _limit_memory(self, more: int) -> None:
+        """Limit the address space to what is mapped now, the allowance, and `more` bytes."""
+        mapped = int(os.pread(self._statm, 64, 0).split(b" ", 1)[0]) * mmap.PAGESIZE
+        resource.setrlimit(resource.RLIMIT_AS, (mapped + ALLOWANCE + more, resource.RLIM_INFINITY))
+
+
+def _lacks_memory(problem: Problem) -> bool:
+    cause = problem.__cause__
+    return isinstance(cause, MemoryError) or (isinstance(cause, cv2.error) and cause.code == _CV_NO_MEMORY)

@@ -1,0 +1,49 @@
+"""The limits of a decoder process."""
+
+import math
+from typing import NamedTuple
+
+BYTES_PER_PIXEL = 24
+"""Memory that decoding takes for each pixel of the largest frame that the header names; `bench/decoder_memory.py`."""
+ALLOWANCE = 96 * 2**20
+"""Bytes that any file may take beyond that: tables, metadata, and what the allocator keeps."""
+LARGE = 64 * 2**20
+"""Frames that need more bytes than this are decoded one after the other."""
+COPIES_OF_FILE = 3
+"""Copies of the file in the decoder: the upload, its checked parts, and the decoder's own."""
+
+
+NO_MEMORY = "Decoding needs more memory than the size of the picture justifies."
+
+
+class DecoderLimits(NamedTuple):
+    """What one decoder process may use.
+
+    Attributes
+    ----------
+    max_bytes
+        Of an upload.
+    max_pixels
+        Of a frame.
+    cpu_s
+        CPU seconds for one frame.
+    """
+
+    max_bytes: int
+    max_pixels: int
+    cpu_s: float
+
+    @property
+    def memory(self) -> int:
+        """The bytes that the largest permitted file may take in the decoder, beyond those of an idle one."""
+        return ALLOWANCE + COPIES_OF_FILE * self.max_bytes + frame_bytes(self.max_pixels)
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds after which a decoder is taken for hung: it also waits for a core, at the lowest priority."""
+        return 10 * math.ceil(self.cpu_s)
+
+
+def frame_bytes(pixels: int) -> int:
+    """Return the bytes that decoding a frame with this number of pixels takes."""
+    return BYTES_PER_PIXEL * pixels

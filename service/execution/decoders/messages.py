@@ -1,0 +1,81 @@
+"""The messages between the service and a decoder: JSON, one message per packet, checked on arrival.
+
+Pictures, uploads and DICOM attributes travel through the arena. A decoder may have been taken over by a hostile file:
+the service believes none of its numbers before it has checked them.
+"""
+
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt
+
+from service.imaging.frame import MAX_SIDE
+from service.imaging.sector import Box
+from service.schemas.answers import Format
+
+MAX_MESSAGE = 64 * 1024
+"""Bytes of the longest message."""
+
+
+class Request(NamedTuple):
+    """Decode one frame.
+
+    Attributes
+    ----------
+    source
+        Where the bytes are: in the arena, in a file whose descriptor comes with this message, or in the file that this
+        decoder has kept open since the last request.
+    length
+        Bytes in the arena or in the file.
+    index
+        The frame.
+    step
+        Whether to decode the frames before it one by one: this decoder opens the file again, after another one has read
+        those frames.
+    """
+
+    source: Literal["arena", "file", "open"]
+    length: int
+    index: int
+    step: bool
+
+
+class OpenedFile(BaseModel):
+    """What the header says; see `Frames`."""
+
+    format: Format
+    count: PositiveInt
+    independent: bool
+
+
+class DecodedFrame(BaseModel):
+    """A frame in the arena: its gray levels, then its small color copy, then the DICOM attributes."""
+
+    height: int = Field(ge=1, le=MAX_SIDE)
+    width: int = Field(ge=1, le=MAX_SIDE)
+    region: Box | None
+    colors: tuple[PositiveInt, PositiveInt] | None
+    attributes: NonNegativeInt | None
+
+
+class Refusal(BaseModel):
+    """A problem by its code."""
+
+    code: str
+    detail: str
+
+
+class Reply(BaseModel):
+    """The answer to a `Request`: the file unless it was refused as a whole, then the frame or a refusal.
+
+    A reply with `memory` or `space` is a question. The decoder continues after `GO`: it needs so many bytes to decode
+    a large frame, or so many in the arena to return it.
+    """
+
+    file: OpenedFile | None = None
+    frame: DecodedFrame | None = None
+    problem: Refusal | None = None
+    memory: NonNegativeInt | None = None
+    space: NonNegativeInt | None = None
+
+
+GO = b"go"

@@ -1,0 +1,163 @@
+"""The decoder processes of a service or a job: one for each thread that asks, and a few that wait."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import Condition
+from typing import Literal
+
+from service.errors import DecodeLimit, UnreadableFrame
+from service.execution.decoders.limits import DecoderLimits
+from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess, Delays, fork_server
+from service.execution.decoders.upload import OpenUpload
+from service.execution.work import current_work
+from service.imaging.frame import Frames
+from service.imaging.local_file import Upload
+
+Ending = Literal["crash", "cpu-time", "killed", "memory", "stopped"]
+"""Why a decoder ended: its file crashed it or reached a limit, somebody killed it, or its request was stopped."""
+
+_KILLED = (-signal.SIGKILL, -signal.SIGTERM)
+_RECHECK_S = 0.2
+
+
+class DecoderPool:
+    """Decoder processes, forked when they are needed; several threads may use it at once.
+
+    Parameters
+    ----------
+    limits
+        Of each decoder.
+    idle
+        The number of decoders that are kept waiting for work.
+    step_aside
+        Returns a context in which a thread waits for a slow decoder while another thread uses its core.
+    count_ending
+        Called when a decoder ends that should not.
+    """
+
+    def __init__(
+        self,
+        limits: DecoderLimits,
+        idle: int,
+        step_aside: Callable[[], AbstractContextManager[None]] = nullcontext,
+        count_ending: Callable[[Ending], None] = lambda _: None,
+    ) -> None:
+        self.limits = limits
+        self.delays = Delays(step_aside, self._reserve)
+        self._most_idle, self._count_ending = idle, count_ending
+        self._idle: list[DecoderProcess] = []  # the one that worked last is at the end: its memory is warm
+        self._reserved = 0  # bytes of large frames
+        self._closed = False
+        self._changed = Condition()  # guards the three attributes above
+        fork_server().start()
+
+    def start(self) -> None:
+        """Fork the decoders that wait for work."""
+        decoders = [DecoderProcess(self.limits) for _ in range(self._most_idle)]
+        with self._changed:
+            self._idle += decoders
+
+    def open(self, upload: Upload, index: int = 0) -> Frames:
+        """Open a file and decode frame `index`; the caller closes it.
+
+        Raises what `service.imaging.decode.open_frames` raises, and `DecodeLimit`.
+        """
+        return OpenUpload(upload, self.use, self.forget, self.delays).open(index)
+
+    @contextmanager
+    def use(self, upload: int) -> Iterator[DecoderProcess]:
+        """Return a context with a decoder for this thread, preferably the one that has the upload with this number open.
+
+        Raises
+        ------
+        WorkStopped
+            The current work was stopped; its decoder is killed at once.
+        DecodeLimit, UnreadableFrame
+            The decoder ended on the file.
+        """
+        work = current_work()
+        decoder = self._acquire(upload)
+        try:
+            with work.on_stop(lambda _: decoder.kill()):
+                work.check()
+                yield decoder
+        except DecoderEnded as ended:
+            decoder.close()
+            ending: Ending = "stopped" if work.stopped else _ending(ended.status)
+            self._count_ending(ending)
+            work.check()
+            if ending == "killed":
+                raise
+            if ending == "cpu-time":
+                raise DecodeLimit(f"Decoding the frame takes more than {self.limits.cpu_s:g} s of CPU time.") from None
+            raise UnreadableFrame("The file is damaged: it made its decoder crash.") from None
+        except BaseException:
+            decoder.close()  # a reply may be under way
+            raise
+        else:
+            self._release(decoder)
+
+    def forget(self, upload: int) -> None:
+        """Free what a decoder holds of an upload that is closed."""
+        with self._changed:
+            spent = [each for each in self._idle if each.upload == upload and each.spent]
+            self._idle = [each for each in self._idle if each not in spent]
+        for each in spent:
+            each.close()
+
+    def close(self) -> None:
+        """End the idle decoders; those at work end with their frame."""
+        with self._changed:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for each in idle:
+            each.close()
+
+    def _acquire(self, upload: int) -> DecoderProcess:
+        with self._changed:
+            own = [each for each in self._idle if each.upload == upload]
+            fit = own or [each for each in self._idle if not each.spent]
+            if fit:
+                self._idle.remove(fit[-1])
+        if fit and fit[-1].alive:
+            return fit[-1]
+        if fit:
+            fit[-1].close()
+            return self._acquire(upload)
+        return DecoderProcess(self.limits)
+
+    def _release(self, decoder: DecoderProcess) -> None:
+        surplus: list[DecoderProcess] = []
+        with self._changed:
+            if self._closed or (decoder.spent and decoder.upload == NO_UPLOAD):
+                surplus.append(decoder)
+            else:
+                self._idle.append(decoder)
+                if len(self._idle) > self._most_idle:
+                    surplus.append(self._idle.pop(0))
+        for each in surplus:
+            each.close()
+
+    @contextmanager
+    def _reserve(self, count: int) -> Iterator[None]:
+        """Wait until `count` bytes fit next to those of the other large frames, or nothing else is large."""
+        work = current_work()
+        with self._changed:
+            while self._reserved and self._reserved + count > self.limits.memory:
+                self._changed.wait(_RECHECK_S)
+                work.check()
+            self._reserved += count
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._reserved -= count
+                self._changed.notify_all()
+
+
+def _ending(status: int) -> Ending:
+    if status in _KILLED:
+        return "killed"
+    return "cpu-time" if status == -signal.SIGXCPU else "crash"
+

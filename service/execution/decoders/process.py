@@ -1,0 +1,197 @@
+"""The service's side of one decoder process, and of the server that forks them."""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+import service
+from service.errors import DecodeLimit
+from service.execution.decoders.arena import Arena
+from service.execution.decoders.limits import DecoderLimits
+from service.execution.decoders.messages import GO, MAX_MESSAGE, Reply, Request
+
+_SLOW_S = 0.1
+"""CPU seconds after which a frame counts as slow; an ordinary one takes 2 to 30 ms."""
+NO_UPLOAD = -1
+_LOWEST_PRIORITY = 19
+_EXIT_STATUS_S = 2
+
+
+class DecoderEnded(Exception):  # noqa: N818 (not always an error)
+    """The decoder process ended before its answer; `status` is its exit code, or the negative number of the signal."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class _ForkServer:
+    """The process that forks decoders; it starts again if it ends."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process unless it runs; it loads the decoders in the background."""
+        with self._lock:
+            self._started()
+
+    def fork(self, channel: int, arena: int, status: int, limits: bytes) -> tuple[int, int]:
+        """Return the process id of a new decoder, and a descriptor of the process."""
+        with self._lock:
+            for last in (False, True):
+                try:
+                    return self._fork(self._started(), channel, arena, status, limits)
+                except OSError:  # the server has ended
+                    self._control = None
+                    if last:
+                        raise
+        raise AssertionError
+
+    def _started(self) -> socket.socket:
+        if self._control is None or self._process is None or self._process.poll() is not None:
+            self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            paths = [str(Path(service.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+            environment = os.environ | {
+                "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+                "OPENBLAS_NUM_THREADS": "1",  # a process with threads must not fork
+            }
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603 (our own module)
+                    [sys.executable, "-m", "service.execution.decoders.fork_server", str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                )
+        return self._control
+
+    @staticmethod
+    def _fork(control: socket.socket, channel: int, arena: int, status: int, limits: bytes) -> tuple[int, int]:
+        socket.send_fds(control, [limits], [channel, arena, status])
+        answer, handles, _, _ = socket.recv_fds(control, 32, 1)
+        if not answer:
+            raise ConnectionResetError
+        return int(answer), handles[0]
+
+
+@cache
+def fork_server() -> _ForkServer:
+    """Return the fork server of this process."""
+    return _ForkServer()
+
+
+class Delays(NamedTuple):
+    """What a slow decoder affects outside of its process: both return contexts."""
+
+    step_aside: Callable[[], AbstractContextManager[None]]  # lets other work have the core meanwhile
+    reserve: Callable[[int], AbstractContextManager[None]]  # waits until that many bytes may be used
+
+
+class DecoderProcess:
+    """One decoder. Not thread-safe, except for `kill`."""
+
+    def __init__(self, limits: DecoderLimits) -> None:
+        self.limits = limits
+        self.upload = NO_UPLOAD  # the number of the upload that it keeps open
+        # Only for that upload: it is at low priority, which cannot be raised again, or has run out of memory.
+        self.spent = False
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._status, status = os.pipe()
+        self.arena = Arena.create()
+        with theirs:
+            try:
+                self.id, self._handle = fork_server().fork(
+                    theirs.fileno(), self.arena.descriptor, status, json.dumps(limits).encode()
+                )
+            finally:
+                os.close(status)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended."""
+        return not select.select([self._handle], [], [], 0)[0]
+
+    def ask(self, request: Request, descriptors: list[int], delays: Delays) -> Reply:
+        """Return the answer to a request.
+
+        Raises
+        ------
+        DecoderEnded
+            The process was killed, crashed, or answered nonsense.
+        """
+        deadline = time.monotonic() + self.limits.wall_s
+        before = self._cpu_s()
+        try:
+            socket.send_fds(self._channel, [json.dumps(request).encode()], descriptors)
+            with ExitStack() as delayed:
+                while True:
+                    message = self._receive(deadline, before, delayed, delays)
+                    reply = Reply.model_validate_json(message)
+                    if reply.memory is not None:
+                        delayed.enter_context(delays.reserve(min(reply.memory, self.limits.memory)))
+                    elif reply.space is not None:
+                        self.arena.grow(min(reply.space, self.limits.memory))
+                    else:
+                        self.spent |= reply.problem is not None and reply.problem.code == DecodeLimit.code
+                        return reply
+                    self._channel.send(GO)
+        except (OSError, ValidationError):
+            self.kill()
+            raise DecoderEnded(self._exit_status()) from None
+
+    def _receive(self, deadline: float, before: float, delayed: ExitStack, delays: Delays) -> bytes:
+        self._channel.settimeout(_SLOW_S)
+        while True:
+            try:
+                message = self._channel.recv(MAX_MESSAGE)
+            except TimeoutError:
+                if time.monotonic() > deadline:
+                    raise
+                if not self.spent and self._cpu_s() - before > _SLOW_S / 2:
+                    self.spent = True
+                    with suppress(OSError):
+                        os.setpriority(os.PRIO_PROCESS, self.id, _LOWEST_PRIORITY)
+                    delayed.enter_context(delays.step_aside())
+                continue
+            if not message:
+                raise ConnectionResetError
+            return message
+
+    def _cpu_s(self) -> float:
+        """Return the CPU seconds of the process so far (clock_getcpuclockid)."""
+        try:
+            return time.clock_gettime((~self.id << 3) | 2)
+        except OSError:  # it has ended
+            return 0.0
+
+    def kill(self) -> None:
+        """End the process at once."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End the process and free what the service holds of it."""
+        self.kill()
+        self._channel.close()
+        self.arena.close()
+        os.close(self._handle)
+        os.close(self._status)
+
+    def _exit_status(self) -> int:
+        return int(os.read(self._status, 16) or b"0")

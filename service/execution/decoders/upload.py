@@ -1,0 +1,120 @@
+"""An upload that decoder processes read, frame by frame."""
+
+import itertools
+import math
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from typing import NamedTuple
+
+from service.errors import TABLE, DecodeLimit, Problem, UnreadableFrame
+from service.execution.decoders.messages import OpenedFile, Reply, Request
+from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess, Delays
+from service.imaging.dicom.attributes import DicomAttributes
+from service.imaging.frame import Frame, Frames
+from service.imaging.local_file import LocalFile, Upload
+
+_NUMBERS = itertools.count()
+
+
+class _Decoded(NamedTuple):
+    """A reply with its frame taken out of the arena."""
+
+    file: OpenedFile | None
+    frame: Frame | None
+    problem: Problem | None
+
+
+class OpenUpload:
+    """An upload, by a number that no other upload of this process has.
+
+    `use` returns a context with a decoder for the upload with a number; `forget` frees what a decoder holds of it.
+    """
+
+    def __init__(
+        self,
+        upload: Upload,
+        use: Callable[[int], AbstractContextManager[DecoderProcess]],
+        forget: Callable[[int], None],
+        delays: Delays,
+    ) -> None:
+        self._upload, self._use, self._forget, self._delays = upload, use, forget, delays
+        self._number = next(_NUMBERS)
+        self._first: tuple[int, _Decoded] | None = None  # the frame that came with the header, until it is read
+        self._again = False
+
+    def open(self, index: int) -> Frames:
+        """Decode the header and frame `index`; raises what `DecoderPool.open` raises."""
+        decoded = self._decode(index)
+        if decoded.file is None:
+            raise decoded.problem or _nonsense()
+        self._first = index, decoded
+        file = decoded.file
+        return Frames(file.format, file.count, file.independent, decoder_pixels, self._read, self._close)
+
+    def _read(self, index: int) -> Frame:
+        first, self._first = self._first, None
+        decoded = first[1] if first is not None and first[0] == index else self._decode(index)
+        if decoded.frame is None:
+            raise decoded.problem or _nonsense()
+        return decoded.frame
+
+    def _close(self) -> None:
+        self._first = None
+        self._forget(self._number)
+
+    def _decode(self, index: int) -> _Decoded:
+        for _ in range(2):
+            try:
+                return self._ask(index)
+            except DecoderEnded:  # somebody killed it, which says nothing about the file
+                continue
+        raise DecodeLimit("The process that decodes the file was killed, twice.")
+
+    def _ask(self, index: int) -> _Decoded:
+        again, self._again = self._again, True
+        with self._use(self._number) as decoder, ExitStack() as files:
+            descriptors: list[int] = []
+            if decoder.upload == self._number:
+                request = Request("open", 0, index, step=False)
+            elif isinstance(self._upload, LocalFile):
+                descriptors.append(self._upload.open())
+                files.callback(os.close, descriptors[0])
+                request = Request("file", os.fstat(descriptors[0]).st_size, index, step=again)
+            else:
+                decoder.arena.grow(len(self._upload))
+                decoder.arena.write(self._upload)
+                request = Request("arena", len(self._upload), index, step=again)
+            reply = decoder.ask(request, descriptors, self._delays)
+            decoder.upload = self._number if reply.file is not None and reply.file.count > 1 else NO_UPLOAD
+            decoded = _take(reply, index, decoder)
+            decoder.arena.trim()
+            return decoded
+
+
+def _take(reply: Reply, index: int, decoder: DecoderProcess) -> _Decoded:
+    """Copy the frame of a reply out of the arena, and check that it can be what the reply says."""
+    problem = None
+    if reply.problem is not None:
+        problem = TABLE.get(reply.problem.code, UnreadableFrame)(reply.problem.detail)
+    if reply.frame is None or reply.file is None:
+        return _Decoded(reply.file, None, problem)
+    found, arena, limits = reply.frame, decoder.arena, decoder.limits
+    colors = (*found.colors, 3) if found.colors is not None else (0,)
+    sizes = found.height * found.width, math.prod(colors), found.attributes or 0
+    if sizes[0] > limits.max_pixels or sum(sizes) > len(arena):
+        raise _nonsense()
+    frame = Frame(
+        pixels=arena.read_pixels((found.height, found.width)),
+        format=reply.file.format,
+        index=index,
+        count=reply.file.count,
+        region=found.region,
+        colors=None if found.colors is None else arena.read_pixels(colors, sizes[0]),
+        dicom=None if found.attributes is None else DicomAttributes(arena.read(sizes[2], sizes[0] + sizes[1])),
+    )
+    return _Decoded(reply.file, frame, None)
+
+
+def _nonsense() -> UnreadableFrame:
+    return UnreadableFrame("The file is damaged: its decoder returned no frame.")
