@@ -68,6 +68,6 @@ def _open_dicom(data: Data, limits: Limits) -> Frames:
 
     def read(index: int) -> Frame:
         pixels, colors = image.frame(index)
-        return Frame(pixels, "dicom", index, image.count, image.region, colors, image.header.attributes)
+        return Frame(pixels, "dicom", index, image.count, image.region, colors, image.attributes)
 
     return Frames("dicom", image.count, True, image.header.rows * image.header.columns, read)

@@ -12,7 +12,7 @@ from service.imaging.sector import Box
 from service.schemas.answers import Format
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+    from service.imaging.dicom.attributes import DicomAttributes
 
 MAX_SIDE = 16_384  # pixels; JPEG, WebP and OpenCV have limits near it, and no scanner comes close
 
@@ -58,7 +58,7 @@ class FrameMetadata:
     height: int
     index: int
     count: int
-    dicom: "Dataset | None" = None
+    dicom: "DicomAttributes | None" = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +83,7 @@ class Frame:
     count: int = 1
     region: Box | None = None
     colors: Colors | None = None
-    dicom: "Dataset | None" = None
+    dicom: "DicomAttributes | None" = None
 
     @property
     def metadata(self) -> FrameMetadata:

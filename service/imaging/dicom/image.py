@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from service.imaging.color import Colors
+from service.imaging.dicom.attributes import DicomAttributes, copied_attributes
 from service.imaging.dicom.codecs import decode_samples, frame_bytes
 from service.imaging.dicom.color import to_colors
 from service.imaging.dicom.encapsulation import Fragment, encapsulated_frames, join, native_frame
@@ -23,11 +24,14 @@ class DicomImage:
         Where its parts are, and what describes its pixels.
     region
         The part of each frame that shows tissue, if the object declares it.
+    attributes
+        What a report copies.
     """
 
     layout: DatasetLayout
     header: Header
     region: Box | None
+    attributes: DicomAttributes
     _parts: list[list[Fragment]] = field(default_factory=list)  # found with the first frame
 
     @property
@@ -80,4 +84,4 @@ def open_dicom(data: Data, *, max_bytes: int, max_side: int, max_pixels: int) ->
     """
     layout = scan_layout(data, max_bytes)
     header = read_header(layout, max_side, max_pixels)
-    return DicomImage(layout, header, tissue_region(header))
+    return DicomImage(layout, header, tissue_region(header), copied_attributes(header.attributes))

@@ -24,7 +24,7 @@ _CURRENT_CLASS = {  # retired Ultrasound and Ultrasound Multi-frame classes -> t
 class Source:
     """The DICOM object and the frame that a result refers to."""
 
-    attributes: Dataset  # of the object, as `read_attributes` returns them
+    attributes: Dataset  # of the object, those that a result copies
     sop_class: str  # a retired one is replaced by its successor
     frame: int | None  # counted from 1 as in DICOM; None for a single-frame object
 
@@ -62,9 +62,9 @@ def read_source(frame: FrameMetadata) -> Source:
     NoDicomSource
         The frame is not of a DICOM object, or the object lacks its Study, Series or SOP Instance UID.
     """
-    attributes = frame.dicom
-    if attributes is None:
+    if frame.dicom is None:
         raise NoDicomSource("A DICOM result needs a DICOM upload: it belongs to the patient and study of the upload.")
+    attributes = frame.dicom.dataset()
     if not all(attributes.get(keyword) for keyword in INSTANCE):
         raise NoDicomSource(
             "The DICOM object lacks its Study, Series or SOP Instance UID; a result cannot refer to it."
