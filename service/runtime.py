@@ -12,6 +12,8 @@ from service.api_keys import KeyFileError, load_keys
 from service.errors import NotReady
 from service.execution.admission import Admission
 from service.execution.cpu_budget import cpu_budget
+from service.execution.decoders.decoder import Decoder
+from service.execution.decoders.pool import open_decoder
 from service.execution.pool import WorkerPool
 from service.execution.work import Work
 from service.inference.engine import AllCores, Engine
@@ -68,13 +70,18 @@ class Runtime:
         PackageError
             The package is invalid.
         """
-        package = load_package(self.settings.model)
         pool = WorkerPool(self.cpu_budget)
+        # First, because the decoders load while the model does.
+        decoder = open_decoder(
+            self.settings.decoder_limits, self.cpu_budget.count, pool.step_aside, self.metrics.count_decoder_ending
+        )
         try:
-            pipeline = self._open(package, pool)
+            package = load_package(self.settings.model)
+            pipeline = self._open(package, pool, decoder)
         except BaseException:
             pool.close()  # its threads would keep a process alive that serves nothing
             raise
+        decoder.start()
         info = model_info(pipeline.model)
         self._model = LoadedModel(pipeline, pool, info, monotonic())
         self.metrics.set_model(info, _plane_ids(package))
@@ -92,6 +99,7 @@ class Runtime:
         model, self._model = self._model, None
         if model is not None:
             model.pool.close()
+            model.pipeline.decoder.close()
 
     def reload(self) -> None:
         """Read the model package and the API keys again; log the result and count it.
@@ -144,10 +152,10 @@ class Runtime:
             raise _not_ready()
         return self._model
 
-    def _open(self, package: ModelPackage, pool: WorkerPool) -> Pipeline:
+    def _open(self, package: ModelPackage, pool: WorkerPool, decoder: Decoder) -> Pipeline:
         engine = Engine(package, AllCores(self.cpu_budget.count, pool.is_alone))
         engine.warm_up()
-        return Pipeline(engine, self.settings.limits)
+        return Pipeline(engine, self.settings.limits, decoder)
 
     def _reload(self) -> str:
         model = self.model
@@ -155,7 +163,7 @@ class Runtime:
         package = load_package(self.settings.model)
         switched = package.sha256 != model.info.sha256
         if switched:
-            pipeline = self._open(package, model.pool)
+            pipeline = self._open(package, model.pool, model.pipeline.decoder)
             info = model_info(pipeline.model)
             self._model = replace(model, pipeline=pipeline, info=info)
             self.metrics.set_model(info, _plane_ids(package))

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.execution.admission import AdmissionLimits
+from service.execution.decoders.limits import DecoderLimits
 from service.imaging.frame import Limits
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "default"
@@ -33,6 +34,8 @@ class Settings(BaseSettings):
     max_held_bytes: int | None = Field(default=None, ge=1024)
     """Maximum bytes of all admitted uploads in memory; an upload that does not fit gets 503. Default: eight uploads of
     the maximum size plus one batch of the maximum size."""
+    max_decode_s: float = Field(default=10, gt=0)
+    """CPU seconds for decoding one frame; a file that needs more gets 422. An ordinary frame needs 0.01."""
     deadline_s: float = Field(default=30, gt=0)
     """Seconds from the end of an upload to the start of its reply; after them the work stops and the request gets 504.
     The header `X-Deadline-Ms`, counted from the request's head, can only shorten this."""
@@ -59,6 +62,11 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """The limits on one uploaded file."""
         return Limits(self.max_upload_bytes, self.max_frame_pixels)
+
+    @property
+    def decoder_limits(self) -> DecoderLimits:
+        """The limits on each process that decodes uploads."""
+        return DecoderLimits(self.max_upload_bytes, self.max_frame_pixels, self.max_decode_s)
 
     def admission_limits(self, workers: int) -> AdmissionLimits:
         """Return the limits on all admitted uploads, for a number of workers."""

@@ -7,15 +7,16 @@ formats require it; each is analyzed while those after it are decoded.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from service.errors import Problem
+from service.execution.decoders.decoder import Decoder
 from service.execution.work import stage
-from service.imaging.decode import open_frames
-from service.imaging.frame import Frame, Frames, Limits
+from service.imaging.frame import Frame, Frames
+from service.imaging.local_file import Upload
 
 T = TypeVar("T")
 Job = Callable[[], Awaitable[T]]
@@ -31,12 +32,12 @@ class File(NamedTuple):
     name
         The name that it came with.
     read
-        Returns its bytes; may raise a `Problem`.
+        Returns its bytes, or where they are on disk; may raise a `Problem`.
     """
 
     number: int
     name: str | None
-    read: Callable[[], bytes]
+    read: Callable[[], Upload]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,8 @@ class Batch(Generic[T]):
         Runs a piece of work in a worker thread.
     analyze
         Called with each frame, in a worker thread. A `Problem` that it raises becomes the frame's outcome.
-    limits
-        The limits on each file.
+    decoder
+        Opens the files.
     selection
         Which frames of each file.
     window
@@ -89,7 +90,7 @@ class Batch(Generic[T]):
 
     run: Runner
     analyze: Callable[[Frame], T]
-    limits: Limits
+    decoder: Decoder
     selection: Selection
     window: int
 
@@ -115,18 +116,21 @@ class Batch(Generic[T]):
     def _open(self, file: File) -> FrameOutcome[T] | tuple[File, Frames]:
         """Open a file; analyze it at once if it has a single frame."""
         try:
-            frames = open_frames(file.read(), self.limits)
+            with stage("decode"):
+                frames = self.decoder.open(file.read())
         except Problem as problem:
             return FrameOutcome(file, None, 0, problem)
         if frames.count > 1:
             return file, frames
-        return FrameOutcome(file, 0, 1, self._analyze(_read(frames, 0)))
+        with closing(frames):
+            return FrameOutcome(file, 0, 1, self._analyze(_read(frames, 0)))
 
     async def _loop_outcomes(self, file: File, frames: Frames) -> AsyncGenerator[FrameOutcome[T], None]:
         indices = iter(self.selection.indices(frames.count))
-        async with aclosing(in_order(self._loop_jobs(frames), self.window)) as analyzed:
-            async for value in analyzed:
-                yield FrameOutcome(file, next(indices), frames.count, value)
+        with closing(frames):
+            async with aclosing(in_order(self._loop_jobs(frames), self.window)) as analyzed:
+                async for value in analyzed:
+                    yield FrameOutcome(file, next(indices), frames.count, value)
 
     async def _loop_jobs(self, frames: Frames) -> AsyncGenerator[Job[T | Problem], None]:
         for index in self.selection.indices(frames.count):

@@ -95,7 +95,7 @@ class BatchSession:
 
     async def lines(self, files: Iterable[File]) -> AsyncGenerator[BatchLine | BatchSummary, None]:
         """Yield a line for each frame, in order, then the totals."""
-        batch = Batch(self.run, self._analyze, self.pipeline.limits, self.selection, self.window)
+        batch = Batch(self.run, self._analyze, self.pipeline.decoder, self.selection, self.window)
         counter = BatchCounter(self.pipeline.engine.manifest.planes)
         complete = True
         async with aclosing(batch.outcomes(files)) as outcomes:

@@ -6,6 +6,7 @@ it implies nothing about the frame's quality, or about what a guideline requires
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,7 +15,6 @@ from service.analysis.pipeline import Pipeline
 from service.analysis.thumbnail import Thumbnail
 from service.errors import NoSuchPlane
 from service.execution.work import current_work
-from service.imaging.decode import open_frames
 from service.imaging.frame import Frame
 from service.schemas.answers import ModelInfo
 from service.schemas.batch import BatchSummary, CineSummary, FrameAnswer, FrameProblem, Source
@@ -176,8 +176,8 @@ def _draw(pipeline: Pipeline, thumbnail: Thumbnail | None, file: File, index: in
 
 
 def _read(file: File, index: int, pipeline: Pipeline) -> Frame:
-    frames = open_frames(file.read(), pipeline.limits)
-    if not frames.independent:  # frame by frame, as the batch did: the limit on pixels counts the frames of one leap
-        for before in range(index):
-            frames.read(before)
-    return frames.read(index)
+    with closing(pipeline.decoder.open(file.read())) as frames:
+        if not frames.independent:  # one by one, as the batch did: the limit on pixels counts the frames of one leap
+            for before in range(index):
+                frames.read(before)
+        return frames.read(index)

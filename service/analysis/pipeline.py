@@ -1,5 +1,6 @@
 """Turn an upload into a result: the one path that the API, the jobs and the command line share."""
 
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +9,11 @@ from numpy.typing import NDArray
 from service.analysis.abstention import abstain_reason, measure_flow
 from service.analysis.results import ExplainedFrame, FrameResult, ModelIdentity, PlaneScore
 from service.errors import NoSuchPlane, Problem
+from service.execution.decoders.decoder import Decoder, InProcessDecoder
 from service.execution.work import Outcome, current_work, stage
-from service.imaging.decode import decode_frame, open_frames
 from service.imaging.frame import Frame, Limits
 from service.imaging.letterbox import crop_and_letterbox
+from service.imaging.local_file import Upload
 from service.imaging.overlay import encode_picture, paint
 from service.inference.engine import Engine
 from service.inference.session import Floats
@@ -19,19 +21,23 @@ from service.schemas.answers import PictureType
 
 
 class Pipeline:
-    """Decodes frames and runs the engine on them, one frame per call, in the calling thread."""
+    """Decodes frames and runs the engine on them, one frame per call, in the calling thread.
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
+    `decoder` opens the uploads; by default this process decodes them.
+    """
+
+    def __init__(self, engine: Engine, limits: Limits, decoder: Decoder | None = None) -> None:
         self.engine = engine
         self.limits = limits
+        self.decoder = decoder or InProcessDecoder(limits)
         manifest = engine.manifest
         self.model = ModelIdentity(manifest.name, manifest.version, engine.package.sha256)
 
-    def classify(self, upload: bytes, *, index: int = 0) -> FrameResult:
+    def classify(self, upload: Upload, *, index: int = 0) -> FrameResult:
         """Classify frame `index` of an upload; raises what `decode_frame` raises."""
         return self.classify_frame(self.read(upload, index=index))
 
-    def explain(self, upload: bytes, *, index: int = 0, target: str | None = None) -> ExplainedFrame:
+    def explain(self, upload: Upload, *, index: int = 0, target: str | None = None) -> ExplainedFrame:
         """Classify a frame and compute the evidence for one plane, by default the most probable one.
 
         Raises
@@ -43,28 +49,29 @@ class Pipeline:
         return self._explain(self.read(upload, index=index), wanted)
 
     @stage("decode")
-    def read(self, upload: bytes, *, index: int = 0) -> Frame:
+    def read(self, upload: Upload, *, index: int = 0) -> Frame:
         """Decode frame `index` of an upload; raises what `decode_frame` raises."""
-        return decode_frame(upload, index=index, limits=self.limits)
+        with closing(self.decoder.open(upload, index)) as frames:
+            return frames.read(index)
 
     @stage("decode")
-    def read_frames(self, upload: bytes, *, index: int, most: int) -> list[Frame]:
+    def read_frames(self, upload: Upload, *, index: int, most: int) -> list[Frame]:
         """Decode up to `most` frames of one size from `index` on, together within the limit on pixels.
 
         The list ends before a frame that cannot be read. Raises what `decode_frame` raises for the first frame.
         """
-        file = open_frames(upload, self.limits)
-        frames = [file.read(index)]
-        fitting = self.limits.max_pixels // frames[0].pixels.size
-        for following in range(index + 1, min(index + most, index + fitting, file.count)):
-            try:
-                frame = file.read(following)
-            except Problem:
-                break
-            if frame.pixels.shape != frames[0].pixels.shape:
-                break
-            frames.append(frame)
-        return frames
+        with closing(self.decoder.open(upload, index)) as file:
+            frames = [file.read(index)]
+            fitting = self.limits.max_pixels // frames[0].pixels.size
+            for following in range(index + 1, min(index + most, index + fitting, file.count)):
+                try:
+                    frame = file.read(following)
+                except Problem:
+                    break
+                if frame.pixels.shape != frames[0].pixels.shape:
+                    break
+                frames.append(frame)
+            return frames
 
     def classify_frame(self, frame: Frame, *, with_features: bool = False) -> FrameResult:
         """Classify a decoded frame; `with_features` keeps the features, so that it can be explained later."""

@@ -17,7 +17,9 @@ from service.cli.arguments import PICTURE_TYPES, CommandError
 from service.cli.output import exam_files, print_cine, print_exam, print_line, read_file, write_file
 from service.errors import Problem
 from service.execution.cpu_budget import cpu_budget
+from service.execution.decoders.pool import open_decoder
 from service.execution.work import Work, work_context
+from service.imaging.local_file import LocalFile
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.observability.trace import new_request_id
@@ -31,7 +33,8 @@ _WINDOW_PER_WORKER = 3  # frames of a batch in work, waiting, or finished before
 
 def open_pipeline(settings: Settings) -> Pipeline:
     """Load the model package; raises `PackageError`."""
-    return Pipeline(Engine(load_package(settings.model)), settings.limits)
+    decoder = open_decoder(settings.decoder_limits, cpu_budget(settings.workers).count)
+    return Pipeline(Engine(load_package(settings.model)), settings.limits, decoder)
 
 
 def classify(options: argparse.Namespace, settings: Settings) -> int:
@@ -97,7 +100,8 @@ def cine(options: argparse.Namespace, settings: Settings) -> int:
 async def _cine(options: argparse.Namespace, settings: Settings, pipeline: Pipeline) -> int:
     code = 0
     with _batch_session(options, settings, pipeline) as session:
-        async with aclosing(session.lines(_batch_files([options.file]))) as lines:
+        files = [File(0, options.file.name, partial(read_file, options.file))]
+        async with aclosing(session.lines(files)) as lines:
             async for line in lines:
                 code |= print_cine(options, batch_record(line))
     return code
@@ -105,7 +109,8 @@ async def _cine(options: argparse.Namespace, settings: Settings, pipeline: Pipel
 
 def exam(options: argparse.Namespace, settings: Settings) -> int:
     """Sort the files below a folder, write the page and print the exam report; return 1 if a file was refused."""
-    files = _batch_files(exam_files(options.folder))
+    paths = exam_files(options.folder)
+    files = [File(number, path.name, partial(LocalFile, path)) for number, path in enumerate(paths)]
     return asyncio.run(_exam(options, settings, files, open_pipeline(settings)))
 
 
@@ -118,10 +123,6 @@ async def _exam(options: argparse.Namespace, settings: Settings, files: Sequence
             evidence = await draw_evidence(report, reader, files, pipeline, session.run)
             page = render(report, reader.thumbnails, evidence)
     return print_exam(options, report, page)
-
-
-def _batch_files(paths: Sequence[Path]) -> list[File]:
-    return [File(number, path.name, partial(read_file, path)) for number, path in enumerate(paths)]
 
 
 @contextmanager

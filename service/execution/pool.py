@@ -2,16 +2,16 @@
 
 import asyncio
 import threading
-from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from time import perf_counter
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from service.execution.cpu_budget import CpuBudget
-from service.execution.work import WorkStopped, current_work
+from service.execution.work import Work, WorkStopped, current_work
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,22 +49,31 @@ class _Job(Generic[T]):
 
 
 class WorkerPool:
-    """As many threads as cores are granted; each processes one frame from bytes to answer.
+    """Runs as many jobs at once as cores are granted; each processes one frame from bytes to answer.
 
-    Decoding, ONNX Runtime and encoding release Python's lock, so the threads run in parallel. The pool has its own
-    queue instead of an executor's, because a canceled job must leave the queue with its upload.
+    ONNX Runtime and encoding release Python's lock, so the threads run in parallel. The pool has its own queue instead
+    of an executor's, because a canceled job must leave the queue with its upload, and because the queue is fair: the
+    next job is that of the request with the fewest jobs at work.
+
+    There are more threads than cores. A thread that waits for a slow decoder steps aside, and another one uses its
+    core. A request may have as many slow decoders as there are cores, and starts no other job meanwhile.
     """
 
     def __init__(self, cpu_budget: CpuBudget) -> None:
         self.cpu_budget = cpu_budget
-        self.busy = 0  # threads that run a job
-        self._waiting: deque[_Job[Any]] = deque()
+        self.busy = 0  # threads that run a job and have not stepped aside
+        self._waiting: list[_Job[Any]] = []
+        self._working: Counter[Work] = Counter()  # jobs of each request, including those that have stepped aside
+        self._aside: Counter[Work] = Counter()
+        self._returning = 0  # threads whose decoder is done and that wait for a core
         self._closing = False
-        self._changed = threading.Condition()  # guards the three attributes above
+        self._changed = threading.Condition()  # guards the attributes above
+        self._current = threading.local()  # `job`: what the thread runs
+        self._most_aside = slow_decoders(cpu_budget.count)
         # Daemon threads, so that the process can exit on a second signal while a worker is still busy.
         self._threads = [
             threading.Thread(target=self._serve, name=f"worker_{number}", daemon=True)
-            for number in range(cpu_budget.count)
+            for number in range(cpu_budget.count + self._most_aside)
         ]
         for thread in self._threads:
             thread.start()
@@ -100,6 +109,33 @@ class WorkerPool:
                 self._forget(job)  # also when the awaiting task is canceled
                 del job  # see `_Job.run`
 
+    @contextmanager
+    def step_aside(self) -> Iterator[None]:
+        """Return a context in which the calling job needs no core, so that another one may start.
+
+        Where too many jobs have stepped aside already, nothing changes.
+        """
+        job: _Job[Any] | None = getattr(self._current, "job", None)
+        with self._changed:
+            steps = job is not None and self._aside.total() < self._most_aside
+            if job is not None and steps:
+                self.busy -= 1
+                self._aside[job.work] += 1
+                self._changed.notify_all()
+        try:
+            yield
+        finally:
+            if job is not None and steps:
+                self._return(job.work)
+
+    def _return(self, work: Work) -> None:
+        with self._changed:
+            self._returning += 1
+            self._changed.wait_for(lambda: self.busy < self.cpu_budget.count)
+            self._returning -= 1
+            self.busy += 1
+            _count_down(self._aside, work)
+
     def close(self) -> None:
         """Finish every running and waiting job, then end the threads."""
         with self._changed:
@@ -119,16 +155,43 @@ class WorkerPool:
     def _serve(self) -> None:
         """Run jobs until the pool closes; the body of each thread."""
         while (job := self._next()) is not None:
+            self._current.job, work = job, job.work
             job.run()
-            del job  # free the job and its upload before the wait for the next one
+            del job, self._current.job  # free the job and its upload before the wait for the next one
             with self._changed:
                 self.busy -= 1
+                _count_down(self._working, work)
+                self._changed.notify_all()
 
     def _next(self) -> _Job[Any] | None:
         """Wait for the next job and count this thread as busy; None when the pool closes and the queue is empty."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closing)
-            if not self._waiting:
-                return None
+            while (job := self._choose()) is None:
+                if self._closing and not self._waiting:
+                    return None
+                self._changed.wait()
+            self._waiting.remove(job)
             self.busy += 1
-            return self._waiting.popleft()
+            self._working[job.work] += 1
+            return job
+
+    def _choose(self) -> _Job[Any] | None:
+        """Return the job to start now: the oldest of a request with the fewest jobs at work."""
+        if self.busy + self._returning >= self.cpu_budget.count:
+            return None
+        startable = (job for job in self._waiting if not self._is_slow(job.work))
+        return min(startable, key=lambda job: self._working[job.work], default=None)
+
+    def _is_slow(self, work: Work) -> bool:
+        return self._aside[work] > 0 and self._working[work] >= self.cpu_budget.count
+
+
+def slow_decoders(workers: int) -> int:
+    """Return how many slow decoders may run next to the workers: two requests full of slow files hold no worker."""
+    return 2 * workers + 2
+
+
+def _count_down(counter: Counter[Work], work: Work) -> None:
+    counter[work] -= 1
+    if not counter[work]:
+        del counter[work]

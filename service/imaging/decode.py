@@ -14,7 +14,7 @@ The rules for every kind of file:
 - **animated or multi-page** PNG, WebP and TIFF: `index` selects the frame, from 0, as a viewer shows it.
 """
 
-from service.errors import UnsupportedFormat, UploadTooLarge
+from service.errors import UnsupportedFormat
 from service.imaging.dicom.scan import Data
 from service.imaging.formats import detect_format
 from service.imaging.frame import DEFAULT_LIMITS, MAX_SIDE, Frame, Frames, Limits, parser_errors_as_problems
@@ -49,8 +49,7 @@ def open_frames(data: Data, limits: Limits = DEFAULT_LIMITS) -> Frames:
     UnreadableFrame
         The file is damaged.
     """
-    if len(data) > limits.max_bytes:
-        raise UploadTooLarge(f"The upload has {len(data)} bytes; the limit is {limits.max_bytes} bytes.")
+    limits.check_bytes(len(data))
     format_ = detect_format(data)
     with parser_errors_as_problems(format_):
         return _open_dicom(data, limits) if format_ == "dicom" else open_raster(bytes(data), format_, limits)

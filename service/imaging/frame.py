@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from service.errors import FrameTooLarge, NoSuchFrame, Problem, UnreadableFrame
+from service.errors import FrameTooLarge, NoSuchFrame, Problem, UnreadableFrame, UploadTooLarge
 from service.imaging.color import Colors
 from service.imaging.gray import Gray
 from service.imaging.sector import Box
@@ -23,6 +23,11 @@ class Limits:
 
     max_bytes: int = 32 * 2**20
     max_pixels: int = 32_000_000
+
+    def check_bytes(self, count: int) -> None:
+        """Raise UploadTooLarge where a file of `count` bytes is over the limit."""
+        if count > self.max_bytes:
+            raise UploadTooLarge(f"The upload has {count} bytes; the limit is {self.max_bytes} bytes.")
 
     def check_size(self, width: int, height: int, frames: int = 1) -> None:
         """Raise FrameTooLarge where `frames` frames of `width` x `height` pixels are over the limits."""
@@ -92,6 +97,10 @@ class Frame:
         return FrameMetadata(self.format, width, height, self.index, self.count, self.dicom)
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frames:
     """The frames of one file, opened once and decoded one by one; at most one of them is in memory.
@@ -104,16 +113,16 @@ class Frames:
         As in `FrameMetadata`.
     independent
         Whether the frames after a damaged frame can still be read.
-    pixels
+    max_pixels
         The most pixels that a frame can have, by the header.
     """
 
     format: Format
     count: int
     independent: bool
-    pixels: int
+    max_pixels: int
     _read: Callable[[int], Frame]
-    _close: Callable[[], None] = lambda: None
+    _close: Callable[[], None] = _nothing
 
     def close(self) -> None:
         """Free what the open file holds."""

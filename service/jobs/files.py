@@ -1,22 +1,18 @@
 """The files of a job: one walk for every kind of storage, and files that open when a worker first reads them."""
 
-import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
 from typing import NamedTuple
 
-from service.errors import NotFound
-from service.imaging.decode import open_frames
-from service.imaging.dicom.scan import Data, is_dicom
-from service.imaging.frame import Frame, Frames, Limits
-
-_HEAD = 256  # bytes: enough to recognize DICOM
+from service.execution.decoders.decoder import Decoder
+from service.imaging.frame import Frame, Frames
+from service.imaging.local_file import LocalFile, Upload
 
 
 class FolderEntry(NamedTuple):
@@ -65,30 +61,28 @@ class SourceFile:
     name
         Name of the file in the results.
     load
-        Returns the bytes, for a DICOM file on disk as a memory map, so that a long cine is never in memory as a whole.
-        May raise a `Problem`.
+        Returns the bytes, or where they are on disk: a long cine is never in memory as a whole. May raise a `Problem`.
     load_s
         Seconds that `load` took.
     """
 
     name: str
-    load: Callable[[], Data]
+    load: Callable[[], Upload]
     load_s: float = 0.0
     _frames: Frames | None = field(default=None, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
 
-    def read(self, index: int, limits: Limits) -> Frame:
-        """Return frame `index`; raises what `load`, `open_frames` and `Frames.read` raise."""
+    def read(self, index: int, decoder: Decoder) -> Frame:
+        """Return frame `index`; raises what `load`, `Decoder.open` and `Frames.read` raise."""
         with self._lock:
             if self._frames is None:
-                data = self._load()
-                self._frames = open_frames(data, _limits_for(limits, data))
+                self._frames = decoder.open(self._load(), index)
             # Only DICOM frames can be decoded side by side; the other readers step from frame to frame.
             if self._frames.format != "dicom":
                 return self._frames.read(index)
         return self._frames.read(index)
 
-    def _load(self) -> Data:
+    def _load(self) -> Upload:
         started = perf_counter()
         try:
             return self.load()
@@ -101,22 +95,7 @@ def source_files(folder: Path, skip: Callable[[Path], bool]) -> Iterator[SourceF
     for entry in walk(partial(_list_local, folder)):
         path = folder / entry.file
         if not skip(path):
-            yield SourceFile(entry.file, file_reader(path))
-
-
-def file_reader(path: Path) -> Callable[[], Data]:
-    """Return a function that reads a local file: a memory map of a DICOM file, the bytes of any other."""
-
-    def read() -> Data:
-        try:
-            with path.open("rb") as file:
-                if is_dicom(file.read(_HEAD)):
-                    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            return path.read_bytes()
-        except OSError as error:
-            raise NotFound(f"The file cannot be read: {error.strerror}.") from error
-
-    return read
+            yield SourceFile(entry.file, partial(LocalFile, path))
 
 
 def _list_local(root: Path, below: str) -> Iterator[FolderEntry]:
@@ -127,8 +106,3 @@ def _list_local(root: Path, below: str) -> Iterator[FolderEntry]:
                 yield FolderEntry(entry.name, is_folder=True)
             elif entry.is_file():
                 yield FolderEntry(entry.name, is_folder=False)
-
-
-def _limits_for(limits: Limits, data: Data) -> Limits:
-    """Return the limits without the one on bytes for a memory map: its length costs no memory."""
-    return limits if isinstance(data, bytes) else replace(limits, max_bytes=max(limits.max_bytes, len(data)))

@@ -72,7 +72,7 @@ class FrameWorker:
 
     def _answer(self, file: SourceFile, index: int) -> ResultRow:
         with stage("decode"):
-            frame = file.read(index, self.pipeline.limits)
+            frame = file.read(index, self.pipeline.decoder)
         output = self.dicom if frame.format == "dicom" else None
         explain = output is not None and output.overlays
         result: FrameResult = self.pipeline.explain_frame(frame) if explain else self.pipeline.classify_frame(frame)

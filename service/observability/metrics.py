@@ -11,6 +11,7 @@ from service.errors import TABLE
 from service.schemas.answers import AbstainReason, ModelInfo
 
 _RELOAD_RESULTS = ("switched", "unchanged", "refused", "failed")
+DECODER_ENDINGS = ("crash", "cpu-time", "killed", "memory", "stopped")
 _PROBABILITY_BUCKETS = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _SECONDS_BUCKETS = (0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -57,6 +58,9 @@ class Metrics:
             buckets=_PROBABILITY_BUCKETS,
         )
         self._abstentions = counter("abstentions", "Frames on which the model abstained, by reason.", ("reason",))
+        self._decoder_endings = counter(
+            "decoder_endings", "Decoder processes that ended before their frame, by reason.", ("reason",)
+        )
         self._reloads = counter("reloads", "Reloads of the model and the API keys, by result.", ("result",))
         self._reload_successful = gauge(
             "last_reload_successful", "0 when the last reload was refused or failed: the files on disk are not in use."
@@ -67,6 +71,7 @@ class Metrics:
         _start_at_zero(self._refused, TABLE)
         _start_at_zero(self._abstentions, get_args(AbstainReason))
         _start_at_zero(self._reloads, _RELOAD_RESULTS)
+        _start_at_zero(self._decoder_endings, DECODER_ENDINGS)
 
     def watch(self, read: Mapping[str, Callable[[], float]]) -> None:
         """Expose `GAUGES`; `read` has a function for each name, called at each scrape."""
@@ -87,6 +92,10 @@ class Metrics:
         self._confidence.observe(probability)
         if abstain_reason is not None:
             self._abstentions.labels(abstain_reason).inc()
+
+    def count_decoder_ending(self, reason: str) -> None:
+        """Count a decoder process that ended before its frame."""
+        self._decoder_endings.labels(reason).inc()
 
     def count_reload(self, result: str) -> None:
         """Count a reload: `switched`, `unchanged`, `refused` or `failed`."""

@@ -4,9 +4,9 @@ import mmap
 import os
 from fcntl import F_ADD_SEALS, F_SEAL_SHRINK, fcntl
 
-from service.imaging.gray import Gray
-
 import numpy as np
+
+from service.imaging.gray import Gray
 
 START = 4 * 2**20
 """Bytes of a new arena: enough for an ordinary upload and its frame."""

@@ -22,6 +22,12 @@ class Decoder(Protocol):
     def open(self, upload: Upload, index: int = 0) -> Frames:
         """Open a file whose frame `index` is read first; the caller closes it. Raises what `open_frames` raises."""
 
+    def start(self) -> None:
+        """Get ready to open files; the first ones are slower without."""
+
+    def close(self) -> None:
+        """Free what the decoder holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class InProcessDecoder:
@@ -29,12 +35,18 @@ class InProcessDecoder:
 
     limits: Limits
 
-    def open(self, upload: Upload, index: int = 0) -> Frames:  # noqa: ARG002 (the first frame needs no hint here)
+    def open(self, upload: Upload, index: int = 0) -> Frames:
         """Open a file."""
         if not isinstance(upload, LocalFile):
             return open_frames(upload, self.limits)
         descriptor = upload.open()
         return open_file(descriptor, os.fstat(descriptor).st_size, self.limits)
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 def open_file(descriptor: int, length: int, limits: Limits) -> Frames:
@@ -42,8 +54,9 @@ def open_file(descriptor: int, length: int, limits: Limits) -> Frames:
 
     The length of a memory map costs no memory, so the limit on bytes does not apply to it.
     """
-    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 (a descriptor)
+    with open(descriptor, "rb", buffering=0) as file:
         if is_dicom(os.pread(descriptor, _HEAD, 0)):
             data: Data = mmap.mmap(descriptor, length, access=mmap.ACCESS_READ)
             return open_frames(data, replace(limits, max_bytes=max(limits.max_bytes, length)))
-        return open_frames(file.read(limits.max_bytes + 1), limits)
+        limits.check_bytes(length)
+        return open_frames(file.read(), limits)

@@ -31,13 +31,13 @@ def run_decoder(channel: int, arena: int, limits: bytes) -> NoReturn:
     try:
         signal.signal(signal.SIGXCPU, signal.SIG_DFL)
         null = os.open(os.devnull, os.O_RDWR)
-        for standard in range(3):  # libraries print their opinion of a damaged file
+        for standard in range(3):
             os.dup2(null, standard)
         statm = os.open("/proc/self/statm", os.O_RDONLY)
         confine()
         _Decoder(socket.socket(fileno=channel), Arena(arena), DecoderLimits(*json.loads(limits)), statm).run()
     finally:
-        os._exit(1)  # without this process's copies of the fork server's exit handlers
+        os._exit(1)  # without this process's copies of the exit handlers of the fork server
 
 
 class _Decoder:
@@ -65,8 +65,13 @@ class _Decoder:
         file = None
         try:
             frames = self._open(request, descriptors)
-            file = OpenedFile(format=frames.format, count=frames.count, independent=frames.independent)
-            if not 0 <= request.index < frames.count:
+            file = OpenedFile(
+                format=frames.format,
+                count=frames.count,
+                independent=frames.independent,
+                max_pixels=frames.max_pixels,
+            )
+            if not 0 <= request.frame < frames.count:
                 return Reply(file=file)  # `Frames.read` of the service refuses the index
             return Reply(file=file, frame=self._return(self._read(frames, request)))
         except Problem as problem:
@@ -89,14 +94,14 @@ class _Decoder:
         return self._frames
 
     def _read(self, frames: Frames, request: Request) -> Frame:
-        needed = frame_bytes(frames.pixels)
+        needed = frame_bytes(frames.max_pixels)
         if needed > LARGE:
             self._ask(Reply(memory=needed))
         self._limit_memory(needed + COPIES_OF_FILE * request.length)
         if request.step:
-            for index in range(request.index):
+            for index in range(request.frame):
                 frames.read(index)
-        return frames.read(request.index)
+        return frames.read(request.frame)
 
     def _return(self, frame: Frame) -> DecodedFrame:
         """Copy a frame into the arena, and return what the service must know to take it out."""

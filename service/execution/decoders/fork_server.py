@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from service.execution.decoders.decoding import run_decoder
@@ -53,10 +54,8 @@ def main(control: socket.socket) -> NoReturn:
 def _report(handle: int, process: int, pipe: int) -> None:
     """Write the exit status of a process into its pipe: the code, or the negative number of the signal."""
     _, status = os.waitpid(process, 0)
-    try:
+    with suppress(BrokenPipeError):  # the service does not need it any more
         os.write(pipe, b"%d" % os.waitstatus_to_exitcode(status))
-    except BrokenPipeError:  # the service has lost interest
-        pass
     os.close(pipe)
     os.close(handle)
 

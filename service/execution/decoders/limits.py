@@ -31,7 +31,7 @@ class DecoderLimits(NamedTuple):
 
     max_bytes: int
     max_pixels: int
-    cpu_s: float
+    cpu_s: float = 10
 
     @property
     def memory(self) -> int:

@@ -26,8 +26,8 @@ class Request(NamedTuple):
         decoder has kept open since the last request.
     length
         Bytes in the arena or in the file.
-    index
-        The frame.
+    frame
+        Its index, from 0.
     step
         Whether to decode the frames before it one by one: this decoder opens the file again, after another one has read
         those frames.
@@ -35,7 +35,7 @@ class Request(NamedTuple):
 
     source: Literal["arena", "file", "open"]
     length: int
-    index: int
+    frame: int
     step: bool
 
 
@@ -45,6 +45,7 @@ class OpenedFile(BaseModel):
     format: Format
     count: PositiveInt
     independent: bool
+    max_pixels: PositiveInt
 
 
 class DecodedFrame(BaseModel):
@@ -52,9 +53,9 @@ class DecodedFrame(BaseModel):
 
     height: int = Field(ge=1, le=MAX_SIDE)
     width: int = Field(ge=1, le=MAX_SIDE)
-    region: Box | None
-    colors: tuple[PositiveInt, PositiveInt] | None
-    attributes: NonNegativeInt | None
+    region: Box | None = None
+    colors: tuple[PositiveInt, PositiveInt] | None = None
+    attributes: NonNegativeInt | None = None
 
 
 class Refusal(BaseModel):

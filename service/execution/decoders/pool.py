@@ -7,11 +7,12 @@ from threading import Condition
 from typing import Literal
 
 from service.errors import DecodeLimit, UnreadableFrame
+from service.execution.decoders.decoder import HAS_PROCESSES, Decoder, InProcessDecoder
 from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess, Delays, fork_server
 from service.execution.decoders.upload import OpenUpload
 from service.execution.work import current_work
-from service.imaging.frame import Frames
+from service.imaging.frame import Frames, Limits
 from service.imaging.local_file import Upload
 
 Ending = Literal["crash", "cpu-time", "killed", "memory", "stopped"]
@@ -41,10 +42,10 @@ class DecoderPool:
         limits: DecoderLimits,
         idle: int,
         step_aside: Callable[[], AbstractContextManager[None]] = nullcontext,
-        count_ending: Callable[[Ending], None] = lambda _: None,
+        count_ending: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.limits = limits
-        self.delays = Delays(step_aside, self._reserve)
+        self._delays = Delays(step_aside, self._reserve)
         self._most_idle, self._count_ending = idle, count_ending
         self._idle: list[DecoderProcess] = []  # the one that worked last is at the end: its memory is warm
         self._reserved = 0  # bytes of large frames
@@ -54,7 +55,7 @@ class DecoderPool:
 
     def start(self) -> None:
         """Fork the decoders that wait for work."""
-        decoders = [DecoderProcess(self.limits) for _ in range(self._most_idle)]
+        decoders = [DecoderProcess(self.limits, self._delays) for _ in range(self._most_idle)]
         with self._changed:
             self._idle += decoders
 
@@ -63,11 +64,11 @@ class DecoderPool:
 
         Raises what `service.imaging.decode.open_frames` raises, and `DecodeLimit`.
         """
-        return OpenUpload(upload, self.use, self.forget, self.delays).open(index)
+        return OpenUpload(upload, self.use, self.forget).open(index)
 
     @contextmanager
     def use(self, upload: int) -> Iterator[DecoderProcess]:
-        """Return a context with a decoder for this thread, preferably the one that has the upload with this number open.
+        """Return a context with a decoder, preferably the one that has the upload with this number open.
 
         Raises
         ------
@@ -125,7 +126,7 @@ class DecoderPool:
         if fit:
             fit[-1].close()
             return self._acquire(upload)
-        return DecoderProcess(self.limits)
+        return DecoderProcess(self.limits, self._delays)
 
     def _release(self, decoder: DecoderProcess) -> None:
         surplus: list[DecoderProcess] = []
@@ -161,3 +162,15 @@ def _ending(status: int) -> Ending:
         return "killed"
     return "cpu-time" if status == -signal.SIGXCPU else "crash"
 
+
+def open_decoder(
+    limits: DecoderLimits,
+    threads: int,
+    step_aside: Callable[[], AbstractContextManager[None]] = nullcontext,
+    count_ending: Callable[[str], None] = lambda _: None,
+) -> Decoder:
+    """Return decoder processes for a number of threads, on a platform without them the decoder of this process."""
+    if not HAS_PROCESSES:
+        return InProcessDecoder(Limits(limits.max_bytes, limits.max_pixels))
+    # One more than the threads: a killed decoder is replaced at once.
+    return DecoderPool(limits, threads + 1, step_aside, count_ending)

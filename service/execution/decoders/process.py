@@ -27,7 +27,7 @@ _SLOW_S = 0.1
 """CPU seconds after which a frame counts as slow; an ordinary one takes 2 to 30 ms."""
 NO_UPLOAD = -1
 _LOWEST_PRIORITY = 19
-_EXIT_STATUS_S = 2
+_EXIT_STATUS_S = 2  # seconds to wait for it
 
 
 class DecoderEnded(Exception):  # noqa: N818 (not always an error)
@@ -106,8 +106,8 @@ class Delays(NamedTuple):
 class DecoderProcess:
     """One decoder. Not thread-safe, except for `kill`."""
 
-    def __init__(self, limits: DecoderLimits) -> None:
-        self.limits = limits
+    def __init__(self, limits: DecoderLimits, delays: Delays) -> None:
+        self.limits, self._delays = limits, delays
         self.upload = NO_UPLOAD  # the number of the upload that it keeps open
         # Only for that upload: it is at low priority, which cannot be raised again, or has run out of memory.
         self.spent = False
@@ -127,7 +127,7 @@ class DecoderProcess:
         """Whether the process has not ended."""
         return not select.select([self._handle], [], [], 0)[0]
 
-    def ask(self, request: Request, descriptors: list[int], delays: Delays) -> Reply:
+    def ask(self, request: Request, descriptors: list[int]) -> Reply:
         """Return the answer to a request.
 
         Raises
@@ -141,21 +141,24 @@ class DecoderProcess:
             socket.send_fds(self._channel, [json.dumps(request).encode()], descriptors)
             with ExitStack() as delayed:
                 while True:
-                    message = self._receive(deadline, before, delayed, delays)
+                    message = self._receive(deadline, before, delayed)
                     reply = Reply.model_validate_json(message)
                     if reply.memory is not None:
-                        delayed.enter_context(delays.reserve(min(reply.memory, self.limits.memory)))
+                        delayed.enter_context(self._delays.reserve(min(reply.memory, self.limits.memory)))
                     elif reply.space is not None:
                         self.arena.grow(min(reply.space, self.limits.memory))
                     else:
                         self.spent |= reply.problem is not None and reply.problem.code == DecodeLimit.code
                         return reply
                     self._channel.send(GO)
-        except (OSError, ValidationError):
-            self.kill()
+        except TimeoutError:  # hung
+            raise DecoderEnded(-signal.SIGXCPU) from None
+        except ValidationError:  # a decoder that answers nonsense has been taken over
+            raise DecoderEnded(1) from None
+        except OSError:  # it has closed the channel, or is about to
             raise DecoderEnded(self._exit_status()) from None
 
-    def _receive(self, deadline: float, before: float, delayed: ExitStack, delays: Delays) -> bytes:
+    def _receive(self, deadline: float, before: float, delayed: ExitStack) -> bytes:
         self._channel.settimeout(_SLOW_S)
         while True:
             try:
@@ -167,7 +170,7 @@ class DecoderProcess:
                     self.spent = True
                     with suppress(OSError):
                         os.setpriority(os.PRIO_PROCESS, self.id, _LOWEST_PRIORITY)
-                    delayed.enter_context(delays.step_aside())
+                    delayed.enter_context(self._delays.step_aside())
                 continue
             if not message:
                 raise ConnectionResetError
@@ -194,4 +197,6 @@ class DecoderProcess:
         os.close(self._status)
 
     def _exit_status(self) -> int:
-        return int(os.read(self._status, 16) or b"0")
+        if not select.select([self._status], [], [], _EXIT_STATUS_S)[0]:
+            return 1
+        return int(os.read(self._status, 16) or b"1")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from service.errors import TABLE, DecodeLimit, Problem, UnreadableFrame
 from service.execution.decoders.messages import OpenedFile, Reply, Request
-from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess, Delays
+from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess
 from service.imaging.dicom.attributes import DicomAttributes
 from service.imaging.frame import Frame, Frames
 from service.imaging.local_file import LocalFile, Upload
@@ -36,9 +36,8 @@ class OpenUpload:
         upload: Upload,
         use: Callable[[int], AbstractContextManager[DecoderProcess]],
         forget: Callable[[int], None],
-        delays: Delays,
     ) -> None:
-        self._upload, self._use, self._forget, self._delays = upload, use, forget, delays
+        self._upload, self._use, self._forget = upload, use, forget
         self._number = next(_NUMBERS)
         self._first: tuple[int, _Decoded] | None = None  # the frame that came with the header, until it is read
         self._again = False
@@ -50,7 +49,7 @@ class OpenUpload:
             raise decoded.problem or _nonsense()
         self._first = index, decoded
         file = decoded.file
-        return Frames(file.format, file.count, file.independent, decoder_pixels, self._read, self._close)
+        return Frames(file.format, file.count, file.independent, file.max_pixels, self._read, self._close)
 
     def _read(self, index: int) -> Frame:
         first, self._first = self._first, None
@@ -85,7 +84,7 @@ class OpenUpload:
                 decoder.arena.grow(len(self._upload))
                 decoder.arena.write(self._upload)
                 request = Request("arena", len(self._upload), index, step=again)
-            reply = decoder.ask(request, descriptors, self._delays)
+            reply = decoder.ask(request, descriptors)
             decoder.upload = self._number if reply.file is not None and reply.file.count > 1 else NO_UPLOAD
             decoded = _take(reply, index, decoder)
             decoder.arena.trim()

@@ -10,6 +10,8 @@ from pyarrow import parquet
 from pydantic import BaseModel
 
 from service.analysis.pipeline import Pipeline
+from service.execution.decoders.limits import DecoderLimits
+from service.execution.decoders.pool import open_decoder
 from service.imaging.frame import Limits
 from service.inference.engine import Engine
 from service.inference.package import load_package
@@ -55,7 +57,9 @@ class ShardWorker:
         package = load_package(job.model)
         if difference := JobKey.of(package).difference(self._plan.key):
             raise JobError(f"this machine cannot continue {job.out}: {difference}")
-        self._pipeline = Pipeline(Engine(package), Limits(self._plan.max_upload_bytes, self._plan.max_frame_pixels))
+        limits = Limits(self._plan.max_upload_bytes, self._plan.max_frame_pixels)
+        decoder = open_decoder(DecoderLimits(limits.max_bytes, limits.max_pixels), job.threads)
+        self._pipeline = Pipeline(Engine(package), limits, decoder)
         self._listing = parquet.ParquetFile(self._out.open(LISTING))
 
     def work(self, number: int) -> FinishedShard:

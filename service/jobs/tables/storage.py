@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -11,9 +12,9 @@ import pyarrow as pa
 from pyarrow import fs
 
 from service.errors import NotFound, UploadTooLarge
-from service.imaging.dicom.scan import Data
+from service.imaging.local_file import LocalFile, Upload
 from service.jobs import JobError
-from service.jobs.files import FileEntry, FolderEntry, file_reader, walk
+from service.jobs.files import FileEntry, FolderEntry, walk
 
 T = TypeVar("T")
 
@@ -52,12 +53,12 @@ class Storage:
             elif not (self.local and Path(each.path).is_symlink()):  # links to folders may form circles
                 yield FolderEntry(each.base_name, True)
 
-    def reader(self, entry: FileEntry, max_bytes: int) -> Callable[[], Data]:
+    def reader(self, entry: FileEntry, max_bytes: int) -> Callable[[], Upload]:
         """Return a function that reads a file. A remote file is fetched as a whole, up to `max_bytes`."""
         if self.local:
-            return file_reader(Path(self.path(entry.file)))
+            return partial(LocalFile, Path(self.path(entry.file)))
 
-        def read() -> Data:
+        def read() -> Upload:
             if entry.size > max_bytes:
                 raise UploadTooLarge(f"The file has {entry.size} bytes; the limit is {max_bytes}.")
             try:
