@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
-_FOLDERS = ("imaging", "inference")
+_FOLDERS = ("execution/decoders", "imaging", "inference")
 _FILES = (
     "analysis/abstention.py",
     "analysis/pipeline.py",

@@ -49,7 +49,9 @@ def _process(options: argparse.Namespace, settings: "Settings") -> int:
 
     threads = cpu_budget(settings.workers).count
     if not options.dicomweb and not options.study:
-        return _finish(process_folder(_folder_job(options), open_pipeline(settings), threads))
+        job = _folder_job(options)
+        with open_pipeline(settings) as pipeline:
+            return _finish(process_folder(job, pipeline, threads))
     if not (options.dicomweb and options.study) or options.folders:
         raise CommandError("--dicomweb and --study need each other, and take no folders")
     from service.jobs.dicomweb import DicomWebArchive  # needs the extra `dicom`
@@ -58,8 +60,8 @@ def _process(options: argparse.Namespace, settings: "Settings") -> int:
     archive = DicomWebArchive(options.dicomweb, os.environ.get(options.token) if options.token else None)
     both = not (options.reports or options.overlays)  # the archive receives both unless one of them is asked for
     output = DicomOutput(options.reports or both, options.overlays or both, archive.store)
-    pipeline = open_pipeline(settings)
-    return _finish(process_study(archive.files(options.study), output, pipeline, threads))
+    with open_pipeline(settings) as pipeline:
+        return _finish(process_study(archive.files(options.study), output, pipeline, threads))
 
 
 def _folder_job(options: argparse.Namespace) -> "FolderJob":

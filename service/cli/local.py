@@ -4,7 +4,7 @@ import argparse
 import asyncio
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -31,17 +31,17 @@ from service.settings import Settings
 _WINDOW_PER_WORKER = 3  # frames of a batch in work, waiting, or finished before an earlier one
 
 
-def open_pipeline(settings: Settings) -> Pipeline:
-    """Load the model package; raises `PackageError`."""
-    decoder = open_decoder(settings.decoder_limits, cpu_budget(settings.workers).count)
-    return Pipeline(Engine(load_package(settings.model)), settings.limits, decoder)
+@contextmanager
+def open_pipeline(settings: Settings) -> Iterator[Pipeline]:
+    """Return a context with the model and decoders; raises `PackageError`."""
+    with closing(open_decoder(settings.decoder_limits, cpu_budget(settings.workers).count)) as decoder:
+        yield Pipeline(Engine(load_package(settings.model)), settings.limits, decoder)
 
 
 def classify(options: argparse.Namespace, settings: Settings) -> int:
     """Print one line per frame, in order; return 1 if a frame was refused, else 0."""
-    pipeline = open_pipeline(settings)
     code = 0
-    with ThreadPoolExecutor(cpu_budget(settings.workers).count) as threads:
+    with open_pipeline(settings) as pipeline, ThreadPoolExecutor(cpu_budget(settings.workers).count) as threads:
         for line, refused in threads.map(partial(_classify_one, pipeline), options.frames):
             code |= refused
             print_line(line)
@@ -58,9 +58,8 @@ def _classify_one(pipeline: Pipeline, path: Path) -> tuple[str, int]:
 
 def explain(options: argparse.Namespace, settings: Settings) -> int:
     """Write a picture, DICOM objects or both, and print the explanation."""
-    pipeline = open_pipeline(settings)
-    upload = read_file(options.frame)
-    with work_context(Work(new_request_id())):
+    with open_pipeline(settings) as pipeline, work_context(Work(new_request_id())):
+        upload = read_file(options.frame)
         result = pipeline.explain(upload, target=options.target)
         files = _explained_files(options, pipeline, upload, result)  # all of them, before the first is written
         answer = explained(result, None)
@@ -94,7 +93,8 @@ def _explained_files(
 
 def cine(options: argparse.Namespace, settings: Settings) -> int:
     """Print the summary of a file with several frames; return 1 if a frame was refused, else 0."""
-    return asyncio.run(_cine(options, settings, open_pipeline(settings)))
+    with open_pipeline(settings) as pipeline:
+        return asyncio.run(_cine(options, settings, pipeline))
 
 
 async def _cine(options: argparse.Namespace, settings: Settings, pipeline: Pipeline) -> int:
@@ -111,7 +111,8 @@ def exam(options: argparse.Namespace, settings: Settings) -> int:
     """Sort the files below a folder, write the page and print the exam report; return 1 if a file was refused."""
     paths = exam_files(options.folder)
     files = [File(number, path.name, partial(LocalFile, path)) for number, path in enumerate(paths)]
-    return asyncio.run(_exam(options, settings, files, open_pipeline(settings)))
+    with open_pipeline(settings) as pipeline:
+        return asyncio.run(_exam(options, settings, files, pipeline))
 
 
 async def _exam(options: argparse.Namespace, settings: Settings, files: Sequence[File], pipeline: Pipeline) -> int:

@@ -14,7 +14,6 @@ from dicomweb_client.api import DICOMwebClient
 
 from service.errors import NotFound
 from service.imaging.dicom.header import SECONDARY_CAPTURE, ULTRASOUND
-from service.imaging.dicom.scan import Data
 from service.jobs import JobError
 from service.jobs.files import SourceFile
 from service.reports.dicom import DicomObject
@@ -65,7 +64,7 @@ class DicomWebArchive:
             raise JobError("the archive refused a result")
         return result.uid
 
-    def _fetch(self, study: str, series: str, instance: str) -> Data:
+    def _fetch(self, study: str, series: str, instance: str) -> bytes:
         try:
             found = self._client.retrieve_instance(study, series, instance, media_types=_AS_STORED)
         except (requests.RequestException, ValueError) as error:

@@ -90,6 +90,8 @@ class _Decoder:
         if request.source == "file":
             self._frames = open_file(descriptors[0], request.length, limits)
         else:
+            if request.length > len(self._arena):
+                self._arena.remap()
             self._frames = open_frames(self._arena.read(request.length), limits)
         return self._frames
 

@@ -1,5 +1,6 @@
 """The service's side of one decoder process, and of the server that forks them."""
 
+import atexit
 import json
 import os
 import select
@@ -81,6 +82,14 @@ class _ForkServer:
                 )
         return self._control
 
+    def close(self) -> None:
+        """End the process, and with it all decoders."""
+        with self._lock:
+            if self._control is not None and self._process is not None:
+                self._control.close()
+                self._process.wait()
+            self._control = None
+
     @staticmethod
     def _fork(control: socket.socket, channel: int, arena: int, status: int, limits: bytes) -> tuple[int, int]:
         socket.send_fds(control, [limits], [channel, arena, status])
@@ -93,7 +102,9 @@ class _ForkServer:
 @cache
 def fork_server() -> _ForkServer:
     """Return the fork server of this process."""
-    return _ForkServer()
+    server = _ForkServer()
+    atexit.register(server.close)
+    return server
 
 
 class Delays(NamedTuple):

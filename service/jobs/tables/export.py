@@ -27,8 +27,8 @@ ShardRunner = Callable[[TableJob, list[int]], Iterator[FinishedShard]]
 
 def run_locally(job: TableJob, numbers: list[int]) -> Iterator[FinishedShard]:
     """Process shards one after the other, the frames of each in parallel."""
-    worker = ShardWorker(job)
-    yield from map(worker.work, numbers)
+    with closing(ShardWorker(job)) as worker:
+        yield from map(worker.work, numbers)
 
 
 def export_table(job: TableJob, limits: Limits, size: ShardSize, runner: ShardRunner = run_locally) -> Counts:

@@ -62,6 +62,10 @@ class ShardWorker:
         self._pipeline = Pipeline(Engine(package), limits, decoder)
         self._listing = parquet.ParquetFile(self._out.open(LISTING))
 
+    def close(self) -> None:
+        """End the decoders."""
+        self._pipeline.decoder.close()
+
     def work(self, number: int) -> FinishedShard:
         """Classify the frames of a shard and write its part; raises `JobError`."""
         started = perf_counter()

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from pydicom.dataset import Dataset
 
 from service import cli
+from service.execution.decoders.decoder import InProcessDecoder
 from service.imaging.dicom import image
 from service.imaging.dicom.scan import DatasetLayout, scan_layout
 from service.inference.engine import Engine
@@ -260,5 +261,8 @@ def test_an_object_is_scanned_once_for_report_and_overlay(
         return scan_layout(data, max_bytes)
 
     monkeypatch.setattr(image, "scan_layout", counted)
+    app: Any = client.app
+    pipeline = app.state.runtime.model.pipeline
+    monkeypatch.setattr(pipeline, "decoder", InProcessDecoder(pipeline.limits))
     parts_of(client, upload)
     assert len(calls) == 1

@@ -75,6 +75,7 @@ ELSEWHERE = {
     *("internal-error", "not-ready"),  # tests of their own below
     *("overloaded", "deadline-passed", "upload-too-slow"),  # in test_gate.py
     "no-key",  # in test_keys.py
+    "decode-limit",  # in test_hostile_uploads.py
 }
 
 

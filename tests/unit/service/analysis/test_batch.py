@@ -14,6 +14,7 @@ import pytest
 
 from service.analysis.batch import Batch, File, FrameOutcome, Job, Selection, in_order
 from service.errors import Problem, UnsupportedFormat
+from service.execution.decoders.decoder import InProcessDecoder
 from service.imaging.frame import Frame, Limits
 from tests.support.dicom_objects import BASELINE, compressed, jpeg
 from tests.support.images import animation, encode, speckle
@@ -136,7 +137,9 @@ def run_batch(
     async def run() -> list[FrameOutcome[Any]]:
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(3) as threads:
-            batch = Batch(partial(loop.run_in_executor, threads), analyze, Limits(), selection, window)
+            batch = Batch(
+                partial(loop.run_in_executor, threads), analyze, InProcessDecoder(Limits()), selection, window
+            )
             files = [file(number, upload) for number, upload in enumerate(uploads)]
             async with aclosing(batch.outcomes(files)) as outcomes:
                 return [outcome async for outcome in outcomes]
