@@ -14,7 +14,7 @@ import cv2
 from service.errors import DecodeLimit, Problem
 from service.execution.decoders.arena import Arena
 from service.execution.decoders.decoder import open_file
-from service.execution.decoders.limits import ALLOWANCE, COPIES_OF_FILE, LARGE, NO_MEMORY, DecoderLimits, frame_bytes
+from service.execution.decoders.limits import COPIES_OF_FILE, LARGE, DecoderLimits, frame_bytes
 from service.execution.decoders.messages import GO, MAX_MESSAGE, DecodedFrame, OpenedFile, Refusal, Reply, Request
 from service.execution.decoders.sandbox import confine
 from service.imaging.decode import open_frames
@@ -74,9 +74,8 @@ class _Decoder:
             if not 0 <= request.frame < frames.count:
                 return Reply(file=file)  # `Frames.read` of the service refuses the index
             return Reply(file=file, frame=self._return(self._read(frames, request)))
-        except Problem as problem:
-            refused = problem if not _lacks_memory(problem) else DecodeLimit(NO_MEMORY)
-            return Reply(file=file, problem=Refusal(code=refused.code, detail=refused.detail))
+        except (Problem, MemoryError) as error:
+            return Reply(file=file, problem=_refusal(error))
         finally:
             if file is None or file.count == 1:
                 self._frames = None
@@ -134,9 +133,13 @@ class _Decoder:
     def _limit_memory(self, more: int) -> None:
         """Limit the address space to what is mapped now, the allowance, and `more` bytes."""
         mapped = int(os.pread(self._statm, 64, 0).split(b" ", 1)[0]) * mmap.PAGESIZE
-        resource.setrlimit(resource.RLIMIT_AS, (mapped + ALLOWANCE + more, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_AS, (mapped + self._limits.allowance + more, resource.RLIM_INFINITY))
 
 
-def _lacks_memory(problem: Problem) -> bool:
-    cause = problem.__cause__
-    return isinstance(cause, MemoryError) or (isinstance(cause, cv2.error) and cause.code == _CV_NO_MEMORY)
+def _refusal(error: Problem | MemoryError) -> Refusal:
+    """Return the problem of a file, or that it needs too much memory, which parsers report in several ways."""
+    cause = error.__cause__ or error
+    if isinstance(cause, MemoryError) or (isinstance(cause, cv2.error) and cause.code == _CV_NO_MEMORY):
+        error = DecodeLimit("Decoding needs more memory than the size of the picture justifies.")
+    assert isinstance(error, Problem)
+    return Refusal(code=error.code, detail=error.detail)

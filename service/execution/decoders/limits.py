@@ -13,9 +13,6 @@ COPIES_OF_FILE = 3
 """Copies of the file in the decoder: the upload, its checked parts, and the decoder's own."""
 
 
-NO_MEMORY = "Decoding needs more memory than the size of the picture justifies."
-
-
 class DecoderLimits(NamedTuple):
     """What one decoder process may use.
 
@@ -27,16 +24,19 @@ class DecoderLimits(NamedTuple):
         Of a frame.
     cpu_s
         CPU seconds for one frame.
+    allowance
+        Bytes of memory that any file may take, whatever its header says.
     """
 
     max_bytes: int
     max_pixels: int
     cpu_s: float = 10
+    allowance: int = ALLOWANCE
 
     @property
     def memory(self) -> int:
         """The bytes that the largest permitted file may take in the decoder, beyond those of an idle one."""
-        return ALLOWANCE + COPIES_OF_FILE * self.max_bytes + frame_bytes(self.max_pixels)
+        return self.allowance + COPIES_OF_FILE * self.max_bytes + frame_bytes(self.max_pixels)
 
     @property
     def wall_s(self) -> float:

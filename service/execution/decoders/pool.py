@@ -97,6 +97,8 @@ class DecoderPool:
             decoder.close()  # a reply may be under way
             raise
         else:
+            if decoder.out_of_memory:
+                self._count_ending("memory")
             self._release(decoder)
 
     def forget(self, upload: int) -> None:

@@ -59,13 +59,15 @@ class _ForkServer:
                 try:
                     return self._fork(self._started(), channel, arena, status, limits)
                 except OSError:  # the server has ended
-                    self._control = None
+                    self._stop()
                     if last:
                         raise
         raise AssertionError
 
     def _started(self) -> socket.socket:
-        if self._control is None or self._process is None or self._process.poll() is not None:
+        if self._process is not None and self._process.poll() is not None:
+            self._stop()
+        if self._control is None:
             self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             paths = [str(Path(service.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
             environment = os.environ | {
@@ -85,10 +87,13 @@ class _ForkServer:
     def close(self) -> None:
         """End the process, and with it all decoders."""
         with self._lock:
-            if self._control is not None and self._process is not None:
-                self._control.close()
-                self._process.wait()
-            self._control = None
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._control is not None and self._process is not None:
+            self._control.close()
+            self._process.wait()
+        self._control = self._process = None
 
     @staticmethod
     def _fork(control: socket.socket, channel: int, arena: int, status: int, limits: bytes) -> tuple[int, int]:
@@ -120,8 +125,8 @@ class DecoderProcess:
     def __init__(self, limits: DecoderLimits, delays: Delays) -> None:
         self.limits, self._delays = limits, delays
         self.upload = NO_UPLOAD  # the number of the upload that it keeps open
-        # Only for that upload: it is at low priority, which cannot be raised again, or has run out of memory.
-        self.spent = False
+        self.slow = False  # at low priority, which cannot be raised again
+        self.out_of_memory = False  # it ends by itself
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._status, status = os.pipe()
         self.arena = Arena.create()
@@ -132,6 +137,11 @@ class DecoderProcess:
                 )
             finally:
                 os.close(status)
+
+    @property
+    def spent(self) -> bool:
+        """Whether it can serve the upload that it keeps open at most."""
+        return self.slow or self.out_of_memory
 
     @property
     def alive(self) -> bool:
@@ -159,7 +169,7 @@ class DecoderProcess:
                     elif reply.space is not None:
                         self.arena.grow(min(reply.space, self.limits.memory))
                     else:
-                        self.spent |= reply.problem is not None and reply.problem.code == DecodeLimit.code
+                        self.out_of_memory = reply.problem is not None and reply.problem.code == DecodeLimit.code
                         return reply
                     self._channel.send(GO)
         except TimeoutError:  # hung
@@ -177,8 +187,8 @@ class DecoderProcess:
             except TimeoutError:
                 if time.monotonic() > deadline:
                     raise
-                if not self.spent and self._cpu_s() - before > _SLOW_S / 2:
-                    self.spent = True
+                if not self.slow and self._cpu_s() - before > _SLOW_S / 2:
+                    self.slow = True
                     with suppress(OSError):
                         os.setpriority(os.PRIO_PROCESS, self.id, _LOWEST_PRIORITY)
                     delayed.enter_context(self._delays.step_aside())

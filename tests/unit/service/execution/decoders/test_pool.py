@@ -1,0 +1,226 @@
+"""Decoder processes answer as this process would; each ends with its own file, and others go on."""
+
+import io
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.errors import DecodeLimit, FrameTooLarge, NoSuchFrame, NotFound, Problem, UnreadableFrame, UploadTooLarge
+from service.execution.decoders.decoder import HAS_PROCESSES, InProcessDecoder
+from service.execution.decoders.limits import DecoderLimits
+from service.execution.decoders.pool import DecoderPool
+from service.execution.decoders.process import fork_server
+from service.execution.work import StopReason, Work, WorkStopped, work_context
+from service.imaging.frame import Limits
+from service.imaging.local_file import LocalFile, Upload
+from tests.support.dicom_objects import BASELINE, J2K_LOSSLESS, compressed, jpeg, jpeg_2000, native
+from tests.support.images import animation, encode, speckle
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.skipif(not HAS_PROCESSES, reason="needs Linux")
+
+LIMITS = DecoderLimits(max_bytes=8 * 2**20, max_pixels=8_000_000, cpu_s=1)
+ENDINGS: list[str] = []
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[DecoderPool]:
+    with closing(DecoderPool(LIMITS, 2, count_ending=ENDINGS.append)) as pool:
+        pool.start()
+        yield pool
+
+
+@pytest.fixture(autouse=True)
+def no_endings() -> None:
+    ENDINGS.clear()
+
+
+def colored(height: int = 120, width: int = 160) -> Image.Image:
+    pixels = np.random.default_rng(1).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+    return Image.fromarray(pixels).resize((width, height))
+
+
+def rotated() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    colored().save(file, "JPEG", exif=exif)
+    return file.getvalue()
+
+
+FRAMES = [speckle(40, 56, seed) for seed in range(4)]
+FILES: dict[str, bytes] = {
+    "png": encode(FRAMES[0]),
+    "jpeg": encode(FRAMES[0], "JPEG"),
+    "color": encode(colored(), "PNG"),
+    "rotated": rotated(),
+    "animation": animation("PNG", FRAMES),
+    "pages": animation("TIFF", FRAMES),
+    "dicom": native(FRAMES),
+    "dicom jpeg": compressed(FRAMES, BASELINE, jpeg, "MONOCHROME2"),
+    "larger than the arena": encode(np.random.default_rng(0).integers(0, 256, (2000, 3000), np.uint8)),
+}
+
+
+@pytest.mark.parametrize("data", FILES.values(), ids=FILES.keys())
+@pytest.mark.parametrize("on_disk", [False, True], ids=["bytes", "file"])
+def test_the_frames_are_those_of_this_process(pool: DecoderPool, data: bytes, on_disk: bool, tmp_path: Path) -> None:
+    upload: Upload = data
+    if on_disk:
+        upload = LocalFile(tmp_path / "file")
+        upload.path.write_bytes(data)
+    here, there = InProcessDecoder(Limits()).open(data), pool.open(upload)
+    assert (there.format, there.count, there.independent) == (here.format, here.count, here.independent)
+    for index in [*range(here.count), 0]:
+        mine, theirs = here.read(index), there.read(index)
+        assert np.array_equal(mine.pixels, theirs.pixels)
+        assert (mine.colors is None) == (theirs.colors is None)
+        assert mine.colors is None or theirs.colors is None or np.array_equal(mine.colors, theirs.colors)
+        assert (mine.region, mine.dicom, mine.index) == (theirs.region, theirs.dicom, theirs.index)
+    with pytest.raises(NoSuchFrame):
+        there.read(here.count)
+    there.close()
+    assert ENDINGS == []
+
+
+def refusals() -> dict[str, tuple[bytes, type[Problem]]]:
+    return {
+        "cut": (FILES["png"][:200], UnreadableFrame),
+        "too many pixels": (encode(np.zeros((3000, 3000), np.uint8)), FrameTooLarge),
+        "too many bytes": (bytes(9 * 2**20), UploadTooLarge),
+    }
+
+
+@pytest.mark.parametrize(("data", "problem"), refusals().values(), ids=refusals().keys())
+def test_a_refusal_is_the_same_and_costs_no_process(pool: DecoderPool, data: bytes, problem: type[Problem]) -> None:
+    with pytest.raises(problem) as here:
+        InProcessDecoder(Limits(LIMITS.max_bytes, LIMITS.max_pixels)).open(data).read(0)
+    with pytest.raises(problem) as there:
+        pool.open(data).read(0)
+    assert there.value.detail == here.value.detail
+    assert ENDINGS == []
+
+
+def test_a_damaged_frame_is_refused_and_the_others_are_read(pool: DecoderPool) -> None:
+    parts = [jpeg(frame) for frame in FRAMES]
+    damaged = iter([parts[0], parts[1][:40], *parts[2:]])
+    frames = pool.open(compressed(FRAMES, BASELINE, lambda _: next(damaged), "MONOCHROME2"))
+    with pytest.raises(UnreadableFrame):
+        frames.read(1)
+    assert frames.read(2).pixels.shape == FRAMES[2].shape
+
+
+@cache
+def slow_file() -> bytes:
+    """A JPEG 2000 frame of noise, which takes three seconds to decode."""
+    noise = np.random.default_rng(0).integers(0, 256, (2600, 2600), np.uint8)
+    return compressed([noise], J2K_LOSSLESS, jpeg_2000, "MONOCHROME2")
+
+
+def test_a_frame_that_takes_too_long_is_refused(pool: DecoderPool) -> None:
+    with pytest.raises(DecodeLimit, match="1 s of CPU time"):
+        pool.open(slow_file())
+    assert ENDINGS == ["cpu-time"]
+    assert pool.open(FILES["png"]).read(0).pixels.shape == FRAMES[0].shape
+
+
+def test_a_stop_ends_the_decoder_at_once(pool: DecoderPool) -> None:
+    work, data = Work(), slow_file()
+    threading.Timer(0.3, work.stop, [StopReason.DEADLINE]).start()
+    started = time.monotonic()
+    with work_context(work), pytest.raises(WorkStopped):
+        pool.open(data)
+    assert time.monotonic() - started < 0.9
+    assert ENDINGS == ["stopped"]
+
+
+def test_memory_is_bounded_by_the_header(pool: DecoderPool) -> None:
+    # A negative allowance stands for a file that needs more than its header says.
+    small = DecoderPool(LIMITS._replace(allowance=-159_000_000), 1, count_ending=ENDINGS.append)
+    with closing(small), pytest.raises(DecodeLimit, match="memory"):
+        small.open(FILES["larger than the arena"])
+    assert ENDINGS == ["memory"]
+    assert pool.open(FILES["png"]).read(0).pixels.shape == FRAMES[0].shape
+
+
+def test_a_file_that_shrinks_ends_its_decoder_only(pool: DecoderPool, tmp_path: Path) -> None:
+    path = tmp_path / "loop.dcm"
+    path.write_bytes(native([speckle(400, 600, seed) for seed in range(4)]))
+    frames = pool.open(LocalFile(path))
+    with path.open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(UnreadableFrame, match="crash"):
+        frames.read(3)
+    assert ENDINGS == ["crash"]
+
+
+def test_only_regular_files_are_opened(pool: DecoderPool, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path(os.devnull), tmp_path / "missing"):
+        with pytest.raises(NotFound):
+            pool.open(LocalFile(path))
+
+
+def decoder_ids(pool: DecoderPool) -> list[int]:
+    return [each.id for each in pool._idle]
+
+
+def test_every_answer_is_right_while_decoders_are_killed(pool: DecoderPool) -> None:
+    stop, random_ = threading.Event(), random.Random(0)
+
+    def kill() -> None:
+        while not stop.wait(0.02):
+            for each in random_.sample(ids := decoder_ids(pool), min(1, len(ids))):
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGKILL)
+
+    def ask(number: int) -> bool:
+        pixels = speckle(40, 56, number)
+        with closing(pool.open(encode(pixels))) as frames:
+            return np.array_equal(frames.read(0).pixels, pixels)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert all(threads.map(ask, range(200)))
+    finally:
+        stop.set()
+        killer.join()
+
+
+def test_the_fork_server_starts_again(pool: DecoderPool) -> None:
+    process = fork_server()._process
+    assert process is not None
+    process.kill()
+    process.wait()
+    eventually(lambda: not any(each.alive for each in pool._idle))  # they die with it
+    assert pool.open(FILES["png"]).read(0).pixels.shape == FRAMES[0].shape
+
+
+def test_two_loops_side_by_side_take_turns(pool: DecoderPool) -> None:
+    loops = [
+        pool.open(animation("PNG", [speckle(40, 56, 10 * each + index) for index in range(5)])) for each in range(4)
+    ]
+    for index in range(5):
+        for each, loop in enumerate(loops):
+            assert np.array_equal(loop.read(index).pixels, speckle(40, 56, 10 * each + index))
+
+
+def test_no_process_is_left_behind() -> None:
+    other = DecoderPool(LIMITS, 2)
+    other.start()
+    ids = decoder_ids(other)
+    other.close()
+    eventually(lambda: not any(Path(f"/proc/{each}").exists() for each in ids))
