@@ -1,7 +1,6 @@
 """What a decoder process does: it takes requests from its channel and decodes frames, within its limits."""
 
 import json
-import math
 import mmap
 import os
 import resource
@@ -29,7 +28,6 @@ configure_process()  # once in the fork server, for all decoders
 def run_decoder(channel: int, arena: int, limits: bytes) -> NoReturn:
     """Serve requests until the service closes the channel; the process ends then."""
     try:
-        signal.signal(signal.SIGXCPU, signal.SIG_DFL)
         null = os.open(os.devnull, os.O_RDWR)
         for standard in range(3):
             os.dup2(null, standard)
@@ -59,9 +57,7 @@ class _Decoder:
                 os._exit(0)  # a library that ran out of memory may be in any state
 
     def _answer(self, request: Request, descriptors: list[int]) -> Reply:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        cpu_s = math.ceil(used.ru_utime + used.ru_stime + self._limits.cpu_s)
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, resource.RLIM_INFINITY))
+        signal.setitimer(signal.ITIMER_PROF, self._limits.cpu_s)  # of CPU time; SIGPROF ends the process
         file = None
         try:
             frames = self._open(request, descriptors)
@@ -77,6 +73,7 @@ class _Decoder:
         except (Problem, MemoryError) as error:
             return Reply(file=file, problem=_refusal(error))
         finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
             if file is None or file.count == 1:
                 self._frames = None
 
@@ -84,13 +81,13 @@ class _Decoder:
         if request.source == "open" and self._frames is not None:
             return self._frames
         self._frames = None
+        if request.source == "arena" and request.length > len(self._arena):
+            self._arena.remap()
         self._limit_memory(COPIES_OF_FILE * request.length)
         limits = Limits(self._limits.max_bytes, self._limits.max_pixels)
         if request.source == "file":
             self._frames = open_file(descriptors[0], request.length, limits)
         else:
-            if request.length > len(self._arena):
-                self._arena.remap()
             self._frames = open_frames(self._arena.read(request.length), limits)
         return self._frames
 

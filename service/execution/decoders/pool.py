@@ -162,7 +162,7 @@ class DecoderPool:
 def _ending(status: int) -> Ending:
     if status in _KILLED:
         return "killed"
-    return "cpu-time" if status == -signal.SIGXCPU else "crash"
+    return "cpu-time" if status == -signal.SIGPROF else "crash"
 
 
 def open_decoder(

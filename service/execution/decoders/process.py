@@ -173,7 +173,7 @@ class DecoderProcess:
                         return reply
                     self._channel.send(GO)
         except TimeoutError:  # hung
-            raise DecoderEnded(-signal.SIGXCPU) from None
+            raise DecoderEnded(-signal.SIGPROF) from None
         except ValidationError:  # a decoder that answers nonsense has been taken over
             raise DecoderEnded(1) from None
         except OSError:  # it has closed the channel, or is about to
