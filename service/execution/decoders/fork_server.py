@@ -38,7 +38,13 @@ def main(control: socket.socket) -> NoReturn:
             if not message:
                 os._exit(0)
             channel, arena, status = received
-            process = os.fork()
+            try:
+                process = os.fork()
+            except OSError:  # the system has no process left
+                for descriptor in received:
+                    os.close(descriptor)
+                control.send(b"0")
+                continue
             if not process:
                 for descriptor in (control.fileno(), status, *statuses, *(pipe for _, pipe in statuses.values())):
                     os.close(descriptor)

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Condition
 from typing import Literal
 
-from service.errors import DecodeLimit, UnreadableFrame
+from service.errors import DecodeLimit, Overloaded, UnreadableFrame
 from service.execution.decoders.decoder import HAS_PROCESSES, Decoder, InProcessDecoder
 from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess, Delays, fork_server
@@ -128,7 +128,10 @@ class DecoderPool:
         if fit:
             fit[-1].close()
             return self._acquire(upload)
-        return DecoderProcess(self.limits, self._delays)
+        try:
+            return DecoderProcess(self.limits, self._delays)
+        except OSError as error:
+            raise Overloaded("No decoder can be started: the system has no process or descriptor left.") from error
 
     def _release(self, decoder: DecoderProcess) -> None:
         surplus: list[DecoderProcess] = []

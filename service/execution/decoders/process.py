@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -99,8 +99,8 @@ class _ForkServer:
     def _fork(control: socket.socket, channel: int, arena: int, status: int, limits: bytes) -> tuple[int, int]:
         socket.send_fds(control, [limits], [channel, arena, status])
         answer, handles, _, _ = socket.recv_fds(control, 32, 1)
-        if not answer:
-            raise ConnectionResetError
+        if not handles:  # it has ended, or the system has no process for a decoder
+            raise ConnectionResetError(answer)
         return int(answer), handles[0]
 
 
@@ -127,6 +127,7 @@ class DecoderProcess:
         self.upload = NO_UPLOAD  # the number of the upload that it keeps open
         self.slow = False  # at low priority, which cannot be raised again
         self.out_of_memory = False  # it ends by itself
+        self._lock, self._closed = Lock(), False
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._status, status = os.pipe()
         self.arena = Arena.create()
@@ -146,7 +147,7 @@ class DecoderProcess:
     @property
     def alive(self) -> bool:
         """Whether the process has not ended."""
-        return not select.select([self._handle], [], [], 0)[0]
+        return not _is_readable(self._handle, 0)
 
     def ask(self, request: Request, descriptors: list[int]) -> Reply:
         """Return the answer to a request.
@@ -156,15 +157,15 @@ class DecoderProcess:
         DecoderEnded
             The process was killed, crashed, or answered nonsense.
         """
-        deadline = time.monotonic() + self.limits.wall_s
         before = self._cpu_s()
         try:
             socket.send_fds(self._channel, [json.dumps(request).encode()], descriptors)
             with ExitStack() as delayed:
+                step_aside = cache(partial(self._step_aside, delayed))
                 while True:
-                    message = self._receive(deadline, before, delayed)
-                    reply = Reply.model_validate_json(message)
+                    reply = Reply.model_validate_json(self._receive(before, step_aside))
                     if reply.memory is not None:
+                        step_aside()
                         delayed.enter_context(self._delays.reserve(min(reply.memory, self.limits.memory)))
                     elif reply.space is not None:
                         self.arena.grow(min(reply.space, self.limits.memory))
@@ -179,7 +180,12 @@ class DecoderProcess:
         except OSError:  # it has closed the channel, or is about to
             raise DecoderEnded(self._exit_status()) from None
 
-    def _receive(self, deadline: float, before: float, delayed: ExitStack) -> bytes:
+    def _step_aside(self, delayed: ExitStack) -> None:
+        delayed.enter_context(self._delays.step_aside())
+
+    def _receive(self, before: float, step_aside: Callable[[], None]) -> bytes:
+        """Return the next message; lower the priority of the process once it has used `_SLOW_S` of CPU time."""
+        deadline = time.monotonic() + self.limits.wall_s
         self._channel.settimeout(_SLOW_S)
         while True:
             try:
@@ -187,11 +193,12 @@ class DecoderProcess:
             except TimeoutError:
                 if time.monotonic() > deadline:
                     raise
-                if not self.slow and self._cpu_s() - before > _SLOW_S / 2:
-                    self.slow = True
-                    with suppress(OSError):
-                        os.setpriority(os.PRIO_PROCESS, self.id, _LOWEST_PRIORITY)
-                    delayed.enter_context(self._delays.step_aside())
+                if self._cpu_s() - before > _SLOW_S / 2:
+                    step_aside()
+                    if not self.slow:
+                        self.slow = True
+                        with suppress(OSError):
+                            os.setpriority(os.PRIO_PROCESS, self.id, _LOWEST_PRIORITY)
                 continue
             if not message:
                 raise ConnectionResetError
@@ -206,18 +213,26 @@ class DecoderProcess:
 
     def kill(self) -> None:
         """End the process at once."""
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+        with self._lock, suppress(ProcessLookupError):
+            if not self._closed:  # another process may have the descriptor by now
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
     def close(self) -> None:
         """End the process and free what the service holds of it."""
         self.kill()
+        with self._lock:
+            self._closed = True
         self._channel.close()
         self.arena.close()
         os.close(self._handle)
         os.close(self._status)
 
     def _exit_status(self) -> int:
-        if not select.select([self._status], [], [], _EXIT_STATUS_S)[0]:
-            return 1
-        return int(os.read(self._status, 16) or b"1")
+        written = _is_readable(self._status, _EXIT_STATUS_S)
+        return int((os.read(self._status, 16) if written else b"") or b"1")
+
+
+def _is_readable(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()  # `select` fails for descriptors above 1023
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))

@@ -6,8 +6,9 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -118,6 +119,99 @@ def test_a_canceled_caller_leaves_no_job_in_the_queue(pool: WorkerPool) -> None:
         assert await working
 
     asyncio.run(ask())
+
+
+class Two:
+    """A pool of two workers, whose jobs wait until the test lets them go on."""
+
+    def __init__(self) -> None:
+        self.pool, self.started, self.go = WorkerPool(CpuBudget(2, "test")), list[str](), threading.Event()
+
+    def quick(self, name: str) -> None:
+        self.started.append(name)
+
+    def slow(self, name: str) -> None:
+        self.started.append(name)
+        with self.pool.step_aside():
+            self.go.wait(30)
+
+    def submit(self, work: Work, *jobs: partial[None]) -> list["asyncio.Future[None]"]:
+        with work_context(work):
+            return [asyncio.ensure_future(self.pool.run(job)) for job in jobs]
+
+
+@pytest.fixture
+def two() -> Iterator[Two]:
+    two = Two()
+    yield two
+    two.go.set()
+    two.pool.close()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+def test_a_batch_of_slow_files_leaves_the_workers_to_others(two: Two) -> None:
+    async def ask() -> None:
+        batch = two.submit(Work(), *(partial(two.slow, f"slow {number}") for number in range(8)))
+        await until(lambda: len(two.started) == 2)
+        await two.submit(Work(), partial(two.quick, "other"))[0]
+        await asyncio.sleep(0.05)
+        assert two.started == ["slow 0", "slow 1", "other"]  # the batch starts no third file meanwhile
+        two.go.set()
+        await asyncio.gather(*batch)
+
+    asyncio.run(ask())
+    assert len(two.started) == 9
+
+
+def test_two_batches_of_slow_files_leave_the_workers_to_others(two: Two) -> None:
+    async def ask() -> None:
+        jobs = [partial(two.slow, f"slow {number}") for number in range(8)]
+        batches = [*two.submit(Work(), *jobs), *two.submit(Work(), *jobs)]
+        await until(lambda: len(two.started) == 4)
+        await two.submit(Work(), partial(two.quick, "other"))[0]
+        two.go.set()
+        await asyncio.gather(*batches)
+
+    asyncio.run(ask())
+
+
+def test_the_next_job_is_of_the_request_with_the_fewest_at_work(two: Two) -> None:
+    first_goes = threading.Event()
+
+    def wait(name: str) -> None:
+        two.started.append(name)
+        (first_goes if name == "a0" else two.go).wait(30)
+
+    async def ask() -> None:
+        first = two.submit(Work(), *(partial(wait, f"a{number}") for number in range(4)))
+        await until(lambda: sorted(two.started) == ["a0", "a1"])
+        second = two.submit(Work(), *(partial(wait, f"b{number}") for number in range(2)))
+        await until(lambda: two.pool.waiting == 4)
+        first_goes.set()
+        await until(lambda: len(two.started) == 3)
+        assert two.started[2] == "b0"
+        two.go.set()
+        await asyncio.gather(*first, *second)
+
+    asyncio.run(ask())
+
+
+def test_a_job_that_stepped_aside_gets_a_worker_back(two: Two) -> None:
+    async def ask() -> None:
+        slow = two.submit(Work(), partial(two.slow, "slow"))
+        await until(lambda: two.pool.busy == 0 and bool(two.started))
+        two.go.set()
+        await slow[0]
+        await until(lambda: two.pool.busy == 0)
+        await asyncio.gather(*two.submit(Work(), *(partial(two.quick, f"{number}") for number in range(5))))
+
+    asyncio.run(ask())
+    assert (two.pool.busy, two.pool.waiting) == (0, 0)
 
 
 def test_close_finishes_the_submitted_jobs() -> None:
