@@ -1,5 +1,6 @@
 """The decoder processes of a service or a job: one for each thread that asks, and a few that wait."""
 
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -14,6 +15,8 @@ from service.execution.decoders.upload import OpenUpload
 from service.execution.work import current_work
 from service.imaging.frame import Frames, Limits
 from service.imaging.local_file import Upload
+
+_LOG = logging.getLogger("fetal_planes.decoders")
 
 Ending = Literal["crash", "cpu-time", "killed", "memory", "stopped"]
 """Why a decoder ended: its file crashed it or reached a limit, somebody killed it, or its request was stopped."""
@@ -176,6 +179,7 @@ def open_decoder(
 ) -> Decoder:
     """Return decoder processes for a number of threads, on a platform without them the decoder of this process."""
     if not HAS_PROCESSES:
+        _LOG.warning("this platform has no decoder processes: a hostile file can take the memory of this process")
         return InProcessDecoder(Limits(limits.max_bytes, limits.max_pixels))
     # One more than the threads: a killed decoder is replaced at once.
     return DecoderPool(limits, threads + 1, step_aside, count_ending)
