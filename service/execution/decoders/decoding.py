@@ -52,7 +52,7 @@ class _Decoder:
             if not message:
                 os._exit(0)
             reply = self._answer(Request(*json.loads(message)), descriptors)
-            self._channel.send(reply.model_dump_json(exclude_none=True).encode())
+            self._channel.send(reply.model_dump_json(exclude_defaults=True).encode())
             if reply.problem is not None and reply.problem.code == DecodeLimit.code:
                 os._exit(0)  # a library that ran out of memory may be in any state
 
@@ -81,20 +81,21 @@ class _Decoder:
         if request.source == "open" and self._frames is not None:
             return self._frames
         self._frames = None
-        if request.source == "arena" and request.length > len(self._arena):
-            self._arena.remap()
-        self._limit_memory(COPIES_OF_FILE * request.length)
         limits = Limits(self._limits.max_bytes, self._limits.max_pixels)
         if request.source == "file":
+            self._limit_memory(COPIES_OF_FILE * request.length)
             self._frames = open_file(descriptors[0], request.length, limits)
         else:
+            if request.length > len(self._arena):
+                self._arena.remap()
+            self._limit_memory(COPIES_OF_FILE * request.length)
             self._frames = open_frames(self._arena.read(request.length), limits)
         return self._frames
 
     def _read(self, frames: Frames, request: Request) -> Frame:
         needed = frame_bytes(frames.max_pixels)
         if needed > LARGE:
-            self._ask(Reply(memory=needed))
+            self._ask(Reply(large=True))
         self._limit_memory(needed + COPIES_OF_FILE * request.length)
         if request.step:
             for index in range(request.frame):
@@ -123,7 +124,7 @@ class _Decoder:
         )
 
     def _ask(self, question: Reply) -> None:
-        self._channel.send(question.model_dump_json(exclude_none=True).encode())
+        self._channel.send(question.model_dump_json(exclude_defaults=True).encode())
         if self._channel.recv(len(GO)) != GO:
             os._exit(0)
 

@@ -8,7 +8,7 @@ BYTES_PER_PIXEL = 24
 ALLOWANCE = 96 * 2**20
 """Bytes that any file may take beyond that: tables, metadata, and what the allocator keeps."""
 LARGE = 64 * 2**20
-"""Frames that need more bytes than this are decoded one after the other."""
+"""Files and frames that need more bytes than this beyond the allowance are decoded one after the other."""
 COPIES_OF_FILE = 3
 """Copies of the file in the decoder: the upload, its checked parts, and the decoder's own."""
 

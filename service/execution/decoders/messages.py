@@ -68,14 +68,14 @@ class Refusal(BaseModel):
 class Reply(BaseModel):
     """The answer to a `Request`: the file unless it was refused as a whole, then the frame or a refusal.
 
-    A reply with `memory` or `space` is a question. The decoder continues after `GO`: it needs so many bytes to decode
-    a large frame, or so many in the arena to return it.
+    A reply with `large` or `space` is a question. The decoder continues after `GO`: it is about to use more memory than
+    most, or needs an arena of `space` bytes to return the frame.
     """
 
     file: OpenedFile | None = None
     frame: DecodedFrame | None = None
     problem: Refusal | None = None
-    memory: NonNegativeInt | None = None
+    large: bool = False
     space: NonNegativeInt | None = None
 
 

@@ -4,7 +4,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from threading import Condition
+from threading import Lock
 from typing import Literal
 
 from service.errors import DecodeLimit, Overloaded, UnreadableFrame
@@ -48,12 +48,12 @@ class DecoderPool:
         count_ending: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.limits = limits
-        self._delays = Delays(step_aside, self._reserve)
+        self._delays = Delays(step_aside, self._large)
+        self._large_lock = Lock()
         self._most_idle, self._count_ending = idle, count_ending
         self._idle: list[DecoderProcess] = []  # the one that worked last is at the end: its memory is warm
-        self._reserved = 0  # bytes of large frames
         self._closed = False
-        self._changed = Condition()  # guards the three attributes above
+        self._changed = Lock()  # guards the two attributes above
         fork_server().start()
 
     def start(self) -> None:
@@ -149,20 +149,15 @@ class DecoderPool:
             each.close()
 
     @contextmanager
-    def _reserve(self, count: int) -> Iterator[None]:
-        """Wait until `count` bytes fit next to those of the other large frames, or nothing else is large."""
+    def _large(self) -> Iterator[None]:
+        """Return a context in which no other decoder uses much memory; raises WorkStopped while it waits."""
         work = current_work()
-        with self._changed:
-            while self._reserved and self._reserved + count > self.limits.memory:
-                self._changed.wait(_RECHECK_S)
-                work.check()
-            self._reserved += count
+        while not self._large_lock.acquire(timeout=_RECHECK_S):
+            work.check()
         try:
             yield
         finally:
-            with self._changed:
-                self._reserved -= count
-                self._changed.notify_all()
+            self._large_lock.release()
 
 
 def _ending(status: int) -> Ending:

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 import service
 from service.errors import DecodeLimit
 from service.execution.decoders.arena import Arena
-from service.execution.decoders.limits import DecoderLimits
+from service.execution.decoders.limits import COPIES_OF_FILE, LARGE, DecoderLimits
 from service.execution.decoders.messages import GO, MAX_MESSAGE, Reply, Request
 
 _SLOW_S = 0.1
@@ -116,7 +116,7 @@ class Delays(NamedTuple):
     """What a slow decoder affects outside of its process: both return contexts."""
 
     step_aside: Callable[[], AbstractContextManager[None]]  # lets other work have the core meanwhile
-    reserve: Callable[[int], AbstractContextManager[None]]  # waits until that many bytes may be used
+    large: Callable[[], AbstractContextManager[None]]  # waits until no other decoder uses much memory
 
 
 class DecoderProcess:
@@ -159,14 +159,17 @@ class DecoderProcess:
         """
         before = self._cpu_s()
         try:
-            socket.send_fds(self._channel, [json.dumps(request).encode()], descriptors)
             with ExitStack() as delayed:
-                step_aside = cache(partial(self._step_aside, delayed))
+                step_aside, wait = (cache(partial(self._enter, delayed, each)) for each in self._delays)
+                if COPIES_OF_FILE * request.length > LARGE and request.source == "arena":
+                    step_aside()
+                    wait()
+                socket.send_fds(self._channel, [json.dumps(request).encode()], descriptors)
                 while True:
                     reply = Reply.model_validate_json(self._receive(before, step_aside))
-                    if reply.memory is not None:
+                    if reply.large:
                         step_aside()
-                        delayed.enter_context(self._delays.reserve(min(reply.memory, self.limits.memory)))
+                        wait()
                     elif reply.space is not None:
                         self.arena.grow(min(reply.space, self.limits.memory))
                     else:
@@ -180,8 +183,9 @@ class DecoderProcess:
         except OSError:  # it has closed the channel, or is about to
             raise DecoderEnded(self._exit_status()) from None
 
-    def _step_aside(self, delayed: ExitStack) -> None:
-        delayed.enter_context(self._delays.step_aside())
+    @staticmethod
+    def _enter(stack: ExitStack, context: Callable[[], AbstractContextManager[None]]) -> None:
+        stack.enter_context(context())
 
     def _receive(self, before: float, step_aside: Callable[[], None]) -> bytes:
         """Return the next message; lower the priority of the process once it has used `_SLOW_S` of CPU time."""

@@ -89,7 +89,7 @@ def _restrict_reading(libc: ctypes.CDLL) -> None:
     if ruleset < 0:
         return
     packages = Path(numpy.__file__).parents[1]
-    for folder in {sys.prefix, sys.base_prefix, packages, Path(service.__file__).parent, *_LIBRARIES}:
+    for folder in {sys.prefix, sys.base_prefix, str(packages), str(Path(service.__file__).parent), *_LIBRARIES}:
         try:
             descriptor = os.open(folder, os.O_PATH | os.O_CLOEXEC)
         except OSError:  # not on this machine
