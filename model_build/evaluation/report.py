@@ -24,7 +24,7 @@ from service.schemas.manifest import Metric
 def evaluate_package(package: Path, data: Path, split: str, out: Path) -> list[Metric]:
     """Evaluate a model package on a data set, write `report/` into `out` and return the headline metrics.
 
-    The split is `train` or `test`, as the data set states it, or `all`.
+    The split is `train`, `val` or `test`, as the data set states it, or `all`.
 
     Raises
     ------

@@ -24,7 +24,7 @@ def test_cached_frames_are_the_decoded_ones_and_are_decoded_once(
     first = open_frames(records, tmp_path)(some)
     expected = load_frames(some)
     assert all(np.array_equal(frame, other) for frame, other in zip(first, expected, strict=True))
-    monkeypatch.setattr(frame_cache, "decode_record", refuse_to_decode)
+    monkeypatch.setattr(frame_cache, "decode_file", refuse_to_decode)
     again = pickle.loads(pickle.dumps(open_frames(records, tmp_path)(some)))
     assert all(np.array_equal(frame, other) for frame, other in zip(again, expected, strict=True))
 
@@ -32,7 +32,7 @@ def test_cached_frames_are_the_decoded_ones_and_are_decoded_once(
 def test_a_changed_file_is_decoded_again(phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records = read_records(phantoms)[:3]
     open_frames(records, tmp_path)
-    monkeypatch.setattr(frame_cache, "decode_record", refuse_to_decode)
+    monkeypatch.setattr(frame_cache, "decode_file", refuse_to_decode)
     os.utime(records[0].path, ns=(1, 1))
     with pytest.raises(AssertionError, match="decoded again"):
         open_frames(records, tmp_path)
