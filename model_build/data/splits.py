@@ -47,7 +47,10 @@ def make_split(data: DatasetIndex, recipe: Recipe) -> Split:
     of the training side. Raises DataError where a patient is on two sides, unless the recipe splits by frame, or where
     a plane has no training frame.
     """
-    training, test = _sides(data, recipe)
+    try:
+        training, test = _sides(data, recipe)
+    except ValueError as error:
+        raise DataError(f"too few frames for the recipe's split, {recipe.split!r}: no class has 5") from error
     if not training:
         raise DataError("the data set has no training frames, only test frames")
     train, val = _validation(training, recipe)
@@ -158,9 +161,9 @@ def describe_files(data: DatasetIndex) -> Iterable[str]:
 def file_warnings(data: DatasetIndex, split: Split) -> Iterable[str]:
     """Yield a sentence for each part of the data that a training does not get, or that a package will lack."""
     if data.skipped:
-        yield f"{len(data.skipped)} files or folders of {path_text(data.folder)} are skipped; `check` lists them."
+        yield f"skipped files and folders of {path_text(data.folder)}: {len(data.skipped)}; `check` lists them."
     if not split.test:
-        yield "the split has no test frames, so `package` will refuse the run; state some, or leave the split away."
+        yield "the split has no test frames, so `package` will refuse the run; state some, or state no split."
 
 
 def warn(sentences: Iterable[str]) -> None:

@@ -96,7 +96,7 @@ def _check_depth(folder: Path, files: Sequence[_File], depth: int) -> None:
     """Raise DataError where a frame is outside of a class, or only some frames are in a folder of their patient."""
     loose = ["/".join(file.parts) for file in files if len(file.parts) - depth < 2]
     if loose:
-        raise DataError(listing(f"{path_text(folder)}: {len(loose)} frames are in no class folder:", loose))
+        raise DataError(listing(f"{path_text(folder)}: every frame must be in the folder of a class, but not", loose))
     unknown = next((file for file in files if len(file.parts) - depth == 2), None)
     known = next((file for file in files if len(file.parts) - depth > 2), None)
     if unknown and known:

@@ -53,21 +53,28 @@ def build_index(data: OwnData) -> DatasetIndex:
         for index in range(file.frames)
     ]
     if data.files[0].split is None:
-        if len({record.patient for record in records}) < _TEST_FOLDS:
-            raise DataError(
-                f"{data.origin} states no split and has too few patients to make one: at least {_TEST_FOLDS}"
-            )
-        for row in patient_folds(records, _TEST_FOLDS, seed=0)[0]:
-            records[row] = replace(records[row], split="test")
+        records = _with_test_side(records, data.origin)
     warnings = () if data.patients_known else (NO_PATIENTS,)
     notes = _loops(data.files)
     return DatasetIndex(data.folder, planes, records, data.statements.source, warnings, data.skipped, notes)
+
+
+def _with_test_side(records: list[Record], origin: str) -> list[Record]:
+    """Return the records with a fifth of the patients on the test side."""
+    try:
+        if len({record.patient for record in records}) < _TEST_FOLDS:
+            raise ValueError
+        rows = set(patient_folds(records, _TEST_FOLDS, seed=0)[0].tolist())
+    except ValueError as error:  # scikit-learn's where every class has fewer frames than there are folds
+        raise DataError(
+            f"{origin} states no split and has too few patients to make one: at least {_TEST_FOLDS} are needed, and a "
+            f"class with {_TEST_FOLDS} frames"
+        ) from error
+    return [replace(record, split="test") if row in rows else record for row, record in enumerate(records)]
 
 
 def _loops(files: Sequence[LabeledFile]) -> tuple[str, ...]:
     loops = [file.frames for file in files if file.frames > 1]
     if not loops:
         return ()
-    return (
-        f"{len(loops)} loops with {sum(loops)} frames: every frame counts, and a loop stays on one side of the split",
-    )
+    return (f"loops: {len(loops)}, with {sum(loops)} frames; every frame counts, and a loop stays on one side",)

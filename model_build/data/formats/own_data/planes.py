@@ -28,7 +28,9 @@ def own_planes(labels: Iterable[str], statements: Statements, origin: str) -> tu
             )
     known = {plane.id: plane for plane in PLANES}
     planes = {
-        label: known[plane] if plane in known and label not in stated else Plane(id=plane, label=_shown(label))
+        label: known[plane]
+        if plane in known and label not in stated
+        else Plane(id=plane, label=_shown(label, distinct))
         for label, plane in ids.items()
     }
     order = sorted(planes, key=lambda label: (ids[label] == "other", ids[label]))
@@ -46,5 +48,7 @@ def _stated_ids(statements: Statements, labels: list[str]) -> dict[str, str]:
     return statements.ids
 
 
-def _shown(label: str) -> str:
-    return label if " " in label or label != label.lower() else label.replace("_", " ").capitalize()
+def _shown(label: str, labels: list[str]) -> str:
+    """Return `Spine view` for `spine_view`, unless that is another label; any other label as it is."""
+    shown = label if " " in label or label != label.lower() else label.replace("_", " ").capitalize()
+    return label if shown in labels else shown
