@@ -14,7 +14,7 @@ from model_build.cli import data, package, study, train
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, or 1 after an error that standard error names."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a label of another script than the terminal's is no error
+        sys.stdout.reconfigure(errors="backslashreplace")  # any label can be printed
     options = build_parser().parse_args(arguments)
     import torch
 

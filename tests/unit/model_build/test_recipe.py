@@ -107,7 +107,7 @@ def test_all_wrong_fields_are_named_at_once(tmp_path: Path) -> None:
         load_recipe(str(path))
 
 
-@pytest.mark.parametrize("parent", ["3", '"defalt"'])
+@pytest.mark.parametrize("parent", ["3", '"no-such"'])
 def test_what_a_recipe_may_extend_is_listed(tmp_path: Path, parent: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(f"extends = {parent}\n")

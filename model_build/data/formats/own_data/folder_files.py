@@ -53,7 +53,7 @@ def walk(folder: Path, skipped: list[Skipped], above: tuple[str, ...] = ()) -> I
 
 
 def count_frames(file: Path) -> int:
-    """Return the number of frames of a file; raises Problem where it is no picture.
+    """Return the number of frames of a file; raises Problem where it holds none.
 
     A damaged picture has one frame: that frame is refused by name when it is decoded.
     """

@@ -69,7 +69,7 @@ def _labeled_file(row: Row, paths: TablePaths) -> LabeledFile:
     if not patient and row.has("patient"):
         raise ValueError("no patient; remove the column if patients are not known")
     split, path, frames = _split(row), paths.find(row.raw("path")), 1
-    with suppress(Problem):  # what is no picture is refused by name when it is decoded
+    with suppress(Problem):  # a file without a picture is refused by name when it is decoded
         frames = count_frames(path)
     scanner = row.text("scanner") or "unknown"
     return LabeledFile(path, label, patient or os.path.normpath(path), frames, split, scanner)

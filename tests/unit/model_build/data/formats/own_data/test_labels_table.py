@@ -4,6 +4,7 @@ import csv
 import io
 import os
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import assume, given, settings
@@ -17,6 +18,7 @@ from tests.support.dicom_objects import native
 from tests.support.images import speckle
 from tests.support.tiny_dataset import draw, write_labels_csv
 
+Meant = tuple[str, str, str, str | None]  # path, label, patient and split of a row
 DELIMITERS = (",", ";", "\t", "|")
 SELF_EVIDENT = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
 STATED = {  # encodings that only `dataset.toml` can tell apart, with letters of theirs
@@ -44,13 +46,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @st.composite
-def written_tables(draw: st.DrawFn) -> tuple[bytes, str, list[tuple[object, ...]]]:
+def written_tables(draw: st.DrawFn) -> tuple[bytes, str, list[Meant]]:
     """Return the bytes of a table, its encoding, and what its rows mean: path, label, patient and split."""
     encoding = draw(st.sampled_from((*SELF_EVIDENT, *STATED)))
-    letters = st.sampled_from(STATED[encoding]) if encoding in STATED else st.characters(categories=("L",))
+    letters = st.sampled_from(STATED[encoding]) if encoding in STATED else st.characters(categories=["L"])
     labels = [clean_label(draw(st.text(letters, min_size=1, max_size=9))) for _ in range(2)]
     assume(plane_id(labels[0]) != plane_id(labels[1]))
-    meant, cells, style = [], [], draw(st.sampled_from(("/", "\\", "./", ".\\", " ", "upper")))
+    meant, cells = list[Meant](), list[list[str]]()
+    style = draw(st.sampled_from(("/", "\\", "./", ".\\", " ", "upper")))
     for number, name in enumerate(FILES):
         if encoding in STATED and name not in ASCII_FILES:
             continue
@@ -69,7 +72,7 @@ def written_tables(draw: st.DrawFn) -> tuple[bytes, str, list[tuple[object, ...]
     text, ending = io.StringIO(), draw(st.sampled_from(("\n", "\r\n", "\r")))
     delimiter = draw(st.sampled_from(DELIMITERS))
     text.write(draw(st.sampled_from(("", f"sep={delimiter}{ending}"))))
-    quoting = draw(st.sampled_from((csv.QUOTE_MINIMAL, csv.QUOTE_ALL)))
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if draw(st.booleans()) else csv.QUOTE_MINIMAL
     csv.writer(text, delimiter=delimiter, lineterminator=ending, quoting=quoting).writerows(rows)
     return (text.getvalue() + draw(st.sampled_from(("", "\x1a", "\n\n")))).encode(encoding), encoding, meant
 
@@ -77,13 +80,13 @@ def written_tables(draw: st.DrawFn) -> tuple[bytes, str, list[tuple[object, ...]
 @settings(deadline=None, max_examples=150)
 @given(written_tables())
 def test_a_table_means_the_same_in_any_encoding_delimiter_and_path_style(
-    folder: Path, table: tuple[bytes, str, list[tuple[object, ...]]]
+    folder: Path, table: tuple[bytes, str, list[Meant]]
 ) -> None:
     data, encoding, meant = table
     (folder / "labels.csv").write_bytes(data)
     (folder / "dataset.toml").write_text(f'encoding = "{encoding}"\n' if encoding in STATED else "")
     index = read_data(folder)
-    ids = {plane_id(str(label)): label for _, label, *_ in meant}
+    ids = {plane_id(label): label for _, label, *_ in meant}
     assert {plane.id for plane in index.planes} == set(ids)
     found = [
         (os.path.relpath(each.path, folder), ids[index.planes[each.plane].id], each.patient, each.split)

@@ -48,7 +48,7 @@ def test_two_labels_never_get_one_id(labels: list[str]) -> None:
     assert {planes[number_of[label]].id for label in cleaned} == {plane.id for plane in planes}
 
 
-@given(st.lists(st.text(st.characters(categories=("Lo",)), min_size=1), min_size=2, max_size=2))
+@given(st.lists(st.text(st.characters(categories=["Lo"]), min_size=1), min_size=2, max_size=2))
 def test_labels_without_latin_letters_have_ids_of_their_own(labels: list[str]) -> None:
     folded = {unicodedata.normalize("NFKC", clean_label(label)).casefold() for label in labels}
     assert len({plane_id(label) for label in labels}) == len(folded)
