@@ -1,13 +1,15 @@
 """A recipe: everything that decides the result of a training run, in one small TOML file."""
 
+import re
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import ErrorDetails
 
-from model_build.models.classifier import Network
+from model_build.models.classifier import Network, check_architecture
 from service.schemas.manifest import Preprocessing
 
 
@@ -58,31 +60,103 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
     validation_folds: int = Field(default=7, ge=2, description="One of this number of patient-wise folds validates.")
 
 
+class RecipeError(ValueError):
+    """A recipe cannot be used; the message names the file, the line where there is one, and the choices."""
+
+
 def load_recipe(name: str) -> Recipe:
     """Read a recipe that ships (`default`), or a user's TOML file (`path/to/mine.toml`).
 
     `extends = "default"` (or a path ending in .toml, relative to the file) takes every value that the file does not
     state from another recipe. `false` instead of a table, as in `sub_planes = false`, removes the table.
 
-    Raises FileNotFoundError, or ValueError where a recipe extends itself or where a field is missing, unknown or out of
-    range.
+    Raises FileNotFoundError, or RecipeError where a file is not TOML, a recipe extends itself, or a field is missing,
+    unknown or out of range.
     """
-    return Recipe.model_validate(_read_table(name, ()))
+    try:
+        recipe = Recipe.model_validate(_read_table(name, ()))
+        check_architecture(recipe.network)
+    except ValidationError as error:
+        reasons = [_reason(name, each) for each in error.errors()]
+        raise RecipeError(
+            reasons[0] if len(reasons) == 1 else "\n  ".join(("the recipe is wrong:", *reasons))
+        ) from error
+    except RecipeError:
+        raise
+    except ValueError as error:  # an unknown backbone or attention
+        key = str(error).partition(":")[0]
+        raise RecipeError(f"{name}{_line_of(name, key)}: network.{error}") from error
+    return recipe
+
+
+def _reason(name: str, error: ErrorDetails) -> str:
+    """Return a line about one field that names the recipe, the line of the field, and the choices."""
+    keys = [str(key) for key in error["loc"]]
+    field, place = ".".join(keys), name + _line_of(name, keys[-1])
+    if error["type"] == "missing":
+        return f"{place}: {field} is missing"
+    if error["type"] == "extra_forbidden":
+        where = f"{'.'.join(keys[:-1])} has" if keys[:-1] else "the fields are"
+        return f"{place}: {field} is not a field; {where} {', '.join(_fields(keys[:-1]))}"
+    return f"{place}: {field} is {error['input']!r}; {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def _line_of(name: str, key: str) -> str:
+    """Return `, line 3` for a key that is on one line of the user's file, else nothing."""
+    if not name.endswith(".toml"):
+        return ""
+    assigned = re.compile(rf"^([^#]*[\s.{{,\[])?[\"']?{re.escape(key)}[\"']?\s*[=\]]")  # also in a table or its heading
+    lines = [number for number, line in enumerate(_toml_text(name).splitlines(), start=1) if assigned.match(line)]
+    return f", line {lines[0]}" if len(lines) == 1 else ""
+
+
+def _fields(keys: list[str]) -> list[str]:
+    """Return the names of the fields of a table of the recipe."""
+    model: type[BaseModel] = Recipe
+    for key in keys:
+        annotation = model.model_fields[key].annotation
+        candidates = [annotation, *get_args(annotation)]  # `SubPlanes | None` holds its model
+        model = next(each for each in candidates if isinstance(each, type) and issubclass(each, BaseModel))
+    return list(model.model_fields)
 
 
 def _read_table(name: str, children: tuple[str, ...]) -> dict[str, object]:
     """Return the TOML of a recipe, merged over what it extends; `children` are the recipes that extend it."""
     if name in children:
-        raise ValueError(f"recipe {name} extends itself: {' -> '.join((*children, name))}")
-    shipped = resources.files("model_build") / "recipes" / f"{name}.toml"
-    text = Path(name).read_text("utf-8") if name.endswith(".toml") else shipped.read_text("utf-8")
-    table: dict[str, object] = tomllib.loads(text)
+        raise RecipeError(f"recipe {name} extends itself: {' -> '.join((*children, name))}")
+    try:
+        table: dict[str, object] = tomllib.loads(_toml_text(name))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{name} is not valid TOML: {error}") from error
     parent = table.pop("extends", None)
-    if not isinstance(parent, str):
+    if parent is None:
         return table
+    if not isinstance(parent, str):
+        raise RecipeError(
+            f"{name}: extends is {parent!r}; it must be {', '.join(_shipped())}, or the path of a .toml file"
+        )
     if parent.endswith(".toml"):
         parent = str(Path(name).parent / parent)
     return _merge(_read_table(parent, (*children, name)), table)
+
+
+def _toml_text(name: str) -> str:
+    """Return the text of a recipe; raises FileNotFoundError, which lists the choices, and RecipeError."""
+    file = Path(name) if name.endswith(".toml") else resources.files("model_build") / "recipes" / f"{name}.toml"
+    try:
+        return file.read_bytes().decode("utf-8-sig")  # Windows programs write a byte order mark
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"no recipe {name}: the choices are {', '.join(_shipped())}, or the path of a file that ends in .toml"
+        ) from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise RecipeError(f"{name}, line {line}: the bytes are not UTF-8; save the file as UTF-8") from error
+
+
+def _shipped() -> list[str]:
+    names = (file.name for file in (resources.files("model_build") / "recipes").iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
 def _merge(parent: dict[str, object], child: dict[str, object]) -> dict[str, object]:

@@ -2,7 +2,8 @@
 
 - `recipe.json`: the recipe.
 - `planes.json`: the planes, in the order of the network's outputs.
-- `splits.json`: the files of each side, relative to their data set. It is written once; nothing recomputes a split.
+- `splits.json`: the files of each side, relative to their data set; `loop.dcm/2` is frame 2 of a loop. It is written
+  once; nothing recomputes a split.
 - `versions.json`: versions of Python and of the libraries that decide the result.
 - `log.csv`: one row per epoch. `checkpoint.pt`: the state after the last epoch.
 - `model.pt` and, with a sub-plane head, `sub_planes.pt`: the averaged weights. `model.pt` is written last.
@@ -106,7 +107,9 @@ def _select(run: Path, kind: SplitKind, records: Sequence[Record], folder: Path)
 
 
 def _relative(record: Record, folder: Path) -> str:
-    return Path(os.path.relpath(record.path, folder)).as_posix()
+    """Return the file of a record below the data set, the same in every locale; a later frame of a loop as `file/2`."""
+    file = os.fsencode(Path(os.path.relpath(record.path, folder)).as_posix()).decode("utf-8", "surrogateescape")
+    return f"{file}/{record.index}" if record.index else file
 
 
 def write_network(run: Path, network: MultiTaskNetwork) -> None:

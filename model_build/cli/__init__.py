@@ -4,6 +4,7 @@ This package imports no PyTorch, OpenCV or NumPy until a command runs, so `--hel
 """
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -11,12 +12,14 @@ from model_build.cli import data, package, study, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 1 after an error that one line on standard error names."""
+    """Run one command; return 0, or 1 after an error that standard error names."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # any label can be printed
     options = build_parser().parse_args(arguments)
     import torch
 
     from model_build.data.download import DownloadError
-    from model_build.data.records import DataError
+    from model_build.data.records import DataError, path_text
     from model_build.models.pretrained import WeightsError
     from model_build.packaging.parity import ExportError
     from model_build.training.allocator import keep_freed_memory
@@ -29,8 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     try:
         options.command(options)
-    except (DataError, DownloadError, WeightsError, ExportError, PackageError, FileNotFoundError, ValueError) as error:
+    except (DataError, DownloadError, WeightsError, ExportError, PackageError, ValueError) as error:
         sys.stderr.write(f"fetal-planes-build: {error}\n")
+        return 1
+    except OSError as error:  # a missing file, a folder without permission, a full disk
+        reason = f"{path_text(error.filename)}: {error.strerror}" if error.filename else error
+        sys.stderr.write(f"fetal-planes-build: {reason}\n")
         return 1
     return 0
 

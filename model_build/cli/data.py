@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from model_build.cli.options import CACHE, DATA_HELP, RECIPE, Subparsers, add_command
@@ -29,15 +30,29 @@ def _fetch(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     from model_build.data.formats import read_data
     from model_build.data.frames import open_frames
-    from model_build.data.splits import check_leakage, describe_split, make_split, split_warnings, warn
+    from model_build.data.splits import (
+        check_leakage,
+        describe_files,
+        describe_split,
+        file_warnings,
+        make_split,
+        split_warnings,
+        warn,
+    )
     from model_build.recipe import load_recipe
 
     data, recipe = read_data(options.data), load_recipe(options.recipe)
+    load = open_frames(data.records, options.cache)
     if not data.side("train"):
-        sys.stdout.write(f"{data.source.name}: {len(data.records)} frames, all in the test split\n")
+        load(data.records)
+        _print([f"{data.source.name}: {len(data.records)} frames, all in the test split", *describe_files(data)])
         return
     split = make_split(data, recipe)
-    warn(split_warnings(data, recipe, split))
-    sys.stdout.writelines(f"{line}\n" for line in describe_split(data, split))
-    check_leakage(split, recipe, open_frames(data.records, options.cache), drop=False)
-    sys.stdout.write("no leakage: the splits share no patient and no picture\n")
+    warn((*split_warnings(data, recipe, split), *file_warnings(data, split)))
+    _print([*describe_split(data, split), *describe_files(data)])
+    check_leakage(split, recipe, load, drop=False)
+    _print(["no leakage: the splits share no patient and no picture"])
+
+
+def _print(lines: Iterable[str]) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)

@@ -23,7 +23,7 @@ def register(subparsers: Subparsers) -> None:
 
     evaluate = add_command(subparsers, "evaluate", _evaluate, "evaluate a model package on labeled frames", DATA)
     evaluate.add_argument("package", type=Path, help="folder of the model package")
-    evaluate.add_argument("--split", choices=("train", "test", "all"), default="test", help="default: test")
+    evaluate.add_argument("--split", choices=("train", "val", "test", "all"), default="test", help="default: test")
     evaluate.add_argument("--out", type=Path, required=True, help="folder to write report/ to")
 
     text = "test abstention and heat maps of a model package"

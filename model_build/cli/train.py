@@ -40,6 +40,8 @@ def _train(options: argparse.Namespace) -> None:
     if options.seed is not None:
         recipe = recipe.model_copy(update={"seed": options.seed})
     if options.grad_accum_steps is not None:
+        if options.grad_accum_steps < 1:
+            raise ValueError(f"--grad-accum-steps is {options.grad_accum_steps}; it must be at least 1")
         training = recipe.training.model_copy(update={"grad_accum_steps": options.grad_accum_steps})
         recipe = recipe.model_copy(update={"training": training})
     with join_distributed(device(options)) as distributed:

@@ -51,7 +51,7 @@ def drop_near_duplicates(left: Dataset, right: Dataset, names: tuple[str, str], 
     """
     pairs = near_duplicates(dhash(left.frames), dhash(right.frames)) if left.records and right.records else []
     if pairs and not drop:
-        files = [f"{left.records[row].path} and {right.records[column].path}" for row, column in pairs]
+        files = [f"{left.records[row].name} and {right.records[column].name}" for row, column in pairs]
         raise DataError(
             f"{len(pairs)} pairs of frames in {names[0]} and {names[1]} show the same picture: {_examples(files)}. "
             f"Remove one of each, or leave them out of {names[0]} with --drop-near-duplicates"

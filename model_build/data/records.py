@@ -1,9 +1,10 @@
 """Value objects of a data set: one labeled frame on disk, the list of all of them, and their decoded pixels."""
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from service.schemas.manifest import Plane
 
 Frame = NDArray[np.uint8]  # gray, [H, W]; sizes differ from frame to frame
 Frames = Sequence[Frame]
+SplitName: TypeAlias = Literal["train", "val", "test"]
 
 
 class DataError(Exception):
@@ -30,9 +32,28 @@ class Record:
     patient: str
     plane: int  # index into `DatasetIndex.planes`
     scanner: str
-    split: Literal["train", "test"]
+    split: SplitName  # as the data set states it
     sub_plane: int | None = None  # index into `SUB_PLANES`; None where it is not labeled
     stretched: bool = False
+    index: int = 0  # of the frame in its file, which may be a loop
+
+    @property
+    def key(self) -> tuple[Path, int]:
+        """What tells this frame from all others."""
+        return self.path, self.index
+
+    @property
+    def name(self) -> str:
+        """The file of the frame for messages, with the index of a later frame of a loop."""
+        return path_text(self.path) + (f", frame {self.index}" if self.index else "")
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file or folder of a data set that gives no frame, and the reason."""
+
+    path: Path
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -53,10 +74,12 @@ class DatasetIndex:
     records: list[Record]
     source: Source
     warnings: tuple[str, ...] = ()  # limits of any figure measured on these data; printed, and in the model card
+    skipped: tuple[Skipped, ...] = ()  # `check` lists them
+    notes: tuple[str, ...] = ()  # how the files were read, where more than one way exists; `check` prints them
 
     def side(self, split: Literal["train", "test"]) -> list[Record]:
-        """Return the records of one side of the published split."""
-        return [record for record in self.records if record.split == split]
+        """Return the records of one side of the published split; its validation frames belong to `train`."""
+        return [record for record in self.records if (record.split == "test") == (split == "test")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,3 +96,19 @@ FrameLoader = Callable[[Sequence[Record]], Frames]  # decodes the frames of reco
 def planes_of(records: Sequence[Record]) -> NDArray[np.int64]:
     """Return the true class numbers, int64 [N]."""
     return np.array([record.plane for record in records], np.int64)
+
+
+def path_text(path: Path | str) -> str:
+    """Return a path as text that can be printed anywhere: UTF-8, else Latin-1; control characters are escaped."""
+    raw = os.fsencode(path)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def listing(heading: str, lines: Iterable[str]) -> str:
+    """Return a message with one line per item, or a single line where there is one item."""
+    items = list(lines)
+    return f"{heading} {items[0]}" if len(items) == 1 else "\n  ".join((heading, *items))

@@ -1,7 +1,9 @@
 """Divide records into training, validation and test frames."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from model_build.data.leakage import check_patient_overlap, drop_near_duplicates
-from model_build.data.records import DataError, Dataset, DatasetIndex, FrameLoader, Record, planes_of
+from model_build.data.records import DataError, Dataset, DatasetIndex, FrameLoader, Record, path_text, planes_of
 from model_build.recipe import Recipe
 
 _TEST_FOLDS = 5  # 80:20
@@ -39,25 +41,38 @@ def carve_validation(records: Sequence[Record], folds: int) -> tuple[list[Record
 
 
 def make_split(data: DatasetIndex, recipe: Recipe) -> Split:
-    """Divide a data set as the recipe says; the validation patients are taken from the training side.
+    """Divide a data set as the recipe says.
 
-    Raises DataError where a patient is on both sides, unless the recipe splits by frame, or where a plane has no
-    training frame.
+    The validation frames are those that the data set states, if the recipe takes its split; else they are of patients
+    of the training side. Raises DataError where a patient is on two sides, unless the recipe splits by frame, or where
+    a plane has no training frame.
     """
-    training, test = _sides(data, recipe)
+    try:
+        training, test = _sides(data, recipe)
+    except ValueError as error:
+        raise DataError(f"too few frames for the recipe's split, {recipe.split!r}: no class has 5") from error
     if not training:
         raise DataError("the data set has no training frames, only test frames")
-    try:
-        train, val = carve_validation(training, recipe.validation_folds)
-    except ValueError as error:
-        raise DataError(f"too few frames for the recipe's validation_folds, {recipe.validation_folds}") from error
+    train, val = _validation(training, recipe)
     trained = {record.plane for record in train}
     missing = [plane.label for number, plane in enumerate(data.planes) if number not in trained]
     if missing:
         raise DataError(f"these planes have no training frame: {', '.join(missing)}")
     if recipe.split != "frames":
+        check_patient_overlap(train, val, ("train", "validation"))
         check_patient_overlap(training, test, ("train", "test"))
     return Split(train, val, test)
+
+
+def _validation(training: list[Record], recipe: Recipe) -> tuple[list[Record], list[Record]]:
+    """Return training and validation records of the training side."""
+    val = [record for record in training if record.split == "val"]
+    if recipe.split == "official" and val:
+        return [record for record in training if record.split != "val"], val
+    try:
+        return carve_validation(training, recipe.validation_folds)
+    except ValueError as error:
+        raise DataError(f"too few frames for the recipe's validation_folds, {recipe.validation_folds}") from error
 
 
 def _sides(data: DatasetIndex, recipe: Recipe) -> tuple[list[Record], list[Record]]:
@@ -65,9 +80,16 @@ def _sides(data: DatasetIndex, recipe: Recipe) -> tuple[list[Record], list[Recor
         return data.side("train"), data.side("test")
     if recipe.split == "patients":
         return _partition(data.records, patient_folds(data.records, _TEST_FOLDS, seed=0)[0])
-    folds = StratifiedKFold(_TEST_FOLDS, shuffle=True, random_state=0)
-    _, test = next(folds.split(np.zeros(len(data.records)), planes_of(data.records)))
-    return _partition(data.records, test)
+    return _partition(data.records, _frame_fold(data.records))
+
+
+def _frame_fold(records: Sequence[Record]) -> NDArray[np.int64]:
+    """Return the rows of a fifth of the frames, also of one patient; a loop stays whole."""
+    files, planes = [str(record.path) for record in records], planes_of(records)
+    loops = len(set(files)) < len(files)
+    splitter = (StratifiedGroupKFold if loops else StratifiedKFold)(_TEST_FOLDS, shuffle=True, random_state=0)
+    _, rows = next(splitter.split(np.zeros(len(records)), planes, files if loops else None))
+    return np.asarray(rows, np.int64)
 
 
 def _partition(records: Sequence[Record], rows: NDArray[np.int64]) -> tuple[list[Record], list[Record]]:
@@ -93,12 +115,13 @@ def split_stretched(records: Sequence[Record], split: Split) -> Split:
 def check_leakage(split: Split, recipe: Recipe, load: FrameLoader, *, drop: bool) -> Split:
     """Return the split without pictures that are on two sides; test frames are hashed for this purpose only.
 
-    With `drop`, the training or validation copy is left out; without, such a picture raises DataError.
+    With `drop`, the training or validation copy is left out; without, such a picture raises DataError. All sides are
+    decoded at once, so that one message names all unreadable frames.
     """
-    train, val = (Dataset(load(records), records) for records in (split.train, split.val))
+    frames = iter(load([record for side in split for record in side]))
+    train, val, test = (Dataset(list(islice(frames, len(side))), side) for side in split)
     train = drop_near_duplicates(train, val, ("train", "validation"), drop=drop)
     if recipe.split != "frames":  # a split by frame leaks into the test side on purpose
-        test = Dataset(load(split.test), split.test)
         train = drop_near_duplicates(train, test, ("train", "test"), drop=drop)
         val = drop_near_duplicates(val, test, ("validation", "test"), drop=drop)
     return Split(list(train.records), list(val.records), split.test)
@@ -125,6 +148,22 @@ def describe_split(data: DatasetIndex, split: Split) -> Iterable[str]:
         counts = ", ".join(f"{plane.label} {count}" for plane, count in zip(data.planes, frames, strict=True))
         patients = len({record.patient for record in records})
         yield f"{name}: {len(records)} frames of {patients} patients ({counts})"
+
+
+def describe_files(data: DatasetIndex) -> Iterable[str]:
+    """Yield lines on how the files of a data set were read, and one for each file that was skipped."""
+    yield from data.notes
+    if data.skipped:
+        yield f"skipped: {len(data.skipped)}"
+        yield from (f"  {path_text(os.path.relpath(each.path, data.folder))}: {each.reason}" for each in data.skipped)
+
+
+def file_warnings(data: DatasetIndex, split: Split) -> Iterable[str]:
+    """Yield a sentence for each part of the data that a training does not get, or that a package will lack."""
+    if data.skipped:
+        yield f"skipped files and folders of {path_text(data.folder)}: {len(data.skipped)}; `check` lists them."
+    if not split.test:
+        yield "the split has no test frames, so `package` will refuse the run; state some, or state no split."
 
 
 def warn(sentences: Iterable[str]) -> None:

@@ -140,8 +140,8 @@ def _verify(folder: Path, public: PublicDataSet) -> None:
     if public.table != TABLE:
         return
     # A file name of FETAL_PLANES_DB repeats the patient and the plane of its row.
-    for line, row in enumerate(read_rows(table, ("Image_name", "Patient_num", "Plane"), ";"), start=2):
-        name = re.match(r"Patient(\d+)_Plane([1-6])_", row["Image_name"])
-        if not name or (str(int(name[1])), _LABELS[int(name[2]) - 1]) != (row["Patient_num"], row["Plane"]):
-            stated = f"{row['Patient_num']}, {row['Plane']}"
-            raise DataError(f"{table}, line {line}: {row['Image_name']} does not match {stated}")
+    for row in read_rows(table, ("Image_name", "Patient_num", "Plane")):
+        image, patient, plane = row.text("Image_name"), row.text("Patient_num"), row.text("Plane")
+        name = re.match(r"Patient(\d+)_Plane([1-6])_", image)
+        if not name or (str(int(name[1])), _LABELS[int(name[2]) - 1]) != (patient, plane):
+            raise DataError(f"{table}, line {row.line}: {image} does not match {patient}, {plane}")

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from numpy.typing import NDArray
 
 from model_build.evaluation.metrics import Floats, Ints, bin_numbers
+from service.schemas.manifest import Plane
 
 _DPI = 110
 _BINS = 15
@@ -24,6 +26,13 @@ def draw_curves(log: Path, path: Path) -> None:
         axis.grid(alpha=0.3)
         axis.legend()
     figure.savefig(path, dpi=_DPI)
+
+
+def plot_label(plane: Plane) -> str:
+    """Return the label of a plane for plots; its id where the font lacks a letter, such as a Chinese one."""
+    font = get_font(findfont(FontProperties()))
+    drawable = all(font.get_char_index(ord(letter)) for letter in plane.label)
+    return plane.label.replace("$", r"\$") if drawable else plane.id  # matplotlib typesets what is between two dollars
 
 
 def draw_confusion(counts: NDArray[np.int64], labels: list[str], path: Path) -> None:

@@ -12,7 +12,7 @@ from model_build.data.frames import load_frames
 from model_build.data.records import DataError
 from model_build.data.splits import warn
 from model_build.evaluation.headline import Evaluation, headline_metrics
-from model_build.evaluation.plots import draw_confusion, draw_reliability
+from model_build.evaluation.plots import draw_confusion, draw_reliability, plot_label
 from model_build.evaluation.predictions import classify_frames, match_planes
 from model_build.evaluation.sub_planes import per_sub_plane, per_subset
 from model_build.evaluation.tables import Row, per_plane, per_scanner, write_table
@@ -24,7 +24,7 @@ from service.schemas.manifest import Metric
 def evaluate_package(package: Path, data: Path, split: str, out: Path) -> list[Metric]:
     """Evaluate a model package on a data set, write `report/` into `out` and return the headline metrics.
 
-    The split is `train` or `test`, as the data set states it, or `all`.
+    The split is `train`, `val` or `test`, as the data set states it, or `all`.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def write_report(folder: Path, evaluation: Evaluation, temperature: float, parit
         {"true": labels[row], **dict(zip(labels, counts[row], strict=True))} for row in range(len(counts))
     ]
     write_table(folder / "confusion.csv", rows)
-    draw_confusion(counts, labels, folder / "confusion.png")
+    draw_confusion(counts, [plot_label(plane) for plane in predictions.planes], folder / "confusion.png")
     calibrated = predictions.probabilities.astype(np.float64)
     # softmax(logits) is proportional to softmax(logits / T) ** T: this undoes the temperature.
     raw = calibrated**temperature

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from model_build.data.records import Frames, Source
+from model_build.evaluation.plots import plot_label
 from model_build.evaluation.predictions import Predictions
 from model_build.evidence.gradient_shap import gradient_shap, smoothed
 from model_build.models.classifier import PlaneClassifier
@@ -67,8 +68,8 @@ class Explainer:
         pixels, crop = crop_and_letterbox(frame, manifest.preprocessing)
         scores = self.engine.score(pixels, with_features=True)
         plane, reason = scores.ranked()[0], abstain_reason(scores, manifest.abstention)
-        caption = f"true: {manifest.planes[label].label}\n"
-        caption += f"predicted: {manifest.planes[plane].label} {scores.probabilities[plane]:.2f}"
+        caption = f"true: {plot_label(manifest.planes[label])}\n"
+        caption += f"predicted: {plot_label(manifest.planes[plane])} {scores.probabilities[plane]:.2f}"
         caption += f"\nabstains: {reason}" if reason else ""
         heat, attribution = self.engine.explain(scores, plane).values, gradient_shap(self.model, pixels, plane)
         return Case(pixels, crop.box, plane, caption, heat, attribution)

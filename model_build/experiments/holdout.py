@@ -26,7 +26,7 @@ class Study:
 
     def __init__(self, data: Path, out: Path, device: str) -> None:
         self.data, self._out, self._device = read_data(data), out, device
-        self._frames: dict[Path, Frame] = {}
+        self._frames: dict[tuple[Path, int], Frame] = {}
         warn(self.data.warnings)
 
     def predict(
@@ -48,6 +48,6 @@ class Study:
         return np.array(json.loads(result.read_text("utf-8")), np.float32)
 
     def _decode(self, records: Sequence[Record]) -> Dataset:
-        new = [record for record in records if record.path not in self._frames]
-        self._frames |= zip((record.path for record in new), load_frames(new), strict=True)
-        return Dataset([self._frames[record.path] for record in records], records)
+        new = [record for record in records if record.key not in self._frames]
+        self._frames |= zip((record.key for record in new), load_frames(new), strict=True)
+        return Dataset([self._frames[record.key] for record in records], records)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from model_build.data.formats.own_data import NO_PATIENTS
+from model_build.data.formats.own_data.index import NO_PATIENTS
 from model_build.data.splits import split_warnings
 from model_build.evaluation.headline import Evaluation
 from model_build.evaluation.sub_planes import per_sub_plane

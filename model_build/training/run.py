@@ -6,7 +6,15 @@ from model_build.data.formats import read_data
 from model_build.data.formats.fetal_planes_db import read_stretched
 from model_build.data.frames import open_frames
 from model_build.data.records import Dataset
-from model_build.data.splits import Split, check_leakage, make_split, split_stretched, split_warnings, warn
+from model_build.data.splits import (
+    Split,
+    check_leakage,
+    file_warnings,
+    make_split,
+    split_stretched,
+    split_warnings,
+    warn,
+)
 from model_build.evaluation.plots import draw_curves
 from model_build.models.classifier import check_architecture
 from model_build.recipe import Recipe
@@ -31,7 +39,7 @@ def train_run(
     resumed = options.resume and (run / SPLITS).exists()
     split = read_split(run, index) if resumed else make_split(index, recipe)
     if distributed.is_main:
-        warn(split_warnings(index, recipe, split))
+        warn((*split_warnings(index, recipe, split), *file_warnings(index, split)))
         open_frames(index.records, options.cache)  # the main process fills the cache, then all processes map it
         open_frames(extra, options.cache)
     distributed.barrier()

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from model_build.data.formats.csv_table import read_rows, require_files
+from model_build.data.formats.csv_table import RowErrors, read_rows, require_files
 from model_build.data.labels import PLANES
-from model_build.data.records import DataError, DatasetIndex, Record, Source
+from model_build.data.records import DatasetIndex, Record, Source
 
 AFRICAN_TABLE = "African_planes_database.csv"
 
@@ -19,12 +19,16 @@ def read_african_planes(folder: Path) -> DatasetIndex:
     """Read the data set: all frames are test frames, and a patient number is unique within its center only."""
     table = folder / AFRICAN_TABLE
     numbers = {plane.label: number for number, plane in enumerate(PLANES)}
-    records = []
-    for line, row in enumerate(read_rows(table, ("Filename", "Center", "Patient_num", "Plane"), ","), start=2):
-        plane, center = row["Plane"], row["Center"]
-        if plane not in numbers:
-            raise DataError(f"{table}, line {line}: plane {plane!r} is not known")
-        file = folder / center / f"{row['Filename'].removesuffix('.png')}.png"
-        records.append(Record(file, f"{center} {row['Patient_num']}", numbers[plane], center, "test"))
-    require_files(records)
-    return DatasetIndex(folder, PLANES, records, _SOURCE)
+    records, errors = list[tuple[int, Record]](), RowErrors(table)
+    for row in read_rows(table, ("Filename", "Center", "Patient_num", "Plane")):
+        try:
+            plane, center, patient = row.text("Plane"), row.text("Center"), row.text("Patient_num")
+            if plane not in numbers:
+                raise ValueError(f"plane {plane!r} is none of {', '.join(numbers)}")
+            file = folder / center / f"{row.raw('Filename').strip().removesuffix('.png')}.png"
+            records.append((row.line, Record(file, f"{center} {patient}", numbers[plane], center, "test")))
+        except ValueError as error:
+            errors.add(row.line, error)
+    errors.raise_any()
+    require_files(table, records)
+    return DatasetIndex(folder, PLANES, [record for _, record in records], _SOURCE)

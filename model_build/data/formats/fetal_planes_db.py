@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from model_build.data.formats.csv_table import read_rows, require_files
+from model_build.data.formats.csv_table import Row, RowErrors, read_rows, require_files
 from model_build.data.labels import PLANES, SUB_PLANES
-from model_build.data.records import DataError, DatasetIndex, Record, Source
+from model_build.data.records import DataError, DatasetIndex, Record, Source, path_text
 
 TABLE = "FETAL_PLANES_DB_data.csv"
 
@@ -32,31 +32,39 @@ def read_stretched(folder: Path | None) -> list[Record]:
 def read_records(folder: Path, *, stretched: bool = False) -> list[Record]:
     """Read a table in the layout of FETAL_PLANES_DB; every record gets `stretched`.
 
-    Semicolons separate the fields. The last column's name and values end in a space. `Brain_plane` is optional. Raises
-    DataError where the table, a column or an image file is missing, or a value is unknown.
+    `Brain_plane` is optional. Raises DataError where the table, a column or an image file is missing, or a value is
+    unknown.
     """
     table = folder / TABLE
     if not table.is_file():
-        raise DataError(f"{table} is missing: the folder must hold {TABLE} and Images/")
-    records = []
-    for line, row in enumerate(read_rows(table, _COLUMNS, ";"), start=2):
-        plane, brain_plane, train = row["Plane"], row.get("Brain_plane", "Not A Brain"), row["Train"]
-        if plane not in _PLANE_NUMBERS:
-            raise DataError(f"{table}, line {line}: plane {plane!r} is none of {', '.join(_PLANE_NUMBERS)}")
-        if train not in ("0", "1"):
-            raise DataError(f"{table}, line {line}: Train is {train!r}; 1 is train, 0 is test")
-        if brain_plane not in _SUB_PLANE_NUMBERS:
-            known = ", ".join(_SUB_PLANE_NUMBERS)
-            raise DataError(f"{table}, line {line}: Brain_plane {brain_plane!r} is none of {known}")
-        record = Record(
-            path=folder / "Images" / f"{row['Image_name']}.png",
-            patient=row["Patient_num"],
-            plane=_PLANE_NUMBERS[plane],
-            scanner=row["US_Machine"],
-            split="train" if train == "1" else "test",
-            sub_plane=_SUB_PLANE_NUMBERS[brain_plane],
-            stretched=stretched,
-        )
-        records.append(record)
-    require_files(records)
-    return records
+        raise DataError(f"{path_text(table)} is missing: the folder must hold {TABLE} and Images/")
+    records, errors = list[tuple[int, Record]](), RowErrors(table)
+    for row in read_rows(table, _COLUMNS):
+        try:
+            records.append((row.line, _record(row, folder / "Images", stretched=stretched)))
+        except ValueError as error:
+            errors.add(row.line, error)
+    errors.raise_any()
+    require_files(table, records)
+    return [record for _, record in records]
+
+
+def _record(row: Row, images: Path, *, stretched: bool) -> Record:
+    """Return the record of a row; raises ValueError where a value is unknown."""
+    plane, train = row.text("Plane"), row.text("Train")
+    brain_plane = row.text("Brain_plane") if row.has("Brain_plane") else "Not A Brain"
+    if plane not in _PLANE_NUMBERS:
+        raise ValueError(f"plane {plane!r} is none of {', '.join(_PLANE_NUMBERS)}")
+    if train not in ("0", "1"):
+        raise ValueError(f"Train is {train!r}; 1 is train, 0 is test")
+    if brain_plane not in _SUB_PLANE_NUMBERS:
+        raise ValueError(f"Brain_plane {brain_plane!r} is none of {', '.join(_SUB_PLANE_NUMBERS)}")
+    return Record(
+        path=images / f"{row.raw('Image_name').strip()}.png",
+        patient=row.text("Patient_num"),
+        plane=_PLANE_NUMBERS[plane],
+        scanner=row.text("US_Machine"),
+        split="train" if train == "1" else "test",
+        sub_plane=_SUB_PLANE_NUMBERS[brain_plane],
+        stretched=stretched,
+    )

@@ -4,10 +4,9 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from model_build.models.classifier import check_architecture
-from model_build.recipe import load_recipe
+from model_build.recipe import RecipeError, load_recipe
 
 SHIPPED = sorted(
     file.name.removesuffix(".toml")
@@ -80,14 +79,48 @@ def test_a_recipe_that_extends_itself_is_refused(tmp_path: Path) -> None:
         load_recipe(str(path))
 
 
-@pytest.mark.parametrize("text", ["sead = 1\n", 'extends = "default"\ntraining.epoch = 3\n'])
-def test_an_unknown_field_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("\nsead = 1\n", "line 3: sead is not a field; the fields are network, .*seed"),
+        ("training.epoch = 3\n", r"line 2: training\.epoch is not a field; training has epochs, batch_size"),
+        ("[training]\n# epochs\nepochs = 0\n", "line 4: training.epochs is 0; input should be greater"),
+        ("training = { batch_size = 1 }", "line 2: training.batch_size is 1"),
+        ('split = "frame"', "line 2: split is 'frame'; input should be 'official', 'patients' or 'frames'"),
+        ('network.backbone = "lite9"', "line 2: network.backbone: 'lite9' is none of lite0, lite1"),
+        ('network.attention = "lens"', "line 2: network.attention: 'lens' is none of "),
+        ("seed =\n", "is not valid TOML: .* line 2"),
+        ("# M\xfcller", "line 2: the bytes are not UTF-8"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_with_line_and_choices(tmp_path: Path, text: str, reason: str) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(text)
-    with pytest.raises(ValidationError, match=r"sead|training\.epoch"):
+    path.write_bytes(f'extends = "default"\n{text}'.encode("latin-1"))
+    with pytest.raises(RecipeError, match=rf"mine\.toml.*{reason}"):
         load_recipe(str(path))
 
 
-def test_a_recipe_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(FileNotFoundError):
+def test_all_wrong_fields_are_named_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "default"\nseed = "x"\nsplit = 3\n')
+    with pytest.raises(RecipeError, match=r"(?s)line 2: seed.*line 3: split"):
+        load_recipe(str(path))
+
+
+@pytest.mark.parametrize("parent", ["3", '"no-such"'])
+def test_what_a_recipe_may_extend_is_listed(tmp_path: Path, parent: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f"extends = {parent}\n")
+    with pytest.raises((RecipeError, FileNotFoundError), match="default, edge, lite2, paper"):
+        load_recipe(str(path))
+
+
+def test_a_recipe_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "default"\nseed = 7\n', "utf-8-sig")
+    assert load_recipe(str(path)).seed == 7
+
+
+def test_a_recipe_that_does_not_exist_is_refused_with_the_choices() -> None:
+    with pytest.raises(FileNotFoundError, match="no recipe no_such_recipe: the choices are default, edge"):
         load_recipe("no_such_recipe")

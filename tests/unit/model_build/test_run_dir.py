@@ -1,6 +1,7 @@
 """The run directory: the split of a training is read back, never computed again."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import torch
 from model_build.data.formats import read_data
 from model_build.data.formats.fetal_planes_db import read_stretched
 from model_build.data.labels import PLANES
-from model_build.data.records import DataError
-from model_build.data.splits import make_split, split_stretched
+from model_build.data.records import DataError, DatasetIndex, Record, Source
+from model_build.data.splits import Split, make_split, split_stretched
 from model_build.recipe import Recipe
 from model_build.run_dir import (
     library_versions,
@@ -45,6 +46,20 @@ def test_the_written_split_is_read_back_wherever_the_data_lie(
     moved = read_data(shutil.copytree(phantoms, tmp_path / "moved"))
     names = [record.path.name for record in read_split(tmp_path, moved).test]
     assert names == [record.path.name for record in split.test]
+
+
+def test_frames_of_a_loop_and_names_of_any_bytes_are_read_back(tmp_path: Path) -> None:
+    paths = [Path("loop.dcm"), Path(os.fsdecode(b"\xff \xe4.png")), Path("脑.dcm"), Path("a\nb.dcm")]
+    records = [Record(path, str(path), 0, "unknown", "train", index=index) for path in paths for index in range(3)]
+    data = DatasetIndex(Path(), PLANES, records, Source("loops"))
+    split = Split(records[:5], records[5:7], records[7:])
+    write_splits(tmp_path, {"frames": (split, data.folder)})
+    assert read_split(tmp_path, data) == split
+    assert json.loads((tmp_path / "splits.json").read_text())["frames"]["train"][:3] == [
+        "loop.dcm",
+        "loop.dcm/1",
+        "loop.dcm/2",
+    ]
 
 
 def test_the_split_of_stretched_frames_is_read_back(phantoms: Path, tiny_recipe: Recipe, tmp_path: Path) -> None:

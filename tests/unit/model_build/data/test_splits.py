@@ -11,18 +11,20 @@ from model_build.data.formats.fetal_planes_db import read_records
 from model_build.data.frames import load_frames
 from model_build.data.labels import PLANES
 from model_build.data.leakage import check_patient_overlap, dhash, drop_near_duplicates, near_duplicates
-from model_build.data.records import DataError, Dataset, Frame, Record
+from model_build.data.records import DataError, Dataset, DatasetIndex, Frame, Record, Source
 from model_build.data.splits import (
     Split,
     carve_validation,
     check_leakage,
+    describe_files,
+    file_warnings,
     make_split,
     patient_folds,
     split_stretched,
     split_warnings,
 )
 from model_build.recipe import Recipe
-from tests.support.tiny_dataset import phantom, write_labels_csv
+from tests.support.tiny_dataset import phantom, write_labels_csv, write_tree
 
 
 def textured_picture() -> Frame:
@@ -103,3 +105,42 @@ def test_a_split_by_frame_warns_of_the_leaked_frames(phantoms: Path, tiny_recipe
     assert len(split.test) == 15  # a fifth of 72, rounded up
     by_patient = make_split(data, tiny_recipe.model_copy(update={"split": "patients"}))
     assert not {each.patient for each in by_patient.test} & {each.patient for each in by_patient.train}
+
+
+def test_stated_validation_frames_validate(tmp_path: Path, tiny_recipe: Recipe) -> None:
+    table = write_labels_csv(tmp_path) / "labels.csv"
+    table.write_text(table.read_text().replace("p1,train", "p1,val").replace("p2,train", "p2,valid"))
+    data = read_data(tmp_path)
+    split = make_split(data, tiny_recipe)
+    assert [{record.patient for record in side} for side in split] == [{"p3", "p4", "p5"}, {"p1", "p2"}, {"p0"}]
+    assert len(data.side("train")) == len(split.train) + len(split.val)
+    table.write_text(table.read_text().replace("p3,train", "p1,train", 1))
+    with pytest.raises(DataError, match="1 patients have frames in both train and validation: p1"):
+        make_split(read_data(tmp_path), tiny_recipe)
+
+
+def test_a_split_by_frame_keeps_a_loop_whole(tiny_recipe: Recipe) -> None:
+    records = [
+        Record(Path(f"{file}.dcm"), f"p{file}", file % 2, "unknown", "train", index=index)
+        for file in range(20)
+        for index in range(7)
+    ]
+    planes = tuple(PLANES[:2])
+    split = make_split(
+        DatasetIndex(Path(), planes, records, Source("x")), tiny_recipe.model_copy(update={"split": "frames"})
+    )
+    sides = [{record.path for record in (*split.train, *split.val)}, {record.path for record in split.test}]
+    assert not sides[0] & sides[1]
+    assert len(sides[1]) == 4
+
+
+def test_skipped_files_and_a_missing_test_side_are_stated(tmp_path: Path, tiny_recipe: Recipe) -> None:
+    write_tree(tmp_path / "train", count=8)
+    (tmp_path / "train" / "notes.txt").write_text("x")
+    data = read_data(tmp_path)
+    warnings = list(file_warnings(data, make_split(data, tiny_recipe)))
+    assert warnings[0].endswith(f"of {tmp_path}: 1; `check` lists them.")
+    assert "`package` will refuse" in warnings[1]
+    heading, line = describe_files(data)
+    assert heading == "skipped: 1"
+    assert line.startswith("  train/notes.txt: ")

@@ -58,9 +58,10 @@ def test_a_wrong_value_is_named_with_its_line(tmp_path: Path, column: int, value
         read_records(folder)
 
 
-def test_commas_instead_of_semicolons_are_explained(tmp_path: Path) -> None:
+def test_missing_columns_are_named_with_those_that_exist(tmp_path: Path) -> None:
     (tmp_path / "FETAL_PLANES_DB_data.csv").write_text("Image_name,Patient_num\na,1\n")
-    with pytest.raises(DataError, match="separated by ';'"):
+    message = "lacks the columns Plane, US_Machine, Train; it has image_name, patient_num, .* separated by ','"
+    with pytest.raises(DataError, match=message):
         read_records(tmp_path)
 
 

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+
+from model_build.data.formats.own_data.dataset_toml import read_statements
+from model_build.data.records import DataError
+
+
+def test_statements_are_optional_and_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    assert read_statements(tmp_path).source.name == tmp_path.name
+    (tmp_path / "dataset.toml").write_text(
+        'name = "Köpfe"\nencoding = "cp1252"\n[planes]\n"脑" = "brain"\n', "utf-8-sig"
+    )
+    stated = read_statements(tmp_path)
+    assert (stated.source.name, stated.encoding, stated.ids) == ("Köpfe", "cp1252", {"脑": "brain"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b'author = "A"', "author is not known; use name, license, citation, encoding, planes"),
+        (b"name = 3", "name must be text in quotes, not 3"),
+        (b'planes = "a"', r"planes must be a table \[planes\]"),
+        (b"[planes]\nheart = 3", "the id of 'heart' must be text"),
+        (b'name = "a"\nlicense =\n', "is not valid TOML: .*line 2"),
+        (b'name = "a"\nlicense = "\xfc"', "line 2: the bytes are not UTF-8"),
+    ],
+)
+def test_a_wrong_statement_is_refused_with_file_line_and_choices(tmp_path: Path, text: bytes, message: str) -> None:
+    (tmp_path / "dataset.toml").write_bytes(text)
+    with pytest.raises(DataError, match=rf"dataset\.toml.*{message}"):
+        read_statements(tmp_path)
