@@ -96,7 +96,7 @@ sbom: ## Write the bill of materials of the image's packages, as CycloneDX
 	  --output-format JSON --output-file $(SBOM) requirements/service.txt
 
 soak: $(VENV)/.test ## Send 20,000 requests and check that memory, threads and files stay constant
-	FETAL_PLANES_SOAK=1 $(BIN)/pytest -s tests/integration/test_overload.py
+	SOAK=1 $(BIN)/pytest -s tests/integration/test_overload.py
 
 container-test: $(VENV)/.test ## Build the image and test the composed service
 	$(BIN)/pytest tests/system/container

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,10 @@ class KeyRing:
         Raises KeyFileError where the file is unreadable or has no key, a line is malformed, or a name occurs twice.
         """
         try:
-            lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+            contents = path.read_bytes()
+            # Editors of Windows save a byte order mark; `>>` of its PowerShell writes UTF-16.
+            encoding = "utf-16" if contents.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+            lines = [line.strip() for line in contents.decode(encoding).splitlines()]
         except (OSError, UnicodeDecodeError) as error:
             raise KeyFileError(f"{path} cannot be read: {type(error).__name__}") from None
         digests: dict[str, bytes] = {}

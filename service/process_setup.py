@@ -3,9 +3,14 @@
 import ctypes
 import logging
 import os
+import resource
+import signal
+import ssl
+import sys
 import warnings
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _KEPT_BLOCK = 4 * 2**20  # bytes: an ordinary frame in color; larger blocks go back to the system
@@ -13,7 +18,7 @@ _KEPT_BLOCK = 4 * 2**20  # bytes: an ordinary frame in color; larger blocks go b
 
 @cache
 def configure_process() -> None:
-    """Turn off telemetry, library threads and library output that could quote an upload.
+    """Turn off telemetry, core dumps, library threads and library output that could quote an upload.
 
     The app, both command lines and `service.inference.session` call this function. The first call does the work,
     further calls do nothing. Call it before anything imports ONNX Runtime or Ray.
@@ -22,6 +27,17 @@ def configure_process() -> None:
     # variables while they are imported. A service that handles patients' frames must not report to anybody.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+    # A core dump would hold uploads and patients' names. Child processes inherit the limit.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    # The variable of another program: prometheus_client would write metrics into the folder, which may not exist.
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+        os.environ.pop(name, None)
+    if (values := sys.modules.get("prometheus_client.values")) is not None:  # it has read the variable
+        values.ValueClass = values.MutexValue  # type: ignore[attr-defined]
+
+    _share_ca_certificates()
 
     # Broken metadata is common and does not stop a file from being read. Warnings and log lines quote the broken value,
     # which may be a patient's name.
@@ -55,3 +71,26 @@ def _keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _KEPT_BLOCK)
         mallopt(_M_TRIM_THRESHOLD, 2 * _KEPT_BLOCK)
+
+
+def _share_ca_certificates() -> None:
+    """Have every HTTP client trust the same certificate authorities: those of a variable, else the system's.
+
+    httpx2 reads the first two variables, requests the others, and its own list of authorities without them.
+    """
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    system = (ssl.get_default_verify_paths().cafile or "", "/etc/ssl/certs/ca-certificates.crt")
+    chosen = next((value for name in names if (value := os.environ.get(name))), None)
+    chosen = chosen or next((file for file in system if Path(file).is_file()), None)
+    if chosen:
+        kind, other = ("SSL_CERT_DIR", "SSL_CERT_FILE") if Path(chosen).is_dir() else ("SSL_CERT_FILE", "SSL_CERT_DIR")
+        os.environ.pop(other, None)
+        os.environ |= {kind: chosen, "REQUESTS_CA_BUNDLE": chosen}
+
+
+def configure_signals(*, serves: bool) -> None:
+    """Make SIGTERM end this process, and SIGHUP not end a service, from now on. `service.server` takes over later."""
+    if serves:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the package that a reload would read is yet to be read
+    if os.getpid() == 1:  # the kernel ignores SIGTERM for the first process of a container that has no handler
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))

@@ -2,8 +2,9 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from service.execution.cpu_budget import cpu_budget
 from service.execution.decoders.decoder import Decoder
 from service.execution.decoders.pool import open_decoder
 from service.execution.pool import WorkerPool
+from service.execution.time_limit import TimeLimit, TimeLimitError
 from service.execution.work import Work
 from service.inference.engine import AllCores, Engine
 from service.inference.package import ModelPackage, PackageError, load_package
@@ -61,6 +63,7 @@ class Runtime:
         self.draining = False
         self._model: LoadedModel | None = None
         self._reload_lock = threading.Lock()
+        self._load_limit = TimeLimit(settings.load_s)
 
     def start(self) -> None:
         """Load the model package, warm it up, and become ready.
@@ -68,7 +71,7 @@ class Runtime:
         Raises
         ------
         PackageError
-            The package is invalid.
+            The package is invalid, or takes longer than `load_s`.
         """
         pool = WorkerPool(self.cpu_budget)
         # First, because the decoders load while the model does.
@@ -76,10 +79,11 @@ class Runtime:
             self.settings.decoder_limits, self.cpu_budget.count, pool.step_aside, self.metrics.count_decoder_ending
         )
         try:
-            package = load_package(self.settings.model)
-            pipeline = self._open(package, pool, decoder)
+            package = self._within_limit(partial(load_package, self.settings.model))
+            pipeline = self._within_limit(partial(self._open, package, pool, decoder))
         except BaseException:
             pool.close()  # its threads would keep a process alive that serves nothing
+            decoder.close()
             raise
         decoder.start()
         info = model_info(pipeline.model)
@@ -95,7 +99,8 @@ class Runtime:
             _LOG.info("draining")
 
     def stop(self) -> None:
-        """Unload the model after the work in progress is done."""
+        """Unload the model after the work in progress is done. A reload in progress is stopped."""
+        self._load_limit.stop()
         model, self._model = self._model, None
         if model is not None:
             model.pool.close()
@@ -152,6 +157,17 @@ class Runtime:
             raise _not_ready()
         return self._model
 
+    @property
+    def stuck(self) -> bool:
+        """Whether a model package still loads; after `stop`, only the end of the process can end that."""
+        return self._load_limit.stuck
+
+    def _within_limit(self, function: Callable[[], T]) -> T:
+        try:
+            return self._load_limit.run(function)
+        except TimeLimitError as error:
+            raise PackageError(f"loading {self.settings.model}: {error} (FETAL_PLANES_LOAD_S)") from error
+
     def _open(self, package: ModelPackage, pool: WorkerPool, decoder: Decoder) -> Pipeline:
         engine = Engine(package, AllCores(self.cpu_budget.count, pool.is_alone))
         engine.warm_up()
@@ -160,10 +176,10 @@ class Runtime:
     def _reload(self) -> str:
         model = self.model
         keys = load_keys(self.settings.api_keys)
-        package = load_package(self.settings.model)
+        package = self._within_limit(partial(load_package, self.settings.model))
         switched = package.sha256 != model.info.sha256
         if switched:
-            pipeline = self._open(package, model.pool, model.pipeline.decoder)
+            pipeline = self._within_limit(partial(self._open, package, model.pool, model.pipeline.decoder))
             info = model_info(pipeline.model)
             self._model = replace(model, pipeline=pipeline, info=info)
             self.metrics.set_model(info, _plane_ids(package))

@@ -1,8 +1,11 @@
 """Uvicorn with an orderly shutdown and two time limits of its own."""
 
 import asyncio
+import logging
+import os
 import signal
 import socket
+import threading
 from contextlib import suppress
 from time import monotonic
 from types import FrameType
@@ -16,7 +19,9 @@ from service.observability.logs import log_config
 from service.runtime import Runtime
 from service.settings import Settings
 
+_LOG = logging.getLogger("fetal_planes.service")
 _LAST_REPLIES_S = 5
+_UNLOAD_S = 5  # from the last reply to the end of the process
 
 
 class Server(uvicorn.Server):
@@ -24,17 +29,21 @@ class Server(uvicorn.Server):
 
     SIGTERM
         The service reports not ready and keeps serving for `drain_s`, so that load balancers notice. Then it accepts no
-        further requests, finishes those in progress, and exits. A second SIGTERM skips the draining.
+        further requests, finishes those in progress, and exits. A second SIGTERM skips the draining. A service that is
+        not ready yet ends at once; one that does not finish in time is ended.
     SIGINT
         The same without draining: a person waits at the keyboard.
     SIGHUP
-        Read the model package and the API keys again.
+        Read the model package and the API keys again. Before the service is ready, the reload waits until it is;
+        several signals are one reload.
     """
 
     def __init__(self, app: FastAPI, settings: Settings, host: str, port: int) -> None:
         self._runtime: Runtime = app.state.runtime
         self._settings = settings
         self._exit_at: float | None = None
+        self._reload_wanted = False
+        self._reload: threading.Thread | None = None
         super().__init__(
             uvicorn.Config(
                 app,
@@ -43,6 +52,7 @@ class Server(uvicorn.Server):
                 http=header_timeout_protocol(settings.upload_s),
                 loop="asyncio",  # not whichever loop is installed: tests and measurements use this one
                 ws="none",
+                workers=1,  # not WEB_CONCURRENCY, which is for other servers of this environment
                 log_config=log_config(settings.log_level),
                 access_log=False,  # the app logs requests itself, without their query
                 server_header=False,
@@ -52,22 +62,46 @@ class Server(uvicorn.Server):
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then handle SIGHUP: before this point no model is loaded that a reload could replace."""
+        """Start. A Python handler of SIGHUP outlives the event loop, so that the signal never ends the process."""
+        signal.signal(signal.SIGHUP, self._request_reload)
         await super().startup(sockets)
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, self._runtime.reload))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Schedule the exit: after draining, or at once. A third SIGINT does not wait for the last replies."""
-        drains = sig == signal.SIGTERM and self._exit_at is None and self.started
+        if not self.started:
+            _LOG.info("stopped before the service was ready")
+            os._exit(0)  # the model package may load for a long time, in a thread that nothing ends
+        drains = sig == signal.SIGTERM and self._exit_at is None
         self.force_exit = self.should_exit and sig == signal.SIGINT
+        if self._exit_at is None:
+            self._limit_exit()
         self._exit_at = monotonic() + (self._settings.drain_s if drains else 0)
         self._runtime.drain()
 
     async def on_tick(self, counter: int) -> bool:
-        """Return whether to exit now; Uvicorn calls this ten times per second."""
+        """Return whether to exit now; Uvicorn calls this ten times per second once the service is ready."""
         self.should_exit |= self._exit_at is not None and monotonic() >= self._exit_at
+        if self._reload_wanted and not self._runtime.draining and not (self._reload and self._reload.is_alive()):
+            self._reload_wanted = False
+            # A daemon thread: the process can exit although a reload hangs.
+            self._reload = threading.Thread(target=self._runtime.reload, name="reload", daemon=True)
+            self._reload.start()
         return await super().on_tick(counter)
+
+    def _request_reload(self, sig: int, frame: FrameType | None) -> None:
+        self._reload_wanted = True
+
+    def _limit_exit(self) -> None:
+        """End the process where work in a thread keeps it from exiting in time."""
+        seconds = self._settings.drain_s + (self.config.timeout_graceful_shutdown or 0) + _UNLOAD_S
+        timer = threading.Timer(seconds, _end_process)
+        timer.daemon = True
+        timer.start()
+
+
+def _end_process() -> None:
+    _LOG.error("ended by force: work in progress did not stop")
+    os._exit(1)
 
 
 def header_timeout_protocol(timeout_s: float) -> type[H11Protocol]:

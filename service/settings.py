@@ -1,9 +1,13 @@
 """The settings of the service, from environment variables: `FETAL_PLANES_` and the field's name in capitals."""
 
+import os
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.execution.admission import AdmissionLimits
@@ -12,10 +16,23 @@ from service.imaging.frame import Limits
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "default"
 PREFIX = "FETAL_PLANES_"
+_OTHER_NAMES = {"FETAL_PLANES_CLIENT_KEY"}  # of the command line
+# Kubernetes sets variables for every Service, named after it: `fetal-planes` itself, or `fetal-planes-metrics`.
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_KUBERNETES = re.compile(
+    rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+_DAY_S = 86_400
+
+Seconds = Annotated[float, Field(ge=0, le=_DAY_S, allow_inf_nan=False)]
+Level = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value),
+]
 
 
 class Settings(BaseSettings):
-    """The choices of an operator."""
+    """The choices of an operator. An empty variable is an unset one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, use_attribute_docstrings=True)
 
@@ -34,16 +51,19 @@ class Settings(BaseSettings):
     max_held_bytes: int | None = Field(default=None, ge=1024)
     """Maximum bytes of all admitted uploads in memory; an upload that does not fit gets 503. Default: eight uploads of
     the maximum size plus one batch of the maximum size."""
-    max_decode_s: float = Field(default=10, gt=0)
+    max_decode_s: Seconds = Field(default=10, gt=0)
     """CPU seconds for decoding one frame; a file that needs more gets 422. An ordinary frame needs 0.01."""
-    deadline_s: float = Field(default=30, gt=0)
+    deadline_s: Seconds = Field(default=30, gt=0)
     """Seconds from the end of an upload to the start of its reply; after them the work stops and the request gets 504.
     The header `X-Deadline-Ms`, counted from the request's head, can only shorten this."""
-    upload_s: float = Field(default=20, gt=0)
+    upload_s: Seconds = Field(default=20, gt=0)
     """Seconds for the transfer of an upload; a slower one gets 408. A batch gets this time for each
     `FETAL_PLANES_MAX_UPLOAD_BYTES` of its length."""
-    drain_s: float = Field(default=5, ge=0)
+    drain_s: Seconds = 5
     """Seconds from SIGTERM, when the service reports not ready, until it accepts no further requests."""
+    load_s: Seconds = Field(default=30, gt=0)
+    """Seconds to read and check a model package, and as many to open it and warm it up, at start and at a reload. A
+    slower package is refused."""
     api_keys: Path | None = None
     """File of hashed API keys, one line of `fetal-planes key` each. Default: requests need no key."""
     max_batch_bytes: int = Field(default=256 * 2**20, ge=1024)
@@ -55,8 +75,14 @@ class Settings(BaseSettings):
     expected_planes: str | None = None
     """Ids of the planes that an exam should contain, separated by commas. Ids that the model does not know are ignored.
     Default: all planes of the model except `other`."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Lowest severity of the log lines."""
+    log_level: Level = "info"
+    """Lowest severity of the log lines: `debug`, `info`, `warning` or `error`, in any case."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_environment(cls, values: dict[str, Any]) -> dict[str, Any]:
+        _check_names(os.environ, cls.model_fields)
+        return {name: value for name, value in values.items() if not (isinstance(value, str) and not value.strip())}
 
     @property
     def limits(self) -> Limits:
@@ -78,4 +104,23 @@ class Settings(BaseSettings):
 
 def describe_errors(error: ValidationError) -> str:
     """Return one sentence that names each invalid environment variable and what is wrong with its value."""
-    return "; ".join(f"{PREFIX}{'_'.join(map(str, entry['loc'])).upper()}: {entry['msg']}" for entry in error.errors())
+    return "; ".join(
+        f"{PREFIX}{'_'.join(map(str, entry['loc'])).upper()}: {entry['msg']}"
+        if entry["loc"]
+        else entry["msg"].removeprefix("Value error, ")
+        for entry in error.errors()
+    )
+
+
+def _check_names(environment: Mapping[str, str], fields: Iterable[str]) -> None:
+    """Raise ValueError for a variable that no setting has, and for empty API keys; case does not matter."""
+    known = {f"{PREFIX}{field.upper()}" for field in fields} | _OTHER_NAMES
+    for name, value in environment.items():
+        upper = name.upper()
+        if not upper.startswith(PREFIX) or _KUBERNETES.fullmatch(upper):
+            continue
+        if upper not in known:
+            (nearest,) = get_close_matches(upper, known, n=1, cutoff=0)
+            raise ValueError(f"{name} is not a setting; the nearest name is {nearest}")
+        if upper == f"{PREFIX}API_KEYS" and not value.strip():
+            raise ValueError(f"{name} is empty; name a file of keys, or unset it to serve without keys")

@@ -18,8 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wrong.
     """
     options = build_parser().parse_args(arguments)
-    from service.process_setup import configure_process
+    from service.process_setup import configure_process, configure_signals
 
+    configure_signals(serves=options.command == "serve")
     configure_process()  # before anything imports ONNX Runtime or Ray
     from service.cli.run import run_command
 

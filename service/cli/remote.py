@@ -72,7 +72,7 @@ def exam(options: argparse.Namespace) -> int:
 def _connect(url: str) -> Iterator[Client]:
     """Open a client; turn its errors into `CommandError` or `RefusedFrame`."""
     try:
-        with Client(url, api_key=os.environ.get(KEY_VARIABLE)) as client:
+        with _client(url) as client:
             yield client
     except (httpx2.TransportError, httpx2.InvalidURL) as error:
         raise CommandError(f"the service cannot be reached: {error}") from error
@@ -80,6 +80,13 @@ def _connect(url: str) -> Iterator[Client]:
         raise CommandError("the service's answer is incomplete") from error
     except RefusedError as error:
         raise RefusedFrame(_problem_line(error)) from error
+
+
+def _client(url: str) -> Client:
+    try:
+        return Client(url, api_key=os.environ.get(KEY_VARIABLE) or None)
+    except OSError as error:
+        raise CommandError(f"the CA certificates in SSL_CERT_FILE cannot be read: {error.strerror}") from error
 
 
 def _problem_line(refused: RefusedError) -> str:

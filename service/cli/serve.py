@@ -1,7 +1,12 @@
 """The commands `serve` and `key`."""
 
 import argparse
+import os
+import signal
+import socket
 import sys
+from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.cli.arguments import Commands, add_command
@@ -14,10 +19,19 @@ def register(commands: Commands) -> None:
     """Add the commands."""
     serve = add_command(commands, "serve", _serve, "serve the model over HTTP")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    serve.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+    serve.add_argument("--port", type=_port, default=8000, help="port to listen on (default: %(default)s)")
+    instead = serve.add_mutually_exclusive_group()
+    instead.add_argument("--uds", type=Path, metavar="PATH", help="listen on this Unix socket instead")
+    instead.add_argument("--fd", type=int, metavar="N", help="listen on this inherited socket instead")
 
     key = add_command(commands, "key", _key, "create an API key, and print its line for the file FETAL_PLANES_API_KEYS")
     key.add_argument("name", help="name of the key's owner; it appears in the log")
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdecimal() and int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
 
 
 def _serve(options: argparse.Namespace, settings: "Settings") -> int:
@@ -26,8 +40,39 @@ def _serve(options: argparse.Namespace, settings: "Settings") -> int:
     from service.server import Server
 
     load_package(settings.model)  # report a bad package in one line, before the server starts
-    Server(create_app(settings), settings, options.host, options.port).run()
-    return 0
+    app = create_app(settings)
+    sockets, code = _sockets(options), 0
+    try:
+        Server(app, settings, options.host, options.port).run(sockets)
+    except SystemExit as failed:  # the start, for a reason in the log
+        code = int(failed.code or 0)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the default would end the process with an error
+    if options.uds is not None:
+        options.uds.unlink(missing_ok=True)
+    if app.state.runtime.stuck:
+        os._exit(code)  # Python cannot end in order while ONNX Runtime works in a thread
+    return code
+
+
+def _sockets(options: argparse.Namespace) -> list[socket.socket] | None:
+    """Return the sockets to listen on; None where the server opens them itself, at an ordinary host and port."""
+    from service.cli.sockets import dual_stack_socket, inherited_sockets, socket_of, unix_socket
+
+    if options.uds is not None:
+        return [unix_socket(options.uds)]
+    if options.fd is not None:
+        return [socket_of(options.fd)]
+    if inherited := inherited_sockets(os.environ):
+        return inherited
+    return [dual_stack_socket(options.port)] if _is_any_ipv6(options.host) else None
+
+
+def _is_any_ipv6(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:  # a name
+        return False
+    return address.version == 6 and address.is_unspecified
 
 
 def _key(options: argparse.Namespace, _: "Settings") -> int:

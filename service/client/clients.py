@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 import httpx2
 
 from service.client import messages
+from service.client.credentials import find_auth
 from service.client.messages import BatchRecord, ClientRequest, CutShortError, Upload
 from service.schemas.answers import DEFAULT_TOP_K, Classification, ExplainedClassification, PictureType
 from service.schemas.batch import BatchEnd
@@ -27,7 +28,7 @@ class Client:
     url
         Address of the service, such as `http://127.0.0.1:8000`. It may contain a path prefix.
     api_key
-        API key, for a service that needs one.
+        API key, for a service that needs one. Without it, credentials for the host in `.netrc` are sent.
     timeout_s
         Seconds for each network operation: connect, write, read.
     tries
@@ -47,7 +48,9 @@ class Client:
     ) -> None:
         headers = {} if api_key is None else {"X-API-Key": api_key}
         self._tries = tries
-        self._http = httpx2.Client(base_url=url, headers=headers, timeout=timeout_s, transport=transport)
+        self._http = httpx2.Client(
+            base_url=url, headers=headers, auth=find_auth(url, api_key), timeout=timeout_s, transport=transport
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -145,7 +148,9 @@ class AsyncClient:
     ) -> None:
         headers = {} if api_key is None else {"X-API-Key": api_key}
         self._tries = tries
-        self._http = httpx2.AsyncClient(base_url=url, headers=headers, timeout=timeout_s, transport=transport)
+        self._http = httpx2.AsyncClient(
+            base_url=url, headers=headers, auth=find_auth(url, api_key), timeout=timeout_s, transport=transport
+        )
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,14 +1,18 @@
 """Open a model package. A package whose contents differ from its manifest by one bit is refused."""
 
 import hashlib
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from service.inference.self_contained import NotSelfContained, check_self_contained
 from service.schemas.manifest import FORMAT, Manifest
 
 MANIFEST, CLASSIFIER, EXPLAINER = "model.json", "classifier.onnx", "explainer.onnx"
+MAX_MANIFEST_BYTES, MAX_FILE_BYTES = 4 * 2**20, 512 * 2**20
 
 
 class PackageError(Exception):
@@ -27,14 +31,15 @@ class ModelPackage:
 
 
 def load_package(folder: Path) -> ModelPackage:
-    """Read a model package and check each of its files against the manifest.
+    """Read a model package and check each of its files against the manifest. Other files are not read.
 
     Raises
     ------
     PackageError
-        The folder is not a package of a supported format, a file is missing, or a file differs from its sha256.
+        The folder is not a package of a supported format; a file is missing, is not a regular file of the folder, or
+        differs from its sha256; a graph has external data.
     """
-    written = _read(folder, MANIFEST)
+    written = _read(folder, MANIFEST, MAX_MANIFEST_BYTES)
     try:
         manifest = Manifest.model_validate_json(written)
     except ValidationError as error:
@@ -43,7 +48,7 @@ def load_package(folder: Path) -> ModelPackage:
         raise PackageError(f"{folder} has format {manifest.format}; this service reads {FORMAT}")
     contents: dict[str, bytes] = {}
     for name, sha256 in manifest.files.items():
-        contents[name] = _read(folder, name)
+        contents[name] = _read(folder, name, MAX_FILE_BYTES)
         found = hashlib.sha256(contents[name]).hexdigest()
         if found != sha256.lower():
             raise PackageError(f"{folder / name} differs from its manifest: sha256 {found}, expected {sha256}")
@@ -52,13 +57,30 @@ def load_package(folder: Path) -> ModelPackage:
     for name in needed:
         if name not in contents:
             raise PackageError(f"{folder / MANIFEST} does not list {name}")
+        try:
+            check_self_contained(contents[name])
+        except NotSelfContained as error:
+            raise PackageError(f"{folder / name} is refused: {error}") from error
     return ModelPackage(manifest, hashlib.sha256(written).hexdigest(), *(contents[name] for name in needed))
 
 
-def _read(folder: Path, name: str) -> bytes:
-    if not name or Path(name).name != name:
+def _read(folder: Path, name: str, max_bytes: int) -> bytes:
+    """Return a file of the folder without waiting: a pipe would wait for a writer, a device might never end."""
+    if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
         raise PackageError(f"{folder / MANIFEST} lists {name!r}, which is not a file of the folder itself")
     try:
-        return (folder / name).read_bytes()
+        # Links inside the folder are common: Kubernetes mounts a ConfigMap with them.
+        path = Path(os.path.realpath(folder / name, strict=True))
+        if not path.is_relative_to(folder.resolve()):
+            raise PackageError(f"{folder / name} is a link to a file outside the folder")
+        if not stat.S_ISREG(path.lstat().st_mode):  # opening a device can already have an effect
+            raise PackageError(f"{folder / name} is not a regular file")
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # replaced in between
+                raise PackageError(f"{folder / name} is not a regular file")
+            contents = file.read(max_bytes + 1)
     except OSError as error:
         raise PackageError(f"{folder / name} cannot be read: {error.strerror}") from error
+    if len(contents) > max_bytes:
+        raise PackageError(f"{folder / name} is larger than {max_bytes // 2**20} MiB")
+    return contents

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
+_MAX_FOLDED_BYTES = 16 * 2**20
+
 
 def open_session(graph: bytes, name: str, threads: int = 1) -> "InferenceSession":
-    """Open a graph in ONNX's serialized form; raises PackageError with the file's `name` where that fails."""
+    """Open a graph in ONNX's serialized form as part of the current work.
+
+    Raises PackageError with the file's `name` where that fails, and WorkStopped where the work is stopped meanwhile.
+    """
     configure_process()
     import onnxruntime as ort
 
@@ -32,11 +37,18 @@ def open_session(graph: bytes, name: str, threads: int = 1) -> "InferenceSession
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 1)))
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions have no common base class
-        raise PackageError(f"ONNX Runtime cannot load {name}: {error}") from error
+    # Only the format whose fields `check_self_contained` reads, and no constants that grow while the graph is opened.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", str(_MAX_FOLDED_BYTES))
+    options.log_severity_level = 4  # its errors arrive as exceptions; the log has lines of JSON only
+    work = current_work()
+    with work.on_stop(lambda _: options.set_load_cancellation_flag(True)):
+        work.check()
+        try:
+            return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions have no common base class
+            work.check()
+            raise PackageError(f"ONNX Runtime cannot load {name}: {error}") from error
 
 
 def run_session(
@@ -46,6 +58,7 @@ def run_session(
     from onnxruntime import RunOptions
 
     work, options = current_work(), RunOptions()
+    options.log_severity_level = 4  # see `open_session`
     with work.on_stop(lambda _: setattr(options, "terminate", True)):
         work.check()  # after the callback is registered, so that no stop falls between the two
         try:

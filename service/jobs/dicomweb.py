@@ -5,7 +5,9 @@ The three services are those of DICOM PS3.18: QIDO-RS searches, WADO-RS retrieve
 
 import io
 import logging
+import os
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pydicom
@@ -22,13 +24,39 @@ _AS_STORED = (("application/dicom", "*"),)  # in the stored transfer syntax: the
 _SOP_CLASS, _MODALITY, _SERIES, _INSTANCE = "00080016", "00080060", "0020000E", "00080018"
 
 
+class _Bearer(requests.auth.AuthBase):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class _Session(requests.Session):
+    """Sends explicit credentials, and those of `.netrc` only where it has none.
+
+    `requests` prefers `.netrc` over a header, over the URL, and over everything after a redirect.
+    """
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Remove the credentials from a request that a redirect leads to another host."""
+        if self.auth is None:
+            super().rebuild_auth(prepared_request, response)
+        elif self.should_strip_auth(str(response.request.url), str(prepared_request.url)):
+            prepared_request.headers.pop("Authorization", None)
+
+
 class DicomWebArchive:
     """A DICOMweb archive at a base address such as `http://127.0.0.1:8042/dicom-web`; `token` is a bearer token."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)  # it logs addresses, which contain UIDs
-        headers = {"Authorization": f"Bearer {token}"} if token else None
-        self._client = DICOMwebClient(url, headers=headers, timeout=60.0)
+        if (bundle := os.environ.get("REQUESTS_CA_BUNDLE")) and not Path(bundle).exists():
+            raise JobError(f"the CA certificates {bundle} do not exist")
+        session, login = _Session(), requests.utils.get_auth_from_url(url)
+        session.auth = _Bearer(token) if token else login if any(login) else None
+        self._client = DICOMwebClient(url, session, timeout=60.0)
         self._client.set_http_retry_params(max_attempts=3, wait_exponential_multiplier=200)
 
     def files(self, study: str) -> list[SourceFile]:

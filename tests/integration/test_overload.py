@@ -114,7 +114,7 @@ async def send(url: str, count: int) -> None:
     await asyncio.sleep(0)  # in which closed connections come to their end
 
 
-LONG = os.environ.get("FETAL_PLANES_SOAK")
+LONG = os.environ.get("SOAK")
 DAYS = pytest.param(20_000, 2_000, 1.10, marks=pytest.mark.skipif(not LONG, reason="long: `make soak` runs it"))
 
 

@@ -132,3 +132,12 @@ def test_a_trace_is_read(client: TestClient, caplog: pytest.LogCaptureFixture, h
 )
 def test_what_is_no_trace_is_passed_over(header: str | None) -> None:
     assert read_traceparent(header) == {}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_key_file_may_come_from_an_editor_of_windows(tmp_path: Path, encoding: str, line_end: str) -> None:
+    key, line = new_key("ward-3")
+    mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""  # the other codecs add it themselves
+    (tmp_path / "keys").write_bytes(f"{mark}# ours{line_end}{line}{line_end}".encode(encoding))
+    assert KeyRing.load(tmp_path / "keys").holder(key) == "ward-3"
