@@ -62,6 +62,8 @@ class AdmissionMiddleware:
                 head.append(message)
                 return
             lifecycle.reply_begins()
+            if head and not message.get("more_body"):  # the route has ended, and so has its hold on the upload
+                slot.hold_reply(len(message.get("body", b"")))
             while head:
                 await send(head.pop())
             await send(message)
