@@ -11,6 +11,7 @@ from service.imaging.frame import Limits
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "default"
 PREFIX = "FETAL_PLANES_"
+_ORIGIN = r"(\*|https?://[^\s,/]+)"
 
 
 class Settings(BaseSettings):
@@ -52,6 +53,12 @@ class Settings(BaseSettings):
     expected_planes: str | None = None
     """Ids of the planes that an exam should contain, separated by commas. Ids that the model does not know are ignored.
     Default: all planes of the model except `other`."""
+    root_path: str | None = Field(default=None, pattern=r"^(/[A-Za-z0-9._~-]+)*/?$")
+    """Path below which a proxy serves the service, such as `/ai/fetal`, whether or not the proxy takes it off. The
+    header `X-Forwarded-Prefix` of a request goes before it."""
+    cors_origins: str | None = Field(default=None, pattern=rf"^\s*{_ORIGIN}(\s*,\s*{_ORIGIN})*\s*$")
+    """Origins of web pages that may use the service, such as `https://viewer.example`, separated by commas; `*` allows
+    every page. Default: only the service's own pages."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest severity of the log lines."""
 
@@ -59,6 +66,11 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """The limits on one uploaded file."""
         return Limits(self.max_upload_bytes, self.max_frame_pixels)
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        """The origins in `cors_origins`."""
+        return frozenset(origin.strip().lower() for origin in (self.cors_origins or "").split(",") if origin.strip())
 
     def admission_limits(self, workers: int) -> AdmissionLimits:
         """Return the limits on all admitted uploads, for a number of workers."""
