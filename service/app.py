@@ -10,7 +10,10 @@ from fastapi import FastAPI
 from service import __version__
 from service.api.middleware.admission import AdmissionMiddleware
 from service.api.middleware.api_keys import ApiKeyMiddleware
+from service.api.middleware.cors import CorsMiddleware
+from service.api.middleware.methods import MethodsMiddleware
 from service.api.middleware.request_log import RequestLogMiddleware
+from service.api.middleware.request_target import RequestTargetMiddleware
 from service.api.middleware.security_headers import SecurityHeadersMiddleware
 from service.api.openapi import openapi_document
 from service.api.problem_responses import HANDLERS
@@ -43,7 +46,10 @@ def create_app(settings: Settings) -> FastAPI:
     # A request passes the middleware in reverse order: the last one added comes first.
     app.add_middleware(AdmissionMiddleware, runtime=runtime)
     app.add_middleware(ApiKeyMiddleware, keys=lambda: runtime.keys)
+    app.add_middleware(MethodsMiddleware)
+    app.add_middleware(RequestTargetMiddleware, root_path=settings.root_path)
     app.add_middleware(RequestLogMiddleware, metrics=runtime.metrics)
+    app.add_middleware(CorsMiddleware, origins=settings.allowed_origins)
     app.add_middleware(SecurityHeadersMiddleware, draining=lambda: runtime.draining)
     return app
 

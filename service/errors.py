@@ -14,6 +14,7 @@
     │   ├── UploadTooLarge       413  in bytes
     │   └── FrameTooLarge        413  in pixels
     ├── UnsupportedFormat        415  not an image in a supported format
+    ├── UnsupportedEncoding      415  compressed in another way than gzip or deflate
     ├── Unusable                 422
     │   ├── UnreadableFrame      422  damaged, truncated, of zero size, or without a defined range of values
     │   ├── DecodeLimit          422  needs more memory or CPU time than its size justifies
@@ -119,6 +120,10 @@ class FrameTooLarge(TooLarge, code="frame-too-large"):
 
 class UnsupportedFormat(Problem, status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE, code="unsupported-format"):
     """The bytes are not an image in a supported format. File name and content type do not matter."""
+
+
+class UnsupportedEncoding(Problem, status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE, code="unsupported-encoding"):
+    """The header `Content-Encoding` is neither gzip nor deflate."""
 
 
 class Unusable(Problem, status=HTTPStatus.UNPROCESSABLE_ENTITY):

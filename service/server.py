@@ -1,4 +1,4 @@
-"""Uvicorn with an orderly shutdown and two time limits of its own."""
+"""Uvicorn with an orderly shutdown, and with limits on its connections."""
 
 import asyncio
 import logging
@@ -6,18 +6,20 @@ import os
 import signal
 import socket
 import threading
-from contextlib import suppress
+from functools import partial
 from time import monotonic
 from types import FrameType
-from typing import Any
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.observability.logs import log_config
 from service.runtime import Runtime
 from service.settings import Settings
+from service.transport.acceptor import Acceptor
+from service.transport.connections import Connections, TimeLimits, free_files
+from service.transport.protocol import HttpProtocol
 
 _LOG = logging.getLogger("fetal_planes.service")
 _LAST_REPLIES_S = 5
@@ -44,12 +46,14 @@ class Server(uvicorn.Server):
         self._exit_at: float | None = None
         self._reload_wanted = False
         self._reload: threading.Thread | None = None
+        self._connections = Connections(TimeLimits(settings.upload_s, settings.max_upload_bytes))
+        self._acceptors: list[Acceptor] = []
         super().__init__(
             uvicorn.Config(
                 app,
                 host=host,
                 port=port,
-                http=header_timeout_protocol(settings.upload_s),
+                http=cast(type[asyncio.Protocol], partial(HttpProtocol, connections=self._connections)),
                 loop="asyncio",  # not whichever loop is installed: tests and measurements use this one
                 ws="none",
                 workers=1,  # not WEB_CONCURRENCY, which is for other servers of this environment
@@ -65,6 +69,20 @@ class Server(uvicorn.Server):
         """Start. A Python handler of SIGHUP outlives the event loop, so that the signal never ends the process."""
         signal.signal(signal.SIGHUP, self._request_reload)
         await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        self._connections.free_files = free_files()
+        for listener in [listener for server in self.servers for listener in server.sockets]:
+            loop.remove_reader(listener.fileno())  # asyncio accepts no further connections
+            self._acceptors.append(Acceptor(listener.dup(), self._protocol, self._connections))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no further connections, answer the requests in progress, and stop the app."""
+        for acceptor in self._acceptors:
+            acceptor.close()
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> HttpProtocol:
+        return HttpProtocol(self.config, self.server_state, self.lifespan.state, connections=self._connections)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Schedule the exit: after draining, or at once. A third SIGINT does not wait for the last replies."""
@@ -102,50 +120,3 @@ class Server(uvicorn.Server):
 def _end_process() -> None:
     _LOG.error("ended by force: work in progress did not stop")
     os._exit(1)
-
-
-def header_timeout_protocol(timeout_s: float) -> type[H11Protocol]:
-    """Return Uvicorn's HTTP protocol with two time limits that it lacks, both of `timeout_s` seconds.
-
-    It closes a connection without a complete request head, and one whose client does not read the reply. Such a
-    connection would cost a file descriptor and memory for as long as the client likes, and admission never sees it.
-    """
-
-    class HeaderTimeoutProtocol(H11Protocol):
-        """Closes a connection that has had no request in progress for `timeout_s` seconds."""
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            _limit_unread_reply(transport, timeout_s)
-            self._was_idle = False
-            self._check = self.loop.call_later(timeout_s, self._close_if_idle)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._check.cancel()
-            super().connection_lost(exc)
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self._in_progress():
-                self._was_idle = False
-
-        def _in_progress(self) -> bool:
-            return self.cycle is not None and not self.cycle.response_complete
-
-        def _close_if_idle(self) -> None:
-            # Two idle checks in a row close the connection: the last request may have ended just before the first.
-            was_idle, self._was_idle = self._was_idle, not self._in_progress()
-            if was_idle and self._was_idle:
-                self.transport.abort()
-            else:
-                self._check = self.loop.call_later(timeout_s, self._close_if_idle)
-
-    return HeaderTimeoutProtocol
-
-
-def _limit_unread_reply(transport: asyncio.Transport, seconds: float) -> None:
-    """Let the kernel end the connection when sent bytes stay unacknowledged for `seconds` (TCP_USER_TIMEOUT)."""
-    connection: Any = transport.get_extra_info("socket")
-    if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-        with suppress(OSError):  # a Unix socket has no such option
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))

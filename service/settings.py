@@ -29,6 +29,7 @@ Level = Annotated[
     Literal["debug", "info", "warning", "error"],
     BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value),
 ]
+_ORIGIN = r"(\*|https?://[^\s,/]+)"
 
 
 class Settings(BaseSettings):
@@ -75,6 +76,12 @@ class Settings(BaseSettings):
     expected_planes: str | None = None
     """Ids of the planes that an exam should contain, separated by commas. Ids that the model does not know are ignored.
     Default: all planes of the model except `other`."""
+    root_path: str | None = Field(default=None, pattern=r"^(/[A-Za-z0-9._~-]+)*/?$")
+    """Path below which a proxy serves the service, such as `/ai/fetal`, whether or not the proxy takes it off. The
+    header `X-Forwarded-Prefix` of a request goes before it."""
+    cors_origins: str | None = Field(default=None, pattern=rf"^\s*{_ORIGIN}(\s*,\s*{_ORIGIN})*\s*$")
+    """Origins of web pages that may use the service, such as `https://viewer.example`, separated by commas; `*` allows
+    every page. Default: only the service's own pages."""
     log_level: Level = "info"
     """Lowest severity of the log lines: `debug`, `info`, `warning` or `error`, in any case."""
 
@@ -93,6 +100,11 @@ class Settings(BaseSettings):
     def decoder_limits(self) -> DecoderLimits:
         """The limits on each process that decodes uploads."""
         return DecoderLimits(self.max_upload_bytes, self.max_frame_pixels, self.max_decode_s)
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        """The origins in `cors_origins`."""
+        return frozenset(origin.strip().lower() for origin in (self.cors_origins or "").split(",") if origin.strip())
 
     def admission_limits(self, workers: int) -> AdmissionLimits:
         """Return the limits on all admitted uploads, for a number of workers."""

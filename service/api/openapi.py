@@ -17,7 +17,13 @@ _API_KEY = {"type": "apiKey", "in": "header", "name": "X-API-Key", "description"
 TEXT = {"schema": {"type": "string"}}
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 
-_UPLOAD_PROBLEMS = (errors.MalformedRequest, errors.EmptyUpload, errors.BadParameter, errors.UploadTooLarge)
+_UPLOAD_PROBLEMS = (
+    errors.MalformedRequest,
+    errors.EmptyUpload,
+    errors.BadParameter,
+    errors.UploadTooLarge,
+    errors.UnsupportedEncoding,
+)
 _IMAGE_PROBLEMS = (errors.FrameTooLarge, errors.UnsupportedFormat, errors.UnreadableFrame, errors.NoSuchFrame)
 FILES_PROBLEMS: tuple[type[Problem], ...] = (*_UPLOAD_PROBLEMS, errors.NotReady)
 FRAME_PROBLEMS = (*FILES_PROBLEMS, *_IMAGE_PROBLEMS)

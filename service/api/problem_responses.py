@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import Scope
 
 from service.errors import BadParameter, InternalError, MalformedRequest, MethodNotAllowed, NotFound, Problem
@@ -15,27 +16,39 @@ from service.schemas.problems import ProblemDetails
 MEDIA_TYPE = "application/problem+json"
 
 
-def problem_response(problem: Problem, request_id: str) -> Response:
-    """Return the reply for a problem."""
-    body = ProblemDetails.of(problem, request_id).model_dump_json()
+def problem_response(problem: Problem, request_id: str, prefix: str = "") -> Response:
+    """Return the reply for a problem; `prefix` is the path below which the service lies."""
+    body = ProblemDetails.of(problem, request_id, prefix).model_dump_json()
     return Response(body, problem.status, problem.headers, MEDIA_TYPE)
 
 
 def problem_response_for(problem: Problem, scope: Scope) -> Response:
     """Return the reply for a problem of the current request; the request log reads its code from the scope."""
     scope["state"]["problem"] = problem.code
-    return problem_response(problem, current_work().request_id)
+    return problem_response(problem, current_work().request_id, scope.get("root_path", ""))
+
+
+def allowed_methods(scope: Scope) -> list[str]:
+    """Return the methods of the request's path, or of all paths for `*`; empty where the path does not exist."""
+    routes = scope["app"].routes
+    found = [
+        method
+        for method in ("GET", "POST")
+        if scope["path"] == "*" or any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
+    heads = ["HEAD"] if "GET" in found else []
+    return [*found, *heads, "OPTIONS"] if found else []
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
-    return problem_response_for(_as_problem(error), request.scope)
+    return problem_response_for(_as_problem(error, request.scope), request.scope)
 
 
 HANDLERS: dict[int | type[Exception], Any] = dict.fromkeys((Problem, HTTPException, RequestValidationError), _on_error)
 """Handlers that turn every refusal of an app into a problem."""
 
 
-def _as_problem(error: Exception) -> Problem:
+def _as_problem(error: Exception, scope: Scope) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, RequestValidationError):
@@ -46,7 +59,8 @@ def _as_problem(error: Exception) -> Problem:
     if error.status_code == HTTPStatus.NOT_FOUND:
         return NotFound(NotFound.meaning, headers=headers)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return MethodNotAllowed(f"This path takes {headers.get('Allow', 'another method')}.", headers=headers)
+        allowed = ", ".join(allowed_methods(scope))
+        return MethodNotAllowed(f"This path takes {allowed}.", headers=headers | {"Allow": allowed})
     if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return MalformedRequest("The request is malformed.", headers=headers)
     return InternalError("The service failed.", headers=headers)

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -11,18 +10,11 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from service.analysis.batch import File
+from service.api.forms import MAX_PART_HEADERS, form_parts
 from service.errors import EmptyUpload, MalformedRequest, UploadTooLarge
 
 FILE_FIELD = "file"
 FILES_FIELD = "files"
-
-MAX_PART_HEADERS = 16 * 1024  # bytes
-_MAX_NAME = 255
-_MAX_PARAMETERS = 16
-# An upload that exceeds the limit by at most this many bytes is read and dropped before it is refused. Otherwise a
-# proxy that allows the limit plus the form around it (deploy/nginx: 1 MiB more) could lose the connection while it
-# still writes, and then take the service for dead.
-_DRAINED_EXCESS = 2**20
 
 _BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
 
@@ -56,10 +48,10 @@ async def read_upload(request: Request, max_bytes: int) -> bytes:
     most = max_bytes if boundary is None else max_bytes + MAX_PART_HEADERS
     upload = await _read_body(request, most, max_bytes)
     if boundary is not None:
-        parts = list(islice(_form_parts(upload, boundary, FILE_FIELD), 2))
+        parts = list(islice(form_parts(upload, boundary, FILE_FIELD), 2))
         if len(parts) != 1:
             raise MalformedRequest(f"The form has {'more than one' if parts else 'no'} part `{FILE_FIELD}`.")
-        upload = upload[parts[0][0]]
+        upload = upload[parts[0].content]
     if not upload:
         raise EmptyUpload("The upload is empty.")
     if len(upload) > max_bytes:
@@ -85,7 +77,7 @@ async def read_files(request: Request, max_bytes: int, max_files: int) -> list[F
 
 def _form_files(body: bytes, boundary: bytes, max_files: int) -> list[File]:
     files: list[File] = []
-    for content, name in _form_parts(body, boundary, FILES_FIELD):
+    for content, name in form_parts(body, boundary, FILES_FIELD):
         if len(files) == max_files:
             raise UploadTooLarge(f"The form has more files than the limit of {max_files}.")
         files.append(File(len(files), name, partial[bytes](body.__getitem__, content)))
@@ -104,9 +96,6 @@ async def _read_body(request: Request, most: int, max_bytes: int) -> bytes:
     """Read a body of at most `most` bytes; `UploadTooLarge` names the limit `max_bytes`."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:
-        if int(length) <= most + _DRAINED_EXCESS:
-            async for _ in request.stream():
-                pass
         raise _too_large(max_bytes)
     body = io.BytesIO()  # grows in place and returns its buffer; joining chunks would hold a long upload twice
     async for chunk in request.stream():
@@ -119,37 +108,3 @@ async def _read_body(request: Request, most: int, max_bytes: int) -> bytes:
 def _too_large(max_bytes: int) -> UploadTooLarge:
     # The rest of the upload stays unread, so the connection cannot serve another request.
     return UploadTooLarge(f"The upload exceeds the limit of {max_bytes} bytes.", headers={"Connection": "close"})
-
-
-def _form_parts(body: bytes, boundary: bytes, field: str) -> Iterator[tuple[slice, str | None]]:
-    """Yield where the content of each part of a form (RFC 7578) lies, and its file name; each must be named `field`.
-
-    `bytes.find` locates the boundaries. A parser that steps through the bytes would spend seconds on a body that
-    consists of near-boundaries.
-    """
-    opening = b"--" + boundary
-    if not boundary or not body.startswith(opening):
-        raise MalformedRequest("The multipart body does not begin with its boundary.")
-    at = len(opening)
-    while not body.startswith(b"--", at):  # the final boundary ends with two hyphens
-        headers_end = body.find(b"\r\n\r\n", at, at + MAX_PART_HEADERS)
-        start = headers_end + 4
-        end = body.find(b"\r\n" + opening, start)
-        if headers_end < 0 or end < 0 or not body.startswith(b"\r\n", at):
-            raise MalformedRequest("The multipart body is cut short.")
-        disposition = _disposition(body[at:headers_end])
-        if disposition.get(b"name") != field.encode():
-            raise MalformedRequest(f"The form has a part that is not named `{field}`.")
-        name = disposition.get(b"filename")
-        yield slice(start, end), (None if name is None else name.decode(errors="replace")[:_MAX_NAME])
-        at = end + len(b"\r\n" + opening)
-
-
-def _disposition(headers: bytes) -> dict[bytes, bytes]:
-    """Return the parameters of a part's `Content-Disposition`, such as `name` and `filename`."""
-    lines = (line.partition(b":") for line in headers.split(b"\r\n"))
-    values = (value for name, _, value in lines if name.strip().lower() == b"content-disposition")
-    value = next(values, b"").strip()
-    if value.count(b";") > _MAX_PARAMETERS:  # a browser sends two; the parser takes microseconds for each
-        raise MalformedRequest(f"A part's Content-Disposition has more than {_MAX_PARAMETERS} parameters.")
-    return parse_options_header(value)[1]

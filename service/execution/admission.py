@@ -1,4 +1,7 @@
-"""Admit uploads up to a limit on their number and their bytes, so that a burst is refused and memory stays bounded."""
+"""Admit uploads up to a limit on their number and bytes, so that a burst is refused and memory stays bounded.
+
+The bytes are those of uploads and of replies that are not sent yet.
+"""
 
 from dataclasses import dataclass
 
@@ -12,11 +15,11 @@ class AdmissionLimits:
     """The limits on uploads in flight."""
 
     uploads: int  # that are received, wait, or are worked on
-    held_bytes: int  # of uploads in memory; a single upload may exceed the limit while nothing else is in memory
+    held_bytes: int  # of uploads and replies in memory; an upload alone in memory may exceed the limit
 
 
 class Admission:
-    """Counts uploads and their bytes. Runs on the event loop only, so it needs no lock."""
+    """Counts uploads and the bytes held for them. Runs on the event loop only, so it needs no lock."""
 
     def __init__(self, limits: AdmissionLimits) -> None:
         self.limits = limits
@@ -40,7 +43,7 @@ class Admission:
 
 
 class Slot:
-    """The slot of one upload, from its request head to its answer."""
+    """The slot of one upload, from its request head to the end of its reply."""
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
@@ -68,6 +71,16 @@ class Slot:
             self._admission.check_bytes(count)
         self._admission.held_bytes += count
         self._held_bytes += count
+
+    def hold_reply(self, count: int) -> None:
+        """Count the `count` bytes of a complete reply instead of the upload, until `close`; release the slot.
+
+        A reply is never refused: it is in memory already. While it waits for its client, uploads are refused that do
+        not fit next to it.
+        """
+        self._admission.held_bytes += count - self._held_bytes
+        self._held_bytes = count
+        self.release()
 
     def close(self) -> None:
         """Release the slot and the bytes."""

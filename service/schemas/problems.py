@@ -22,10 +22,10 @@ class ProblemDetails(Schema):
     request_id: str = Field(description="Id of the request; the log lines of the request carry it too.")
 
     @classmethod
-    def of(cls, problem: Problem, request_id: str) -> "ProblemDetails":
-        """Return the wire form of a problem."""
+    def of(cls, problem: Problem, request_id: str, prefix: str = "") -> "ProblemDetails":
+        """Return the wire form of a problem; `prefix` is the path below which the service lies."""
         return cls(
-            type=problem.type_uri(),
+            type=prefix + problem.type_uri(),
             title=problem.title(),
             status=problem.status,
             detail=problem.detail,
@@ -44,6 +44,7 @@ class ProblemKind(Schema):
     meaning: str
 
     @classmethod
-    def of(cls, kind: _ProblemClass) -> "ProblemKind":
-        """Return the wire form of a row."""
-        return cls(type=kind.type_uri(), code=kind.code, status=kind.status, title=kind.title(), meaning=kind.meaning)
+    def of(cls, kind: _ProblemClass, prefix: str = "") -> "ProblemKind":
+        """Return the wire form of a row; `prefix` is the path below which the service lies."""
+        uri = prefix + kind.type_uri()
+        return cls(type=uri, code=kind.code, status=kind.status, title=kind.title(), meaning=kind.meaning)

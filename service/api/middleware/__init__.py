@@ -1,1 +1,4 @@
-"""ASGI middleware. A request passes security headers, request log, API keys and admission, in this order."""
+"""ASGI middleware.
+
+A request passes security headers, CORS, request log, request target, methods, API keys and admission, in this order.
+"""

@@ -4,19 +4,22 @@ import asyncio
 import math
 import re
 from contextlib import suppress
+from functools import partial
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.content_coding import decoded
 from service.api.problem_responses import problem_response_for
-from service.errors import BadParameter, DeadlinePassed, Overloaded, UploadTooSlow
+from service.errors import BadParameter, DeadlinePassed, Problem, UploadTooSlow
 from service.execution.admission import Slot
 from service.execution.work import StopReason, WorkStopped, current_work
 from service.runtime import Runtime
 
 DEADLINE_HEADER = "X-Deadline-Ms"
 
+_CODED = (b"content-encoding", b"content-length")  # headers that do not describe a decompressed body
 _SLOW_UPLOAD_S = 0.5  # an upload that takes longer releases its slot until it is complete
 
 
@@ -40,35 +43,23 @@ class AdmissionMiddleware:
         declared = int(length) if re.fullmatch("[0-9]{1,18}", length) else 0  # bytes; 0 where it is unknown
         try:
             client_s = read_deadline(headers.get(DEADLINE_HEADER))
+            body = decoded(headers, receive)
             slot = self.runtime.admission.enter(declared)
-        except (BadParameter, Overloaded) as refusal:
-            # The server reads and drops the rest of an upload of moderate length. Closing the connection while the
-            # client still writes could cost it the reply: the TCP reset overtakes the bytes that it has not read. An
-            # upload of unknown or excessive length closes the connection nevertheless.
+        except Problem as refusal:
+            # The server drops an upload of moderate length, and the connection can serve another request.
             if not 0 < declared <= self.settings.max_upload_bytes:
                 refusal.headers["Connection"] = "close"
             await problem_response_for(refusal, scope)(scope, receive, send)
             return
+        if body is not receive:  # the route reads a body of unknown length
+            scope["headers"] = [header for header in scope["headers"] if header[0] not in _CODED]
         # An upload of n times the size limit of one frame gets n times the upload time.
         upload_s = self.settings.upload_s * max(1, math.ceil(declared / self.settings.max_upload_bytes))
 
-        # 2. Run the route. The reply's head waits for the first byte of its body: until then a passed deadline can
-        # still become a 504.
-        lifecycle = RequestLifecycle(receive, slot, upload_s, self.settings.deadline_s, client_s)
-        head: list[Message] = []
-
-        async def send_with_first_byte(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                head.append(message)
-                return
-            lifecycle.reply_begins()
-            while head:
-                await send(head.pop())
-            await send(message)
-
-        # 3. Whatever ends the request, stop watching the client, free the slot, and record the work.
+        # 2. Run the route. Whatever ends the request, stop watching the client, free the slot, and record the work.
+        lifecycle = RequestLifecycle(body, slot, upload_s, self.settings.deadline_s, client_s)
         try:
-            await self.app(scope, lifecycle.receive, send_with_first_byte)
+            await self.app(scope, lifecycle.receive, partial(lifecycle.send, send))
         except WorkStopped as stopped:
             if stopped.reason is StopReason.CLIENT_LEFT:
                 raise ClientDisconnect from None
@@ -102,6 +93,7 @@ class RequestLifecycle:
         self._loop = asyncio.get_running_loop()
         self._receive = receive
         self._slot = slot
+        self._head: list[Message] = []
         self._deadline_s = deadline_s
         self._upload_deadline = self._loop.time() + upload_s
         self._client_deadline = self._loop.time() + client_s
@@ -129,10 +121,22 @@ class RequestLifecycle:
             self._client_left = asyncio.ensure_future(self._watch_client())
         return message
 
-    def reply_begins(self) -> None:
-        """Disarm the deadline: it is met once the reply begins, however long the rest of the reply takes."""
+    async def send(self, send: Send, message: Message) -> None:
+        """Send a message. The head of the reply waits for the first byte of its body.
+
+        Until then a passed deadline can still become a 504. It is met once the reply begins, however long the rest of
+        the reply takes.
+        """
+        if message["type"] == "http.response.start":
+            self._head.append(message)
+            return
+        if not self.reply_begun and not message.get("more_body"):  # the route has ended, and its hold on the upload
+            self._slot.hold_reply(len(message.get("body", b"")))
         self.reply_begun = True
         self._timer.cancel()
+        while self._head:
+            await send(self._head.pop())
+        await send(message)
 
     def end(self) -> None:
         """Stop watching the client and free the slot."""

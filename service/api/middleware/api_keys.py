@@ -14,6 +14,9 @@ from service.errors import NoKey
 _PUBLIC = re.compile(r"/|/page/.*|/health(/.*)?|/docs(/.*)?|/openapi\.json|/problems(/.*)?")
 
 
+_MAX_OFFERED = 4  # each costs a comparison with every key
+
+
 class ApiKeyMiddleware:
     """Middleware that refuses a request without a valid key before any other code reads it."""
 
@@ -24,13 +27,24 @@ class ApiKeyMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection; only HTTP requests need a key."""
         keys = self.keys()
-        if scope["type"] == "http" and keys is not None and not _PUBLIC.fullmatch(scope["path"]):
-            headers = Headers(scope=scope)
-            scheme, _, token = headers.get("authorization", "").partition(" ")
-            caller = keys.holder(token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", ""))
+        if scope["type"] == "http" and keys is not None and not _PUBLIC.fullmatch(_path(scope)):
+            callers = (keys.holder(key) for key in _offered_keys(Headers(scope=scope)))
+            caller = next((caller for caller in callers if caller is not None), None)
             if caller is None:
                 refusal = NoKey(NoKey.meaning, headers={"WWW-Authenticate": "Bearer", "Connection": "close"})
                 await problem_response_for(refusal, scope)(scope, receive, send)
                 return
             scope["state"]["caller"] = caller  # the request log writes it
         await self.app(scope, receive, send)
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _offered_keys(headers: Headers) -> list[str]:
+    """Return the keys in `X-API-Key` and in `Authorization: Bearer`; a gateway may add a token of its own to either."""
+    bearers = [value.partition(" ") for value in headers.getlist("authorization")]
+    tokens = [token.strip() for scheme, _, token in bearers if scheme.lower() == "bearer"]
+    return [*headers.getlist("x-api-key"), *tokens][:_MAX_OFFERED]

@@ -61,6 +61,7 @@ PROVOKED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("unsupported-format", "POST", "/classify", {"content": b"PK\x03\x04" + bytes(40)}),
     ("unsupported-format", "POST", "/classify", {"files": {"file": ("frame.png", b"text", "image/png")}}),
     ("unsupported-format", "POST", "/explain", {"content": dicom()}),
+    ("unsupported-encoding", "POST", "/classify", {"content": GOOD, "headers": {"content-encoding": "br"}}),
     ("unreadable-frame", "POST", "/classify", {"content": GOOD[: len(GOOD) // 2]}),
     ("unreadable-frame", "POST", "/explain", {"content": encode(speckle(), "JPEG")[:300]}),
     ("unreadable-frame", "POST", "/classify", {"content": png_bomb(0, 0)}),
@@ -95,7 +96,7 @@ def test_every_row_of_the_table_is_provoked() -> None:
 
 
 def test_405_names_what_is_allowed(client: TestClient) -> None:
-    assert client.get("/classify").headers["allow"] == "POST"
+    assert client.get("/classify").headers["allow"] == "POST, OPTIONS"
 
 
 def test_every_type_is_described_where_it_points(client: TestClient) -> None:

@@ -13,7 +13,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from service import errors
-from service.api.uploads import MAX_PART_HEADERS
+from service.api.forms import MAX_PART_HEADERS
 from service.schemas.problems import ProblemDetails
 from service.settings import Settings
 from tests.support.images import encode, speckle

@@ -1,0 +1,1 @@
+"""HTTP connections: their number, their time limits, and how they end."""
