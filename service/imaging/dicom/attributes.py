@@ -1,15 +1,13 @@
 """The attributes of a DICOM object that a result copies: those of its patient, its study and itself."""
 
-import io
 import struct
 from dataclasses import dataclass
 
 from pydicom.datadict import dictionary_VR
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
 from pydicom.tag import Tag
 
-from service.imaging.dicom.dataset.elements import UNDEFINED
+from service.imaging.dicom.dataset.elements import LONG, UNDEFINED
+from service.imaging.dicom.dataset.walk import Walk
 from service.imaging.dicom.scan import DatasetLayout
 
 # A result belongs to the patient and study of its source: modules Patient and General Study (PS3.3, C.7.1.1 and
@@ -50,9 +48,16 @@ class DicomAttributes:
         """Return the attributes of an object."""
         return cls(b"".join(_encode(tag, value) for tag in _TAGS if (value := _value(layout, tag)) is not None))
 
-    def dataset(self) -> Dataset:
-        """Return the attributes as a data set; pydicom converts a value at its first use."""
-        return read_dataset(io.BytesIO(self.encoded), is_implicit_VR=False, is_little_endian=True)
+    def elements(self) -> dict[int, bytes]:
+        """Return the bytes of each element, its tag and VR included, by tag."""
+        return split_elements(self.encoded, 0)
+
+
+def split_elements(data: bytes, at: int) -> dict[int, bytes]:
+    """Return the bytes of each element of the explicit little-endian data set at `at`, by tag."""
+    found = list(Walk(data, True, True).elements(at))
+    heads = [element.start - (12 if element.vr in LONG else 8) for _, element in found]
+    return {tag: data[first:last] for (tag, _), first, last in zip(found, heads, [*heads[1:], len(data)], strict=True)}
 
 
 def _value(layout: DatasetLayout, tag: int) -> bytes | None:
