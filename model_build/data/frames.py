@@ -15,7 +15,7 @@ from model_build.data.records import DataError, Frame, FrameLoader, Record, list
 from service.analysis.code_digest import decision_digest
 from service.errors import Problem
 from service.imaging.decode import open_frames as open_upload
-from service.imaging.dicom.scan import Data
+from service.imaging.dicom.dataset.elements import Data
 from service.imaging.frame import DEFAULT_LIMITS, Limits
 from service.imaging.frame import Frames as FileFrames
 from service.jobs.files import file_reader

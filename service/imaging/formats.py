@@ -3,7 +3,8 @@
 import struct
 
 from service.errors import EmptyUpload, UnsupportedFormat
-from service.imaging.dicom.scan import Data, is_dicom
+from service.imaging.dicom.dataset.elements import Data
+from service.imaging.dicom.scan import is_dicom
 from service.schemas.answers import Format
 
 _HEAD = 64  # bytes that identify every format except DICOM

@@ -224,3 +224,17 @@ def region(left: int, top: int, right: int, bottom: int, *, spatial: int = 1, da
     item.PhysicalUnitsXDirection = item.PhysicalUnitsYDirection = 3
     item.PhysicalDeltaX = item.PhysicalDeltaY = 0.01
     return item
+
+
+def with_element(tag: int, element: bytes, pixels: Pixels, syntax: str = EXPLICIT, **changes: Any) -> bytes:
+    """Return an object of one frame with the bytes `element` where an element of this tag belongs."""
+    ds = describe([pixels])
+    ds.add_new(tag, "LO", "TO BE REPLACED")
+    if syntax in (IMPLICIT, EXPLICIT, BIG):
+        data = write(ds, pixels.tobytes(), syntax, **changes)
+    else:
+        data = write(ds, encapsulate([jpeg(pixels)]), syntax, **changes)
+    order = ">" if syntax == BIG else "<"
+    place = struct.pack(f"{order}HH", tag >> 16, tag & 0xFFFF)
+    place += struct.pack("<I", 14) if syntax == IMPLICIT else b"LO" + struct.pack(f"{order}H", 14)
+    return data.replace(place + b"TO BE REPLACED", element, 1)

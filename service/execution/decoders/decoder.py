@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from service.imaging.decode import open_frames
-from service.imaging.dicom.scan import Data, is_dicom
+from service.imaging.dicom.dataset.elements import Data
+from service.imaging.dicom.scan import is_dicom
 from service.imaging.frame import Frames, Limits
 from service.imaging.local_file import LocalFile, Upload
 

@@ -1,28 +1,15 @@
-"""The attributes of a DICOM object that the service reads, parsed once."""
+"""The attributes of a DICOM object that a result copies: those of its patient, its study and itself."""
 
-import io
 import struct
 from dataclasses import dataclass
-from itertools import chain
 
 from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
 from pydicom.tag import Tag
 
+from service.imaging.dicom.dataset.elements import LONG, UNDEFINED
+from service.imaging.dicom.dataset.walk import Walk
 from service.imaging.dicom.scan import DatasetLayout
 
-_PIXELS = (
-    "SOPClassUID", "Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
-    "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
-    "SequenceOfUltrasoundRegions", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "RescaleSlope",
-    "RescaleIntercept",
-    "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
-    "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
-    "BluePaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData",
-    "SegmentedGreenPaletteColorLookupTableData", "SegmentedBluePaletteColorLookupTableData",
-)  # fmt: skip
 # A result belongs to the patient and study of its source: modules Patient and General Study (PS3.3, C.7.1.1 and
 # C.7.2.1). Type 2 attributes are written even when they are empty.
 INSTANCE = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
@@ -34,55 +21,56 @@ PATIENT_AND_STUDY_TYPE_3 = (
     "IssuerOfPatientID", "StudyDescription", "PatientAge", "PatientSize", "PatientWeight", "OtherPatientIDs",
     "PatientIdentityRemoved", "DeidentificationMethod",
 )  # fmt: skip
-_COPIED = sorted(
-    Tag(keyword)
-    for keyword in chain(
-        ("SpecificCharacterSet", "BurnedInAnnotation"), INSTANCE, PATIENT_AND_STUDY_TYPE_2, PATIENT_AND_STUDY_TYPE_3
-    )
-)
-_TAGS = sorted({*_COPIED, *map(Tag, _PIXELS)})
+COPIED = (
+    "SpecificCharacterSet", "BurnedInAnnotation", *INSTANCE, *PATIENT_AND_STUDY_TYPE_2, *PATIENT_AND_STUDY_TYPE_3
+)  # fmt: skip
+_TAGS = sorted(int(Tag(keyword)) for keyword in COPIED)
+# The file meta information repeats the SOP Class and Instance UID.
+_IN_META = {0x0008_0016: 0x0002_0002, 0x0008_0018: 0x0002_0003}
+_MAX_LENGTH = 0xFFFE  # of a value whose VR has a 16-bit length
 
 
 @dataclass(frozen=True, slots=True)
 class DicomAttributes:
-    """The patient, study and instance attributes that a report copies, as bytes: they can be sent to another process.
+    """The attributes that a result copies, as bytes that can be sent to another process.
 
     Attributes
     ----------
     encoded
-        A data set in explicit VR little-endian. Every value is text, with the bytes of the source. It names the
-        patient: never log it.
+        A data set in explicit VR little-endian. Every value has the bytes of the source; one that is too long for the
+        VR of its attribute has the VR UN. It names the patient: never log it.
     """
 
     encoded: bytes
 
-    def dataset(self) -> Dataset:
-        """Return the attributes as a data set; pydicom converts a value at its first use."""
-        return read_dataset(io.BytesIO(self.encoded), is_implicit_VR=False, is_little_endian=True)
+    @classmethod
+    def of(cls, layout: DatasetLayout) -> "DicomAttributes":
+        """Return the attributes of an object."""
+        return cls(b"".join(_encode(tag, value) for tag in _TAGS if (value := _value(layout, tag)) is not None))
+
+    def elements(self) -> dict[int, bytes]:
+        """Return the bytes of each element, its tag and VR included, by tag."""
+        return split_elements(self.encoded, 0)
 
 
-def copied_attributes(attributes: Dataset) -> DicomAttributes:
-    """Return the attributes that a report copies, of a data set that `read_attributes` returned."""
-    encoded = []
-    for tag in _COPIED:
-        element = attributes.get_item(tag)
-        if isinstance(element, RawDataElement):
-            value = element.value or b""
-        elif element is not None:  # pydicom has converted it, because it describes the pixels as well
-            value = str(element.value).encode("ascii", "replace")
-        else:
-            continue
-        value += b" " * (len(value) % 2)
-        if len(value) <= 0xFFFF:
-            head = struct.pack("<HH2sH", tag.group, tag.element, dictionary_VR(tag).encode(), len(value))
-            encoded.append(head + value)
-    return DicomAttributes(b"".join(encoded))
+def split_elements(data: bytes, at: int) -> dict[int, bytes]:
+    """Return the bytes of each element of the explicit little-endian data set at `at`, by tag."""
+    found = list(Walk(data, True, True).elements(at))
+    heads = [element.start - (12 if element.vr in LONG else 8) for _, element in found]
+    return {tag: data[first:last] for (tag, _), first, last in zip(found, heads, [*heads[1:], len(data)], strict=True)}
 
 
-def read_attributes(layout: DatasetLayout) -> Dataset:
-    """Return the attributes that describe the pixels and those that a report copies, and no others.
+def _value(layout: DatasetLayout, tag: int) -> bytes | None:
+    element = layout.elements.get(tag)
+    if element is None or element.length == UNDEFINED:
+        return layout.meta.get(_IN_META.get(tag, 0))
+    return bytes(layout.data[element.start : element.end])
 
-    pydicom converts a value at its first use, so a request that writes no report converts no patient data.
-    """
-    header = io.BytesIO(layout.data[layout.start : layout.header_end])
-    return read_dataset(header, not layout.explicit, layout.little, specific_tags=list(_TAGS))
+
+def _encode(tag: int, value: bytes) -> bytes:
+    vr = dictionary_VR(tag).encode()
+    value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
+    group, number = tag >> 16, tag & 0xFFFF
+    if len(value) > _MAX_LENGTH:
+        return struct.pack("<HH2sHI", group, number, b"UN", 0, len(value)) + value
+    return struct.pack("<HH2sH", group, number, vr, len(value)) + value

@@ -30,12 +30,17 @@ _MAX_SCANS = 100  # each scan costs a pass over the frame; encoders write about 
 _MAX_TILES = 4096
 
 
-def frame_bytes(header: Header) -> int:
-    """Return the number of bytes of an uncompressed frame."""
+def frame_bytes(header: Header, available: int) -> int:
+    """Return the number of bytes of a frame, of `available` bytes of uncompressed pixel data."""
     pixels = header.rows * header.columns
-    if header.photometric == "YBR_FULL_422":
-        return pixels * 2  # two pixels share one Cb and one Cr (PS3.3, C.7.6.3.1.2)
-    return pixels * header.samples * header.allocated // 8
+    if header.photometric != "YBR_FULL_422":
+        return pixels * header.samples * header.allocated // 8
+    # Two pixels share one Cb and one Cr (PS3.3, C.7.6.3.1.2). Where rows have an odd number of pixels, some writers
+    # complete the last pair of each row; others let a pair cross into the next row, and complete the last of the frame.
+    for length in (header.rows * (header.columns + 1 & ~1) * 2, (pixels + 1 & ~1) * 2):
+        if length * max(1, header.frames) <= available:
+            return length
+    return pixels * 2
 
 
 def decode_samples(data: bytes, header: Header) -> Samples:
@@ -58,9 +63,11 @@ def small_jpeg_colors(data: bytes) -> NDArray[np.uint8]:
 def _native(data: bytes, header: Header) -> Samples:
     rows, columns = header.rows, header.columns
     if header.photometric == "YBR_FULL_422":  # bytes Y Y Cb Cr for each pair of pixels
-        pairs = np.frombuffer(data, np.uint8).reshape(rows * columns // 2, 4)
+        pairs = np.frombuffer(data.ljust(-(-len(data) // 4) * 4, b"\x80"), np.uint8).reshape(-1, 4)
         chroma = np.repeat(pairs[:, 2:], 2, axis=0)
-        return np.concatenate([pairs[:, :2].reshape(-1, 1), chroma], axis=1).reshape(rows, columns, 3)
+        pixels = np.concatenate([pairs[:, :2].reshape(-1, 1), chroma], axis=1)
+        row = len(pixels) // rows if len(pixels) >= rows * (columns + 1 & ~1) else columns
+        return pixels[: rows * row].reshape(rows, row, 3)[:, :columns]
     stored: Samples = np.frombuffer(data, np.uint8 if header.allocated == 8 else np.uint16)
     return _as_picture(stored, header, planar=header.planar)
 

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from service.errors import FrameTooLarge, UnreadableFrame, UnsupportedFormat
-from service.imaging.dicom.attributes import read_attributes
+from service.imaging.dicom.attributes import COPIED
+from service.imaging.dicom.dataset.values import Values, first_text, wanted
+from service.imaging.dicom.palette import COLORS
 from service.imaging.dicom.scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, DatasetLayout
 
 ULTRASOUND = {
@@ -33,8 +34,21 @@ _TRANSFER_SYNTAXES = (*NATIVE, RLE, *JPEG, *JPEG_LS, *JPEG_2000)
 _SAMPLES = dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1)
 _SAMPLES |= dict.fromkeys(("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"), 3)
 
+# What the pixels need, and what a result copies.
+WANTED = wanted(
+    (
+        "SOPClassUID", "Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
+        "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+        "SequenceOfUltrasoundRegions", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence",
+        "RescaleSlope", "RescaleIntercept", "PixelData",
+        "RedPaletteColorLookupTableDescriptor",
+        *(f"{form}{color}PaletteColorLookupTableData" for form in ("", "Segmented") for color in COLORS),
+        *COPIED,
+    )
+)  # fmt: skip
 # MPEG-2, MPEG-4 and HEVC.
 _VIDEO = tuple(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109))
+_META_SOP_CLASS = 0x0002_0002
 _MAX_FRAMES = 100_000
 _MAX_CINE_PIXELS = 2**33  # of all frames together; an hour of cine of any scanner is below it
 
@@ -43,12 +57,12 @@ _MAX_CINE_PIXELS = 2**33  # of all frames together; an hour of cine of any scann
 class Header:
     """How the pixels of an object are stored."""
 
-    attributes: Dataset  # what `read_attributes` reads; some name the patient: never log this object
+    values: Values  # some name the patient: never log this object
     transfer_syntax: str
     photometric: str
     rows: int
     columns: int
-    frames: int
+    frames: int  # Number of Frames; 0 where it is missing or no number. `DicomImage.count` counts what is stored
     samples: int  # per pixel
     planar: bool  # uncompressed samples are stored plane by plane instead of pixel by pixel
     allocated: int  # Bits Allocated, 8 or 16; Bits Stored and High Bit follow (PS3.5, 8.1.1)
@@ -59,20 +73,21 @@ class Header:
 
 def read_header(layout: DatasetLayout, max_side: int, max_pixels: int) -> Header:
     """Read and check the attributes that describe the pixels; raises what `open_dicom` raises."""
-    attributes = read_attributes(layout)
-    _check_kind(attributes, layout.transfer_syntax)
+    values = Values(layout.walk, layout.elements)
+    _check_kind(layout, values)
     if layout.pixels is None:
-        raise UnreadableFrame("The DICOM object has no pixel data.")
-    header = _describe(attributes, layout.transfer_syntax)
+        raise UnreadableFrame("The DICOM object has no pixel data, or is cut short before them.")
+    header = _describe(values, layout.transfer_syntax)
     _check_pixels(header)
     _check_size(header, max_side, max_pixels)
     return header
 
 
-def _check_kind(attributes: Dataset, transfer_syntax: str) -> None:
-    sop_class = str(attributes.get("SOPClassUID", ""))
+def _check_kind(layout: DatasetLayout, values: Values) -> None:
+    transfer_syntax = layout.transfer_syntax
+    sop_class = values.text("SOPClassUID") or first_text(layout.meta.get(_META_SOP_CLASS, b""))
     if sop_class in SECONDARY_CAPTURE:
-        if attributes.get("Modality") != "US":
+        if values.text("Modality").upper() != "US":
             raise UnsupportedFormat("The DICOM object is a Secondary Capture whose Modality is not US.")
     elif sop_class not in ULTRASOUND:
         raise UnsupportedFormat(
@@ -94,40 +109,37 @@ def _known(uid: str, otherwise: str) -> str:
     return name if name != uid else otherwise
 
 
-def _describe(attributes: Dataset, transfer_syntax: str) -> Header:
-    photometric = str(attributes.get("PhotometricInterpretation", ""))
+def _describe(values: Values, transfer_syntax: str) -> Header:
+    photometric = values.text("PhotometricInterpretation").upper()
     if photometric not in _SAMPLES:
         raise UnsupportedFormat(
             f"The photometric interpretation of the DICOM object is not one of {', '.join(_SAMPLES)}."
         )
-    allocated = _integer(attributes, "BitsAllocated")
-    stored = _integer(attributes, "BitsStored", allocated)
+    allocated = _integer(values, "BitsAllocated")
+    stored = _integer(values, "BitsStored", allocated)
     return Header(
-        attributes=attributes,
+        values=values,
         transfer_syntax=transfer_syntax,
         photometric=photometric,
-        rows=_integer(attributes, "Rows"),
-        columns=_integer(attributes, "Columns"),
-        frames=_integer(attributes, "NumberOfFrames", 1),
-        samples=_integer(attributes, "SamplesPerPixel", _SAMPLES[photometric]),
-        planar=_integer(attributes, "PlanarConfiguration", 0) == 1,
+        rows=_integer(values, "Rows"),
+        columns=_integer(values, "Columns"),
+        frames=max(0, _integer(values, "NumberOfFrames", 0)),
+        samples=_integer(values, "SamplesPerPixel", _SAMPLES[photometric]),
+        planar=_integer(values, "PlanarConfiguration", 0) == 1,
         allocated=allocated,
         stored=stored,
-        high=_integer(attributes, "HighBit", stored - 1),
-        signed=_integer(attributes, "PixelRepresentation", 0) == 1,
+        high=_integer(values, "HighBit", stored - 1),
+        signed=_integer(values, "PixelRepresentation", 0) == 1,
     )
 
 
-def _integer(attributes: Dataset, keyword: str, default: int | None = None) -> int:
-    value = attributes.get(keyword, None)
-    if value is None or value == "":
-        if default is None:
-            raise UnreadableFrame(f"The DICOM object lacks the attribute {keyword}.")
-        return default
-    try:
-        return int(value)
-    except (TypeError, ValueError) as error:
-        raise UnreadableFrame(f"The attribute {keyword} of the DICOM object is not a number.") from error
+def _integer(values: Values, keyword: str, default: int | None = None) -> int:
+    number = values.first(keyword)
+    if number is not None:
+        return int(number)
+    if default is None:
+        raise UnreadableFrame(f"The DICOM object lacks the attribute {keyword}, or its value is not a number.")
+    return default
 
 
 def _check_pixels(header: Header) -> None:
@@ -144,14 +156,20 @@ def _check_pixels(header: Header) -> None:
 
 
 def _check_size(header: Header, max_side: int, max_pixels: int) -> None:
-    rows, columns, frames = header.rows, header.columns, header.frames
-    if rows < 1 or columns < 1 or frames < 1:
-        raise UnreadableFrame(f"The DICOM object claims {frames} frames of {columns} x {rows} pixels.")
+    rows, columns = header.rows, header.columns
+    if rows < 1 or columns < 1:
+        raise UnreadableFrame(f"The DICOM object claims frames of {columns} x {rows} pixels.")
     if max(rows, columns) > max_side or rows * columns > max_pixels:
         raise FrameTooLarge(
             f"The frame is {columns} x {rows} pixels; the limit is {max_pixels} pixels, {max_side} per side."
         )
+    check_count(header, header.frames)
+
+
+def check_count(header: Header, frames: int) -> None:
+    """Raise FrameTooLarge where this number of frames is over the limits."""
+    rows, columns = header.rows, header.columns
     if frames > _MAX_FRAMES or rows * columns * frames > _MAX_CINE_PIXELS:
         raise FrameTooLarge(
-            f"The DICOM object claims {frames} frames of {columns} x {rows} pixels, which is over the limits."
+            f"The DICOM object has {frames} frames of {columns} x {rows} pixels, which is over the limits."
         )

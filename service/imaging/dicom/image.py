@@ -1,16 +1,24 @@
 """An ultrasound object: read and check its header once, decode its frames one by one."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from service.imaging.color import Colors
-from service.imaging.dicom.attributes import DicomAttributes, copied_attributes
-from service.imaging.dicom.codecs import decode_samples, frame_bytes
+from service.imaging.dicom.attributes import DicomAttributes
+from service.imaging.dicom.codecs import Samples, decode_samples, frame_bytes
 from service.imaging.dicom.color import to_colors
-from service.imaging.dicom.encapsulation import Fragment, encapsulated_frames, join, native_frame
-from service.imaging.dicom.header import NATIVE, Header, read_header
+from service.imaging.dicom.dataset.elements import Data
+from service.imaging.dicom.encapsulation import (
+    Fragment,
+    available_bytes,
+    encapsulated_frames,
+    join,
+    native_count,
+    native_frame,
+)
+from service.imaging.dicom.header import NATIVE, WANTED, Header, check_count, read_header
 from service.imaging.dicom.photometric import Gray, to_gray
 from service.imaging.dicom.regions import tissue_region
-from service.imaging.dicom.scan import Data, DatasetLayout, scan_layout
+from service.imaging.dicom.scan import DatasetLayout, scan_layout
 from service.imaging.sector import Box
 
 
@@ -22,22 +30,20 @@ class DicomImage:
     ----------
     layout, header
         Where its parts are, and what describes its pixels.
+    count
+        The number of frames that it stores.
     region
         The part of each frame that shows tissue, if the object declares it.
     attributes
-        What a report copies.
+        What a result copies.
     """
 
     layout: DatasetLayout
     header: Header
+    count: int
     region: Box | None
     attributes: DicomAttributes
-    _parts: list[list[Fragment]] = field(default_factory=list)  # found with the first frame
-
-    @property
-    def count(self) -> int:
-        """The number of frames."""
-        return self.header.frames
+    _parts: list[list[Fragment]]  # the fragments of each frame; empty where the pixel data are not encapsulated
 
     def frame(self, index: int) -> tuple[Gray, Colors | None]:
         """Decode frame `index`, from 0 and below `count`, without reading the other frames.
@@ -51,18 +57,22 @@ class DicomImage:
         UnreadableFrame, UnsupportedFormat
             The frame is damaged; its codestream is not supported.
         """
-        if self.header.transfer_syntax in NATIVE:
-            data = native_frame(self.layout, index, self.count, frame_bytes(self.header))
-        else:
-            if not self._parts:
-                self._parts.extend(encapsulated_frames(self.layout, self.count))
-            data = join(self.layout, self._parts[index])
+        data = self._encoded(index)
         samples = decode_samples(data, self.header)
         return to_gray(samples, self.header), to_colors(samples, data, self.header)
 
+    def samples(self, index: int) -> Samples:
+        """Decode frame `index` to its stored values, before a window; raise as `frame` does."""
+        return decode_samples(self._encoded(index), self.header)
+
+    def _encoded(self, index: int) -> bytes:
+        if self._parts:
+            return join(self.layout, self._parts[index])
+        return native_frame(self.layout, index, frame_bytes(self.header, available_bytes(self.layout)))
+
 
 def open_dicom(data: Data, *, max_bytes: int, max_side: int, max_pixels: int) -> DicomImage:
-    """Read and check the header of a DICOM object, without decoding a pixel.
+    """Read and check the header of a DICOM object and count its frames, without decoding a pixel.
 
     Parameters
     ----------
@@ -82,6 +92,13 @@ def open_dicom(data: Data, *, max_bytes: int, max_side: int, max_pixels: int) ->
     FrameTooLarge
         It is over the limits.
     """
-    layout = scan_layout(data, max_bytes)
+    layout = scan_layout(data, max_bytes, WANTED)
     header = read_header(layout, max_side, max_pixels)
-    return DicomImage(layout, header, tissue_region(header), copied_attributes(header.attributes))
+    parts: list[list[Fragment]] = []
+    if header.transfer_syntax in NATIVE:
+        count = native_count(layout, header.frames, frame_bytes(header, available_bytes(layout)))
+    else:
+        parts = encapsulated_frames(layout, header.frames)
+        count = len(parts)
+    check_count(header, count)
+    return DicomImage(layout, header, count, tissue_region(header), DicomAttributes.of(layout), parts)

@@ -25,22 +25,25 @@ def write_overlay(pipeline: Pipeline, result: ExplainedFrame) -> DicomObject:
     """Return the overlay of an explained frame; raises what `read_source` raises."""
     source, package, picture = read_source(result.frame), pipeline.engine.package, pipeline.paint(result)
     share = float(result.scores.probabilities.max())
-    stamped = stamp(picture, [DISCLAIMER, f"Evidence for: {result.target.label}. First choice: {share:.0%}."])
-    model = f"{package.manifest.name} {package.manifest.version}"
+    target = result.target
+    # OpenCV's font has ASCII only.
+    name = target.label if target.label.isascii() else target.id
+    stamped = stamp(picture, [DISCLAIMER, f"Evidence for: {name}. First choice: {share:.0%}."])
+    model = source.text(f"{package.manifest.name} {package.manifest.version}", package.manifest.version)
     capture = highdicom.sc.SCImage(
         pixel_array=np.ascontiguousarray(stamped[..., ::-1]),
         photometric_interpretation="YBR_FULL_422",
         bits_allocated=8,
         coordinate_system="PATIENT",
         patient_orientation=("L", "P"),
-        study_instance_uid=source.attributes.StudyInstanceUID,
-        series_instance_uid=derive_uid(source.attributes.StudyInstanceUID, package.sha256, "overlays"),
+        study_instance_uid=source.study,
+        series_instance_uid=derive_uid(source.study, package.sha256, "overlays"),
         series_number=_SERIES_NUMBER,
-        sop_instance_uid=source.derive_uid(package.sha256, "overlay", result.target.id),
+        sop_instance_uid=source.derive_uid(package.sha256, "overlay", target.id),
         instance_number=source.frame or 1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name="fetal-planes",
-        software_versions=(__version__, model[:64]),
+        software_versions=(__version__, model),
         series_description="RESEARCH USE ONLY, unverified: fetal plane overlay",
         transfer_syntax_uid=JPEGBaseline8Bit,
     )
@@ -51,7 +54,7 @@ def write_overlay(pipeline: Pipeline, result: ExplainedFrame) -> DicomObject:
     # Text of the scanner may still name the patient (PS3.3, C.7.6.1).
     capture.BurnedInAnnotation = source.burned_in
     capture.ImageComments = DISCLAIMER
-    capture.DerivationDescription = f"Grad-CAM of {result.target.label} by {model} over the frame"
+    capture.DerivationDescription = f"Grad-CAM of {source.text(target.label, target.id)} by {model} over the frame"
     # Link to the frame that the overlay was derived from (PS3.3, C.7.6.1.1.4).
     capture.SourceImageSequence = [_reference(source)]
     return source.write(capture)
@@ -83,7 +86,7 @@ def stamp(picture: NDArray[np.uint8], lines: list[str]) -> NDArray[np.uint8]:
 def _reference(source: Source) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID = source.sop_class
-    item.ReferencedSOPInstanceUID = source.attributes.SOPInstanceUID
+    item.ReferencedSOPInstanceUID = source.instance
     if source.frame is not None:
         item.ReferencedFrameNumber = source.frame
     return item

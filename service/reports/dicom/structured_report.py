@@ -60,7 +60,7 @@ def write_report(pipeline: Pipeline, result: FrameResult) -> DicomObject:
     report = ComprehensiveSR(
         evidence=[_evidence(source)],
         content=_content(source, result, package)[0],
-        series_instance_uid=derive_uid(source.attributes.StudyInstanceUID, package.sha256, "reports"),
+        series_instance_uid=derive_uid(source.study, package.sha256, "reports"),
         series_number=_SERIES_NUMBER,
         sop_instance_uid=source.derive_uid(package.sha256, "report"),
         instance_number=source.frame or 1,
@@ -87,11 +87,10 @@ def _evidence(source: Source) -> Dataset:
     highdicom validates what it copies. `Source.write` copies the values later, unchanged.
     """
     evidence = Dataset()
-    for keyword in INSTANCE:
-        setattr(evidence, keyword, source.attributes[keyword].value)
+    for keyword, uid in zip(INSTANCE, (source.study, source.series, source.instance, source.sop_class), strict=True):
+        setattr(evidence, keyword, uid)
     for keyword in PATIENT_AND_STUDY_TYPE_2:
         setattr(evidence, keyword, None)
-    evidence.SOPClassUID = source.sop_class
     return evidence
 
 
@@ -100,7 +99,7 @@ def _content(source: Source, result: FrameResult, package: ModelPackage) -> Meas
         uid=derive_uid(package.sha256, "device"),
         name="fetal-planes",
         manufacturer_name=MANUFACTURER,
-        model_name=f"{package.manifest.name} {package.manifest.version}",
+        model_name=source.text(f"{package.manifest.name} {package.manifest.version}", package.manifest.version),
     )
     context = ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=observer)
     return MeasurementReport(
@@ -115,31 +114,36 @@ def _findings(source: Source, result: FrameResult, package: ModelPackage) -> Mea
     first = result.ranked[0]
     # A measurement group (TID 1501) lists qualitative evaluations and measurements; both are coded name-value pairs.
     certainty = Measurement(codes.DCM.CertaintyOfFinding, _percent(probabilities.max()), codes.UCUM.Percent)
-    view = [QualitativeEvaluation(codes.DCM.ImageView, CodedConcept(first.plane, SCHEME, first.label))]
+    view = [
+        QualitativeEvaluation(
+            codes.DCM.ImageView, CodedConcept(first.plane, SCHEME, source.text(first.label, first.plane))
+        )
+    ]
     measured = list(zip(manifest.planes, probabilities, strict=True))
     if manifest.sub_planes is not None and result.sub_plane is not None and result.sub_planes is not None:
         best = result.sub_plane
-        view.append(QualitativeEvaluation(_SUB_PLANE, CodedConcept(best.plane, SCHEME, best.label)))
+        view.append(
+            QualitativeEvaluation(_SUB_PLANE, CodedConcept(best.plane, SCHEME, source.text(best.label, best.plane)))
+        )
         measured += zip(manifest.sub_planes.sub_planes, result.sub_planes, strict=True)
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=source.derive_uid("tracking"), identifier="Standard plane"),
         algorithm_id=AlgorithmIdentification(
-            name=manifest.name,
+            name=source.text(manifest.name, "fetal-planes"),
             version=manifest.version,
             parameters=[f"model sha256 {package.sha256}", f"fetal-planes {__version__}"],
         ),
         qualitative_evaluations=[*view, QualitativeEvaluation(_RELIABILITY, _RELIABILITIES[result.abstain_reason])],
-        measurements=[certainty, *(_measurement(plane, probability) for plane, probability in measured)],
+        measurements=[certainty, *(_measurement(source, plane, probability) for plane, probability in measured)],
         source_images=[
-            SourceImageForMeasurementGroup(
-                source.sop_class, source.attributes.SOPInstanceUID, [source.frame] if source.frame else None
-            )
+            SourceImageForMeasurementGroup(source.sop_class, source.instance, [source.frame] if source.frame else None)
         ],
     )
 
 
-def _measurement(plane: Plane, probability: np.float32) -> Measurement:
-    concept = CodedConcept(f"p_{plane.id}", SCHEME, f"Probability of {plane.label}")
+def _measurement(source: Source, plane: Plane, probability: np.float32) -> Measurement:
+    meaning = source.text(f"Probability of {plane.label}", f"Probability of {plane.id}")
+    concept = CodedConcept(f"p_{plane.id}", SCHEME, meaning)
     return Measurement(concept, _percent(probability), codes.UCUM.Percent)
 
 

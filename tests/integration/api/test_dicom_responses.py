@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from service import cli
 from service.execution.decoders.decoder import InProcessDecoder
 from service.imaging.dicom import image
+from service.imaging.dicom.dataset.walk import Wanted
 from service.imaging.dicom.scan import DatasetLayout, scan_layout
 from service.inference.engine import Engine
 from tests.support import dicom_objects as dicoms
@@ -256,9 +257,9 @@ def test_an_object_is_scanned_once_for_report_and_overlay(
 ) -> None:
     calls: list[bytes] = []
 
-    def counted(data: bytes, max_bytes: int) -> DatasetLayout:
+    def counted(data: bytes, max_bytes: int, wanted: Wanted) -> DatasetLayout:
         calls.append(data)
-        return scan_layout(data, max_bytes)
+        return scan_layout(data, max_bytes, wanted)
 
     monkeypatch.setattr(image, "scan_layout", counted)
     app: Any = client.app

@@ -8,8 +8,9 @@ from model_build.data.frames import open_file
 from model_build.data.records import DataError, Skipped, path_text
 from service.errors import Problem
 from service.imaging.dicom.attributes import read_attributes
+from service.imaging.dicom.dataset.elements import Data
 from service.imaging.dicom.header import SECONDARY_CAPTURE, ULTRASOUND
-from service.imaging.dicom.scan import Data, scan_layout
+from service.imaging.dicom.scan import scan_layout
 from service.imaging.formats import detect_format
 from service.jobs.files import file_reader
 

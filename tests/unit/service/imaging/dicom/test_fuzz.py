@@ -3,12 +3,15 @@
 import gc
 import random
 import resource
+import struct
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 
 from service.errors import Problem
@@ -27,6 +30,10 @@ COLOR = np.dstack([GRAY, 255 - GRAY, GRAY])
 DEEP = GRAY.astype(np.uint16) * 257
 LUT: dict[str, Any] = {f"{name}PaletteColorLookupTable{part}": value for name in ("Red", "Green", "Blue")
        for part, value in (("Descriptor", [256, 0, 16]), ("Data", bytes(512)))}  # fmt: skip
+SEGMENTED: dict[str, Any] = {key: value for key, value in LUT.items() if key.endswith("Descriptor")} | {
+    f"Segmented{name}PaletteColorLookupTableData": struct.pack("<11H", 0, 2, 0, 100, 1, 127, 65535, 2, 1, 4, 0)
+    for name in ("Red", "Green", "Blue")
+}
 
 
 def lossless_16(predictor: int, restart_rows: int = 0) -> bytes:
@@ -39,13 +46,34 @@ def jpeg_cine(**changes: Any) -> bytes:
     return dicoms.compressed([GRAY] * 3, dicoms.BASELINE, dicoms.jpeg, "MONOCHROME2", **changes)
 
 
+def sequences() -> bytes:
+    """Return an object with sequences of undefined length, one in the other, and an icon with fragments of its own."""
+    inner, icon, region = Dataset(), dicoms.describe([GRAY]), dicoms.region(0, 0, 31, 23)
+    inner.CodeValue = "1"
+    outer = Dataset()
+    outer.PurposeOfReferenceCodeSequence = Sequence([inner, inner])
+    icon.PixelData = encapsulate([dicoms.jpeg(GRAY)])
+    icon["PixelData"].VR, icon["PixelData"].is_undefined_length = "OB", True
+    ds = dicoms.describe([GRAY])
+    for keyword, items in (("ReferencedImageSequence", [outer]), ("IconImageSequence", [icon]),
+                           ("SequenceOfUltrasoundRegions", [region, region])):  # fmt: skip
+        setattr(ds, keyword, Sequence(items))
+        ds[keyword].is_undefined_length = True
+        for item in items:
+            item.is_undefined_length_sequence_item = True
+    return dicoms.write(ds, GRAY.tobytes(), dicoms.EXPLICIT)
+
+
 OBJECTS: dict[str, Callable[[], bytes]] = {
     "implicit": lambda: dicoms.native([GRAY], dicoms.IMPLICIT),
     "explicit": lambda: dicoms.native([GRAY], SequenceOfUltrasoundRegions=Sequence([dicoms.region(0, 0, 31, 23)])),
     "big-endian": lambda: dicoms.native([GRAY.astype(np.uint16)], dicoms.BIG, WindowCenter=128, WindowWidth=256),
     "deflated": lambda: dicoms.native([COLOR], dicoms.DEFLATED),
+    "sequences": sequences,
+    "segmented palette": lambda: dicoms.native([GRAY], photometric="PALETTE COLOR", **SEGMENTED),
     "palette": lambda: dicoms.native([GRAY], photometric="PALETTE COLOR", **LUT),
     "bare": lambda: dicoms.native([GRAY])[132:],
+    "shared colors": lambda: dicoms.native([COLOR], photometric="YBR_FULL_422"),
     "cine": lambda: dicoms.native([GRAY] * 4, dicoms.EXPLICIT),
     "jpeg cine": jpeg_cine,
     "jpeg fragments": lambda: jpeg_cine(fragments=2),
@@ -113,8 +141,8 @@ def test_a_damaged_object_is_decoded_or_refused(name: str) -> None:
     assert refused  # or none
 
 
-def test_at_least_five_thousand_files_are_tried() -> None:
-    assert MUTANTS * len(OBJECTS) >= 5000
+def test_at_least_twenty_thousand_files_are_tried() -> None:
+    assert MUTANTS * len(OBJECTS) >= 20_000
 
 
 @pytest.mark.filterwarnings("ignore")

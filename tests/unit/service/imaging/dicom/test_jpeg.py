@@ -12,11 +12,8 @@ import pytest
 
 from service.errors import FrameTooLarge, Problem, UnreadableFrame, UnsupportedFormat
 from service.imaging.decode import decode_frame
-from service.imaging.dicom.codecs import decode_samples
-from service.imaging.dicom.encapsulation import encapsulated_frames, join
-from service.imaging.dicom.header import read_header
+from service.imaging.dicom.image import open_dicom
 from service.imaging.dicom.jpeg import lossless
-from service.imaging.dicom.scan import scan_layout
 from service.imaging.frame import Limits
 from tests.support import dicom_objects as dicoms
 from tests.support.dicom_objects import compressed, native
@@ -45,9 +42,7 @@ def noise(bits: int, height: int = 41, width: int = 53) -> Pixels:
 
 def stored(data: bytes) -> np.ndarray[Any, Any]:
     """Return the stored values of the first frame, before any window."""
-    structure = scan_layout(data, 2**24)
-    header = read_header(structure, 2**14, 2**24)
-    return decode_samples(join(structure, encapsulated_frames(structure, header.frames)[0]), header)
+    return open_dicom(data, max_bytes=2**24, max_side=2**14, max_pixels=2**24).samples(0)
 
 
 def lossless_object(pixels: Pixels, bits: int, **options: Any) -> bytes:

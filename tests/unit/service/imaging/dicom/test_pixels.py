@@ -1,5 +1,6 @@
 """Every transfer syntax and photometric interpretation, compared with the pixels that were written."""
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -98,6 +99,33 @@ def test_palette(entry_bits: int) -> None:
     assert_same(decode_frame(native([GRAY], photometric="PALETTE COLOR", **changes)), expected)
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("syntax", [dicoms.EXPLICIT, dicoms.BIG])
+def test_a_palette_in_segments(bits: int, syntax: str) -> None:
+    """Two discrete entries, a ramp of 127, and the ramp again, by reference."""
+    top = 2**bits - 1
+    segments = [0, 2, 0, top // 3, 1, 127, top, 2, 1, 4, 0]
+    stored = struct.pack(f"<{len(segments)}H", *segments) if bits == 16 else bytes([*segments, 0, 0, 0])
+    if syntax == dicoms.BIG:
+        stored = np.frombuffer(stored, "<u2").astype(">u2").tobytes()
+    changes: dict[str, Any] = {}
+    for name in ("Red", "Green", "Blue"):
+        changes[f"{name}PaletteColorLookupTableDescriptor"] = [256, 0, bits]
+        changes[f"Segmented{name}PaletteColorLookupTableData"] = stored
+    ramp = np.rint(np.linspace(top // 3, top, 128)[1:]).astype(int)
+    table = np.array([0, top // 3, *ramp, *[top] * 127]) >> bits - 8
+    assert_same(decode_frame(native([GRAY], syntax, photometric="PALETTE COLOR", **changes)), table[GRAY])
+
+
+@pytest.mark.parametrize("segments", [[2, 9, 0, 0], [0, 1, 5, 2, 65535, 3, 0], [1, 9, 9], [7, 7, 7], [0, 65535, 1], []])
+def test_a_palette_whose_segments_lead_nowhere(segments: list[int]) -> None:
+    changes: dict[str, Any] = {}
+    for name in ("Red", "Green", "Blue"):
+        changes[f"{name}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        changes[f"Segmented{name}PaletteColorLookupTableData"] = struct.pack(f"<{len(segments)}H", *segments)
+    refusal(native([GRAY], photometric="PALETTE COLOR", **changes), UnreadableFrame)
+
+
 class TestWindow:
     values = np.linspace(0, 4095, 60 * 84).reshape(60, 84).astype(np.uint16)
 
@@ -144,9 +172,6 @@ class TestWindow:
         item.LUTDescriptor, item.LUTData = [256, 0, 8], list(range(255, -1, -1))
         item["LUTDescriptor"].VR = item["LUTData"].VR = "US"
         assert_same(decode_frame(native([GRAY], VOILUTSequence=Sequence([item]))), 255 - GRAY)
-
-    def test_an_invalid_window(self) -> None:
-        refusal(native([GRAY], WindowCenter=1, WindowWidth=0), UnreadableFrame)
 
 
 class TestCines:
