@@ -18,7 +18,7 @@ from service.imaging.decode import open_frames as open_upload
 from service.imaging.dicom.dataset.elements import Data
 from service.imaging.frame import DEFAULT_LIMITS, Limits
 from service.imaging.frame import Frames as FileFrames
-from service.jobs.files import file_reader
+from service.imaging.local_file import LocalFile
 
 _AHEAD = 64  # frames that are decoded before they are needed, to bound the memory
 
@@ -36,7 +36,7 @@ def load_frames(records: Sequence[Record]) -> list[Frame]:
 
 def open_file(path: Path, data: Data | None = None) -> FileFrames:
     """Open a file of any size; raises what `service.imaging.decode.open_frames` raises, and NotFound."""
-    data = file_reader(path)() if data is None else data
+    data = LocalFile(path).read() if data is None else data
     # The limit on bytes protects a server; these files are the user's own.
     return open_upload(data, Limits(max(len(data), DEFAULT_LIMITS.max_bytes), DEFAULT_LIMITS.max_pixels))
 

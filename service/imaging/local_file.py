@@ -1,16 +1,22 @@
-"""A file on disk as an upload: it is opened where it is decoded, never by its name twice."""
+"""A file on disk as an upload: whoever needs its bytes opens it."""
 
+import mmap
 import os
 import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.errors import NotFound
+from service.errors import NotFound, UploadTooLarge
+from service.imaging.dicom.dataset.elements import Data
+from service.imaging.dicom.scan import is_dicom
+
+_HEAD = 256  # bytes: enough to recognize DICOM
 
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A regular file of this machine. Its bytes are read by the process that decodes them."""
+    """A regular file of this machine."""
 
     path: Path
 
@@ -28,5 +34,34 @@ class LocalFile:
             raise NotFound("The file cannot be read: it is not a regular file.")
         return descriptor
 
+    def read(self, max_bytes: int = sys.maxsize) -> Data:
+        """Return the contents, as `read_descriptor` does; raises what `open` and `read_descriptor` raise."""
+        return read_descriptor(self.open(), max_bytes)
+
 
 Upload = bytes | LocalFile
+
+
+def read_descriptor(descriptor: int, max_bytes: int) -> Data:
+    """Return the contents of a regular file, and close its descriptor.
+
+    A DICOM file, which may be a long cine, is returned as a memory map, whose length costs no memory. Another process
+    can end this one by cutting off a mapped file: map foreign files in a process that may end.
+
+    Raises
+    ------
+    UploadTooLarge
+        Another file has more than `max_bytes`.
+    NotFound
+        The file cannot be read.
+    """
+    try:
+        with open(descriptor, "rb", buffering=0) as file:
+            length = os.fstat(descriptor).st_size
+            if length and is_dicom(os.pread(descriptor, _HEAD, 0)):
+                return mmap.mmap(descriptor, length, access=mmap.ACCESS_READ)
+            if length > max_bytes:
+                raise UploadTooLarge(f"The upload has {length} bytes; the limit is {max_bytes} bytes.")
+            return file.read()
+    except OSError as error:
+        raise NotFound(f"The file cannot be read: {error.strerror}.") from error

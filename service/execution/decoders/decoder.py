@@ -1,20 +1,15 @@
 """What opens uploads: the interface, and the decoder for platforms without decoder processes."""
 
-import mmap
-import os
 import sys
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from service.imaging.decode import open_frames
-from service.imaging.dicom.dataset.elements import Data
-from service.imaging.dicom.scan import is_dicom
 from service.imaging.frame import Frames, Limits
-from service.imaging.local_file import LocalFile, Upload
+from service.imaging.local_file import LocalFile, Upload, read_descriptor
 
 HAS_PROCESSES = sys.platform == "linux"
 """Whether this platform has decoder processes: shared memory with seals, and descriptors of processes."""
-_HEAD = 256  # bytes: enough to recognize DICOM
 
 
 class Decoder(Protocol):
@@ -38,10 +33,9 @@ class InProcessDecoder:
 
     def open(self, upload: Upload, index: int = 0) -> Frames:
         """Open a file."""
-        if not isinstance(upload, LocalFile):
-            return open_frames(upload, self.limits)
-        descriptor = upload.open()
-        return open_file(descriptor, os.fstat(descriptor).st_size, self.limits)
+        if isinstance(upload, LocalFile):
+            return open_descriptor(upload.open(), self.limits)
+        return open_frames(upload, self.limits)
 
     def start(self) -> None:
         """Do nothing."""
@@ -50,14 +44,9 @@ class InProcessDecoder:
         """Do nothing."""
 
 
-def open_file(descriptor: int, length: int, limits: Limits) -> Frames:
-    """Open the file of a descriptor, which is closed: a memory map of DICOM, which may be a long cine; else its bytes.
-
-    The length of a memory map costs no memory, so the limit on bytes does not apply to it.
-    """
-    with open(descriptor, "rb", buffering=0) as file:
-        if is_dicom(os.pread(descriptor, _HEAD, 0)):
-            data: Data = mmap.mmap(descriptor, length, access=mmap.ACCESS_READ)
-            return open_frames(data, replace(limits, max_bytes=max(limits.max_bytes, length)))
-        limits.check_bytes(length)
-        return open_frames(file.read(), limits)
+def open_descriptor(descriptor: int, limits: Limits) -> Frames:
+    """Open the file of a descriptor, which is closed; raises what `read_descriptor` and `open_frames` raise."""
+    data = read_descriptor(descriptor, limits.max_bytes)
+    if not isinstance(data, bytes):  # the length of a memory map costs no memory
+        limits = replace(limits, max_bytes=max(limits.max_bytes, len(data)))
+    return open_frames(data, limits)

@@ -12,17 +12,14 @@ import cv2
 
 from service.errors import DecodeLimit, Problem
 from service.execution.decoders.arena import Arena
-from service.execution.decoders.decoder import open_file
+from service.execution.decoders.decoder import open_descriptor
 from service.execution.decoders.limits import COPIES_OF_FILE, LARGE, DecoderLimits, frame_bytes
 from service.execution.decoders.messages import GO, MAX_MESSAGE, DecodedFrame, OpenedFile, Refusal, Reply, Request
 from service.execution.decoders.sandbox import confine
 from service.imaging.decode import open_frames
 from service.imaging.frame import Frame, Frames, Limits
-from service.process_setup import configure_process
 
 _CV_NO_MEMORY = -4  # `cv2.error.code` for StsNoMem
-
-configure_process()  # once in the fork server, for all decoders
 
 
 def run_decoder(channel: int, arena: int, limits: bytes) -> NoReturn:
@@ -83,12 +80,12 @@ class _Decoder:
         self._frames = None
         limits = Limits(self._limits.max_bytes, self._limits.max_pixels)
         if request.source == "file":
-            self._limit_memory(COPIES_OF_FILE * request.length)
-            self._frames = open_file(descriptors[0], request.length, limits)
+            self._limit_memory(self._file_bytes(request) + request.length)  # a memory map of DICOM counts as well
+            self._frames = open_descriptor(descriptors[0], limits)
         else:
             if request.length > len(self._arena):
                 self._arena.remap()
-            self._limit_memory(COPIES_OF_FILE * request.length)
+            self._limit_memory(self._file_bytes(request))
             self._frames = open_frames(self._arena.read(request.length), limits)
         return self._frames
 
@@ -96,7 +93,7 @@ class _Decoder:
         needed = frame_bytes(frames.max_pixels)
         if needed > LARGE:
             self._ask(Reply(large=True))
-        self._limit_memory(needed + COPIES_OF_FILE * request.length)
+        self._limit_memory(needed + self._file_bytes(request))
         if request.step:
             for index in range(request.frame):
                 frames.read(index)
@@ -127,6 +124,9 @@ class _Decoder:
         self._channel.send(question.model_dump_json(exclude_defaults=True).encode())
         if self._channel.recv(len(GO)) != GO:
             os._exit(0)
+
+    def _file_bytes(self, request: Request) -> int:
+        return COPIES_OF_FILE * min(request.length, self._limits.max_bytes)
 
     def _limit_memory(self, more: int) -> None:
         """Limit the address space to what is mapped now, the allowance, and `more` bytes."""

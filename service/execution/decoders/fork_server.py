@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from service.execution.decoders.decoding import run_decoder
+from service.process_setup import configure_process
 
 
 def main(control: socket.socket) -> NoReturn:
@@ -22,6 +23,7 @@ def main(control: socket.socket) -> NoReturn:
     Each message holds the limits of a decoder, with three descriptors: its channel, its arena, and a pipe for its exit
     status. The answer is the process id, with a descriptor of the process.
     """
+    configure_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the service decides
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     gc.freeze()  # the collector would touch, and so copy, the pages that decoders share

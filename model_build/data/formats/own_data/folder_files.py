@@ -7,12 +7,12 @@ from pathlib import Path
 from model_build.data.frames import open_file
 from model_build.data.records import DataError, Skipped, path_text
 from service.errors import Problem
-from service.imaging.dicom.attributes import read_attributes
 from service.imaging.dicom.dataset.elements import Data
+from service.imaging.dicom.dataset.values import Values, wanted
 from service.imaging.dicom.header import SECONDARY_CAPTURE, ULTRASOUND
 from service.imaging.dicom.scan import scan_layout
 from service.imaging.formats import detect_format
-from service.jobs.files import file_reader
+from service.imaging.local_file import LocalFile
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".dcm", ".dicom"}
 _HEAD = 65_536  # bytes; an animated PNG states that it is one before its first picture
@@ -60,7 +60,7 @@ def count_frames(file: Path) -> int:
     """
     named_as_picture = file.suffix.lower() in _SUFFIXES
     try:
-        data = file_reader(file)()
+        data = LocalFile(file).read()
         kind = detect_format(data)
     except Problem:
         if named_as_picture:
@@ -79,8 +79,8 @@ def count_frames(file: Path) -> int:
 def _is_companion(data: Data) -> bool:
     """Return whether a DICOM object never has frames: a directory, a report, a presentation state."""
     try:
-        layout = scan_layout(data, len(data))
-        sop_class = str(read_attributes(layout).get("SOPClassUID", ""))
+        layout = scan_layout(data, len(data), wanted(["SOPClassUID"]))
+        sop_class = Values(layout.walk, layout.elements).text("SOPClassUID")
     except Problem:
         return False
     return layout.pixels is None and sop_class not in {*ULTRASOUND, *SECONDARY_CAPTURE}
