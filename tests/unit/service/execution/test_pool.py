@@ -209,9 +209,9 @@ def test_a_job_that_stepped_aside_gets_a_worker_back(two: Two) -> None:
         await slow[0]
         await until(lambda: two.pool.busy == 0)
         await asyncio.gather(*two.submit(Work(), *(partial(two.quick, f"{number}") for number in range(5))))
+        await until(lambda: (two.pool.busy, two.pool.waiting) == (0, 0))
 
     asyncio.run(ask())
-    assert (two.pool.busy, two.pool.waiting) == (0, 0)
 
 
 def test_close_finishes_the_submitted_jobs() -> None:
