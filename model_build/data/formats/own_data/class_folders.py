@@ -17,8 +17,10 @@ _LAYOUTS = (
     "frames (class/frame.png or class/patient/frame.png)"
 )
 # A skipped file with one of these names was meant as a frame, so its class must not vanish with it.
-_MEANT_AS_FRAMES = {".heic", ".heif", ".avif", ".gif", ".jp2", ".j2k", ".jxl", ".mp4", ".avi", ".mov", ".mpg", ".wmv",
-                    ".mkv", ".nii", ".gz", ".zip", ".npy", ".mha", ".nrrd", ".raw", ".tga", ".ppm", ".pgm"}  # fmt: skip
+_MEANT_AS_FRAMES = {
+    ".heic", ".heif", ".avif", ".gif", ".jp2", ".j2k", ".jxl", ".tga", ".ppm", ".pgm", ".raw", ".npy",
+    ".mp4", ".m4v", ".avi", ".mov", ".mpg", ".mpeg", ".wmv", ".mkv", ".webm", ".nii", ".nrrd", ".mha", ".gz", ".zip",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
