@@ -15,7 +15,6 @@ from model_build.data.records import DataError, Frame, FrameLoader, Record, list
 from service.analysis.code_digest import decision_digest
 from service.errors import Problem
 from service.imaging.decode import open_frames as open_upload
-from service.imaging.dicom.dataset.elements import Data
 from service.imaging.frame import DEFAULT_LIMITS, Limits
 from service.imaging.frame import Frames as FileFrames
 from service.imaging.local_file import LocalFile
@@ -34,9 +33,9 @@ def load_frames(records: Sequence[Record]) -> list[Frame]:
     return list(_decode(records))
 
 
-def open_file(path: Path, data: Data | None = None) -> FileFrames:
+def open_file(path: Path) -> FileFrames:
     """Open a file of any size; raises what `service.imaging.decode.open_frames` raises, and NotFound."""
-    data = LocalFile(path).read() if data is None else data
+    data = LocalFile(path).read()
     # The limit on bytes protects a server; these files are the user's own.
     return open_upload(data, Limits(max(len(data), DEFAULT_LIMITS.max_bytes), DEFAULT_LIMITS.max_pixels))
 

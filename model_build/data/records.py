@@ -1,7 +1,7 @@
 """Value objects of a data set: one labeled frame on disk, the list of all of them, and their decoded pixels."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -108,7 +108,9 @@ def path_text(path: Path | str) -> str:
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
-def listing(heading: str, lines: Iterable[str]) -> str:
-    """Return a message with one line per item, or a single line where there is one item."""
-    items = list(lines)
-    return f"{heading} {items[0]}" if len(items) == 1 else "\n  ".join((heading, *items))
+def listing(heading: str, lines: Sequence[str], most: int | None = None) -> str:
+    """Return a message with one line per item, at most `most` of them, or a single line where there is one item."""
+    if len(lines) == 1:
+        return f"{heading} {lines[0]}"
+    more = [f"and {len(lines) - most} more"] if most is not None and len(lines) > most else []
+    return "\n  ".join((heading, *lines[:most], *more))

@@ -52,7 +52,7 @@ def make_split(data: DatasetIndex, recipe: Recipe) -> Split:
     except ValueError as error:
         raise DataError(f"too few frames for the recipe's split, {recipe.split!r}: no class has 5") from error
     if not training:
-        raise DataError("the data set has no training frames, only test frames")
+        raise DataError(f"{path_text(data.folder)} has no training frames, only test frames")
     train, val = _validation(training, recipe)
     trained = {record.plane for record in train}
     missing = [plane.label for number, plane in enumerate(data.planes) if number not in trained]

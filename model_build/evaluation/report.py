@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix
 
 from model_build.data.formats import read_data
 from model_build.data.frames import load_frames
-from model_build.data.records import DataError
+from model_build.data.records import DataError, path_text
 from model_build.data.splits import warn
 from model_build.evaluation.headline import Evaluation, headline_metrics
 from model_build.evaluation.plots import draw_confusion, draw_reliability, plot_label
@@ -35,7 +35,8 @@ def evaluate_package(package: Path, data: Path, split: str, out: Path) -> list[M
     warn(data_set.warnings)
     records = [record for record in match_planes(data_set, engine.manifest.planes) if split in (record.split, "all")]
     if not records:
-        raise DataError(f"{data} has no frame in its {split} split")
+        stated = ", ".join(sorted({record.split for record in data_set.records}))
+        raise DataError(f"{path_text(data)} has no frame in its {split} split; all of its frames are in {stated}")
     predictions = classify_frames(engine, load_frames(records), records)
     metrics = headline_metrics(predictions, split)
     write_report(out / "report", Evaluation(predictions, metrics), engine.manifest.temperature, {})

@@ -14,7 +14,6 @@ from model_build.data.records import DataError, Record, listing, path_text
 
 _DELIMITERS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
 _MAX_NAMED = 20  # rows in an error message
-_FIELD_LIMIT = 131_072  # characters of a value; csv's default, stated because another library may change it
 # Excel writes whole numbers of a column with gaps as 1.0, and long ones rounded, as 1.23457E+11.
 _WHOLE = re.compile(r"([+-]?\d+)[.,]0+")
 _ROUNDED = re.compile(r"[+-]?\d([.,]\d+)?[Ee]\+\d+")
@@ -69,9 +68,8 @@ class RowErrors:
         if len(self._reasons) == 1:
             line, reason = self._reasons[0]
             raise DataError(f"{path_text(self._table)}, line {line}: {reason}")
-        lines = [f"line {line}: {reason}" for line, reason in self._reasons[:_MAX_NAMED]]
-        more = [f"and {len(self._reasons) - _MAX_NAMED} more"] if len(self._reasons) > _MAX_NAMED else []
-        raise DataError(listing(f"{path_text(self._table)}: {len(self._reasons)} rows cannot be used:", lines + more))
+        lines = [f"line {line}: {reason}" for line, reason in self._reasons]
+        raise DataError(listing(f"{path_text(self._table)}: {len(lines)} rows cannot be used:", lines, _MAX_NAMED))
 
 
 def read_rows(table: Path, columns: Sequence[str], encoding: str | None = None) -> list[Row]:
@@ -125,7 +123,6 @@ def _folded(name: str) -> str:
 
 def _split(text: str, delimiter: str, skip: int) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that are not empty, each with the line that it starts on; `skip` lines are left out."""
-    csv.field_size_limit(_FIELD_LIMIT)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     try:

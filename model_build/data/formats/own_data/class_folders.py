@@ -16,9 +16,12 @@ _LAYOUTS = (
     "it must hold FETAL_PLANES_DB_data.csv, African_planes_database.csv, labels.csv, or one folder per class with "
     "frames (class/frame.png or class/patient/frame.png)"
 )
+_MAX_NAMED = 20  # files in an error message
 # A skipped file with one of these names was meant as a frame, so its class must not vanish with it.
-_MEANT_AS_FRAMES = {".heic", ".heif", ".avif", ".gif", ".jp2", ".j2k", ".jxl", ".mp4", ".avi", ".mov", ".mpg", ".wmv",
-                    ".mkv", ".nii", ".gz", ".zip", ".npy", ".mha", ".nrrd", ".raw", ".tga", ".ppm", ".pgm"}  # fmt: skip
+_MEANT_AS_FRAMES = {
+    ".heic", ".heif", ".avif", ".gif", ".jp2", ".j2k", ".jxl", ".tga", ".ppm", ".pgm", ".raw", ".npy",
+    ".mp4", ".m4v", ".avi", ".mov", ".mpg", ".mpeg", ".wmv", ".mkv", ".webm", ".nii", ".nrrd", ".mha", ".gz", ".zip",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,9 @@ def _check_depth(folder: Path, files: Sequence[_File], depth: int) -> None:
     """Raise DataError where a frame is outside of a class, or only some frames are in a folder of their patient."""
     loose = ["/".join(file.parts) for file in files if len(file.parts) - depth < 2]
     if loose:
-        raise DataError(listing(f"{path_text(folder)}: every frame must be in the folder of a class, but not", loose))
+        raise DataError(
+            listing(f"{path_text(folder)}: every frame must be in the folder of a class, but not", loose, _MAX_NAMED)
+        )
     unknown = next((file for file in files if len(file.parts) - depth == 2), None)
     known = next((file for file in files if len(file.parts) - depth > 2), None)
     if unknown and known:

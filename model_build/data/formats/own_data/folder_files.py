@@ -7,7 +7,6 @@ from pathlib import Path
 from model_build.data.frames import open_file
 from model_build.data.records import DataError, Skipped, path_text
 from service.errors import Problem
-from service.imaging.dicom.dataset.elements import Data
 from service.imaging.dicom.dataset.values import Values, wanted
 from service.imaging.dicom.header import SECONDARY_CAPTURE, ULTRASOUND
 from service.imaging.dicom.scan import scan_layout
@@ -56,29 +55,32 @@ def walk(folder: Path, skipped: list[Skipped], above: tuple[str, ...] = ()) -> I
 def count_frames(file: Path) -> int:
     """Return the number of frames of a file; raises Problem where it holds none.
 
-    A damaged picture has one frame: that frame is refused by name when it is decoded.
+    A picture that is damaged or cannot be read has one frame: it is refused by name when it is decoded.
     """
-    named_as_picture = file.suffix.lower() in _SUFFIXES
     try:
-        data = LocalFile(file).read()
-        kind = detect_format(data)
+        with file.open("rb") as content:
+            head = content.read(_HEAD)
+        kind = detect_format(head)
+    except OSError:
+        return 1
     except Problem:
-        if named_as_picture:
+        if file.suffix.lower() in _SUFFIXES:
             return 1
         raise
-    if kind in ("jpeg", "bmp") or (kind == "png" and b"acTL" not in data[:_HEAD]):
+    if kind in ("jpeg", "bmp") or (kind == "png" and b"acTL" not in head):
         return 1
     try:
-        return open_file(file, data).count
+        return open_file(file).count
     except Problem:
-        if kind == "dicom" and _is_companion(data):
+        if kind == "dicom" and _is_companion(file):
             raise
         return 1
 
 
-def _is_companion(data: Data) -> bool:
+def _is_companion(file: Path) -> bool:
     """Return whether a DICOM object never has frames: a directory, a report, a presentation state."""
     try:
+        data = LocalFile(file).read()
         layout = scan_layout(data, len(data), wanted(["SOPClassUID"]))
         sop_class = Values(layout.walk, layout.elements).text("SOPClassUID")
     except Problem:

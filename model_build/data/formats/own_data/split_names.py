@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import cache
 
 from model_build.data.records import SplitName
 
@@ -25,12 +26,14 @@ _LIKE = re.compile(
 SPLIT_NAMES = "train, val or test"
 
 
+@cache
 def split_of(name: str) -> SplitName | None:
     """Return the side that a name states, in any case: `Train`, `VAL`, `validation set`; None for other names."""
     found = _SIDE.fullmatch(_folded(name))
     return _SIDES[found[1]] if found else None
 
 
+@cache
 def is_like_split(name: str) -> bool:
     """Return whether a name is one of a split or close to one, such as `train_1`, so that it is hardly a class."""
     folded = _folded(name)

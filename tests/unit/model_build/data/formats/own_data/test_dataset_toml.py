@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from model_build.data.formats.own_data.dataset_toml import read_statements
 from model_build.data.records import DataError
@@ -30,3 +32,21 @@ def test_a_wrong_statement_is_refused_with_file_line_and_choices(tmp_path: Path,
     (tmp_path / "dataset.toml").write_bytes(text)
     with pytest.raises(DataError, match=rf"dataset\.toml.*{message}"):
         read_statements(tmp_path)
+
+
+KEYS = st.sampled_from(("name", "license", "citation", "encoding", "planes", "planes.a", "author", "[planes]", "x y"))
+VALUES = st.sampled_from(
+    ('"a"', "3", "true", "[]", "{}", '{ a = "b" }', "{ a = 1 }", "1979-05-27", "nan", '""', "", '"')
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(KEYS, VALUES), max_size=4), st.sampled_from(("utf-8", "utf-16", "utf-8-sig", "latin-1")))
+def test_any_toml_is_read_or_refused_by_name(tmp_path: Path, lines: list[tuple[str, str]], encoding: str) -> None:
+    (tmp_path / "dataset.toml").write_text("".join(f"{key} = {value}\n" for key, value in lines), encoding)
+    refusal = "dataset.toml"
+    try:
+        read_statements(tmp_path)
+    except DataError as error:
+        refusal = str(error)
+    assert "dataset.toml" in refusal

@@ -95,6 +95,26 @@ def test_a_table_means_the_same_in_any_encoding_delimiter_and_path_style(
     assert found == meant
 
 
+@settings(deadline=None, max_examples=200)
+@given(written_tables(), st.data())
+def test_damaged_bytes_are_read_or_refused_with_the_name_of_the_table(
+    folder: Path, table: tuple[bytes, str, list[Meant]], data: st.DataObject
+) -> None:
+    content, encoding, _ = table
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(content)))
+        length = data.draw(st.integers(0, 20))
+        content = content[:start] + data.draw(st.binary(max_size=12)) + content[start + length :]
+    (folder / "labels.csv").write_bytes(content)
+    (folder / "dataset.toml").write_text(f'encoding = "{encoding}"\n' if encoding in STATED else "")
+    refusal = "labels.csv"
+    try:
+        assert read_data(folder).records
+    except DataError as error:
+        refusal = str(error)
+    assert "labels.csv" in refusal
+
+
 @pytest.mark.parametrize("encoding", STATED)
 def test_bytes_of_another_encoding_are_refused_with_the_line_unless_it_is_stated(tmp_path: Path, encoding: str) -> None:
     write_labels_csv(tmp_path)
