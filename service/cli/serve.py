@@ -51,8 +51,11 @@ def _serve(options: argparse.Namespace, settings: "Settings") -> int:
     warning = _check_memory(settings, app.state.runtime.cpu_budget.count)
     sockets, code = _sockets(options), 0
     server = Server(app, settings, options.host, options.port)  # it configures the log
+    log = logging.getLogger("fetal_planes.service")
+    if sockets:
+        log.info("sockets", extra={"listening": [str(each.getsockname()) for each in sockets]})
     if warning:
-        logging.getLogger("fetal_planes.service").warning(warning)
+        log.warning(warning)
     try:
         server.run(sockets)
     except SystemExit as failed:  # the start, for a reason in the log
