@@ -1,6 +1,7 @@
 """Arguments that several commands share. This module imports nothing outside the standard library."""
 
 import argparse
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -46,6 +47,14 @@ def add_selection(command: argparse.ArgumentParser) -> None:
         "--every", type=positive, default=1, metavar="N", help="classify every N-th frame of each file (default: 1)"
     )
     command.add_argument("--limit", type=positive, metavar="N", help="classify at most N frames of each file")
+
+
+def read_secret(variable: str) -> str | None:
+    """Return the key or token that an environment variable holds, None where it is unset or empty."""
+    value = os.environ.get(variable, "").strip()
+    if not (value.isascii() and (value.isprintable() or not value)):  # errors of HTTP libraries would quote it
+        raise CommandError(f"the environment variable {variable} holds characters that no key or token has")
+    return value or None
 
 
 def positive(text: str) -> int:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import CommandError, Commands, add_command, positive
+from service.cli.arguments import CommandError, Commands, add_command, positive, read_secret
 
 if TYPE_CHECKING:
     from service.jobs.process import FolderJob
@@ -55,8 +55,8 @@ def _process(options: argparse.Namespace, settings: "Settings") -> int:
     from service.jobs.dicomweb import DicomWebArchive  # needs the extra `dicom`
     from service.jobs.worker import DicomOutput
 
-    token = os.environ.get(options.token) if options.token else None
-    if options.token and not token:
+    token = read_secret(options.token) if options.token else None
+    if options.token and token is None:
         raise CommandError(f"the environment variable {options.token} holds no token")
     archive = DicomWebArchive(options.dicomweb, token)
     both = not (options.reports or options.overlays)  # the archive receives both unless one of them is asked for
