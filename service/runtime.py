@@ -77,7 +77,6 @@ class Runtime:
             pipeline = self._within_limit(partial(self._open, package, pool))
         except BaseException:
             pool.close()  # its threads would keep a process alive that serves nothing
-            self._load_limit.close()
             raise
         info = model_info(pipeline.model)
         self._model = LoadedModel(pipeline, pool, info, monotonic())
@@ -93,7 +92,7 @@ class Runtime:
 
     def stop(self) -> None:
         """Unload the model after the work in progress is done. A reload in progress is stopped."""
-        self._load_limit.close()
+        self._load_limit.stop()
         model, self._model = self._model, None
         if model is not None:
             model.pool.close()

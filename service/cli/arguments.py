@@ -49,14 +49,6 @@ def add_selection(command: argparse.ArgumentParser) -> None:
     command.add_argument("--limit", type=positive, metavar="N", help="classify at most N frames of each file")
 
 
-def read_secret(variable: str) -> str | None:
-    """Return the key or token that an environment variable holds, None where it is unset or empty."""
-    value = os.environ.get(variable, "").strip()
-    if not (value.isascii() and (value.isprintable() or not value)):  # errors of HTTP libraries would quote it
-        raise CommandError(f"the environment variable {variable} holds characters that no key or token has")
-    return value or None
-
-
 def positive(text: str) -> int:
     """Return an integer of at least 1."""
     with suppress(ValueError):
@@ -68,3 +60,11 @@ def positive(text: str) -> int:
 def positive_list(text: str) -> list[int]:
     """Return integers of at least 1, written with commas between them."""
     return [positive(part) for part in text.split(",")]
+
+
+def read_secret(variable: str) -> str | None:
+    """Return the key or token that an environment variable holds, None where it is unset or empty."""
+    value = os.environ.get(variable, "").strip()
+    if not (value.isascii() and value.isprintable()):  # errors of HTTP libraries would quote it
+        raise CommandError(f"the environment variable {variable} holds characters that no key or token has")
+    return value or None

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import CommandError, Commands, add_command, positive, read_secret
+from service.cli.arguments import CommandError, Commands, add_command, positive
 
 if TYPE_CHECKING:
     from service.jobs.process import FolderJob
@@ -55,10 +55,7 @@ def _process(options: argparse.Namespace, settings: "Settings") -> int:
     from service.jobs.dicomweb import DicomWebArchive  # needs the extra `dicom`
     from service.jobs.worker import DicomOutput
 
-    token = read_secret(options.token) if options.token else None
-    if options.token and token is None:
-        raise CommandError(f"the environment variable {options.token} holds no token")
-    archive = DicomWebArchive(options.dicomweb, token)
+    archive = DicomWebArchive(options.dicomweb, os.environ.get(options.token) if options.token else None)
     both = not (options.reports or options.overlays)  # the archive receives both unless one of them is asked for
     output = DicomOutput(options.reports or both, options.overlays or both, archive.store)
     pipeline = open_pipeline(settings)

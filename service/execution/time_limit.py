@@ -56,19 +56,19 @@ class TimeLimit:
             self._thread.start()
         wait([outcome], self.limit_s)
         if not outcome.done():
-            self._stop()
+            self._stop_function()
             raise TimeLimitError(f"it takes more than {self.limit_s:g} s")
         self._outcome = None  # it holds the result
         return outcome.result()
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Stop the function that runs, if any, give it a moment to end, and end the thread."""
-        self._stop()
+        self._stop_function()
         if self._thread is not None:
             self._calls.put(None)
             self._thread = None
 
-    def _stop(self) -> None:
+    def _stop_function(self) -> None:
         if self._outcome is not None:
             self._work.stop(StopReason.DEADLINE)
             wait([self._outcome], _STOP_WITHIN_S)

@@ -57,10 +57,7 @@ class DicomWebArchive:
             raise JobError(f"the CA certificates {bundle} do not exist")
         session, login = _Session(), requests.utils.get_auth_from_url(url)
         session.auth = _Bearer(token) if token else login if any(login) else None
-        try:
-            self._client = DICOMwebClient(url, session, timeout=60.0)
-        except ValueError as error:
-            raise JobError("the address of the archive is not a URL that begins with http:// or https://") from error
+        self._client = DICOMwebClient(url, session, timeout=60.0)
         self._client.set_http_retry_params(max_attempts=3, wait_exponential_multiplier=200)
 
     def files(self, study: str) -> list[SourceFile]:

@@ -52,7 +52,7 @@ def test_a_function_that_does_not_end_is_left_behind(monkeypatch: pytest.MonkeyP
     assert limit.run(lambda: 1) == 1
 
 
-def test_close_ends_the_function_that_runs() -> None:
+def test_stop_ends_the_function_that_runs() -> None:
     limit, running = TimeLimit(600), threading.Event()
 
     def wait_for_stop() -> None:
@@ -65,7 +65,7 @@ def test_close_ends_the_function_that_runs() -> None:
     with ThreadPoolExecutor(1) as threads:
         called = threads.submit(limit.run, wait_for_stop)
         assert running.wait(5)
-        limit.close()
+        limit.stop()
         with pytest.raises(WorkStopped):
             called.result(5)
-    TimeLimit(1).close()  # nothing runs
+    TimeLimit(1).stop()  # nothing runs

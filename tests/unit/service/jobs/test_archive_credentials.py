@@ -49,33 +49,6 @@ def test_netrc_is_used_without_either() -> None:
     assert prepared(DicomWebArchive(URL)).headers["Authorization"] == BASIC
 
 
-@pytest.mark.parametrize("value", [None, ""])
-def test_a_token_that_is_not_there_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str | None
-) -> None:
-    monkeypatch.delenv("ARCHIVE_TOKEN", raising=False)
-    if value is not None:
-        monkeypatch.setenv("ARCHIVE_TOKEN", value)
-    assert main(["process", "--dicomweb", URL, "--study", "1.2", "--token", "ARCHIVE_TOKEN"]) == 2
-    assert "ARCHIVE_TOKEN holds no token" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("token", ["a\nb", "ключ", "a\x00b"])
-def test_a_token_that_no_header_can_hold_is_an_error_without_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], token: str
-) -> None:
-    monkeypatch.setattr("os.environ", {"ARCHIVE_TOKEN": token})
-    assert main(["process", "--dicomweb", URL, "--study", "1.2", "--token", "ARCHIVE_TOKEN"]) == 2
-    error = capsys.readouterr().err
-    assert "ARCHIVE_TOKEN holds characters" in error
-    assert token not in error
-
-
-def test_an_address_that_is_none_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["process", "--dicomweb", "archive", "--study", "1.2"]) == 2
-    assert "begins with http" in capsys.readouterr().err
-
-
 def test_missing_certificates_are_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/missing/ca.pem")
     assert main(["process", "--dicomweb", URL, "--study", "1.2"]) == 2
