@@ -5,7 +5,6 @@ import logging
 import os
 import resource
 import signal
-import ssl
 import sys
 import warnings
 from contextlib import suppress
@@ -78,6 +77,8 @@ def _share_ca_certificates() -> None:
 
     httpx2 reads the first two variables, requests the others, and its own list of authorities without them.
     """
+    import ssl  # takes a while, and `configure_signals` must come early
+
     names = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
     system = (ssl.get_default_verify_paths().cafile or "", "/etc/ssl/certs/ca-certificates.crt")
     chosen = next((value for name in names if (value := os.environ.get(name))), None)

@@ -1,6 +1,7 @@
 """Arguments that several commands share. This module imports nothing outside the standard library."""
 
 import argparse
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -59,3 +60,11 @@ def positive(text: str) -> int:
 def positive_list(text: str) -> list[int]:
     """Return integers of at least 1, written with commas between them."""
     return [positive(part) for part in text.split(",")]
+
+
+def read_secret(variable: str) -> str | None:
+    """Return the key or token that an environment variable holds, None where it is unset or empty."""
+    value = os.environ.get(variable, "").strip()
+    if not (value.isascii() and value.isprintable()):  # errors of HTTP libraries would quote it
+        raise CommandError(f"the environment variable {variable} holds characters that no key or token has")
+    return value or None

@@ -1,7 +1,6 @@
 """The command `bench`: load a running service and print a table of its answers and times."""
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +55,8 @@ def _bench(options: argparse.Namespace, _: "Settings") -> int:
 
 
 def _rows(options: argparse.Namespace) -> "Iterator[Row]":
+    import asyncio
+
     from service.load_test.connection import Target
     from service.load_test.load_table import Row
     from service.load_test.loops import closed_loop, open_loop

@@ -57,10 +57,7 @@ def _process(options: argparse.Namespace, settings: "Settings") -> int:
     from service.jobs.dicomweb import DicomWebArchive  # needs the extra `dicom`
     from service.jobs.worker import DicomOutput
 
-    token = os.environ.get(options.token) if options.token else None
-    if options.token and not token:
-        raise CommandError(f"the environment variable {options.token} holds no token")
-    archive = DicomWebArchive(options.dicomweb, token)
+    archive = DicomWebArchive(options.dicomweb, os.environ.get(options.token) if options.token else None)
     both = not (options.reports or options.overlays)  # the archive receives both unless one of them is asked for
     output = DicomOutput(options.reports or both, options.overlays or both, archive.store)
     with open_pipeline(settings) as pipeline:

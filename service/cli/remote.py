@@ -1,7 +1,6 @@
 """The commands for frames, through a running service: the same answers as with the model in this process."""
 
 import argparse
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 
-from service.cli.arguments import KEY_VARIABLE, PICTURE_TYPES, CommandError, RefusedFrame
+from service.cli.arguments import KEY_VARIABLE, PICTURE_TYPES, CommandError, RefusedFrame, read_secret
 from service.cli.output import exam_files, print_cine, print_exam, print_line, read_file, write_file
 from service.client import Client, CutShortError, RefusedError
 from service.errors import Problem
@@ -84,9 +83,10 @@ def _connect(url: str) -> Iterator[Client]:
 
 def _client(url: str) -> Client:
     try:
-        return Client(url, api_key=os.environ.get(KEY_VARIABLE) or None)
-    except OSError as error:
-        raise CommandError(f"the CA certificates in SSL_CERT_FILE cannot be read: {error.strerror}") from error
+        return Client(url, api_key=read_secret(KEY_VARIABLE))
+    except (OSError, ValueError, ImportError) as error:  # ImportError: a SOCKS proxy, which needs another package
+        names = "SSL_CERT_FILE, SSL_CERT_DIR, HTTP_PROXY, HTTPS_PROXY, ALL_PROXY"
+        raise CommandError(f"certificates or proxy cannot be used ({names}): {error}") from error
 
 
 def _problem_line(refused: RefusedError) -> str:

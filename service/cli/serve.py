@@ -1,6 +1,7 @@
 """The commands `serve` and `key`."""
 
 import argparse
+import logging
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import Commands, add_command
+from service.cli.arguments import CommandError, Commands, add_command
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def register(commands: Commands) -> None:
     """Add the commands."""
     serve = add_command(commands, "serve", _serve, "serve the model over HTTP")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument("--host", type=_host, default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=_port, default=8000, help="port to listen on (default: %(default)s)")
     instead = serve.add_mutually_exclusive_group()
     instead.add_argument("--uds", type=Path, metavar="PATH", help="listen on this Unix socket instead")
@@ -26,6 +27,12 @@ def register(commands: Commands) -> None:
 
     key = add_command(commands, "key", _key, "create an API key, and print its line for the file FETAL_PLANES_API_KEYS")
     key.add_argument("name", help="name of the key's owner; it appears in the log")
+
+
+def _host(text: str) -> str:
+    if text.strip():
+        return text.strip("[] ")  # as in a URL: [::1]
+    raise argparse.ArgumentTypeError("an empty address would be every address; write 0.0.0.0 or ::")
 
 
 def _port(text: str) -> int:
@@ -41,9 +48,16 @@ def _serve(options: argparse.Namespace, settings: "Settings") -> int:
 
     load_package(settings.model)  # report a bad package in one line, before the server starts
     app = create_app(settings)
+    warning = _check_memory(settings, app.state.runtime.cpu_budget.count)
     sockets, code = _sockets(options), 0
+    server = Server(app, settings, options.host, options.port)  # it configures the log
+    log = logging.getLogger("fetal_planes.service")
+    if sockets:
+        log.info("sockets", extra={"listening": [str(each.getsockname()) for each in sockets]})
+    if warning:
+        log.warning(warning)
     try:
-        Server(app, settings, options.host, options.port).run(sockets)
+        server.run(sockets)
     except SystemExit as failed:  # the start, for a reason in the log
         code = int(failed.code or 0)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the default would end the process with an error
@@ -52,6 +66,25 @@ def _serve(options: argparse.Namespace, settings: "Settings") -> int:
     if app.state.runtime.stuck:
         os._exit(code)  # Python cannot end in order while ONNX Runtime works in a thread
     return code
+
+
+def _check_memory(settings: "Settings", workers: int) -> str | None:
+    """Return a warning where the container's memory may not suffice; raise CommandError where it cannot."""
+    from service.execution.memory_budget import (
+        MemoryLimitError,
+        check_memory,
+        least_memory,
+        memory_limit,
+        memory_need,
+    )
+
+    largest = max(settings.max_upload_bytes, settings.max_batch_bytes)  # admitted also beyond the limit on all uploads
+    held = max(largest, settings.admission_limits(workers).held_bytes)
+    least = least_memory(settings.max_frame_pixels, settings.max_upload_bytes)
+    try:
+        return check_memory(memory_need(workers, settings.max_frame_pixels, held), least, memory_limit())
+    except MemoryLimitError as error:
+        raise CommandError(str(error)) from error
 
 
 def _sockets(options: argparse.Namespace) -> list[socket.socket] | None:

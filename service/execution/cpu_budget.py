@@ -5,6 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.execution.cgroup import cgroup_folders, read_text
+
 
 @dataclass(frozen=True, slots=True)
 class CpuBudget:
@@ -31,38 +33,16 @@ def cpu_budget(setting: int | None = None, root: Path = Path("/")) -> CpuBudget:
 
 def _quota(root: Path) -> float | None:
     """Return the smallest CPU quota, in cores, of the process's cgroup and its parents; None where none has one."""
-    mount = root / "sys/fs/cgroup"
-    quotas: list[float] = []
-    for line in _text(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers:  # version 2
-            quotas += _quotas(mount, path)
-        elif "cpu" in controllers.split(","):  # version 1
-            quotas += _quotas(mount / "cpu", path) or _quotas(mount / controllers, path)
+    quotas = [quota for folder in cgroup_folders("cpu", root) if (quota := _folder_quota(folder)) is not None]
     return min(quotas, default=None)
-
-
-def _quotas(mount: Path, path: str) -> list[float]:
-    # In a container, `path` may be the host's, while only the root of the mount is visible: folders that do not exist
-    # have no quota.
-    below = Path(path.lstrip("/"))
-    folders = [mount / part for part in (below, *below.parents)]
-    return [quota for folder in folders if (quota := _folder_quota(folder)) is not None]
 
 
 def _folder_quota(folder: Path) -> float | None:
     """Return the quota in `cpu.max` (version 2) or in the two `cpu.cfs_*` files (version 1), in cores."""
-    words = _text(folder / "cpu.max").split()
-    words = words or [_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
+    words = read_text(folder / "cpu.max").split()
+    words = words or [read_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
     try:
         quota, period = (float(word) for word in words)
     except ValueError:  # no such file, or the word `max`
         return None
     return quota / period if quota > 0 and period > 0 else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import TypeVar
+from concurrent.futures import Future, wait
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from service.execution.work import StopReason, Work, work_context
 
@@ -17,45 +18,62 @@ class TimeLimitError(Exception):
 
 
 class TimeLimit:
-    """Runs one function at a time, as work that is stopped after `limit_s` seconds.
+    """Runs one function at a time in a thread, as work that is stopped after `limit_s` seconds.
 
-    A thread cannot be ended from outside. Where a function does not end although its work was stopped, its thread is
-    left behind: `stuck` is true, and no further function runs until it has ended. It never keeps the process alive.
+    A thread cannot be ended from outside. Where a function does not end although its work was stopped, it is left
+    behind: `stuck` is true, and no further function runs until it has ended. It never keeps the process alive.
     """
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
         self._work = Work()
+        self._outcome: Future[Any] | None = None  # of the function that runs, or that was left behind
+        # One thread for all functions: memory that one of them frees is at hand for the next only within a thread.
         self._thread: threading.Thread | None = None
+        self._calls = SimpleQueue[Callable[[], None] | None]()
 
     @property
     def stuck(self) -> bool:
         """Whether a function runs. Between calls of `run`, it is one that did not end."""
-        return self._thread is not None and self._thread.is_alive()
-
-    def stop(self) -> None:
-        """Stop the function that runs, if any, and give it a moment to end."""
-        if self._thread is not None:
-            self._work.stop(StopReason.DEADLINE)
-            self._thread.join(_STOP_WITHIN_S)
+        return self._outcome is not None and not self._outcome.done()
 
     def run(self, function: Callable[[], T]) -> T:
         """Return `function()`; raises TimeLimitError after the limit, or while an earlier function is stuck."""
         if self.stuck:
             raise TimeLimitError("an earlier attempt has not ended; restart the service")
-        self._work, outcome = Work(), Future[T]()
+        work, outcome = self._work, self._outcome = Work(), Future[T]()
 
-        def body() -> None:
-            with work_context(self._work):
+        def call() -> None:
+            with work_context(work):
                 try:
                     outcome.set_result(function())
                 except BaseException as error:  # every exception belongs to the caller
                     outcome.set_exception(error)
 
-        self._thread = threading.Thread(target=body, name="time_limit", daemon=True)
-        self._thread.start()
-        self._thread.join(self.limit_s)
+        self._calls.put(call)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="time_limit", daemon=True)
+            self._thread.start()
+        wait([outcome], self.limit_s)
         if not outcome.done():
-            self.stop()
+            self._stop_function()
             raise TimeLimitError(f"it takes more than {self.limit_s:g} s")
+        self._outcome = None  # it holds the result
         return outcome.result()
+
+    def stop(self) -> None:
+        """Stop the function that runs, if any, give it a moment to end, and end the thread."""
+        self._stop_function()
+        if self._thread is not None:
+            self._calls.put(None)
+            self._thread = None
+
+    def _stop_function(self) -> None:
+        if self._outcome is not None:
+            self._work.stop(StopReason.DEADLINE)
+            wait([self._outcome], _STOP_WITHIN_S)
+
+    def _serve(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+            del call  # it holds the result until the next one

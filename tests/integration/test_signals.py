@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from bench.servers import free_port, running_service, start_service
+from bench.servers import ROOT, free_port, running_service, start_service, wait_until_ready
 from tests.support.hostile_packages import multiply_ones, never_end, write_changed
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
@@ -88,6 +88,32 @@ def test_sighup_never_ends_the_service(phantom_folder: Path, tmp_path: Path) -> 
                 process.send_signal(signal.SIGTERM)
                 terminated = True
         assert process.returncode == 0
+
+
+NEVER_STOPS = """
+import sys, threading, time
+from pathlib import Path
+from service import server
+from service.app import create_app
+from service.settings import Settings
+
+server._LAST_REPLIES_S = server._UNLOAD_S = 0.5
+settings = Settings(model=Path(sys.argv[1]), drain_s=0, upload_s=0.1, deadline_s=0.1)
+app = create_app(settings)
+app.state.runtime.stop = lambda: time.sleep(600)  # as a worker does that nothing stops
+server.Server(app, settings, "127.0.0.1", int(sys.argv[2])).run()
+"""
+
+
+def test_work_that_never_stops_does_not_keep_the_process_alive(phantom_folder: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-c", NEVER_STOPS, str(phantom_folder), str(port)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        wait_until_ready(f"http://127.0.0.1:{port}", process)
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1
+    assert "ended by force" in log
 
 
 def ignores_sighup(process_id: int) -> bool:

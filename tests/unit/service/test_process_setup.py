@@ -1,14 +1,20 @@
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from service.process_setup import _share_ca_certificates
+from service.process_setup import _share_ca_certificates, configure_process
 from tests.support.paths import ROOT
 
 VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+def test_no_process_of_the_service_leaves_a_core_dump() -> None:
+    configure_process()
+    assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
 
 
 @pytest.fixture

@@ -1,13 +1,17 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from time import thread_time
 from typing import Any
 
 import numpy as np
 import pytest
 
+from service.execution.work import StopReason, Work, WorkStopped, work_context
 from service.inference.engine import Engine, Scores
 from service.inference.package import ModelPackage, PackageError, load_package
+from tests.support.hostile_packages import multiply_ones, write_changed
 from tests.support.images import speckle
 from tests.support.phantom_package import PLANES, Phantom
 
@@ -104,3 +108,18 @@ def test_answers_do_not_depend_on_concurrent_runs(engine: Engine) -> None:
     with ThreadPoolExecutor(4) as threads:
         for number, together in enumerate(threads.map(ask, range(160))):
             np.testing.assert_array_equal(together, alone[number % 8])
+
+
+def test_constants_do_not_grow_while_a_graph_is_opened(tmp_path: Path) -> None:
+    """ONNX Runtime would multiply 100 MB of ones by themselves, and keep the product as a constant."""
+    folder = write_changed(tmp_path / "package", partial(multiply_ones, side=5000))
+    started = thread_time()
+    Engine(load_package(folder))
+    assert thread_time() - started < 1  # 250 billion operations take several seconds
+
+
+def test_opening_a_graph_can_be_stopped(phantom: Phantom, tmp_path: Path) -> None:
+    with work_context(Work()) as work:
+        work.stop(StopReason.DEADLINE)
+        with pytest.raises(WorkStopped):
+            Engine(package_of(phantom, tmp_path))

@@ -49,17 +49,6 @@ def test_netrc_is_used_without_either() -> None:
     assert prepared(DicomWebArchive(URL)).headers["Authorization"] == BASIC
 
 
-@pytest.mark.parametrize("value", [None, ""])
-def test_a_token_that_is_not_there_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str | None
-) -> None:
-    monkeypatch.delenv("ARCHIVE_TOKEN", raising=False)
-    if value is not None:
-        monkeypatch.setenv("ARCHIVE_TOKEN", value)
-    assert main(["process", "--dicomweb", URL, "--study", "1.2", "--token", "ARCHIVE_TOKEN"]) == 2
-    assert "ARCHIVE_TOKEN holds no token" in capsys.readouterr().err
-
-
 def test_missing_certificates_are_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/missing/ca.pem")
     assert main(["process", "--dicomweb", URL, "--study", "1.2"]) == 2
