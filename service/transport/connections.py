@@ -10,7 +10,7 @@ from typing import Protocol
 
 _LOG = logging.getLogger("fetal_planes.connections")
 
-_MOST = 4096  # connections; each holds up to some 0.2 MiB of a request's head and of a reply
+_MOST = 2048  # connections; each holds up to some 0.1 MiB of a request's head and of a reply
 _LEAST = 16
 _USED = 64  # open files, where the system does not list them
 _SERVED = 0.75  # of the free files are for connections that are served, and

@@ -26,7 +26,8 @@ from service.transport.connections import Connections
 
 _LOG = logging.getLogger("fetal_planes.connections")
 
-_PIECE = 64 * 1024  # bytes of a reply that are handed to the connection at once
+_LINE_ENDS = b"\r\n"  # ignored before a request (RFC 9112, 2.2): some clients send them after an upload
+_PIECE = 32 * 1024  # bytes of a reply that are handed to the connection at once, and that may wait there
 _UNSENT = 128 * 1024  # bytes of a reply that the kernel keeps for one connection
 _LINGER_S = 5.0  # seconds that a client may go on sending after a reply that ends its connection
 _HALF_CLOSE_S = 1.0  # seconds from a request to the end of its client's side
@@ -63,6 +64,7 @@ class HttpProtocol(H11Protocol):
         super().connection_made(transport)
         self._touched = self.loop.time()
         self._check = self.loop.call_later(self._limits.transfer_s, self._abort_if_idle)
+        transport.set_write_buffer_limits(high=_PIECE)
         # The kernel ends a connection whose client acknowledges nothing, and holds little of a reply.
         _set_option(transport, "TCP_USER_TIMEOUT", round(self._limits.transfer_s * 1000))
         _set_option(transport, "TCP_NOTSENT_LOWAT", _UNSENT)
@@ -80,6 +82,8 @@ class HttpProtocol(H11Protocol):
         if self._lingers:
             return
         self._touched = self.loop.time()
+        if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+            data = data.lstrip(_LINE_ENDS)
         super().data_received(data)
         if self._in_progress():
             self._was_idle = False
@@ -98,6 +102,9 @@ class HttpProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Wait for the next request, or close where the client sends none."""
         self._touched = self.loop.time()
+        following = self.conn.trailing_data[0]
+        if following and following[:1] in _LINE_ENDS:
+            self.conn._receive_buffer.maybe_extract_at_most(len(following) - len(following.lstrip(_LINE_ENDS)))
         super().on_response_complete()
         if self._in_progress() or self.transport.is_closing():
             return
@@ -119,6 +126,9 @@ class HttpProtocol(H11Protocol):
     def close(self) -> None:
         """Close the connection at once."""
         self.transport.abort()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Write nothing: a server may ignore `Upgrade` (RFC 9110, 7.8), and Java's client always sends it."""
 
     def _in_progress(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

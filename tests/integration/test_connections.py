@@ -80,6 +80,21 @@ def test_connections_without_requests_keep_no_client_out(phantom_folder: Path) -
         assert len(lines) < 20
 
 
+def test_a_process_without_free_files_logs_it_once_per_second_and_recovers(phantom_folder: Path) -> None:
+    with tempfile.TemporaryFile("w+") as log, running_service(phantom_folder, stderr=log.fileno()) as (process, url):
+        before = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        used = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (used + 5, before[1]))
+        held = [socket.create_connection(address(url), timeout=TIMEOUT_S) for _ in range(50)]
+        time.sleep(2.5)
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, before)
+        assert httpx2.get(f"{url}/health/live", timeout=TIMEOUT_S).status_code == 200
+        for connection in held:
+            connection.close()
+        log.seek(0)
+        assert 1 <= sum("no connection can be accepted" in line for line in log) <= 4
+
+
 @pytest.mark.parametrize("headers", [(), ("Connection: close",)], ids=["keep-alive", "close"])
 @pytest.mark.parametrize(("clients", "more"), [(30, 6_000_000), (OPEN_FILES, 100_000)], ids=["large", "many"])
 def test_every_request_under_overload_is_answered(

@@ -103,6 +103,25 @@ def test_all_requests_of_a_pipeline_are_answered(url: str) -> None:
         assert exchange(url, sent + last, half_close=half_close).count(b"HTTP/1.1 200 ") == (4 if half_close else 5)
 
 
+def test_empty_lines_before_a_request_are_ignored(url: str) -> None:
+    post = head("POST /classify", LENGTH) + FRAME + b"\r\n"  # some clients end an upload so
+    with connected(url) as connection:
+        for _ in range(2):
+            connection.sendall(b"\r\n" + post)
+            assert connection.recv(15) == b"HTTP/1.1 200 OK"
+            connection.recv(65536)
+    last = b"\r\n\r\n" + head("GET /health/live", "Connection: close")
+    assert exchange(url, post + post + last).count(b"HTTP/1.1 200 ") == 3
+
+
+def test_an_offer_to_speak_another_protocol_is_ignored(url: str) -> None:
+    """As Java's client and `curl --http2` make it."""
+    offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA")
+    last = head("GET /health/live", "Connection: close")
+    sent = head("POST /classify", LENGTH, *offer) + FRAME + head("GET /model", *offer) + last
+    assert exchange(url, sent).count(b"HTTP/1.1 200 ") == 3
+
+
 def test_a_client_that_ends_within_its_upload_has_left(url: str) -> None:
     assert exchange(url, head("POST /classify", LENGTH) + FRAME[:50], half_close=True) == b""
     assert exchange(url, b"POST /classify HTTP/1.1\r\nHost", half_close=True) == b""

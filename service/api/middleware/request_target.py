@@ -43,7 +43,7 @@ class RequestTargetMiddleware:
 
 
 def read_prefix(headers: list[str]) -> str:
-    """Return the path of `X-Forwarded-Prefix`; several proxies each add theirs. Empty where it is no path."""
+    """Return the path of `X-Forwarded-Prefix`; several proxies each add theirs. Empty where it is not a path."""
     prefix = "".join(part.strip().rstrip("/") for header in headers for part in header.split(","))
     return prefix if len(prefix) <= _MAX_PREFIX and _PREFIX.fullmatch(prefix) else ""
 
