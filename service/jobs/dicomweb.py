@@ -13,8 +13,8 @@ import requests
 from dicomweb_client.api import DICOMwebClient
 
 from service.errors import NotFound
-from service.imaging.dicom.dataset.elements import Data
 from service.imaging.dicom.header import SECONDARY_CAPTURE, ULTRASOUND
+from service.imaging.dicom.scan import Data
 from service.jobs import JobError
 from service.jobs.files import SourceFile
 from service.reports.dicom import DicomObject

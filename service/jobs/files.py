@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from service.errors import NotFound
 from service.imaging.decode import open_frames
-from service.imaging.dicom.dataset.elements import Data
-from service.imaging.dicom.scan import is_dicom
+from service.imaging.dicom.scan import Data, is_dicom
 from service.imaging.frame import Frame, Frames, Limits
 
 _HEAD = 256  # bytes: enough to recognize DICOM

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from service.errors import NotFound, UploadTooLarge
-from service.imaging.dicom.dataset.elements import Data
+from service.imaging.dicom.scan import Data
 from service.jobs import JobError
 from service.jobs.files import FileEntry, FolderEntry, file_reader, walk
 
