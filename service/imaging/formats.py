@@ -3,11 +3,12 @@
 import struct
 
 from service.errors import EmptyUpload, UnsupportedFormat
-from service.imaging.dicom.dataset.elements import Data
-from service.imaging.dicom.scan import is_dicom
+from service.imaging.dicom.scan import Data, is_dicom
+from service.imaging.other_formats import describe
 from service.schemas.answers import Format
 
 _HEAD = 64  # bytes that identify every format except DICOM
+_START = 4096  # bytes that identify the formats which are not supported
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)  # "BM" alone also starts plain text
 
@@ -37,7 +38,7 @@ def detect_format(upload: Data) -> Format:
         return "webp"
     if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
         return "bmp"
-    raise UnsupportedFormat("The bytes are not PNG, JPEG, BMP, TIFF, WebP or DICOM.")
+    raise UnsupportedFormat(f"{describe(bytes(upload[:_START]))} Supported are PNG, JPEG, BMP, TIFF, WebP and DICOM.")
 
 
 def webp_header(data: bytes) -> tuple[int, int, bool]:

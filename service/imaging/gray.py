@@ -47,9 +47,9 @@ def to_gray(image: ImageFile) -> Gray:
         return _from_16_bits(image)
     if image.mode in ("I", "F"):
         raise UnreadableFrame("Pixels of 32 bits, signed pixels and floating-point pixels have no defined range.")
-    if image.has_transparency_data:
-        gray, alpha = image.convert("RGBA").convert("LA").split()
-        return _uint8(cv2.multiply(np.asarray(gray), np.asarray(alpha), scale=1 / 255))
+    if (alpha := _alpha(image)) is not None:
+        gray = image.convert("RGBA").convert("RGB").convert("L")
+        return _uint8(cv2.multiply(np.asarray(gray), alpha, scale=1 / 255))
     if image.mode == "LAB":
         return np.asarray(image.getchannel(0))
     if image.mode == "CMYK":
@@ -61,11 +61,22 @@ def to_colors(image: ImageFile) -> Colors | None:
     """Return the small color copy of a loaded picture, as `reduce_colors` makes it; None where it is gray."""
     if image.mode not in _COLORED:
         return None
-    if not image.has_transparency_data:
+    if (alpha := _alpha(image)) is None:
         return reduce_colors(np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1]))
-    red, green, blue, alpha = cv2.split(np.asarray(image.convert("RGBA")))
+    red, green, blue, _ = cv2.split(np.asarray(image.convert("RGBA")))
     over_black = [cv2.multiply(channel, alpha, scale=1 / 255) for channel in (blue, green, red)]
     return reduce_colors(_uint8(cv2.merge(over_black)))
+
+
+def _alpha(image: ImageFile) -> Gray | None:
+    """Return the alpha channel uint8 [H, W]; None where there is none, or where it is zero everywhere.
+
+    Some programs write four channels and leave the fourth at zero; a viewer shows such a picture all the same.
+    """
+    if not image.has_transparency_data:
+        return None
+    alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+    return alpha if alpha.any() else None
 
 
 def _from_16_bits(image: ImageFile) -> Gray:

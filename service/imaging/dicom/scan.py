@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.errors import FrameTooLarge, UnreadableFrame, UnsupportedFormat
-from service.imaging.dicom.dataset.elements import PIXELS, VRS, Data, Element, ElementReader, WalkError
+from service.imaging.dicom.dataset.elements import PIXELS, VRS, Element, ElementReader, WalkError
+from service.imaging.dicom.dataset.elements import Data as Data
 from service.imaging.dicom.dataset.walk import Walk, Wanted
 
 IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"

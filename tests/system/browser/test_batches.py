@@ -89,7 +89,7 @@ def test_a_bad_file_does_not_affect_others(visit: Visits) -> None:
     assert tiles[3].startswith("Fetal femur")
     page.page.locator(".tile").nth(1).click()
     page.settle()
-    assert page.text("#verdict").startswith("! Unsupported format The bytes are not PNG")
+    assert page.text("#verdict").startswith("! Unsupported format The bytes are text.")
     assert "unsupported-format" in page.text("#details")
     assert page.text("#no-picture") == "This file cannot be displayed."
     assert page.page.locator("#planes").is_hidden()

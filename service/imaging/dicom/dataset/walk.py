@@ -48,9 +48,7 @@ class Walk(ElementReader):
 
     def items(self, tag: int, sequence: Element) -> list[dict[int, Element]]:
         """Return the elements of each item of a sequence, as far as they can be read."""
-        # The content of UN always has implicit VRs (PS3.5, 6.2.2, note 2).
-        walk = Walk(self.data, False, True) if sequence.vr == b"UN" else self
-        items: list[dict[int, Element]] = []
+        walk, items = self._within(sequence), list[dict[int, Element]]()
         with suppress(WalkError):
             walk._items_end(tag, sequence, 0, items)
         return items
@@ -95,14 +93,17 @@ class Walk(ElementReader):
             return element.end
         if depth >= _MAX_DEPTH:
             raise WalkError
-        if element.vr != b"UN":
-            return self._items_end(tag, element, depth)
-        walk = Walk(self.data, False, True)
+        walk = self._within(element)
         walk._steps = self._steps
         try:
             return walk._items_end(tag, element, depth)
         finally:
             self._steps = walk._steps
+
+    def _within(self, sequence: Element) -> "Walk":
+        """Return a walk over the content of a sequence; that of UN has implicit VRs (PS3.5, 6.2.2, note 2)."""
+        unknown = sequence.vr == b"UN"
+        return Walk(self.data, self.explicit and not unknown, self.little or unknown)
 
     def _items_end(self, tag: int, sequence: Element, depth: int, items: list[dict[int, Element]] | None = None) -> int:
         """Return where the items of a sequence end; add their elements to `items` where a list is given."""

@@ -110,6 +110,33 @@ def test_alpha_is_composited_over_black() -> None:
         assert decode_frame(encode(rgba, kind, **options)).pixels.tolist() == [[0, 100, 200]]
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("PNG", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"}), ("WEBP", {"lossless": True, "exact": True})],
+)
+def test_alpha_that_is_zero_everywhere_is_ignored(kind: str, options: dict[str, Any]) -> None:
+    for seed in range(3):
+        rgba = np.dstack([np.random.default_rng(seed).integers(0, 256, (5, 7, 3)), np.zeros((5, 7))]).astype(np.uint8)
+        expected = np.asarray(Image.fromarray(rgba[..., :3]).convert("L"))
+        frame = decode_frame(encode(rgba, kind, **options))
+        assert np.abs(frame.pixels.astype(int) - expected).max() <= 1
+        assert frame.colors is not None
+        rgba[0, 0, 3] = 255
+        assert not decode_frame(encode(rgba, kind, **options)).pixels[1:].any()
+
+
+@pytest.mark.parametrize("header", [40, 56, 108, 124])
+def test_a_bitmap_of_32_bits_whose_alpha_is_zero_everywhere(header: int) -> None:
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    stored = np.dstack([pixels[::-1]] * 3 + [np.zeros_like(pixels)]).tobytes()
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000).ljust(header - 40, b"\0")[: header - 40]
+    compression = 0 if header == 40 else 3
+    info = struct.pack("<IiiHHIIiiII", header, 4, 3, 1, 32, compression, len(stored), 2835, 2835, 0, 0) + masks
+    start = 14 + len(info)
+    bitmap = b"BM" + struct.pack("<IHHI", start + len(stored), 0, 0, start) + info + stored
+    assert np.array_equal(decode_frame(bitmap).pixels, pixels)
+
+
 def test_a_transparent_value_becomes_black() -> None:
     gray8 = Image.fromarray(np.array([[90, 91]], np.uint8))
     assert decode_frame(encode(gray8, transparency=90)).pixels.tolist() == [[0, 91]]
