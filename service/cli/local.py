@@ -14,7 +14,7 @@ from service.analysis.exam import ExamReader, choose_expected, draw_evidence
 from service.analysis.pipeline import Pipeline
 from service.analysis.results import ExplainedFrame
 from service.cli.arguments import PICTURE_TYPES, CommandError
-from service.cli.output import exam_files, print_cine, print_exam, print_line, read_file, write_file
+from service.cli.output import ExamFile, exam_files, print_cine, print_exam, print_line, read_file, write_file
 from service.errors import Problem
 from service.execution.cpu_budget import cpu_budget
 from service.execution.work import Work, work_context
@@ -23,6 +23,7 @@ from service.inference.package import load_package
 from service.observability.trace import new_request_id
 from service.reports.answers import batch_record, classification, exam_report, explained
 from service.reports.exam_html import render
+from service.schemas.file_names import path_text
 from service.schemas.problems import ProblemDetails
 from service.settings import Settings
 
@@ -39,16 +40,16 @@ def classify(options: argparse.Namespace, settings: Settings) -> int:
     pipeline = open_pipeline(settings)
     code = 0
     with ThreadPoolExecutor(cpu_budget(settings.workers).count) as threads:
-        for line, refused in threads.map(partial(_classify_one, pipeline), options.frames):
+        for line, refused in threads.map(partial(_classify_one, pipeline, options.index), options.frames):
             code |= refused
             print_line(line)
     return code
 
 
-def _classify_one(pipeline: Pipeline, path: Path) -> tuple[str, int]:
+def _classify_one(pipeline: Pipeline, index: int, path: Path) -> tuple[str, int]:
     with work_context(Work(new_request_id())) as work:
         try:
-            return classification(pipeline.classify(read_file(path))).model_dump_json(), 0
+            return classification(pipeline.classify(read_file(path), index=index)).model_dump_json(), 0
         except Problem as problem:
             return ProblemDetails.of(problem, work.request_id).model_dump_json(), 1
 
@@ -58,7 +59,7 @@ def explain(options: argparse.Namespace, settings: Settings) -> int:
     pipeline = open_pipeline(settings)
     upload = read_file(options.frame)
     with work_context(Work(new_request_id())):
-        result = pipeline.explain(upload, target=options.target)
+        result = pipeline.explain(upload, index=options.index, target=options.target)
         files = _explained_files(options, pipeline, upload, result)  # all of them, before the first is written
         answer = explained(result, None)
     if options.dicom is not None:
@@ -97,7 +98,9 @@ def cine(options: argparse.Namespace, settings: Settings) -> int:
 async def _cine(options: argparse.Namespace, settings: Settings, pipeline: Pipeline) -> int:
     code = 0
     with _batch_session(options, settings, pipeline) as session:
-        async with aclosing(session.lines(_batch_files([options.file]))) as lines:
+        async with aclosing(
+            session.lines(_batch_files([ExamFile(path_text(options.file.name), options.file)]))
+        ) as lines:
             async for line in lines:
                 code |= print_cine(options, batch_record(line))
     return code
@@ -120,8 +123,8 @@ async def _exam(options: argparse.Namespace, settings: Settings, files: Sequence
     return print_exam(options, report, page)
 
 
-def _batch_files(paths: Sequence[Path]) -> list[File]:
-    return [File(number, path.name, partial(read_file, path)) for number, path in enumerate(paths)]
+def _batch_files(files: Sequence[ExamFile]) -> list[File]:
+    return [File(number, each.name, partial(read_file, each.path)) for number, each in enumerate(files)]
 
 
 @contextmanager

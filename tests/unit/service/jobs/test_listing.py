@@ -1,26 +1,66 @@
-"""The walk that every job shares."""
+"""The walk that every job shares, and what is opened."""
 
 import os
+import socket
 from pathlib import Path
 
-from service.jobs.files import FileEntry, FolderEntry, source_files, walk
+import pytest
+
+from service.jobs.listing import FileEntry, FolderEntry, open_regular, walk, walk_folder
+
+HIDDEN = "its name is hidden"
 
 
-def test_the_walk_is_in_order_of_names_and_leaves_out_hidden_names() -> None:
+def test_the_walk_is_in_order_of_names_and_marks_hidden_names() -> None:
     folders = {
         "": [FolderEntry("b", True), FolderEntry("a.png", False, 1, 2), FolderEntry(".git", True)],
         "b": [FolderEntry("z.png", False, 3, 4), FolderEntry(".x", False), FolderEntry("c", True)],
         "b/c": [FolderEntry("y.png", False, 5, 6)],
     }
     assert list(walk(folders.__getitem__)) == [
-        FileEntry("a.png", 1, 2), FileEntry("b/c/y.png", 5, 6), FileEntry("b/z.png", 3, 4)
+        FileEntry(".git", 0, 0, HIDDEN), FileEntry("a.png", 1, 2), FileEntry("b/.x", 0, 0, HIDDEN),
+        FileEntry("b/c/y.png", 5, 6), FileEntry("b/z.png", 3, 4),
     ]  # fmt: skip
 
 
-def test_a_local_walk_takes_linked_files_but_no_linked_folders_and_no_pipes(tmp_path: Path) -> None:
+def test_only_regular_files_and_links_to_them_are_taken(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "frame").write_bytes(b"x")
     (tmp_path / "circle").symlink_to(tmp_path)
     (tmp_path / "link").symlink_to(tmp_path / "folder" / "frame")
-    os.mkfifo(tmp_path / "pipe")  # reading it would wait forever
-    assert [file.name for file in source_files(tmp_path, lambda _: False)] == ["folder/frame", "link"]
+    (tmp_path / "nowhere").symlink_to(tmp_path / "absent")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        os.chdir(tmp_path)  # the path of a socket is short
+        listening.bind("socket")
+        entries = {entry.file: entry.skipped for entry in walk_folder(tmp_path)}
+    assert {name for name, skipped in entries.items() if skipped is None} == {"folder/frame", "link"}
+    assert entries["circle"] == "it is a link to a folder"
+    assert entries["nowhere"] == "it leads nowhere: No such file or directory"
+    assert entries["pipe"] == entries["socket"] == entries["zero"] == "it is not a regular file"
+
+
+@pytest.mark.parametrize("name", ["pipe", "zero", "."])
+def test_nothing_but_a_regular_file_is_opened(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")  # to open it would wait for a writer
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    with pytest.raises(OSError, match="not a regular file"):
+        open_regular(tmp_path / name)
+
+
+def test_a_folder_that_cannot_be_listed_is_named() -> None:
+    def list_folder(below: str) -> list[FolderEntry]:
+        if below:
+            raise PermissionError
+        return [FolderEntry("locked", True), FolderEntry("open.png", False)]
+
+    assert [entry.file for entry in walk(list_folder)] == ["locked", "open.png"]
+
+
+def test_folders_may_be_nested_deeper_than_calls() -> None:
+    def list_folder(below: str) -> list[FolderEntry]:
+        return [FolderEntry("f", below.count("/") < 3000)]
+
+    (entry,) = walk(list_folder)
+    assert entry.file.count("/") == 3001

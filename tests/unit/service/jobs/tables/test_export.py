@@ -14,15 +14,16 @@ from pyarrow import fs, parquet
 
 from service.analysis.pipeline import Pipeline
 from service.cli import main
+from service.errors import UploadTooLarge
 from service.imaging.frame import DEFAULT_LIMITS, Limits
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.jobs import JobError
-from service.jobs.files import FileEntry
+from service.jobs.listing import FileEntry
 from service.jobs.tables.export import export_table
 from service.jobs.tables.plan import ShardSize, make_shards
 from service.jobs.tables.shard import TableJob
-from service.jobs.tables.storage import Storage, open_storage
+from service.jobs.tables.storage import RemoteStorage, open_storage
 from tests.support.paths import ROOT
 from tests.support.phantom_package import PLANES, Phantom
 from tests.support.table_inputs import part_paths, read_table, write_stills
@@ -154,9 +155,9 @@ def test_other_file_systems_give_the_same_table(job: TableJob, tmp_path: Path, o
 
 def test_a_remote_file_over_the_limit_is_not_fetched(tmp_path: Path) -> None:
     (tmp_path / "long").write_bytes(bytes(5000))
-    storage = Storage(fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "")
-    with pytest.raises(Exception, match="5000 bytes"):
-        storage.reader(FileEntry("long", 5000, 0), 4096)()
+    storage = RemoteStorage(fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "")
+    with pytest.raises(UploadTooLarge, match="5000 bytes"):
+        storage.source_file(FileEntry("long", 5000, 0), 4096).load()
 
 
 def test_shards_are_bounded_in_files_and_in_bytes() -> None:
@@ -181,4 +182,4 @@ def test_a_wrong_folder_is_reported(out: Path, phantom_folder: Path, capsys: pyt
 
 
 def test_a_path_and_its_url_are_the_same_folder(tmp_path: Path) -> None:
-    assert open_storage(str(tmp_path)).root == open_storage(f"file://{tmp_path}").root == str(tmp_path)
+    assert open_storage(str(tmp_path)).root == open_storage(f"file://{tmp_path}").root == tmp_path
