@@ -67,6 +67,8 @@ class ResultLog:
         The folder of results; what decides them.
     hash_files
         Returns the current hash of each of these files; it leaves out files that are gone or cannot be read.
+    delete_objects
+        Deletes the DICOM objects with these names, which belong to dropped rows alone.
 
     Raises
     ------
@@ -74,7 +76,13 @@ class ResultLog:
         The log belongs to a job with another key, or holds lines of another kind.
     """
 
-    def __init__(self, folder: Path, key: FolderKey, hash_files: Callable[[set[str]], dict[str, str]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        key: FolderKey,
+        hash_files: Callable[[set[str]], dict[str, str]],
+        delete_objects: Callable[[set[str]], None],
+    ) -> None:
         self.counts = Counts()
         self._path = folder / ROWS
         self._frames: dict[str, int | None] = {}
@@ -83,19 +91,24 @@ class ResultLog:
         with self._path.open("a+b") as file:
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)  # a killed process may have left a partial last line
-        self._keep(hash_files({row.file for row in self.rows()}))
+        self._keep(hash_files({row.file for row in self.rows()}), delete_objects)
         write_whole(folder / KEY, key.model_dump_json(indent=2).encode() + b"\n")
         self._file = self._path.open("ab", buffering=0)
 
-    def _keep(self, hashes: dict[str, str]) -> None:
+    def _keep(self, hashes: dict[str, str], delete_objects: Callable[[set[str]], None]) -> None:
         """Count the rows that are still right, and drop the others."""
         dropped = False
+        kept_objects: set[str] = set()
+        stale_objects: set[str] = set()
         for row in self.rows():
             if _holds(row, hashes) and not self.has(row.file, row.frame):
                 self._note(row)
+                kept_objects.update(row.dicom)
             else:
                 dropped = True
+                stale_objects.update(row.dicom)
         if dropped:
+            delete_objects(stale_objects - kept_objects)  # first: the rows are the only list of them
             with whole_file(self._path) as file:
                 seen: set[tuple[str, int]] = set()
                 for row in self.rows():

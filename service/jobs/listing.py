@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from service.schemas.file_names import local_path, path_text
 
+# Copies, thumbnails and waste of macOS, of storage devices, of Windows and of notebooks.
+_SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+
 
 class FolderEntry(NamedTuple):
     """An entry of a listing: its name as `name_text` returns it, size in bytes, time of the last change in ns."""
@@ -42,7 +45,7 @@ class FileEntry(NamedTuple):
 
 
 def walk(list_folder: Callable[[str], Iterable[FolderEntry]]) -> Iterator[FileEntry]:
-    """Yield every file in a tree, in the order of names; nothing below a hidden folder.
+    """Yield every file in a tree, in the order of names; nothing below a hidden folder or one of the system.
 
     Parameters
     ----------
@@ -61,6 +64,8 @@ def walk(list_folder: Callable[[str], Iterable[FolderEntry]]) -> Iterator[FileEn
         path = f"{below}/{entry.name}".lstrip("/")
         if entry.name.startswith("."):
             yield FileEntry(path, entry.size, entry.modified_ns, "its name is hidden")
+        elif entry.is_folder and entry.name in _SYSTEM_FOLDERS:
+            yield FileEntry(path, 0, 0, "it is a folder of the system")
         elif entry.is_folder:
             try:
                 branches.append((path, iter(sorted(list_folder(path)))))

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -26,6 +27,7 @@ from service.schemas.file_names import local_path
 
 TABLE, RESULT, OBJECTS = "frames.csv", "result.json", "dicom"
 
+_OBJECT_NAME = re.compile(r"[0-9.]+\.dcm")
 _MERCURE_FILES = {"task.json", RESULT}  # mercure also puts a file of tags, `*.tags`, next to each DICOM file
 
 _COLUMNS = (
@@ -86,6 +88,12 @@ class FolderJob:
             raise _cannot_write(self.target, error) from error
         return f"{result.uid}.dcm"
 
+    def delete_objects(self, names: set[str]) -> None:
+        """Delete DICOM objects that an earlier run wrote."""
+        for name in names:
+            if _OBJECT_NAME.fullmatch(name):
+                (self.objects / name).unlink(missing_ok=True)
+
     def key(self, package: ModelPackage) -> FolderKey:
         """Return what decides the results, besides the files."""
         selection = self.choice.selection
@@ -125,7 +133,8 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
         with one_run(job.target):
             for folder in {job.target, job.objects}:
                 delete_drafts(folder)
-            with closing(ResultLog(job.target, job.key(package), partial(_hash_files, files, threads))) as log:
+            hash_files = partial(_hash_files, files, threads)
+            with closing(ResultLog(job.target, job.key(package), hash_files, job.delete_objects)) as log:
                 output = DicomOutput(job.reports, job.overlays, job.store) if job.reports or job.overlays else None
                 worker = FrameWorker(pipeline, dicom=output, hash_files=True)
                 for finished in _run(files, run_job(files, worker, threads, log, job.choice)):

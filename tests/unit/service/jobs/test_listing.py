@@ -23,7 +23,16 @@ def test_the_walk_is_in_order_of_names_and_marks_hidden_names() -> None:
     ]  # fmt: skip
 
 
-def test_only_regular_files_and_links_to_them_are_taken(tmp_path: Path) -> None:
+def test_folders_of_the_system_are_not_entered() -> None:
+    folders = {"": [FolderEntry("@eaDir", True), FolderEntry("__MACOSX", True), FolderEntry("lost+found", False)]}
+    assert list(walk(folders.__getitem__)) == [
+        FileEntry("@eaDir", 0, 0, "it is a folder of the system"),
+        FileEntry("__MACOSX", 0, 0, "it is a folder of the system"),
+        FileEntry("lost+found", 0, 0),
+    ]
+
+
+def test_only_regular_files_and_links_to_them_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "frame").write_bytes(b"x")
     (tmp_path / "circle").symlink_to(tmp_path)
@@ -32,7 +41,7 @@ def test_only_regular_files_and_links_to_them_are_taken(tmp_path: Path) -> None:
     (tmp_path / "zero").symlink_to("/dev/zero")
     os.mkfifo(tmp_path / "pipe")
     with socket.socket(socket.AF_UNIX) as listening:
-        os.chdir(tmp_path)  # the path of a socket is short
+        monkeypatch.chdir(tmp_path)  # the path of a socket is short
         listening.bind("socket")
         entries = {entry.file: entry.skipped for entry in walk_folder(tmp_path)}
     assert {name for name, skipped in entries.items() if skipped is None} == {"folder/frame", "link"}

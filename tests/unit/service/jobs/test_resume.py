@@ -28,8 +28,8 @@ KEY = FolderKey(
 PLANES = ("fetal_brain", "fetal_femur", "fetal_thorax")
 
 
-def no_hashes(_: set[str]) -> dict[str, str]:
-    return {}
+def open_log(folder: Path) -> ResultLog:
+    return ResultLog(folder, KEY, lambda _: {}, lambda _: None)
 
 
 def test_a_second_run_repeats_no_frame(
@@ -117,10 +117,10 @@ def test_rows_without_a_key_are_refused(source: Path, out: Path, phantom_folder:
 
 
 def test_a_file_of_another_kind_is_left_alone(tmp_path: Path) -> None:
-    ResultLog(tmp_path, KEY, no_hashes).close()
+    open_log(tmp_path).close()
     (tmp_path / "frames.jsonl").write_text('{"something": "else"}\n')
     with pytest.raises(JobError, match="not a results log"):
-        ResultLog(tmp_path, KEY, no_hashes)
+        open_log(tmp_path)
     assert (tmp_path / "frames.jsonl").read_text() == '{"something": "else"}\n'
 
 
@@ -163,6 +163,23 @@ def test_a_deleted_file_leaves_the_results(stills: Path, out: Path, phantom_fold
     assert process(phantom_folder, stills, out) == 0
     assert json.loads((out / "result.json").read_text())["frames"] == 2
     assert f"{PLANES[0]}.png" not in (out / "frames.csv").read_text() + (out / "frames.jsonl").read_text()
+
+
+def test_objects_of_a_replaced_file_are_deleted(tmp_path: Path, out: Path, phantom_folder: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for number, name in enumerate(("a.dcm", "b.dcm", "copy of b.dcm")):
+        uid = f"1.2.3.{min(number, 1)}"
+        (source / name).write_bytes(dicoms.native([speckle()], SOPInstanceUID=uid))
+    process(phantom_folder, source, out, "--reports")
+    assert len(list((out / "dicom").iterdir())) == 2
+    (source / "a.dcm").write_bytes(dicoms.native([speckle()], SOPInstanceUID="1.2.3.2"))
+    (source / "b.dcm").unlink()  # its copy needs the same object
+    process(phantom_folder, source, out, "--reports")
+    assert {name for row in result_rows(out) for name in row["dicom"]} == {
+        path.name for path in (out / "dicom").iterdir()
+    }
+    assert len(list((out / "dicom").iterdir())) == 2
 
 
 def test_a_repaired_file_is_worked_on_again(stills: Path, out: Path, phantom_folder: Path) -> None:

@@ -1,5 +1,6 @@
 """`fetal-planes table` on one machine: one row per frame, whatever the frame is and however often the job is killed."""
 
+import json
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.jobs import JobError
 from service.jobs.listing import FileEntry
+from service.jobs.outputs import one_run
 from service.jobs.tables.export import export_table
 from service.jobs.tables.plan import ShardSize, make_shards
 from service.jobs.tables.shard import TableJob
@@ -179,6 +181,35 @@ def test_a_wrong_folder_is_reported(out: Path, phantom_folder: Path, capsys: pyt
     assert "cannot be listed" in capsys.readouterr().err
     assert main(["table", "nowhere://x", str(out), *model]) == 2
     assert "cannot be opened" in capsys.readouterr().err
+
+
+def test_companions_are_counted_and_listed(job: TableJob, tmp_path: Path, out: Path) -> None:
+    (tmp_path / "in" / "ward1" / "README").write_text("text")
+    (tmp_path / "in" / "ward2" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+    (tmp_path / "in" / "link").symlink_to(tmp_path)
+    for _ in range(2):
+        assert export_table(job, DEFAULT_LIMITS, SIZE).skipped == 4
+        summary = json.loads((out / "_summary.json").read_text())
+        assert [each["file"] for each in summary["skipped_files"]] == [
+            ".hidden", "link", "ward1/README", "ward2/Thumbs.db"
+        ]  # fmt: skip
+        assert len(read_table(out)) == FRAMES
+
+
+def test_an_empty_source_is_refused(tmp_path: Path, out: Path, phantom_folder: Path) -> None:
+    (tmp_path / "in").mkdir()
+    job = TableJob(str(tmp_path / "in"), str(out), phantom_folder, 1)
+    with pytest.raises(JobError, match="has no files"):
+        export_table(job, DEFAULT_LIMITS, SIZE)
+    write_stills(tmp_path / "in", 1)
+    assert export_table(job, DEFAULT_LIMITS, SIZE).frames == 9
+
+
+def test_a_second_export_at_the_same_time_is_refused(job: TableJob, out: Path) -> None:
+    out.mkdir()
+    with one_run(out), pytest.raises(JobError, match="another run"):
+        export_table(job, DEFAULT_LIMITS, SIZE)
+    assert export_table(job, DEFAULT_LIMITS, SIZE).frames == FRAMES
 
 
 def test_a_path_and_its_url_are_the_same_folder(tmp_path: Path) -> None:
