@@ -20,6 +20,7 @@ from service.execution.cpu_budget import cpu_budget
 from service.execution.work import Work, work_context
 from service.inference.engine import Engine
 from service.inference.package import load_package
+from service.jobs.outputs import one_run
 from service.observability.trace import new_request_id
 from service.reports.answers import batch_record, classification, exam_report, explained
 from service.reports.exam_html import render
@@ -62,15 +63,25 @@ def explain(options: argparse.Namespace, settings: Settings) -> int:
         result = pipeline.explain(upload, index=options.index, target=options.target)
         files = _explained_files(options, pipeline, upload, result)  # all of them, before the first is written
         answer = explained(result, None)
-    if options.dicom is not None:
-        try:
-            options.dicom.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CommandError(f"{options.dicom} cannot be written: {error.strerror}") from error
-    for path, contents in files.items():
-        write_file(path, contents)
+    with _output_folder(options.dicom):
+        for path, contents in files.items():
+            write_file(path, contents)
     print_line(answer.model_dump_json())
     return 0
+
+
+@contextmanager
+def _output_folder(folder: Path | None) -> Iterator[None]:
+    """Keep other runs out of a folder while its files are written, so that they belong together."""
+    if folder is None:
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with one_run(folder):
+            yield
+    except OSError as error:
+        raise CommandError(f"{folder} cannot be written: {error.strerror}") from error
 
 
 def _explained_files(

@@ -19,6 +19,7 @@ _CONTENTS = {
     b"CMMM": "a Windows thumbnail cache",
     b"MZ": "a program",
     b"\x7fELF": "a program",
+    b"\xce\xfa\xed\xfe": "a program",
     b"\xcf\xfa\xed\xfe": "a program",
     b"\xca\xfe\xba\xbe": "a program",
     b"L\0\0\0\x01\x14\x02\0": "a shortcut",
@@ -42,7 +43,8 @@ _SUFFIXES = {
     *(".yml", ".toml", ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".odt", ".exe", ".dll", ".ocx"),
     *(".sys", ".msi", ".cab", ".bat", ".cmd", ".sh", ".so", ".dylib", ".jar", ".class", ".chm", ".hlp", ".lnk"),
     *(".url", ".ico", ".cur", ".icns", ".ttf", ".otf", ".woff", ".woff2", ".db", ".sqlite", ".mdb", ".plist"),
-    *(".manifest", ".md5", ".sha1", ".sha256", ".sig", ".wav", ".mp3"),
+    *(".manifest", ".md5", ".sha1", ".sha256", ".sig", ".wav", ".mp3", ".dmg", ".pkg", ".deb", ".rpm", ".pak", ".qm"),
+    *(".asar", ".node", ".mui", ".pyd", ".pyc", ".cat", ".res"),
 }
 _PICTURE_SUFFIXES = {
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".heic"),

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
@@ -93,7 +94,10 @@ class FrameWorker:
         self, file: SourceFile, index: int, frames: int | None, answer: Callable[[SourceFile, Frame], T]
     ) -> T | ResultRow | SkippedFile:
         with work_context(Work(new_request_id())) as work:
+            file_hash = None
             try:
+                if index == 0 and self._is_long(file) and (reason := self._companion(file)) is not None:
+                    return SkippedFile(file=file.name, reason=reason)  # an installer, which should not be in memory
                 file_hash = file.sha256() if self.hash_files else None  # before reading: a later change is noticed
                 with stage("decode"):
                     frame = file.read(index, self.pipeline.limits)
@@ -115,6 +119,11 @@ class FrameWorker:
             file=file.name, frame=index, frames=frames or file.count, answer=None, problem=refusal, dicom=[],
             sha256=file_hash,
         )  # fmt: skip
+
+    def _is_long(self, file: SourceFile) -> bool:
+        with suppress(OSError):  # to read it says why
+            return file.path is not None and file.path.stat().st_size > self.pipeline.limits.max_bytes
+        return False
 
     def _companion(self, file: SourceFile) -> str | None:
         try:

@@ -3,10 +3,14 @@
 import os
 import socket
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.jobs.listing import FileEntry, FolderEntry, open_regular, walk, walk_folder
+from service.schemas.file_names import local_path
 
 HIDDEN = "its name is hidden"
 
@@ -48,6 +52,19 @@ def test_only_regular_files_and_links_to_them_are_taken(tmp_path: Path, monkeypa
     assert entries["circle"] == "it is a link to a folder"
     assert entries["nowhere"] == "it leads nowhere: No such file or directory"
     assert entries["pipe"] == entries["socket"] == entries["zero"] == "it is not a regular file"
+
+
+NAMES = st.binary(min_size=1, max_size=255).map(lambda name: name.replace(b"/", b"_").replace(b"\0", b"_"))
+
+
+@given(st.sets(NAMES.filter(lambda name: not name.startswith(b".")), max_size=8))
+def test_every_name_is_listed_once_and_leads_to_its_file(names: set[bytes]) -> None:
+    with TemporaryDirectory() as folder:
+        for name in names:
+            Path(folder, os.fsdecode(name)).write_bytes(name)
+        found = [entry.file for entry in walk_folder(Path(folder)) if entry.skipped is None]
+        assert len(set(found)) == len(found) == len(names)
+        assert {Path(folder, local_path(text)).read_bytes() for text in found} == names
 
 
 @pytest.mark.parametrize("name", ["pipe", "zero", "."])

@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from service.jobs import JobError
 from service.jobs.journal import FolderKey, ResultLog
+from service.jobs.listing import FileEntry, walk_folder
 from service.jobs.outputs import one_run
 from tests.support import dicom_objects as dicoms
 from tests.support.images import encode, speckle
@@ -230,3 +232,18 @@ def test_a_second_run_at_the_same_time_is_refused(
         assert process(phantom_folder, stills, out) == 2
     assert "another run writes to" in capsys.readouterr().err
     assert not list(out.iterdir())
+
+
+def test_a_file_that_vanishes_during_the_run_is_refused_and_then_gone(
+    stills: Path, out: Path, phantom_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def list_one_more(root: Path) -> Iterator[FileEntry]:
+        yield from walk_folder(root)
+        yield FileEntry("gone.png", 1, 0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("service.jobs.process.walk_folder", list_one_more)
+        assert process(phantom_folder, stills, out) == 1
+    assert [row["problem"]["code"] for row in result_rows(out) if row["problem"]] == ["not-found"]
+    assert process(phantom_folder, stills, out) == 0
+    assert len(result_rows(out)) == 3
