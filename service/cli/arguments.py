@@ -49,6 +49,22 @@ def add_selection(command: argparse.ArgumentParser) -> None:
     command.add_argument("--limit", type=positive, metavar="N", help="classify at most N frames of each file")
 
 
+def add_frame(command: argparse.ArgumentParser) -> None:
+    """Add the option that names one frame of a file."""
+    command.add_argument(
+        "--frame", dest="index", type=not_negative, default=0, metavar="N",
+        help="index of the frame in a file of several, from 0 (default: 0)",
+    )  # fmt: skip
+
+
+def not_negative(text: str) -> int:
+    """Return an integer of at least 0."""
+    with suppress(ValueError):
+        if (number := int(text)) >= 0:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+
+
 def positive(text: str) -> int:
     """Return an integer of at least 1."""
     with suppress(ValueError):

@@ -39,6 +39,7 @@ def register(commands: Commands) -> None:
 
 def _bench(options: argparse.Namespace, _: "Settings") -> int:
     """Print a table; return 1 if a request got neither an answer nor a refusal, else 0."""
+    from service.cli.output import write_file
     from service.load_test.load_table import as_csv, as_table
 
     rows = []
@@ -48,7 +49,7 @@ def _bench(options: argparse.Namespace, _: "Settings") -> int:
             sys.stderr.write(f"{row.load}: {row.per_second} answers per second\n")
         sys.stdout.write(as_table(rows))
         if options.csv:
-            options.csv.write_text(as_csv(rows))
+            write_file(options.csv, as_csv(rows).encode())
     except (OSError, ValueError) as error:
         raise CommandError(str(error)) from error
     return int(any(row.failed for row in rows))

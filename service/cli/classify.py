@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import PICTURE_TYPES, CommandError, Commands, add_command, add_selection, add_url
+from service.cli.arguments import PICTURE_TYPES, CommandError, Commands, add_command, add_frame, add_selection, add_url
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -14,6 +14,7 @@ def register(commands: Commands) -> None:
     """Add the commands."""
     classify = add_command(commands, "classify", _run, "classify frames, one JSON line per frame")
     classify.add_argument("frames", nargs="+", metavar="FRAME", type=Path)
+    add_frame(classify)
     add_url(classify)
 
     explain = add_command(commands, "explain", _explain, "show the evidence for a plane on a frame")
@@ -21,6 +22,7 @@ def register(commands: Commands) -> None:
     explain.add_argument("-o", "--output", type=_picture_path, metavar="FILE", help="picture to write: .jpg or .png")
     explain.add_argument("--dicom", type=Path, metavar="FOLDER", help="folder for report.dcm and overlay.dcm")
     explain.add_argument("--target", metavar="PLANE", help="plane to explain (default: the most probable one)")
+    add_frame(explain)
     add_url(explain)
 
     cine = add_command(commands, "cine", _run, "find the planes in a cine loop, and the best frame of each")

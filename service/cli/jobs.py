@@ -7,11 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import CommandError, Commands, add_command, positive
+from service.cli.arguments import CommandError, Commands, add_command, add_selection, positive, read_secret
 
 if TYPE_CHECKING:
+    from service.analysis.pipeline import Pipeline
     from service.jobs.process import FolderJob
     from service.jobs.rows import Counts
+    from service.jobs.runner import FrameChoice
     from service.settings import Settings
 
 
@@ -27,6 +29,9 @@ def register(commands: Commands) -> None:
     process.add_argument("--dicomweb", metavar="URL", help="archive to read a study from, and to store results in")
     process.add_argument("--study", metavar="UID", help="Study Instance UID of the study")
     process.add_argument("--token", metavar="VARIABLE", help="environment variable with the archive's bearer token")
+    add_selection(process)
+    process.add_argument("--best", action="store_true", help="of a loop, keep only the best frame of each plane")
+    _add_allow_refused(process, "default under mercure")
 
     table = add_command(commands, "table", _table, "classify every frame below a folder into a Parquet table")
     table.add_argument("source", metavar="SOURCE", help="folder of frames, or its URL, such as s3://bucket/frames")
@@ -40,39 +45,74 @@ def register(commands: Commands) -> None:
         "--shard-bytes", type=positive, default=256 * 2**20, metavar="N",
         help="largest number of bytes of these files (default: %(default)s)",
     )  # fmt: skip
+    _add_allow_refused(table, "not the default")
+
+
+def _add_allow_refused(command: argparse.ArgumentParser, default: str) -> None:
+    command.add_argument(
+        "--allow-refused", action=argparse.BooleanOptionalAction,
+        help=f"exit with 0 even if frames were refused, or all files skipped ({default})",
+    )  # fmt: skip
 
 
 def _process(options: argparse.Namespace, settings: "Settings") -> int:
+    from service.analysis.batch import Selection
     from service.cli.local import open_pipeline
     from service.execution.cpu_budget import cpu_budget
-    from service.jobs.process import process_folder, process_study
+    from service.jobs.process import process_folder
+    from service.jobs.runner import FrameChoice
 
     threads = cpu_budget(settings.workers).count
+    choice = FrameChoice(Selection(options.every, options.limit), options.best)
     if not options.dicomweb and not options.study:
-        job = _folder_job(options)
+        job = _folder_job(options, choice)
+        allowed = job.mercure if options.allow_refused is None else options.allow_refused
         with open_pipeline(settings) as pipeline:
-            return _finish(process_folder(job, pipeline, threads))
+            return _finish(process_folder(job, pipeline, threads), allow_refused=allowed)
     if not (options.dicomweb and options.study) or options.folders:
         raise CommandError("--dicomweb and --study need each other, and take no folders")
-    from service.jobs.dicomweb import DicomWebArchive  # needs the extra `dicom`
-    from service.jobs.worker import DicomOutput
+    with open_pipeline(settings) as pipeline:
+        return _process_study(options, pipeline, threads, choice)
 
-    archive = DicomWebArchive(options.dicomweb, os.environ.get(options.token) if options.token else None)
+
+def _process_study(options: argparse.Namespace, pipeline: "Pipeline", threads: int, choice: "FrameChoice") -> int:
+    from service.cli.output import print_line, report_skipped
+    from service.jobs.dicomweb import DicomWebArchive  # needs the extra `dicom`
+    from service.jobs.process import process_study
+    from service.jobs.worker import DicomOutput, FrameWorker
+
+    archive = DicomWebArchive(options.dicomweb, _read_token(options.token))
+    found = archive.contents(options.study)
+    report_skipped(found.skipped)
     both = not (options.reports or options.overlays)  # the archive receives both unless one of them is asked for
     output = DicomOutput(options.reports or both, options.overlays or both, archive.store)
-    with open_pipeline(settings) as pipeline:
-        return _finish(process_study(archive.files(options.study), output, pipeline, threads))
+    counts = process_study(found.files, FrameWorker(pipeline, dicom=output), threads, choice, print_line)
+    counts.skipped += len(found.skipped)
+    code = _finish(counts, allow_refused=options.allow_refused)
+    if not found.complete:
+        sys.stderr.write("fetal-planes: the archive has more objects of this study, but does not list them\n")
+        return 1
+    return code
 
 
-def _folder_job(options: argparse.Namespace) -> "FolderJob":
+def _read_token(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    token = read_secret(variable)
+    if token is None:
+        raise CommandError(f"the variable {variable}, which --token names, is not set")
+    return token
+
+
+def _folder_job(options: argparse.Namespace, choice: "FrameChoice") -> "FolderJob":
     from service.jobs.process import FolderJob, mercure_job
 
-    if not options.folders and (job := mercure_job(os.environ)) is not None:
+    if not options.folders and (job := mercure_job(os.environ, choice)) is not None:
         return job
     if len(options.folders) != 2:
         raise CommandError("process needs two folders: IN with frames, and OUT for results")
     source, target = (folder.resolve() for folder in options.folders)
-    return FolderJob(source, target, options.reports, options.overlays)
+    return FolderJob(source, target, options.reports, options.overlays, choice=choice)
 
 
 def _table(options: argparse.Namespace, settings: "Settings") -> int:
@@ -89,16 +129,20 @@ def _table(options: argparse.Namespace, settings: "Settings") -> int:
     size = ShardSize(options.shard_files, options.shard_bytes)
     if not options.ray:
         job = TableJob(options.source, options.out, model, cpu_budget(settings.workers).count)
-        return _finish(export_table(job, settings.limits, size))
+        return _finish(export_table(job, settings.limits, size), allow_refused=options.allow_refused)
     try:
         from service.ray.tables import run_on_ray
     except ImportError as error:
         raise CommandError("--ray needs the extra `ray`, see docs/how-to/scale-out.md") from error
     # A shard asks the cluster for as many cores as it has threads; one thread each keeps all cores in work.
     job = TableJob(options.source, options.out, model, settings.workers or 1)
-    return _finish(export_table(job, settings.limits, size, partial(run_on_ray, options.ray)))
+    counts = export_table(job, settings.limits, size, partial(run_on_ray, options.ray))
+    return _finish(counts, allow_refused=options.allow_refused)
 
 
-def _finish(counts: "Counts") -> int:
+def _finish(counts: "Counts", *, allow_refused: bool | None) -> int:
+    """Say what a job came to; return 1 if frames were refused or results are missing, else 0."""
     sys.stderr.write(counts.text() + "\n")
-    return int(counts.refused > 0)
+    if not counts.frames and not allow_refused:
+        raise CommandError(f"no file holds a frame (files skipped: {counts.skipped})")
+    return int(counts.refused + counts.without_result > 0 and not allow_refused)

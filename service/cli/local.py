@@ -22,9 +22,11 @@ from service.execution.work import Work, work_context
 from service.imaging.local_file import LocalFile
 from service.inference.engine import Engine
 from service.inference.package import load_package
+from service.jobs.outputs import one_run
 from service.observability.trace import new_request_id
 from service.reports.answers import batch_record, classification, exam_report, explained
 from service.reports.exam_html import render
+from service.schemas.file_names import path_text
 from service.schemas.problems import ProblemDetails
 from service.settings import Settings
 
@@ -42,16 +44,16 @@ def classify(options: argparse.Namespace, settings: Settings) -> int:
     """Print one line per frame, in order; return 1 if a frame was refused, else 0."""
     code = 0
     with open_pipeline(settings) as pipeline, ThreadPoolExecutor(cpu_budget(settings.workers).count) as threads:
-        for line, refused in threads.map(partial(_classify_one, pipeline), options.frames):
+        for line, refused in threads.map(partial(_classify_one, pipeline, options.index), options.frames):
             code |= refused
             print_line(line)
     return code
 
 
-def _classify_one(pipeline: Pipeline, path: Path) -> tuple[str, int]:
+def _classify_one(pipeline: Pipeline, index: int, path: Path) -> tuple[str, int]:
     with work_context(Work(new_request_id())) as work:
         try:
-            return classification(pipeline.classify(read_file(path))).model_dump_json(), 0
+            return classification(pipeline.classify(read_file(path), index=index)).model_dump_json(), 0
         except Problem as problem:
             return ProblemDetails.of(problem, work.request_id).model_dump_json(), 1
 
@@ -60,18 +62,28 @@ def explain(options: argparse.Namespace, settings: Settings) -> int:
     """Write a picture, DICOM objects or both, and print the explanation."""
     with open_pipeline(settings) as pipeline, work_context(Work(new_request_id())):
         upload = read_file(options.frame)
-        result = pipeline.explain(upload, target=options.target)
+        result = pipeline.explain(upload, index=options.index, target=options.target)
         files = _explained_files(options, pipeline, upload, result)  # all of them, before the first is written
         answer = explained(result, None)
-    if options.dicom is not None:
-        try:
-            options.dicom.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CommandError(f"{options.dicom} cannot be written: {error.strerror}") from error
-    for path, contents in files.items():
-        write_file(path, contents)
+    with _output_folder(options.dicom):
+        for path, contents in files.items():
+            write_file(path, contents)
     print_line(answer.model_dump_json())
     return 0
+
+
+@contextmanager
+def _output_folder(folder: Path | None) -> Iterator[None]:
+    """Keep other runs out of a folder while its files are written, so that they belong together."""
+    if folder is None:
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with one_run(folder):
+            yield
+    except OSError as error:
+        raise CommandError(f"{folder} cannot be written: {error.strerror}") from error
 
 
 def _explained_files(
@@ -100,7 +112,7 @@ def cine(options: argparse.Namespace, settings: Settings) -> int:
 async def _cine(options: argparse.Namespace, settings: Settings, pipeline: Pipeline) -> int:
     code = 0
     with _batch_session(options, settings, pipeline) as session:
-        files = [File(0, options.file.name, partial(read_file, options.file))]
+        files = [File(0, path_text(options.file.name), partial(read_file, options.file))]
         async with aclosing(session.lines(files)) as lines:
             async for line in lines:
                 code |= print_cine(options, batch_record(line))
@@ -109,8 +121,8 @@ async def _cine(options: argparse.Namespace, settings: Settings, pipeline: Pipel
 
 def exam(options: argparse.Namespace, settings: Settings) -> int:
     """Sort the files below a folder, write the page and print the exam report; return 1 if a file was refused."""
-    paths = exam_files(options.folder)
-    files = [File(number, path.name, partial(LocalFile, path)) for number, path in enumerate(paths)]
+    found = exam_files(options.folder)
+    files = [File(number, each.name, partial(LocalFile, each.path)) for number, each in enumerate(found)]
     with open_pipeline(settings) as pipeline:
         return asyncio.run(_exam(options, settings, files, pipeline))
 

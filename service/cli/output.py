@@ -1,36 +1,70 @@
 """Files that commands read, and lines and files that they write."""
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from service.cli.arguments import CommandError
 from service.errors import NotFound
+from service.jobs.listing import walk_folder
+from service.jobs.outputs import write_whole
+from service.jobs.rows import SkippedFile
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 from service.schemas.exam import ExamReport
+from service.schemas.file_names import local_path
+
+_GIVEN_PIPES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")  # what a shell hands over on purpose
+
+
+class ExamFile(NamedTuple):
+    """A file of an exam: its path below the folder as text, and its path."""
+
+    name: str
+    path: Path
 
 
 def read_file(path: Path) -> bytes:
     """Return the bytes of an input; raises `NotFound`."""
     try:
-        return path.read_bytes()
+        if str(path).startswith(_GIVEN_PIPES):
+            return path.read_bytes()
+        from service.imaging.local_file import open_regular  # loads the reader of DICOM
+
+        with open_regular(path) as file:
+            return file.read()
     except OSError as error:
         raise NotFound(f"The file cannot be read: {error.strerror}.") from error
 
 
 def write_file(path: Path, contents: bytes) -> None:
-    """Write an output; raises `CommandError`."""
+    """Write an output, whole or not at all; raises `CommandError`."""
     try:
-        path.write_bytes(contents)
+        try:
+            write_whole(path, contents)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EBUSY, errno.EROFS) or not path.exists():
+                raise
+            path.write_bytes(contents)  # a file that may be written in a folder that may not
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def print_line(line: str) -> None:
-    """Print a line at once, so that a reader of the pipe need not wait for the others."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    """Print a line at once, so that a reader of the pipe need not wait for the others; raises `CommandError`."""
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        raise CommandError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def report_skipped(skipped: Sequence[SkippedFile]) -> None:
+    """List the files that were skipped on standard error."""
+    for each in skipped:
+        sys.stderr.write(f"skipped {each.file}: {each.reason}\n")
 
 
 def print_cine(options: argparse.Namespace, line: FrameAnswer | FrameProblem | BatchEnd) -> int:
@@ -44,12 +78,24 @@ def print_cine(options: argparse.Namespace, line: FrameAnswer | FrameProblem | B
     return int(isinstance(line, FrameProblem))
 
 
-def exam_files(folder: Path) -> Sequence[Path]:
-    """Return every file below a folder except those with a hidden name; raises `CommandError` if there is none."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    if not paths:
-        raise CommandError(f"{folder} has no files")
-    return paths
+def exam_files(folder: Path) -> list[ExamFile]:
+    """Return the files below a folder that may hold frames, and list the others; raises `CommandError` without any."""
+    from service.jobs.companions import local_companion_kind  # loads the reader of DICOM
+
+    files, skipped = [], []
+    try:
+        for entry in walk_folder(folder):
+            path = folder / local_path(entry.file)
+            if (reason := entry.skipped or local_companion_kind(entry.file, path)) is None:
+                files.append(ExamFile(entry.file, path))
+            else:
+                skipped.append(SkippedFile(file=entry.file, reason=reason))
+    except OSError as error:
+        raise CommandError(f"{folder} cannot be listed: {error.strerror}") from error
+    report_skipped(skipped)
+    if not files:
+        raise CommandError(f"{folder} has no files that may hold a frame (files skipped: {len(skipped)})")
+    return files
 
 
 def print_exam(options: argparse.Namespace, report: ExamReport, page: str | None) -> int:

@@ -11,7 +11,7 @@ import httpx2
 
 from service.cli.arguments import KEY_VARIABLE, PICTURE_TYPES, CommandError, RefusedFrame, read_secret
 from service.cli.output import exam_files, print_cine, print_exam, print_line, read_file, write_file
-from service.client import Client, CutShortError, RefusedError
+from service.client import Client, CutShortError, NamedUpload, RefusedError
 from service.errors import Problem
 from service.observability.trace import new_request_id
 from service.schemas.problems import ProblemDetails
@@ -23,15 +23,15 @@ def classify(options: argparse.Namespace) -> int:
     """Print one line per frame, in order; return 1 if a frame was refused, else 0."""
     code = 0
     with _connect(options.url) as client, ThreadPoolExecutor(_CONCURRENT_REQUESTS) as threads:
-        for line, refused in threads.map(partial(_classify_one, client), options.frames):
+        for line, refused in threads.map(partial(_classify_one, client, options.index), options.frames):
             code |= refused
             print_line(line)
     return code
 
 
-def _classify_one(client: Client, path: Path) -> tuple[str, int]:
+def _classify_one(client: Client, index: int, path: Path) -> tuple[str, int]:
     try:
-        return client.classify(read_file(path)).model_dump_json(), 0
+        return client.classify(read_file(path), index=index).model_dump_json(), 0
     except Problem as problem:
         return ProblemDetails.of(problem, new_request_id()).model_dump_json(), 1
     except RefusedError as error:
@@ -42,9 +42,9 @@ def explain(options: argparse.Namespace) -> int:
     """Write a picture and print the explanation; return 1 if the frame was refused, else 0."""
     upload = read_file(options.frame)
     with _connect(options.url) as client:
-        answer = client.explain(upload, target=options.target)
+        answer = client.explain(upload, index=options.index, target=options.target)
         media_type = PICTURE_TYPES[options.output.suffix.lower()]
-        overlay = client.overlay(upload, target=options.target, media_type=media_type)
+        overlay = client.overlay(upload, index=options.index, target=options.target, media_type=media_type)
     write_file(options.output, overlay)
     print_line(answer.model_dump_json())
     return 0
@@ -59,11 +59,11 @@ def cine(options: argparse.Namespace) -> int:
 
 def exam(options: argparse.Namespace) -> int:
     """Sort the files below a folder, write the page and print the exam report; return 1 if a file was refused."""
-    paths = exam_files(options.folder)
+    files = [NamedUpload(*each) for each in exam_files(options.folder)]
     selection = {"expect": options.expect, "every": options.every, "limit": options.limit}
     with _connect(options.url) as client:
-        report = client.exam(paths, **selection)
-        page = client.exam_page(paths, **selection) if options.output else None
+        report = client.exam(files, **selection)
+        page = client.exam_page(files, **selection) if options.output else None
     return print_exam(options, report, page)
 
 

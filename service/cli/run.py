@@ -1,6 +1,7 @@
 """Run one command: read the settings, call the handler, and turn errors into exit codes."""
 
 import argparse
+import io
 import sys
 
 from pydantic import ValidationError
@@ -12,12 +13,15 @@ from service.errors import Problem
 from service.inference.package import PackageError
 from service.jobs import JobError
 from service.observability.trace import new_request_id
+from service.schemas.file_names import printable
 from service.schemas.problems import ProblemDetails
 from service.settings import Settings, describe_errors
 
 
 def run_command(options: argparse.Namespace) -> int:
     """Run the handler that the parser chose; return 0 for success, 1 for a refused frame, 2 for a wrong command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # JSON is UTF-8 (RFC 8259), whatever the locale
     try:
         settings = Settings() if options.model is None else Settings(model=options.model)
         return int(options.handler(options, settings))
@@ -35,5 +39,5 @@ def run_command(options: argparse.Namespace) -> int:
         message = f"the API keys are refused: {error}"
     except (CommandError, JobError) as error:
         message = str(error)
-    sys.stderr.write(f"fetal-planes: {message}\n")
+    sys.stderr.write(f"fetal-planes: {printable(message)}\n")
     return 2

@@ -11,6 +11,15 @@ Both repeat a request that the service refuses with 503, after the time in its h
 """
 
 from service.client.clients import AsyncClient, Client
-from service.client.messages import BatchRecord, ClientError, CutShortError, RefusedError, Upload
+from service.client.messages import BatchRecord, ClientError, CutShortError, NamedUpload, RefusedError, Upload
 
-__all__ = ["AsyncClient", "BatchRecord", "Client", "ClientError", "CutShortError", "RefusedError", "Upload"]
+__all__ = [
+    "AsyncClient",
+    "BatchRecord",
+    "Client",
+    "ClientError",
+    "CutShortError",
+    "NamedUpload",
+    "RefusedError",
+    "Upload",
+]

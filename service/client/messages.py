@@ -10,9 +10,18 @@ from typing import NamedTuple
 import httpx2
 
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
+from service.schemas.file_names import path_text
 from service.schemas.problems import ProblemDetails
 
-Upload = Path | bytes
+
+class NamedUpload(NamedTuple):
+    """A file with the name that its answers show instead of the last part of its path."""
+
+    name: str
+    path: Path
+
+
+Upload = Path | bytes | NamedUpload
 BatchRecord = FrameAnswer | FrameProblem | BatchEnd
 Parameter = str | int | bool | None
 
@@ -63,12 +72,20 @@ def frame_request(path: str, upload: Upload, /, **params: Parameter) -> ClientRe
 
 def files_request(path: str, uploads: Iterable[Upload], /, **params: Parameter) -> ClientRequest:
     """Return a request with many files."""
-    names = ((str(number) if isinstance(file, bytes) else file.name, file) for number, file in enumerate(uploads))
-    return ClientRequest("POST", path, params, files=[("files", (name, _content(file))) for name, file in names])
+    files = [("files", (_name(number, upload), _content(upload))) for number, upload in enumerate(uploads)]
+    return ClientRequest("POST", path, params, files=files)
+
+
+def _name(number: int, upload: Upload) -> str:
+    if isinstance(upload, bytes):
+        return str(number)
+    return upload.name if isinstance(upload, NamedUpload) else path_text(upload.name)
 
 
 def _content(upload: Upload) -> bytes:
-    return upload if isinstance(upload, bytes) else upload.read_bytes()
+    if isinstance(upload, bytes):
+        return upload
+    return (upload.path if isinstance(upload, NamedUpload) else upload).read_bytes()
 
 
 def pause_s(refusal: httpx2.Response, tries_left: int) -> float:

@@ -1,10 +1,12 @@
 """A file on disk as an upload: whoever needs its bytes opens it."""
 
+import errno
 import mmap
 import os
 import stat
 import sys
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
 from service.errors import NotFound, UploadTooLarge
@@ -26,13 +28,9 @@ class LocalFile:
         Raises `NotFound` where the file cannot be opened or is not a regular file: reading a pipe could wait forever.
         """
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            return _open_descriptor(self.path)
         except OSError as error:
             raise NotFound(f"The file cannot be read: {error.strerror}.") from error
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise NotFound("The file cannot be read: it is not a regular file.")
-        return descriptor
 
     def read(self, max_bytes: int = sys.maxsize) -> Data:
         """Return the contents, as `read_descriptor` does; raises what `open` and `read_descriptor` raise."""
@@ -40,6 +38,20 @@ class LocalFile:
 
 
 Upload = bytes | LocalFile
+
+
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a regular file to read its bytes; raises `OSError`, also for anything else."""
+    return open(_open_descriptor(path), "rb")
+
+
+def _open_descriptor(path: str | os.PathLike[str]) -> int:
+    # O_NONBLOCK: a pipe would wait for somebody who writes into it.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is not a regular file")
 
 
 def read_descriptor(descriptor: int, max_bytes: int) -> Data:

@@ -3,3 +3,7 @@
 
 class JobError(Exception):
     """A job cannot start or continue. The message says why and what to do."""
+
+
+class StoreError(Exception):
+    """One DICOM result cannot be stored, others perhaps can. The message is a sentence that says why."""

@@ -1,55 +1,18 @@
-"""The files of a job: one walk for every kind of storage, and files that open when a worker first reads them."""
+"""The files of a job, which open when a worker first reads them."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
-from typing import NamedTuple
 
 from service.execution.decoders.decoder import Decoder
 from service.imaging.frame import Frame, Frames
-from service.imaging.local_file import LocalFile, Upload
+from service.imaging.local_file import LocalFile, Upload, open_regular
 
-
-class FolderEntry(NamedTuple):
-    """A file or folder in a listing: size in bytes, time of the last change in ns since 1970."""
-
-    name: str
-    is_folder: bool
-    size: int = 0
-    modified_ns: int = 0
-
-
-class FileEntry(NamedTuple):
-    """A file found by `walk`: path below the start, size in bytes, time of the last change in ns since 1970."""
-
-    file: str
-    size: int
-    modified_ns: int
-
-
-def walk(list_folder: Callable[[str], Iterable[FolderEntry]], below: str = "") -> Iterator[FileEntry]:
-    """Yield every file in a tree, in the order of names; hidden files and folders are left out.
-
-    Parameters
-    ----------
-    list_folder
-        Lists one folder, given by its path below the start. Only one branch of the tree is in memory at a time.
-    below
-        Path of the folder to begin with.
-    """
-    for entry in sorted(list_folder(below)):
-        if entry.name.startswith("."):
-            continue
-        path = f"{below}/{entry.name}".lstrip("/")
-        if entry.is_folder:
-            yield from walk(list_folder, path)
-        else:
-            yield FileEntry(path, entry.size, entry.modified_ns)
+START = 64 * 1024
+"""Bytes at the start of a file: enough to recognize what is not a picture."""
 
 
 @dataclass(slots=True, eq=False)
@@ -60,20 +23,48 @@ class SourceFile:
     ----------
     name
         Name of the file in the results.
-    load
-        Returns the bytes, or where they are on disk: a long cine is never in memory as a whole. May raise a `Problem`.
+    source
+        The file on this machine, or a function that fetches the bytes of any other; it may raise a `Problem`.
     load_s
-        Seconds that `load` took.
+        Seconds that fetching took.
     """
 
     name: str
-    load: Callable[[], Upload]
+    source: LocalFile | Callable[[], bytes]
     load_s: float = 0.0
     _frames: Frames | None = field(default=None, init=False)
+    _sha256: str | None = field(default=None, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
 
+    @property
+    def path(self) -> Path | None:
+        """Where it is on this machine; None for a file of an archive or of object storage."""
+        return self.source.path if isinstance(self.source, LocalFile) else None
+
+    @property
+    def count(self) -> int | None:
+        """The number of frames; None if the file is not open."""
+        return self._frames.count if self._frames else None
+
+    def start(self, length: int = START) -> bytes:
+        """Return the first bytes; raises `Problem` or `OSError`."""
+        if not isinstance(self.source, LocalFile):
+            return self.source()[:length]
+        with open_regular(self.source.path) as file:
+            return file.read(length)
+
+    def sha256(self) -> str | None:
+        """Return the hash of the contents of a file on this machine, read once; None if it cannot be read."""
+        if self._sha256 is None and self.path is not None:
+            try:
+                with open_regular(self.path) as file:
+                    self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError:
+                return None
+        return self._sha256
+
     def read(self, index: int, decoder: Decoder) -> Frame:
-        """Return frame `index`; raises what `load`, `Decoder.open` and `Frames.read` raise."""
+        """Return frame `index`; raises what `source`, `Decoder.open` and `Frames.read` raise."""
         with self._lock:
             if self._frames is None:
                 self._frames = decoder.open(self._load(), index)
@@ -83,26 +74,10 @@ class SourceFile:
         return self._frames.read(index)
 
     def _load(self) -> Upload:
+        if isinstance(self.source, LocalFile):
+            return self.source
         started = perf_counter()
         try:
-            return self.load()
+            return self.source()
         finally:
             self.load_s += perf_counter() - started
-
-
-def source_files(folder: Path, skip: Callable[[Path], bool]) -> Iterator[SourceFile]:
-    """Yield the files below a local folder, except hidden files and those for which `skip` returns true."""
-    for entry in walk(partial(_list_local, folder)):
-        path = folder / entry.file
-        if not skip(path):
-            yield SourceFile(entry.file, partial(LocalFile, path))
-
-
-def _list_local(root: Path, below: str) -> Iterator[FolderEntry]:
-    # Like `Path.rglob`: folders without permission and links to folders (which may form circles) are left out.
-    with suppress(PermissionError), os.scandir(root / below) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield FolderEntry(entry.name, is_folder=True)
-            elif entry.is_file():
-                yield FolderEntry(entry.name, is_folder=False)

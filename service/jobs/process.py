@@ -1,30 +1,39 @@
 """The job `process`: a folder into JSON lines, CSV and DICOM objects, or a DICOMweb study into DICOM objects."""
 
 import csv
+import io
 import json
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from service import __version__
 from service.analysis.pipeline import Pipeline
+from service.imaging.local_file import LocalFile
+from service.inference.package import ModelPackage
 from service.jobs import JobError
-from service.jobs.files import SourceFile, source_files
-from service.jobs.journal import JobKey, ResultLog, delete_drafts, write_whole
-from service.jobs.rows import DISCLAIMER, Counts, ResultRow
-from service.jobs.runner import JobProgress, run_job
+from service.jobs.files import SourceFile
+from service.jobs.journal import FolderKey, JobKey, ResultLog
+from service.jobs.listing import walk_folder
+from service.jobs.outputs import delete_drafts, one_run, whole_file, write_whole
+from service.jobs.rows import DISCLAIMER, Counts, ResultRow, SkippedFile
+from service.jobs.runner import Finished, FrameChoice, JobProgress, run_job
 from service.jobs.worker import DicomOutput, FrameWorker
 from service.reports.dicom import DicomObject
+from service.schemas.file_names import local_path
 
 TABLE, RESULT, OBJECTS = "frames.csv", "result.json", "dicom"
 
+_OBJECT_NAME = re.compile(r"[0-9.]+\.dcm")
 _MERCURE_FILES = {"task.json", RESULT}  # mercure also puts a file of tags, `*.tags`, next to each DICOM file
 
 _COLUMNS = (
     "file", "frame", "plane", "probability", "second_plane", "second_probability", "sub_plane", "sub_plane_probability",
-    "abstain_reason", "problem", "detail",
+    "abstain_reason", "problem", "detail", "dicom_problem",
 )  # fmt: skip
 
 
@@ -41,21 +50,61 @@ class FolderJob:
     reports: bool = False
     overlays: bool = False
     mercure: bool = False
+    choice: FrameChoice = field(default_factory=FrameChoice)
 
-    def skips(self, path: Path) -> bool:
-        """Return whether a file below the source is not an input."""
+    @property
+    def objects(self) -> Path:
+        """The folder of DICOM objects."""
+        return self.target if self.mercure else self.target / OBJECTS
+
+    def inputs(self) -> tuple[list[SourceFile], list[SkippedFile]]:
+        """Return the files to read, and those that are skipped unread; raises `JobError` if there is neither."""
+        files, skipped = [], []
+        try:
+            for entry in walk_folder(self.source):
+                path = self.source / local_path(entry.file)
+                if self._is_foreign(path):
+                    continue
+                if entry.skipped is None:
+                    files.append(SourceFile(entry.file, LocalFile(path)))
+                else:
+                    skipped.append(SkippedFile(file=entry.file, reason=entry.skipped))
+        except OSError as error:
+            raise JobError(f"{self.source} cannot be listed: {error.strerror}") from error
+        if not files and not skipped:
+            raise JobError(f"{self.source} has no files")
+        return files, skipped
+
+    def _is_foreign(self, path: Path) -> bool:
+        """Return whether a file is one of mercure's, or a result of this job."""
         of_mercure = self.mercure and (path.suffix == ".tags" or path.name in _MERCURE_FILES)
-        return of_mercure or self.target in path.parents
+        return of_mercure or (self.target in path.parents and self.source in self.target.parents)
 
     def store(self, result: DicomObject) -> str:
-        """Write a DICOM object and return its file name."""
-        folder = self.target if self.mercure else self.target / OBJECTS
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / f"{result.uid}.dcm", result.contents)
+        """Write a DICOM object and return its file name; raises `JobError`, as a full disk concerns all frames."""
+        try:
+            self.objects.mkdir(parents=True, exist_ok=True)
+            write_whole(self.objects / f"{result.uid}.dcm", result.contents)
+        except OSError as error:
+            raise _cannot_write(self.target, error) from error
         return f"{result.uid}.dcm"
 
+    def delete_objects(self, names: set[str]) -> None:
+        """Delete DICOM objects that an earlier run wrote."""
+        for name in names:
+            if _OBJECT_NAME.fullmatch(name):
+                (self.objects / name).unlink(missing_ok=True)
 
-def mercure_job(environment: Mapping[str, str]) -> FolderJob | None:
+    def key(self, package: ModelPackage) -> FolderKey:
+        """Return what decides the results, besides the files."""
+        selection = self.choice.selection
+        return FolderKey(
+            **JobKey.of(package).model_dump(), every=selection.every, limit=selection.limit, best=self.choice.best,
+            reports=self.reports, overlays=self.overlays,
+        )  # fmt: skip
+
+
+def mercure_job(environment: Mapping[str, str], choice: FrameChoice) -> FolderJob | None:
     """Return the job that mercure describes in the environment and in `task.json`; None if mercure started none."""
     names = environment.get("MERCURE_IN_DIR"), environment.get("MERCURE_OUT_DIR")
     if not all(names):
@@ -66,50 +115,78 @@ def mercure_job(environment: Mapping[str, str]) -> FolderJob | None:
         reports, overlays = (bool(settings.get(name, True)) for name in ("reports", "overlays"))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):  # no task, or one without settings
         reports = overlays = True
-    return FolderJob(source, target, reports, overlays, mercure=True)
+    return FolderJob(source, target, reports, overlays, mercure=True, choice=choice)
 
 
 def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
-    """Process every frame below a folder, or continue an interrupted job; return the counts of all runs.
+    """Process every chosen frame below a folder, or continue an interrupted job; return the counts of all runs.
 
-    Raises `JobError` if a folder cannot be used, or the target holds results of another model or code.
+    Raises `JobError` if a folder cannot be used, another run uses the target, or it holds results of another job.
     """
     if not job.source.is_dir():
         raise JobError(f"{job.source} is not a folder")
-    files = list(source_files(job.source, job.skips))
+    if job.source == job.target:
+        raise JobError("OUT must be another folder than IN: results would be read as frames")
+    files, skipped = job.inputs()
     package = pipeline.engine.package
     try:
         job.target.mkdir(parents=True, exist_ok=True)
-        delete_drafts(job.target)
-        with closing(ResultLog(job.target, JobKey.of(package))) as log:
-            wanted = job.reports or job.overlays
-            output = DicomOutput(job.reports, job.overlays, job.store) if wanted else None
-            for row in _run(files, FrameWorker(pipeline, dicom=output), threads, log):
-                log.write(row)
-            _write_csv(log.rows(), job.target / TABLE)
-        manifest = package.manifest
-        result = log.counts.model_dump() | {
-            "model": {"name": manifest.name, "version": manifest.version, "sha256": package.sha256},
-            "version": __version__,
-            "disclaimer": DISCLAIMER,
-            "__mercure_notification": {"text": log.counts.text(), "requested": False},
-        }
-        write_whole(job.target / RESULT, json.dumps(result, indent=2).encode() + b"\n")
+        with one_run(job.target):
+            for folder in {job.target, job.objects}:
+                delete_drafts(folder)
+            hash_files = partial(_hash_files, files, threads)
+            with closing(ResultLog(job.target, job.key(package), hash_files, job.delete_objects)) as log:
+                output = DicomOutput(job.reports, job.overlays, job.store) if job.reports or job.overlays else None
+                worker = FrameWorker(pipeline, dicom=output, hash_files=True)
+                for finished in _run(files, run_job(files, worker, threads, log, job.choice)):
+                    if isinstance(finished, SkippedFile):
+                        skipped.append(finished)
+                    else:
+                        log.write(finished)
+                log.counts.skipped = len(skipped)
+                _write_csv(log.rows(), job.target / TABLE)
+            _write_result(job.target / RESULT, log.counts, skipped, package)
     except OSError as error:
-        raise JobError(f"{job.target} cannot be written: {error.strerror}") from error
+        raise _cannot_write(job.target, error) from error
     return log.counts
+
+
+def _cannot_write(target: Path, error: OSError) -> JobError:
+    return JobError(f"{target} cannot be written: {error.strerror}; run the same command again to continue")
+
+
+def _hash_files(files: list[SourceFile], threads: int, names: set[str]) -> dict[str, str]:
+    """Return the hash of each named file that can be read."""
+    named = [file for file in files if file.name in names]
+    with ThreadPoolExecutor(threads) as pool:
+        hashes = pool.map(SourceFile.sha256, named)
+        return {file.name: value for file, value in zip(named, hashes, strict=True) if value is not None}
+
+
+def _write_result(path: Path, counts: Counts, skipped: list[SkippedFile], package: ModelPackage) -> None:
+    manifest = package.manifest
+    result = counts.model_dump() | {
+        "skipped_files": [each.model_dump() for each in sorted(skipped, key=lambda each: each.file)],
+        "model": {"name": manifest.name, "version": manifest.version, "sha256": package.sha256},
+        "version": __version__,
+        "disclaimer": DISCLAIMER,
+        "__mercure_notification": {"text": counts.text(), "requested": False},
+    }
+    write_whole(path, json.dumps(result, indent=2).encode() + b"\n")
 
 
 def _write_csv(rows: Iterable[ResultRow], path: Path) -> None:
     """Write one line per row, in the order of files and frames."""
-    with path.open("w", newline="") as file:
-        table = csv.DictWriter(file, _COLUMNS, extrasaction="ignore")
+    with whole_file(path) as file:
+        text = io.TextIOWrapper(file, "utf-8", newline="")
+        table = csv.DictWriter(text, _COLUMNS, extrasaction="ignore")
         table.writeheader()
         table.writerows(_cells(row) for row in sorted(rows, key=lambda row: (row.file, row.frame)))
+        text.detach()  # flushes, and leaves the file open
 
 
 def _cells(row: ResultRow) -> dict[str, str | int | float | None]:
-    cells = row.cells()
+    cells = row.cells() | {"dicom_problem": row.dicom_problem}
     if row.file.startswith(("=", "+", "-", "@")):  # no spreadsheet may evaluate a file name as a formula
         cells["file"] = f"'{row.file}"
     if row.answer is not None:
@@ -119,22 +196,28 @@ def _cells(row: ResultRow) -> dict[str, str | int | float | None]:
     return cells
 
 
-def process_study(files: list[SourceFile], output: DicomOutput, pipeline: Pipeline, threads: int) -> Counts:
-    """Process the files of a study, store the results next to them, print each row, and return the counts."""
+def process_study(
+    files: list[SourceFile], worker: FrameWorker, threads: int, choice: FrameChoice, show: Callable[[str], None]
+) -> Counts:
+    """Process the files of a study, whose results the worker stores; show each row, and return the counts."""
     counts = Counts()
-    for row in _run(files, FrameWorker(pipeline, dicom=output), threads):
-        counts.add(row)
-        sys.stdout.write(row.model_dump_json() + "\n")
-        sys.stdout.flush()
+    for finished in _run(files, run_job(files, worker, threads, choice=choice)):
+        if isinstance(finished, SkippedFile):
+            counts.skipped += 1
+            continue
+        for row in finished:
+            counts.add(row)
+            show(row.model_dump_json())
     return counts
 
 
-def _run(
-    files: list[SourceFile], worker: FrameWorker, threads: int, log: ResultLog | None = None
-) -> Iterator[ResultRow]:
+def _run(files: list[SourceFile], finished: Iterable[Finished]) -> Iterator[Finished]:
+    """Show the progress of a job."""
     seen: set[str] = set()
     with closing(JobProgress(len(files), "file")) as progress:
-        for row in run_job(files, worker, threads, log):
-            yield row
-            progress.add(int(row.file not in seen), 1)
-            seen.add(row.file)
+        for each in finished:
+            yield each
+            rows = [] if isinstance(each, SkippedFile) else each
+            name = each.file if isinstance(each, SkippedFile) else each[0].file
+            progress.add(int(name not in seen), len(rows))
+            seen.add(name)

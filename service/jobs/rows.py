@@ -20,6 +20,8 @@ class ResultRow(Schema):
     answer: Classification | None = Field(description="The same answer as `/classify` gives.")
     problem: ProblemDetails | None = Field(description="The same problem as `/classify` reports.")
     dicom: list[str] = Field(description="DICOM objects written for this frame: file names or SOP Instance UIDs.")
+    dicom_problem: str | None = Field(default=None, description="Why a DICOM object of this frame is missing.")
+    sha256: str | None = Field(default=None, description="Hash of the file, if it is in a folder and can be read.")
     ood_score: float | None = Field(
         default=None, exclude=True, description="Distance from the training frames. Only the Parquet table holds it."
     )
@@ -37,17 +39,35 @@ class ResultRow(Schema):
         return cells
 
 
+class SkippedFile(Schema):
+    """A file that was left out because it holds no frame, or must not be read."""
+
+    file: str = Field(description="As in a row.")
+    reason: str = Field(description="A clause such as `text`.")
+
+
 class Counts(BaseModel):
-    """The number of frames, and how many of them were refused, abstained on, or assigned to each plane."""
+    """The number of frames, and how many of them were refused, abstained on, or assigned to each plane.
+
+    Attributes
+    ----------
+    without_result
+        Frames with an answer for which a DICOM object could not be written.
+    skipped
+        Files that were left out.
+    """
 
     frames: int = 0
     refused: int = 0
     abstained: int = 0
+    without_result: int = 0
+    skipped: int = 0
     planes: Counter[str] = Field(default_factory=Counter)
 
     def add(self, row: ResultRow) -> None:
         """Count one row."""
         self.frames += 1
+        self.without_result += row.dicom_problem is not None
         if row.answer is None:
             self.refused += 1
         elif row.answer.abstain:
@@ -60,9 +80,14 @@ class Counts(BaseModel):
         self.frames += other.frames
         self.refused += other.refused
         self.abstained += other.abstained
+        self.without_result += other.without_result
+        self.skipped += other.skipped
         self.planes.update(other.planes)
 
     def text(self) -> str:
         """Return the counts as a sentence for a person."""
         planes = ", ".join(f"{plane} {count}" for plane, count in self.planes.most_common()) or "no plane named"
-        return f"{self.frames} frames: {planes}; abstained {self.abstained}, refused {self.refused}. {DISCLAIMER}"
+        rest = f"abstained {self.abstained}, refused {self.refused}; files skipped {self.skipped}"
+        if self.without_result:
+            rest += f", frames without a DICOM result {self.without_result}"
+        return f"{self.frames} frames: {planes}; {rest}. {DISCLAIMER}"

@@ -2,20 +2,30 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
+from typing import NamedTuple, TypeVar
 
+from service.analysis.cine import shot_signature
 from service.analysis.pipeline import Pipeline
 from service.analysis.results import ExplainedFrame, FrameResult
-from service.errors import InternalError, Problem
-from service.execution.work import Stage, Work, stage, work_context
+from service.errors import InternalError, NotFound, Problem
+from service.execution.work import Stage, Work, current_work, stage, work_context
+from service.imaging.frame import Frame
+from service.inference.session import Floats
+from service.jobs import JobError, StoreError
+from service.jobs.companions import companion_kind
 from service.jobs.files import SourceFile
-from service.jobs.rows import ResultRow
+from service.jobs.rows import ResultRow, SkippedFile
 from service.observability.trace import new_request_id
 from service.reports.answers import classification
 from service.reports.dicom import DicomObject
 from service.schemas.answers import DEFAULT_TOP_K
 from service.schemas.problems import ProblemDetails
+
+T = TypeVar("T")
 
 _LOG = logging.getLogger("fetal_planes.jobs")
 
@@ -44,49 +54,131 @@ class StageSeconds:
             self.infer += sum(seconds for _, seconds in stages) - decode
 
 
+class LoopFrame(NamedTuple):
+    """A classified frame of a loop, with what decides whether it is the best of its plane."""
+
+    result: FrameResult
+    signature: Floats
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameWorker:
-    """Reads, classifies and stores; several threads may use it at once. `top` predictions are in each answer."""
+    """Reads, classifies and stores; several threads may use it at once.
+
+    Attributes
+    ----------
+    top
+        Number of predictions in each answer.
+    hash_files
+        Whether a row has the hash of its file.
+    """
 
     pipeline: Pipeline
     top: int = DEFAULT_TOP_K
     dicom: DicomOutput | None = None
+    hash_files: bool = False
     seconds: StageSeconds = field(default_factory=StageSeconds)
 
-    def work(self, file: SourceFile, index: int, frames: int | None) -> ResultRow:
-        """Return the row of frame `index`; never raise, since one bad file must not end a job."""
+    def work(self, file: SourceFile, index: int, frames: int | None) -> ResultRow | SkippedFile:
+        """Return the row of frame `index`, whatever is wrong with it: one bad file must not end a job.
+
+        A file that holds no frame is skipped. Raises `JobError` if results cannot be written.
+        """
+        return self._attempt(file, index, frames, self._answer)
+
+    def scan(self, file: SourceFile, index: int, frames: int | None) -> ResultRow | SkippedFile | LoopFrame:
+        """Do the same for a still; classify a frame of a loop without a row."""
+        return self._attempt(file, index, frames, self._scan)
+
+    def _attempt(
+        self, file: SourceFile, index: int, frames: int | None, answer: Callable[[SourceFile, Frame], T]
+    ) -> T | ResultRow | SkippedFile:
         with work_context(Work(new_request_id())) as work:
+            file_hash = None
             try:
-                return self._answer(file, index)
+                if index == 0 and self._is_long(file) and (reason := self._companion(file)) is not None:
+                    return SkippedFile(file=file.name, reason=reason)  # an installer, which should not be in memory
+                file_hash = file.sha256() if self.hash_files else None  # before reading: a later change is noticed
+                with stage("decode"):
+                    frame = file.read(index, self.pipeline.decoder)
+                return answer(file, frame)
+            except JobError:
+                raise
             except Problem as error:
                 problem = error
-            except Exception as error:  # a defect or a full disk
-                # Only the type is logged: the text may quote the file.
-                details = {"request_id": work.request_id, "exception": type(error).__qualname__}
-                _LOG.error("a frame failed", extra=details)
+                may_skip = index == 0 and not isinstance(error, NotFound)  # it may be a frame that cannot be read now
+                if may_skip and (reason := self._companion(file)) is not None:
+                    return SkippedFile(file=file.name, reason=reason)
+            except Exception as error:
+                _log_failure(error)
                 problem = InternalError("The frame could not be processed.")
             finally:
                 self.seconds.add(work.stages)
         refusal = ProblemDetails.of(problem, work.request_id)
-        return ResultRow(file=file.name, frame=index, frames=frames, answer=None, problem=refusal, dicom=[])
+        return ResultRow(
+            file=file.name, frame=index, frames=frames or file.count, answer=None, problem=refusal, dicom=[],
+            sha256=file_hash,
+        )  # fmt: skip
 
-    def _answer(self, file: SourceFile, index: int) -> ResultRow:
-        with stage("decode"):
-            frame = file.read(index, self.pipeline.decoder)
+    def _is_long(self, file: SourceFile) -> bool:
+        with suppress(OSError):  # to read it says why
+            return file.path is not None and file.path.stat().st_size > self.pipeline.limits.max_bytes
+        return False
+
+    def _companion(self, file: SourceFile) -> str | None:
+        try:
+            return companion_kind(file.name, file.start, self.pipeline.limits.max_bytes)
+        except (Problem, OSError):
+            return None
+
+    def _scan(self, file: SourceFile, frame: Frame) -> ResultRow | LoopFrame:
+        if frame.count == 1:
+            return self._answer(file, frame)
+        return LoopFrame(self.pipeline.classify_frame(frame), shot_signature(frame.pixels))
+
+    def _answer(self, file: SourceFile, frame: Frame) -> ResultRow:
         output = self.dicom if frame.format == "dicom" else None
         explain = output is not None and output.overlays
         result: FrameResult = self.pipeline.explain_frame(frame) if explain else self.pipeline.classify_frame(frame)
-        answer, score = classification(result, self.top), result.scores.ood_score
-        dicom = [output.store(each) for each in self._objects(output, result)] if output else []
+        names, missing = self._store(output, result) if output else ([], None)
         return ResultRow(
-            file=file.name, frame=index, frames=frame.count, answer=answer, problem=None, dicom=dicom, ood_score=score
+            file=file.name,
+            frame=frame.index,
+            frames=frame.count,
+            answer=classification(result, self.top),
+            problem=None,
+            dicom=names,
+            dicom_problem=missing,
+            sha256=file.sha256() if self.hash_files else None,
+            ood_score=result.scores.ood_score,
         )
 
-    def _objects(self, output: DicomOutput, result: FrameResult) -> Iterator[DicomObject]:
+    def _store(self, output: DicomOutput, result: FrameResult) -> tuple[list[str], str | None]:
+        """Write the DICOM objects of a frame; return their names, and why one of them is missing."""
+        names, missing = [], None
+        for write in self._writers(output, result):
+            try:
+                names.append(output.store(write()))
+            except JobError:
+                raise
+            except (Problem, StoreError) as error:
+                missing = str(error)
+            except Exception as error:  # the answer is right, whatever is wrong with the result
+                _log_failure(error)
+                missing = "The DICOM object could not be written."
+        return names, missing
+
+    def _writers(self, output: DicomOutput, result: FrameResult) -> Iterator[Callable[[], DicomObject]]:
         from service.reports.dicom.secondary_capture import write_overlay  # takes half a second to import
         from service.reports.dicom.structured_report import write_report
 
         if output.reports:
-            yield write_report(self.pipeline, result)
+            yield partial(write_report, self.pipeline, result)
         if output.overlays and isinstance(result, ExplainedFrame):
-            yield write_overlay(self.pipeline, result)
+            yield partial(write_overlay, self.pipeline, result)
+
+
+def _log_failure(error: Exception) -> None:
+    # Only the type is logged: the text may quote the file.
+    details = {"request_id": current_work().request_id, "exception": type(error).__qualname__}
+    _LOG.error("a frame failed", extra=details)

@@ -11,21 +11,22 @@ from tests.support.images import animation, encode, speckle
 CINE = dicoms.compressed([speckle(60, 80, seed=seed) for seed in range(5)], dicoms.RLE, dicoms.rle, "MONOCHROME2")
 
 FRAMES = sorted(
-    [("still.png", 0), ("a/still", 0), ("notes.txt", 0), ("a/cut.dcm", 0), ("a/b/pages.tif", 0), ("a/b/pages.tif", 1)]
+    [("still.png", 0), ("a/still", 0), ("junk", 0), ("a/cut.dcm", 0), ("a/b/pages.tif", 0), ("a/b/pages.tif", 1)]
     + [("a/cine.dcm", frame) for frame in range(5)]
 )
 """File and index of every row that `write_mixed_folder` leads to."""
 
 
 def write_mixed_folder(folder: Path) -> Path:
-    """Write nine frames in four files, a text file, a damaged file and a hidden one."""
+    """Write nine frames in four files, an unknown and a damaged file, a text and a hidden file."""
     (folder / "a" / "b").mkdir(parents=True)
     (folder / "still.png").write_bytes(encode(speckle(40, 50, seed=1)))
     (folder / "a" / "cine.dcm").write_bytes(CINE)
     (folder / "a" / "b" / "pages.tif").write_bytes(animation("TIFF", [speckle(30, 40, seed=seed) for seed in (7, 8)]))
     (folder / "a" / "still").write_bytes(dicoms.native([speckle(60, 80, seed=9)], SOPInstanceUID="1.2.3.9"))
     (folder / "notes.txt").write_text("no frame")
-    (folder / "a" / "cut.dcm").write_bytes(CINE[: len(CINE) // 2])
+    (folder / "junk").write_bytes(bytes(100))
+    (folder / "a" / "cut.dcm").write_bytes(CINE[:600])  # in the header
     (folder / ".hidden").write_text("must not be read")
     return folder
 

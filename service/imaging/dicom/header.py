@@ -83,9 +83,14 @@ def read_header(layout: DatasetLayout, max_side: int, max_pixels: int) -> Header
     return header
 
 
+def stated_sop_class(layout: DatasetLayout, values: Values) -> str:
+    """Return the SOP class UID of an object; some files state it in the file meta information only."""
+    return values.text("SOPClassUID") or first_text(layout.meta.get(_META_SOP_CLASS, b""))
+
+
 def _check_kind(layout: DatasetLayout, values: Values) -> None:
     transfer_syntax = layout.transfer_syntax
-    sop_class = values.text("SOPClassUID") or first_text(layout.meta.get(_META_SOP_CLASS, b""))
+    sop_class = stated_sop_class(layout, values)
     if sop_class in SECONDARY_CAPTURE:
         if values.text("Modality").upper() != "US":
             raise UnsupportedFormat("The DICOM object is a Secondary Capture whose Modality is not US.")

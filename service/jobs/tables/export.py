@@ -14,7 +14,7 @@ from service.jobs import JobError
 from service.jobs.rows import DISCLAIMER, Counts
 from service.jobs.runner import JobProgress
 from service.jobs.tables.plan import ShardSize, make_plan
-from service.jobs.tables.shard import FinishedShard, ShardWorker, TableJob, read_counts
+from service.jobs.tables.shard import FinishedShard, PartContents, ShardWorker, TableJob, read_contents
 from service.jobs.tables.storage import open_storage
 
 SUMMARY = "_summary.json"
@@ -35,36 +35,46 @@ def export_table(job: TableJob, limits: Limits, size: ShardSize, runner: ShardRu
     """Classify every frame of a source into a table, or continue an interrupted export; return the counts of all runs.
 
     The first run fixes the limits on one file and the size of a shard. Raises `PackageError`, and `JobError` if a
-    folder cannot be read or written, or `out` holds another table.
+    folder cannot be read or written, another export writes to `out`, or `out` holds another table.
     """
     source, out = open_storage(job.source), open_storage(job.out)
     if out.inside(source):
         raise JobError("OUT must not lie in SOURCE: the next run would read the table as frames")
-    plan = make_plan(source, out, load_package(job.model), limits, size)
-    with ThreadPoolExecutor(_PART_READERS) as pool:
-        parts = list(pool.map(partial(read_counts, out), map(plan.part, range(plan.shards))))
-    counts = Counts()
-    for part in parts:
-        counts.merge(part or Counts())
-    missing = [number for number, part in enumerate(parts) if part is None]
-    seconds = _run_shards(job, missing, runner, counts) if missing else {}
-    out.delete_drafts()
-    # The seconds are those of the last run alone.
-    about = {"files": plan.files, "model_sha256": plan.key.model_sha256, "disclaimer": DISCLAIMER, "seconds": seconds}
-    summary = json.dumps(counts.model_dump() | about, indent=2).encode() + b"\n"
-    out.write(SUMMARY, lambda stream: stream.write(summary))
-    return counts
+    with out.exclusive():
+        plan, skipped = make_plan(source, out, load_package(job.model), limits, size)
+        with ThreadPoolExecutor(_PART_READERS) as pool:
+            parts = list(pool.map(partial(read_contents, out), map(plan.part, range(plan.shards))))
+        total = PartContents(counts=Counts(skipped=len(skipped)), skipped=skipped)
+        for part in parts:
+            _add(total, part or PartContents())
+        missing = [number for number, part in enumerate(parts) if part is None]
+        seconds = _run_shards(job, missing, runner, total) if missing else {}
+        out.delete_drafts()
+        # The seconds are those of the last run alone.
+        about = {"files": plan.files, "model_sha256": plan.key.model_sha256, "seconds": seconds}
+        summary = total.counts.model_dump() | {
+            "skipped_files": [each.model_dump() for each in sorted(total.skipped, key=lambda each: each.file)],
+            "disclaimer": DISCLAIMER,
+        }
+        text = json.dumps(summary | about, indent=2).encode() + b"\n"
+        out.write(SUMMARY, lambda stream: stream.write(text))
+    return total.counts
 
 
-def _run_shards(job: TableJob, missing: list[int], runner: ShardRunner, counts: Counts) -> dict[str, float]:
-    """Add to the counts; return the seconds of each stage, summed over machines, and the duration as `run`."""
+def _add(total: PartContents, part: PartContents) -> None:
+    total.counts.merge(part.counts)
+    total.skipped.extend(part.skipped)
+
+
+def _run_shards(job: TableJob, missing: list[int], runner: ShardRunner, total: PartContents) -> dict[str, float]:
+    """Add to the total; return the seconds of each stage, summed over machines, and the duration as `run`."""
     remaining, started = set(missing), monotonic()
     seconds: Counter[str] = Counter()
     with closing(JobProgress(len(missing), "shard", log=True)) as progress:
         for finished in runner(job, missing):
             if finished.number in remaining:  # a machine that seemed lost may report a shard a second time
                 remaining.remove(finished.number)
-                counts.merge(finished.counts)
+                _add(total, finished)
                 seconds.update(finished.seconds)
                 progress.add(1, finished.counts.frames)
     if remaining:

@@ -6,7 +6,7 @@ The listing of the source is written once, shard by shard, so that every run and
 import hashlib
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -15,8 +15,9 @@ from pydantic import Field
 from service.imaging.frame import Limits
 from service.inference.package import ModelPackage
 from service.jobs import JobError
-from service.jobs.files import FileEntry
 from service.jobs.journal import JobKey
+from service.jobs.listing import FileEntry
+from service.jobs.rows import SkippedFile
 from service.jobs.tables.storage import Storage
 from service.schemas import Schema
 
@@ -39,7 +40,7 @@ _DIFFERENCES = {
 class Plan(Schema, extra="forbid"):
     """The contents of `_table.json`."""
 
-    format: int = 1
+    format: int = 2
     key: JobKey
     planes: tuple[str, ...]
     max_upload_bytes: int
@@ -69,17 +70,23 @@ class ShardSize(NamedTuple):
     bytes: int
 
 
-def make_plan(source: Storage, out: Storage, package: ModelPackage, limits: Limits, size: ShardSize) -> Plan:
+def make_plan(
+    source: Storage, out: Storage, package: ModelPackage, limits: Limits, size: ShardSize
+) -> tuple[Plan, list[SkippedFile]]:
     """Write the plan of a new table, or check that the plan of an existing one still holds.
 
-    Raises `JobError` if `out` holds a table of another job, or other files; also if a folder cannot be read or written.
+    Return the plan, and the files that it leaves out unread. Raises `JobError` if `out` holds a table of another job,
+    or other files; also if `source` has no files, or a folder cannot be read or written.
     """
     exists = out.has(PLAN)
     if not exists and out.has_foreign_files():
         raise JobError(f"{out.root} holds files that belong to no table; choose another folder")
-    write = partial(_write_listing, source, size)
+    skipped: list[SkippedFile] = []
+    write = partial(_write_listing, source, size, skipped)
     # The mock stream keeps nothing: only the listing's digest and sums are compared.
     listing = write(pa.MockOutputStream()) if exists else out.write(LISTING, write)
+    if not listing.files and not skipped:
+        raise JobError(f"{source.root} has no files")
     plan = Plan(
         key=JobKey.of(package),
         planes=tuple(plane.id for plane in package.manifest.planes),
@@ -93,7 +100,7 @@ def make_plan(source: Storage, out: Storage, package: ModelPackage, limits: Limi
         out.write(PLAN, lambda stream: stream.write(plan.model_dump_json(indent=2).encode()))
     elif difference := plan.difference(read_plan(out)):
         raise JobError(f"{out.root} cannot be continued: {difference}; choose another folder")
-    return plan
+    return plan, skipped
 
 
 def read_plan(out: Storage) -> Plan:
@@ -111,17 +118,27 @@ class _Listing(NamedTuple):
     bytes: int
 
 
-def _write_listing(source: Storage, size: ShardSize, stream: pa.NativeFile) -> _Listing:
-    """Write the files of a source, one row group per shard; one shard of it is in memory."""
+def _write_listing(
+    source: Storage, size: ShardSize, skipped: list[SkippedFile], stream: IO[bytes] | pa.NativeFile
+) -> _Listing:
+    """Write the files of a source, one row group per shard; one shard of it is in memory. Add to `skipped`."""
     digest = hashlib.sha256()
     shards = files = total = 0
     with parquet.ParquetWriter(stream, _LISTING_SCHEMA) as writer:
-        for shard in make_shards(source.walk(), size):
+        for shard in make_shards(_inputs(source, skipped), size):
             for entry in shard:
                 digest.update(f"{entry.file}\0{entry.size}\0{entry.modified_ns}\n".encode())
             writer.write_table(pa.Table.from_pylist([entry._asdict() for entry in shard], _LISTING_SCHEMA))
             shards, files, total = shards + 1, files + len(shard), total + sum(entry.size for entry in shard)
     return _Listing(digest.hexdigest(), shards, files, total)
+
+
+def _inputs(source: Storage, skipped: list[SkippedFile]) -> Iterator[FileEntry]:
+    for entry in source.walk():
+        if entry.skipped is None:
+            yield entry
+        else:
+            skipped.append(SkippedFile(file=entry.file, reason=entry.skipped))
 
 
 def make_shards(entries: Iterable[FileEntry], size: ShardSize) -> Iterator[list[FileEntry]]:

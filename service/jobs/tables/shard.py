@@ -1,13 +1,13 @@
 """One shard of a table: its files become the rows of one part. One machine and a Ray cluster run the same code."""
 
-import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 import pyarrow as pa
 from pyarrow import parquet
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from service.analysis.pipeline import Pipeline
 from service.execution.decoders.limits import DecoderLimits
@@ -16,15 +16,15 @@ from service.imaging.frame import Limits
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.jobs import JobError
-from service.jobs.files import FileEntry, SourceFile
 from service.jobs.journal import JobKey
-from service.jobs.rows import Counts, ResultRow
-from service.jobs.runner import run_job
+from service.jobs.listing import FileEntry
+from service.jobs.rows import Counts, ResultRow, SkippedFile
+from service.jobs.runner import Finished, run_job
 from service.jobs.tables.plan import LISTING, Plan, read_plan
 from service.jobs.tables.storage import Storage, open_storage
 from service.jobs.worker import FrameWorker
 
-_COUNTS = b"fetal_planes.counts"
+_CONTENTS = b"fetal_planes.contents"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,17 @@ class TableJob:
     threads: int
 
 
-class FinishedShard(BaseModel):
-    """A shard whose part is written, with the counts of its frames."""
+class PartContents(BaseModel):
+    """What a part says about itself: the counts of its frames, and the files that were skipped."""
+
+    counts: Counts = Field(default_factory=Counts)
+    skipped: list[SkippedFile] = Field(default_factory=list)
+
+
+class FinishedShard(PartContents):
+    """A shard whose part is written."""
 
     number: int
-    counts: Counts
     seconds: dict[str, float]  # of `read`, `decode`, `infer` (with preprocessing), `write` over all threads; of `wall`
 
 
@@ -60,7 +66,8 @@ class ShardWorker:
         limits = Limits(self._plan.max_upload_bytes, self._plan.max_frame_pixels)
         decoder = open_decoder(DecoderLimits(limits.max_bytes, limits.max_pixels), job.threads)
         self._pipeline = Pipeline(Engine(package), limits, decoder)
-        self._listing = parquet.ParquetFile(self._out.open(LISTING))
+        with self._out.open(LISTING) as file:
+            self._listing = parquet.read_metadata(file)
 
     def close(self) -> None:
         """End the decoders."""
@@ -69,17 +76,16 @@ class ShardWorker:
     def work(self, number: int) -> FinishedShard:
         """Classify the frames of a shard and write its part; raises `JobError`."""
         started = perf_counter()
-        entries = [FileEntry(**row) for row in self._listing.read_row_group(number).to_pylist()]
+        with self._out.open(LISTING) as file:
+            listed = parquet.ParquetFile(file, metadata=self._listing).read_row_group(number)
+        entries = [FileEntry(**row) for row in listed.to_pylist()]
         max_bytes = self._plan.max_upload_bytes
-        files = [SourceFile(entry.file, self._source.reader(entry, max_bytes)) for entry in entries]
+        files = [self._source.source_file(entry, max_bytes) for entry in entries]
         worker = FrameWorker(self._pipeline, top=len(self._plan.planes))
-        rows = list(run_job(files, worker, self._threads))
+        rows, contents = _collect(run_job(files, worker, self._threads))
         classified = perf_counter()
-        counts = Counts()
-        for row in rows:
-            counts.add(row)
         order = {entry.file: index for index, entry in enumerate(entries)}
-        self._write(number, sorted(rows, key=lambda row: (order[row.file], row.frame)), counts)
+        self._write(number, sorted(rows, key=lambda row: (order[row.file], row.frame)), contents)
         ended = perf_counter()
         read = sum(file.load_s for file in files)
         seconds = {
@@ -89,11 +95,11 @@ class ShardWorker:
             "write": ended - classified,
             "wall": ended - started,
         }
-        return FinishedShard(number=number, counts=counts, seconds=seconds)
+        return FinishedShard(**dict(contents), number=number, seconds=seconds)
 
-    def _write(self, number: int, rows: list[ResultRow], counts: Counts) -> None:
-        # The counts travel in the part, so that a later run counts the table without reading its rows.
-        schema = _schema(self._plan).with_metadata({_COUNTS: json.dumps(counts.model_dump()).encode()})
+    def _write(self, number: int, rows: list[ResultRow], contents: PartContents) -> None:
+        # The contents travel in the part, so that a later run counts the table without reading its rows.
+        schema = _schema(self._plan).with_metadata({_CONTENTS: contents.model_dump_json().encode()})
         table = pa.Table.from_pylist([self._cells(row) for row in rows], schema)
         self._out.write(self._plan.part(number), lambda stream: parquet.write_table(table, stream))
 
@@ -103,11 +109,25 @@ class ShardWorker:
         return row.cells() | probabilities | {"model_sha256": self._plan.key.model_sha256}
 
 
-def read_counts(out: Storage, name: str) -> Counts | None:
-    """Return the counts of a part; None if the part is missing or damaged."""
+def _collect(results: Iterable[Finished]) -> tuple[list[ResultRow], PartContents]:
+    rows: list[ResultRow] = []
+    contents = PartContents()
+    for finished in results:
+        if isinstance(finished, SkippedFile):
+            contents.skipped.append(finished)
+        else:
+            rows.extend(finished)
+    for row in rows:
+        contents.counts.add(row)
+    contents.counts.skipped = len(contents.skipped)
+    return rows, contents
+
+
+def read_contents(out: Storage, name: str) -> PartContents | None:
+    """Return what a part says about itself; None if the part is missing or damaged."""
     try:
         with out.open(name) as file:
-            return Counts.model_validate_json(parquet.read_schema(file).metadata[_COUNTS])
+            return PartContents.model_validate_json(parquet.read_schema(file).metadata[_CONTENTS])
     except (OSError, pa.ArrowInvalid, LookupError, TypeError, ValueError):
         return None
 

@@ -7,11 +7,8 @@ from pathlib import Path
 from model_build.data.frames import open_file
 from model_build.data.records import DataError, Skipped, path_text
 from service.errors import Problem
-from service.imaging.dicom.dataset.values import Values, wanted
-from service.imaging.dicom.header import SECONDARY_CAPTURE, ULTRASOUND
-from service.imaging.dicom.scan import scan_layout
 from service.imaging.formats import detect_format
-from service.imaging.local_file import LocalFile
+from service.jobs.companions import local_companion_kind
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".dcm", ".dicom"}
 _HEAD = 65_536  # bytes; an animated PNG states that it is one before its first picture
@@ -72,17 +69,6 @@ def count_frames(file: Path) -> int:
     try:
         return open_file(file).count
     except Problem:
-        if kind == "dicom" and _is_companion(file):
+        if local_companion_kind(path_text(file), file) is not None:
             raise
         return 1
-
-
-def _is_companion(file: Path) -> bool:
-    """Return whether a DICOM object never has frames: a directory, a report, a presentation state."""
-    try:
-        data = LocalFile(file).read()
-        layout = scan_layout(data, len(data), wanted(["SOPClassUID"]))
-        sop_class = Values(layout.walk, layout.elements).text("SOPClassUID")
-    except Problem:
-        return False
-    return layout.pixels is None and sop_class not in {*ULTRASOUND, *SECONDARY_CAPTURE}

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,8 @@ def test_exam_sorts_a_folder(capsys: pytest.CaptureFixture[str], exam: Path, mod
     assert report["missing"] == ["fetal_abdomen"]
     best = {plane["plane"]: plane["best"]["source"]["name"] for plane in report["planes"] if plane["best"]}
     assert best == {
-        "fetal_brain": "b.png", "fetal_femur": "loop.png", "fetal_thorax": "a.png", "maternal_cervix": "loop.png"
+        "fetal_brain": "b.png", "fetal_femur": "below/loop.png",
+        "fetal_thorax": "a.png", "maternal_cervix": "below/loop.png",
     }  # fmt: skip
     text = page.read_text()
     assert text.startswith("<!doctype html>")
@@ -91,10 +93,49 @@ def test_exam_sorts_a_folder(capsys: pytest.CaptureFixture[str], exam: Path, mod
 def test_exam_with_a_bad_file_and_other_planes(
     capsys: pytest.CaptureFixture[str], exam: Path, model: list[str]
 ) -> None:
-    (exam / "notes.txt").write_text("text")
+    (exam / "damaged.png").write_bytes((exam / "a.png").read_bytes()[:100])
     code, (report,) = run(capsys, "exam", exam, "--expect", "other,fetal_brain", *model)
     assert (code, report["missing"]) == (1, ["other"])
-    assert [problem["source"]["name"] for problem in report["refused"]] == ["notes.txt"]
+    assert [problem["source"]["name"] for problem in report["refused"]] == ["damaged.png"]
+
+
+def test_exam_skips_what_nobody_meant_as_a_frame(
+    capsys: pytest.CaptureFixture[str], exam: Path, model: list[str]
+) -> None:
+    (exam / "below" / "README").write_text("text")
+    os.mkfifo(exam / "pipe")
+    assert cli.main(["exam", str(exam), *model]) == 0
+    output = capsys.readouterr()
+    assert json.loads(output.out)["refused"] == []
+    assert output.err.splitlines() == [
+        "skipped .hidden: its name is hidden", "skipped below/README: text", "skipped pipe: it is not a regular file"
+    ]  # fmt: skip
+
+
+def test_exam_reads_names_that_are_not_utf8(
+    capsys: pytest.CaptureFixture[str], exam: Path, model: list[str], tmp_path: Path
+) -> None:
+    (exam / "a.png").rename(exam / os.fsdecode(b"M\xfcller\n.png"))
+    code, (report,) = run(capsys, "exam", exam, "-o", tmp_path / "exam.html", *model)
+    assert code == 0
+    assert report["planes"][3]["best"]["source"]["name"] == r"M\xfcller\x0a.png"
+    assert r"M\xfcller\x0a.png" in (tmp_path / "exam.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("index", [0, 7])
+def test_one_frame_of_a_loop(
+    capsys: pytest.CaptureFixture[str], exam: Path, model: list[str], tmp_path: Path, index: int
+) -> None:
+    loop, expected = exam / "below" / "loop.png", "maternal_cervix" if index else "fetal_femur"
+    code, (line,) = run(capsys, "classify", loop, "--frame", index, *model)
+    assert (code, line["frame"]["index"], line["predictions"][0]["plane"]) == (0, index, expected)
+    code, (line,) = run(capsys, "explain", loop, "-o", tmp_path / "o.png", "--frame", index, *model)
+    assert (code, line["frame"]["index"], line["explanation"]["target"]) == (0, index, expected)
+
+
+def test_a_frame_beyond_the_loop_is_refused(capsys: pytest.CaptureFixture[str], exam: Path, model: list[str]) -> None:
+    code, (problem,) = run(capsys, "classify", exam / "below" / "loop.png", "--frame", 12, *model)
+    assert (code, problem["code"]) == (1, "no-such-frame")
 
 
 def test_exam_with_an_unknown_plane(capsys: pytest.CaptureFixture[str], exam: Path, model: list[str]) -> None:
@@ -105,6 +146,9 @@ def test_exam_with_an_unknown_plane(capsys: pytest.CaptureFixture[str], exam: Pa
 def test_exam_refuses_an_empty_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path, model: list[str]) -> None:
     assert cli.main(["exam", str(tmp_path), *model]) == 2
     assert "has no files" in capsys.readouterr().err
+    (tmp_path / "README").write_text("text")
+    assert cli.main(["exam", str(tmp_path), *model]) == 2
+    assert "files skipped: 1" in capsys.readouterr().err
 
 
 def test_exam_reports_an_output_folder_that_does_not_exist(

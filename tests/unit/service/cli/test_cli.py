@@ -11,7 +11,9 @@ from PIL import Image
 
 from service import __version__, cli
 from service.imaging.letterbox import crop_and_letterbox
+from service.jobs.outputs import one_run
 from service.schemas.manifest import Preprocessing
+from tests.support import dicom_objects as dicoms
 from tests.support.images import encode, speckle
 from tests.support.paths import ROOT
 from tests.support.phantom_package import Phantom
@@ -88,6 +90,20 @@ def test_explain_of_an_unknown_plane(
     output = tmp_path / "o.jpg"
     code, (line,) = run(capsys, phantom_folder, "explain", frames[0], "-o", output, "--target", "elbow")
     assert (code, line["code"], output.exists()) == (1, "no-such-plane", False)
+
+
+def test_a_folder_of_dicom_results_is_written_by_one_run_at_a_time(
+    capsys: pytest.CaptureFixture[str], phantom_folder: Path, tmp_path: Path
+) -> None:
+    frame, folder = tmp_path / "a.dcm", tmp_path / "results"
+    frame.write_bytes(dicoms.native([speckle()]))
+    command = ["explain", str(frame), "--dicom", str(folder), "--model", str(phantom_folder)]
+    folder.mkdir()
+    with one_run(folder):
+        assert cli.main(command) == 2
+    assert "another run" in capsys.readouterr().err
+    assert cli.main(command) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["overlay.dcm", "report.dcm"]
 
 
 def test_explain_reports_an_output_folder_that_does_not_exist(

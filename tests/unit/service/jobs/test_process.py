@@ -1,6 +1,7 @@
 """`fetal-planes process` on a folder: rows, table, counts, and what is refused."""
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ def test_a_row_has_the_answer_of_classify(source: Path, out: Path, phantom_folde
         reply = client.post(f"/classify?frame={row['frame']}", content=(source / row["file"]).read_bytes()).json()
         found = row["answer"] or row["problem"]
         assert found | {"request_id": ""} == reply | {"request_id": ""}
-        assert (row["answer"] is None) == (row["file"] in ("notes.txt", "a/cut.dcm"))
+        assert (row["answer"] is None) == (row["file"] in ("junk", "a/cut.dcm"))
         assert "ood_score" not in row
+        assert row["sha256"] == hashlib.sha256((source / row["file"]).read_bytes()).hexdigest()
 
 
 def test_the_csv_has_the_rows_in_order(source: Path, out: Path, phantom_folder: Path) -> None:
@@ -55,6 +57,10 @@ def test_result_json_has_the_counts(source: Path, out: Path, phantom_folder: Pat
     result = json.loads((out / "result.json").read_text())
     assert (result["frames"], result["refused"], result["abstained"]) == (11, 2, 0)
     assert sum(result["planes"].values()) == 9
+    assert result["skipped"] == 2
+    assert result["skipped_files"] == [
+        {"file": ".hidden", "reason": "its name is hidden"}, {"file": "notes.txt", "reason": "text"}
+    ]  # fmt: skip
     assert "Research use only" in result["disclaimer"]
 
 
@@ -84,7 +90,7 @@ def test_an_unexpected_error_is_a_row_without_its_text(
     assert "Zanzibar" not in (out / "frames.jsonl").read_text()
 
 
-@pytest.mark.parametrize("arguments", [[], ["in"], ["in", "out", "more"], ["absent", "out"]])
+@pytest.mark.parametrize("arguments", [[], ["in"], ["in", "out", "more"], ["absent", "out"], ["in", "in"]])
 def test_wrong_folders_are_refused(
     arguments: list[str], tmp_path: Path, phantom_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """`fetal-planes table` on one machine: one row per frame, whatever the frame is and however often the job is killed."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,15 +15,17 @@ from pyarrow import fs, parquet
 
 from service.analysis.pipeline import Pipeline
 from service.cli import main
+from service.errors import UploadTooLarge
 from service.imaging.frame import DEFAULT_LIMITS, Limits
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.jobs import JobError
-from service.jobs.files import FileEntry
+from service.jobs.listing import FileEntry
+from service.jobs.outputs import one_run
 from service.jobs.tables.export import export_table
 from service.jobs.tables.plan import ShardSize, make_shards
 from service.jobs.tables.shard import TableJob
-from service.jobs.tables.storage import Storage, open_storage
+from service.jobs.tables.storage import RemoteStorage, open_storage
 from tests.support.paths import ROOT
 from tests.support.phantom_package import PLANES, Phantom
 from tests.support.table_inputs import part_paths, read_table, write_stills
@@ -154,9 +157,9 @@ def test_other_file_systems_give_the_same_table(job: TableJob, tmp_path: Path, o
 
 def test_a_remote_file_over_the_limit_is_not_fetched(tmp_path: Path) -> None:
     (tmp_path / "long").write_bytes(bytes(5000))
-    storage = Storage(fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "")
-    with pytest.raises(Exception, match="5000 bytes"):
-        storage.reader(FileEntry("long", 5000, 0), 4096)()
+    storage = RemoteStorage(fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "")
+    with pytest.raises(UploadTooLarge, match="5000 bytes"):
+        storage.source_file(FileEntry("long", 5000, 0), 4096).start()
 
 
 def test_shards_are_bounded_in_files_and_in_bytes() -> None:
@@ -180,5 +183,34 @@ def test_a_wrong_folder_is_reported(out: Path, phantom_folder: Path, capsys: pyt
     assert "cannot be opened" in capsys.readouterr().err
 
 
+def test_companions_are_counted_and_listed(job: TableJob, tmp_path: Path, out: Path) -> None:
+    (tmp_path / "in" / "ward1" / "README").write_text("text")
+    (tmp_path / "in" / "ward2" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+    (tmp_path / "in" / "link").symlink_to(tmp_path)
+    for _ in range(2):
+        assert export_table(job, DEFAULT_LIMITS, SIZE).skipped == 4
+        summary = json.loads((out / "_summary.json").read_text())
+        assert [each["file"] for each in summary["skipped_files"]] == [
+            ".hidden", "link", "ward1/README", "ward2/Thumbs.db"
+        ]  # fmt: skip
+        assert len(read_table(out)) == FRAMES
+
+
+def test_an_empty_source_is_refused(tmp_path: Path, out: Path, phantom_folder: Path) -> None:
+    (tmp_path / "in").mkdir()
+    job = TableJob(str(tmp_path / "in"), str(out), phantom_folder, 1)
+    with pytest.raises(JobError, match="has no files"):
+        export_table(job, DEFAULT_LIMITS, SIZE)
+    write_stills(tmp_path / "in", 1)
+    assert export_table(job, DEFAULT_LIMITS, SIZE).frames == 9
+
+
+def test_a_second_export_at_the_same_time_is_refused(job: TableJob, out: Path) -> None:
+    out.mkdir()
+    with one_run(out), pytest.raises(JobError, match="another run"):
+        export_table(job, DEFAULT_LIMITS, SIZE)
+    assert export_table(job, DEFAULT_LIMITS, SIZE).frames == FRAMES
+
+
 def test_a_path_and_its_url_are_the_same_folder(tmp_path: Path) -> None:
-    assert open_storage(str(tmp_path)).root == open_storage(f"file://{tmp_path}").root == str(tmp_path)
+    assert open_storage(str(tmp_path)).root == open_storage(f"file://{tmp_path}").root == tmp_path
