@@ -19,12 +19,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import torch
 
     from model_build.data.download import DownloadError
-    from model_build.data.records import DataError, path_text
+    from model_build.data.records import DataError
     from model_build.models.pretrained import WeightsError
     from model_build.packaging.parity import ExportError
     from model_build.training.allocator import keep_freed_memory
     from service.inference.package import PackageError
     from service.process_setup import configure_process
+    from service.schemas.file_names import path_text
 
     configure_process()
     keep_freed_memory()

@@ -1,6 +1,5 @@
 """Value objects of a data set: one labeled frame on disk, the list of all of them, and their decoded pixels."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from service.schemas.file_names import path_text
 from service.schemas.manifest import Plane
 
 Frame = NDArray[np.uint8]  # gray, [H, W]; sizes differ from frame to frame
@@ -96,16 +96,6 @@ FrameLoader = Callable[[Sequence[Record]], Frames]  # decodes the frames of reco
 def planes_of(records: Sequence[Record]) -> NDArray[np.int64]:
     """Return the true class numbers, int64 [N]."""
     return np.array([record.plane for record in records], np.int64)
-
-
-def path_text(path: Path | str) -> str:
-    """Return a path as text that can be printed anywhere: UTF-8, else Latin-1; control characters are escaped."""
-    raw = os.fsencode(path)
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def listing(heading: str, lines: Sequence[str], most: int | None = None) -> str:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from model_build.data.leakage import check_patient_overlap, drop_near_duplicates
-from model_build.data.records import DataError, Dataset, DatasetIndex, FrameLoader, Record, path_text, planes_of
+from model_build.data.records import DataError, Dataset, DatasetIndex, FrameLoader, Record, planes_of
 from model_build.recipe import Recipe
+from service.schemas.file_names import path_text
 
 _TEST_FOLDS = 5  # 80:20
 

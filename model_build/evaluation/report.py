@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix
 
 from model_build.data.formats import read_data
 from model_build.data.frames import load_frames
-from model_build.data.records import DataError, path_text
+from model_build.data.records import DataError
 from model_build.data.splits import warn
 from model_build.evaluation.headline import Evaluation, headline_metrics
 from model_build.evaluation.plots import draw_confusion, draw_reliability, plot_label
@@ -18,6 +18,7 @@ from model_build.evaluation.sub_planes import per_sub_plane, per_subset
 from model_build.evaluation.tables import Row, per_plane, per_scanner, write_table
 from service.inference.engine import Engine
 from service.inference.package import load_package
+from service.schemas.file_names import path_text
 from service.schemas.manifest import Metric
 
 

@@ -12,7 +12,8 @@ from model_build.data.formats.african_planes import AFRICAN_TABLE, read_african_
 from model_build.data.formats.fetal_planes_db import TABLE, read_fetal_planes_db
 from model_build.data.formats.own_data.class_folders import read_class_folders
 from model_build.data.formats.own_data.labels_table import find_labels_table, read_labels_table
-from model_build.data.records import DataError, DatasetIndex, path_text
+from model_build.data.records import DataError, DatasetIndex
+from service.schemas.file_names import path_text
 
 
 def read_data(path: Path) -> DatasetIndex:

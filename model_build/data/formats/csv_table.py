@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_build.data.formats.text_encoding import read_text
-from model_build.data.records import DataError, Record, listing, path_text
+from model_build.data.records import DataError, Record, listing
+from service.schemas.file_names import path_text
 
 _DELIMITERS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
 _MAX_NAMED = 20  # rows in an error message

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from model_build.data.formats.csv_table import Row, RowErrors, read_rows, require_files
 from model_build.data.labels import PLANES, SUB_PLANES
-from model_build.data.records import DataError, DatasetIndex, Record, Source, path_text
+from model_build.data.records import DataError, DatasetIndex, Record, Source
+from service.schemas.file_names import path_text
 
 TABLE = "FETAL_PLANES_DB_data.csv"
 

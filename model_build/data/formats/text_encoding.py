@@ -3,7 +3,8 @@
 import codecs
 from pathlib import Path
 
-from model_build.data.records import DataError, path_text
+from model_build.data.records import DataError
+from service.schemas.file_names import path_text
 
 # UTF-32 first: its mark begins with the one of UTF-16.
 _MARKS = {

@@ -94,7 +94,7 @@ class _Decoder:
         if needed > LARGE:
             self._ask(Reply(large=True))
         self._limit_memory(needed + self._file_bytes(request))
-        if request.step:
+        if request.step and not frames.independent:
             for index in range(request.frame):
                 frames.read(index)
         return frames.read(request.frame)

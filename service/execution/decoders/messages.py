@@ -29,8 +29,8 @@ class Request(NamedTuple):
     frame
         Its index, from 0.
     step
-        Whether to decode the frames before it one by one: this decoder opens the file again, after another one has read
-        those frames.
+        Whether this decoder opens a file of which another one has read frames. It then decodes the frames of an
+        animation one by one: the limit on pixels counts those of one leap.
     """
 
     source: Literal["arena", "file", "open"]

@@ -9,8 +9,9 @@ from model_build.data.formats.own_data.folder_files import count_frames, walk
 from model_build.data.formats.own_data.index import LabeledFile, OwnData, build_index
 from model_build.data.formats.own_data.plane_ids import clean_label
 from model_build.data.formats.own_data.split_names import SPLIT_NAMES, is_like_split, split_of
-from model_build.data.records import DataError, DatasetIndex, Skipped, listing, path_text
+from model_build.data.records import DataError, DatasetIndex, Skipped, listing
 from service.errors import Problem
+from service.schemas.file_names import path_text
 
 _LAYOUTS = (
     "it must hold FETAL_PLANES_DB_data.csv, African_planes_database.csv, labels.csv, or one folder per class with "

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from model_build.data.formats.own_data.plane_ids import clean_label
 from model_build.data.formats.text_encoding import read_text
-from model_build.data.records import DataError, Source, path_text
+from model_build.data.records import DataError, Source
+from service.schemas.file_names import path_text
 
 DATASET_TOML = "dataset.toml"
 

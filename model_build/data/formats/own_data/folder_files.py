@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model_build.data.frames import open_file
-from model_build.data.records import DataError, Skipped, path_text
+from model_build.data.records import DataError, Skipped
 from service.errors import Problem
 from service.imaging.formats import detect_format
 from service.jobs.companions import local_companion_kind
+from service.schemas.file_names import path_text
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".dcm", ".dicom"}
 _HEAD = 65_536  # bytes; an animated PNG states that it is one before its first picture

@@ -11,8 +11,9 @@ from model_build.data.formats.own_data.index import LabeledFile, OwnData, build_
 from model_build.data.formats.own_data.plane_ids import clean_label
 from model_build.data.formats.own_data.split_names import SPLIT_NAMES, split_of
 from model_build.data.formats.table_paths import TablePaths
-from model_build.data.records import DataError, DatasetIndex, SplitName, path_text
+from model_build.data.records import DataError, DatasetIndex, SplitName
 from service.errors import Problem
+from service.schemas.file_names import path_text
 
 _TABLES = ("labels.csv", "labels.tsv", "labels.txt")
 _WORKBOOKS = ("labels.xlsx", "labels.xlsm", "labels.xls", "labels.ods")

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from model_build.data.formats.own_data.dataset_toml import Statements
 from model_build.data.formats.own_data.plane_ids import is_plane_id, plane_id
 from model_build.data.labels import PLANES
-from model_build.data.records import DataError, path_text
+from model_build.data.records import DataError
+from service.schemas.file_names import path_text
 from service.schemas.manifest import Plane
 
 

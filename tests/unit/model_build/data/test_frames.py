@@ -85,7 +85,7 @@ def test_all_frames_that_cannot_be_decoded_are_named_with_the_reason(tmp_path: P
     for name in (
         "cut.png: The PNG is damaged",
         "empty.png: The upload is empty",
-        r"b\nad.bmp: ",
+        r"b\x0aad.bmp: ",
         "text.jpg: The bytes are",
     ):
         assert sum(name in line for line in lines) == 1

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -16,15 +15,29 @@ from tests.support.images import speckle
 from tests.support.job_inputs import FRAMES, process, result_frames, result_rows
 from tests.support.paths import ROOT
 
+SMALL_DISK = """
+import resource, sys
+from service import cli
+from service.jobs import process
+
+def process_folder(job, pipeline, threads, work=process.process_folder):
+    # No file may exceed the limit: as on a full disk, the write that reaches it writes a part. The decoders come first,
+    # because the memory that they share counts as a file.
+    pipeline.decoder.start()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+    return work(job, pipeline, threads)
+
+process.process_folder = process_folder
+sys.exit(cli.main(sys.argv[2:]))
+"""
+
 
 @pytest.mark.parametrize("limit", [1, 700, 3000, 5000])
 def test_a_log_that_cannot_grow_ends_the_run(source: Path, out: Path, phantom_folder: Path, limit: int) -> None:
-    """No file may exceed `limit` bytes: as on a full disk, the write that reaches it writes a part."""
-    command = [sys.executable, "-m", "service.cli", "process", str(source), str(out), "--model", str(phantom_folder)]
+    command = [sys.executable, "-c", SMALL_DISK, str(limit), "process", str(source), str(out)]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )  # fmt: skip
+        [*command, "--model", str(phantom_folder)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert f"{out} cannot be written: File too large; run the same command again" in done.stderr
     assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
@@ -92,11 +105,11 @@ def test_a_source_that_cannot_be_read_is_a_row_and_is_tried_again(
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.dcm").write_bytes(dicoms.native([speckle()]))
 
-    def fail(_: Path) -> None:
+    def fail(_: Path) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr("service.jobs.files.open_regular", fail)
+        patch.setattr("service.imaging.local_file._open_descriptor", fail)
         assert process(phantom_folder, tmp_path / "in", out) == 1
     assert result_rows(out)[0]["problem"]["detail"] == "The file cannot be read: Input/output error."
     assert process(phantom_folder, tmp_path / "in", out) == 0
