@@ -75,6 +75,8 @@ def _connect(url: str) -> Iterator[Client]:
             yield client
     except (httpx2.TransportError, httpx2.InvalidURL) as error:
         raise CommandError(f"the service cannot be reached: {error}") from error
+    except OSError as error:
+        raise CommandError(f"{error.filename} cannot be read: {error.strerror}") from error
     except CutShortError as error:
         raise CommandError("the service's answer is incomplete") from error
     except RefusedError as error:

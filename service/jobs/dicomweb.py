@@ -151,11 +151,11 @@ class DicomWebArchive:
     def _fetch(self, study: str, series: str, instance: str) -> bytes:
         try:
             found = self._client.retrieve_instance(study, series, instance, media_types=_AS_STORED)
-        except _ERRORS as error:
+            buffer = io.BytesIO()
+            found.save_as(buffer)
+            return buffer.getvalue()
+        except Exception as error:  # also what pydicom raises where the reply holds no object
             raise NotFound(f"The archive does not return the object: {_reason(error)}.") from error
-        buffer = io.BytesIO()
-        found.save_as(buffer)
-        return buffer.getvalue()
 
 
 def _value(found: _Found, tag: str) -> str:

@@ -145,7 +145,7 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
                         log.write(finished)
                 log.counts.skipped = len(skipped)
                 _write_csv(log.rows(), job.target / TABLE)
-            _write_result(job.target / RESULT, log.counts, skipped, package)
+            _write_result(job.target / RESULT, log, skipped, package)
     except OSError as error:
         raise _cannot_write(job.target, error) from error
     return log.counts
@@ -163,9 +163,15 @@ def _hash_files(files: list[SourceFile], threads: int, names: set[str]) -> dict[
         return {file.name: value for file, value in zip(named, hashes, strict=True) if value is not None}
 
 
-def _write_result(path: Path, counts: Counts, skipped: list[SkippedFile], package: ModelPackage) -> None:
-    manifest = package.manifest
+def _write_result(path: Path, log: ResultLog, skipped: list[SkippedFile], package: ModelPackage) -> None:
+    manifest, counts = package.manifest, log.counts
+    refusals = [
+        {"file": row.file, "frame": row.frame, "problem": row.problem.code, "detail": row.problem.detail}
+        for row in sorted(log.rows(), key=_place)
+        if row.problem is not None
+    ]
     result = counts.model_dump() | {
+        "refusals": refusals,
         "skipped_files": [each.model_dump() for each in sorted(skipped, key=lambda each: each.file)],
         "model": {"name": manifest.name, "version": manifest.version, "sha256": package.sha256},
         "version": __version__,
@@ -181,8 +187,12 @@ def _write_csv(rows: Iterable[ResultRow], path: Path) -> None:
         text = io.TextIOWrapper(file, "utf-8", newline="")
         table = csv.DictWriter(text, _COLUMNS, extrasaction="ignore")
         table.writeheader()
-        table.writerows(_cells(row) for row in sorted(rows, key=lambda row: (row.file, row.frame)))
+        table.writerows(_cells(row) for row in sorted(rows, key=_place))
         text.detach()  # flushes, and leaves the file open
+
+
+def _place(row: ResultRow) -> tuple[str, int]:
+    return row.file, row.frame
 
 
 def _cells(row: ResultRow) -> dict[str, str | int | float | None]:

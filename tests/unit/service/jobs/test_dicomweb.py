@@ -86,6 +86,17 @@ def test_an_object_that_cannot_be_fetched_is_refused_with_the_status(
     assert json.loads(line)["problem"]["detail"] == "The archive does not return the object: 410 Gone."
 
 
+@pytest.mark.parametrize("file", [b"", b"<html>Please log in</html>", dicoms.native([speckle()])[:200]])
+def test_a_reply_without_an_object_is_refused(
+    phantom_folder: Path, capsys: pytest.CaptureFixture[str], file: bytes
+) -> None:
+    with serve(Archive(stills(1) | {"1.2.3.4.1.9": (dicoms.US, "US", file)})) as archive:
+        assert process(archive, phantom_folder) == 1
+    rows = {row["file"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert rows["1.2.3.4.1.0"]["answer"]
+    assert rows["1.2.3.4.1.9"]["problem"]["status"] < 500
+
+
 def test_a_result_that_cannot_be_stored_keeps_the_answer(
     phantom_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,6 +57,9 @@ def test_result_json_has_the_counts(source: Path, out: Path, phantom_folder: Pat
     result = json.loads((out / "result.json").read_text())
     assert (result["frames"], result["refused"], result["abstained"]) == (11, 2, 0)
     assert sum(result["planes"].values()) == 9
+    assert [(each["file"], each["problem"]) for each in result["refusals"]] == [
+        ("a/cut.dcm", "unreadable-frame"), ("junk", "unsupported-format")
+    ]  # fmt: skip
     assert result["skipped"] == 2
     assert result["skipped_files"] == [
         {"file": ".hidden", "reason": "its name is hidden"}, {"file": "notes.txt", "reason": "text"}
