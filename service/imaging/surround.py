@@ -15,7 +15,7 @@ _RANGE = 6  # gray levels within 3 x 3 pixels of a plain area; JPEG noise stays 
 _LIT_SHARE, _PLAIN_SHARE = 0.9, 0.7  # of a plain line; letters and buttons are the rest
 _INNER = 2  # the line that is tried if the outermost is not plain: there may be a thin line around a window
 _BAND = 6  # pixels; a plain area that comes this close to the border belongs to the surround
-_STROKE = 7  # pixels; a smaller thing is no picture
+_STROKE = 7  # pixels; smaller things are letters and lines
 _FILLED = 0.6  # of each line of a picture
 _EDGE = 2  # pixels on each side of the picture that are next to its edge
 _LEAST_SIDE = 16  # pixels of a picture
@@ -23,7 +23,7 @@ _LEAST_SHARE = 0.04  # of the area
 
 
 def find_picture(small: NDArray[np.uint8], plain_sides: int) -> tuple[int, int, int, int] | None:
-    """Return left, top, right and bottom of the picture inside a surround; None where there is no surround.
+    """Return left, top, right and bottom of the picture inside a surround; None without a surround.
 
     Parameters
     ----------
