@@ -4,13 +4,59 @@ import struct
 
 from service.errors import EmptyUpload, UnsupportedFormat
 from service.imaging.dicom.scan import Data, is_dicom
-from service.imaging.other_formats import describe
 from service.schemas.answers import Format
 
 _HEAD = 64  # bytes that identify every format except DICOM
 _START = 4096  # bytes that identify the formats which are not supported
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)  # "BM" alone also starts plain text
+
+
+_CONVERT = "Convert it."
+_EXPORT = "Export the frame from it."
+_UNPACK = "Unpack it, and send the files in it one by one."
+_STILLS = "Export its frames."
+# What other files start with, each with the name of the format and what to do with it.
+_OTHERS: tuple[tuple[bytes, str, str], ...] = (
+    (b"%PDF-", "a PDF document", _EXPORT),
+    (b"\x1f\x8b", "a gzip archive", _UNPACK),
+    (b"PK\x03\x04", "a ZIP archive", _UNPACK),
+    (b"PK\x05\x06", "an empty ZIP archive", _UNPACK),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
+    (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
+    (b"BZh", "a bzip2 archive", _UNPACK),
+    (b"\xfd7zXZ\0", "an XZ archive", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", _UNPACK),
+    (b"GIF87a", "a GIF", _CONVERT),
+    (b"GIF89a", "a GIF", _CONVERT),
+    (b"\0\0\0\x0cjP  \r\n", "a JPEG 2000 picture", _CONVERT),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000 codestream", _CONVERT),
+    (b"\0\0\0\x0cJXL \r\n", "a JPEG XL picture", _CONVERT),
+    (b"\xff\x0a", "a JPEG XL codestream", _CONVERT),
+    (b"8BPS", "a Photoshop document", _CONVERT),
+    (b"\0\0\1\0", "an icon (ICO)", _CONVERT),
+    (b"\0\0\2\0", "a cursor (CUR)", _CONVERT),
+    (b"\0\0\1\xba", "an MPEG video", _STILLS),
+    (b"\0\0\1\xb3", "an MPEG video", _STILLS),
+    (b"\x1a\x45\xdf\xa3", "a Matroska or WebM video", _STILLS),
+    (b"FLV\1", "a Flash video (FLV)", _STILLS),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media video (ASF, WMV)", _STILLS),
+    (b"OggS", "an Ogg video", _STILLS),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", _CONVERT),
+    (b"\x93NUMPY", "a NumPy array", _CONVERT),
+    (b"\x5c\x01\0\0", "a NIfTI volume", _CONVERT),
+    (b"NRRD", "an NRRD volume", _CONVERT),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a Microsoft Office document, or Thumbs.db", _EXPORT),
+    (b"MZ", "a Windows program", ""),
+    (b"\x7fELF", "a Linux program", ""),
+    (b"SQLite format 3\0", "an SQLite database", ""),
+    (b"{\\rtf", "an RTF document", _EXPORT),
+)
+_RIFF = {b"AVI ": ("an AVI video", _STILLS), b"WAVE": ("a WAV sound", "")}
+_ISO_PICTURES = {b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"hevc": "HEIC", b"mif1": "HEIF",
+                 b"msf1": "HEIF", b"avif": "AVIF", b"avis": "AVIF", b"crx ": "Canon CR3"}  # fmt: skip
+_TEXTS = ((b"<?xml", "an XML document"), (b"<!doctype html", "an HTML page"), (b"<html", "an HTML page"),
+          (b"<svg", "an SVG drawing"))  # fmt: skip
 
 
 def detect_format(upload: Data) -> Format:
@@ -39,6 +85,53 @@ def detect_format(upload: Data) -> Format:
     if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
         return "bmp"
     raise UnsupportedFormat(f"{describe(bytes(upload[:_START]))} Supported are PNG, JPEG, BMP, TIFF, WebP and DICOM.")
+
+
+def describe(data: bytes) -> str:
+    """Return sentences that say what the first bytes of a file show it to be, and what to do."""
+    name, advice = _other_format(data)
+    return f"The bytes are {name}. {advice}".rstrip() if name else "The bytes are of an unknown format."
+
+
+def _other_format(data: bytes) -> tuple[str, str]:
+    for start, name, advice in _OTHERS:
+        if data.startswith(start):
+            return name, advice
+    if data.startswith(b"RIFF"):
+        return _RIFF.get(data[8:12], ("a RIFF file", ""))
+    if data[4:8] == b"ftyp":  # ISO base media file format: a picture or a video, by its brand
+        picture = _ISO_PICTURES.get(data[8:12])
+        if picture:
+            return f"{'an' if picture[0] == 'A' else 'a'} {picture} picture", _CONVERT
+        return ("a QuickTime video (MOV)" if data[8:12] == b"qt  " else "an MP4 video"), _STILLS
+    if data[4:8] in (b"moov", b"mdat", b"wide"):
+        return "a QuickTime video (MOV)", _STILLS
+    if data[:1] == b"\x47" and data[188:189] == b"\x47":
+        return "an MPEG video (transport stream)", _STILLS
+    if data[257:262] == b"ustar":
+        return "a tar archive", _UNPACK
+    return _text_format(data)
+
+
+def _text_format(data: bytes) -> tuple[str, str]:
+    """Return what a text is; an empty name where the bytes are none."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "text in UTF-16", ""
+    text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    lower = text[:64].lower()
+    for start, name in _TEXTS:
+        if lower.startswith(start):
+            return name, ""
+    if text.startswith((b"data:image/", b"iVBORw0KGgo", b"/9j/")):
+        return "a picture as base64 text", "Send the bytes themselves."
+    if text[:1] in (b"{", b"[") and _is_text(data):
+        return "JSON", "Send the file itself as the body, or as a part of a form."
+    return ("text", "") if data and _is_text(data) else ("", "")
+
+
+def _is_text(data: bytes) -> bool:
+    controls = bytes(range(9)) + bytes(range(14, 32)) + b"\x7f"
+    return not data.translate(None, bytes(set(range(256)) - set(controls)))
 
 
 def webp_header(data: bytes) -> tuple[int, int, bool]:

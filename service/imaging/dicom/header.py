@@ -46,6 +46,11 @@ WANTED = wanted(
         *COPIED,
     )
 )  # fmt: skip
+_NEW = {  # of PS3.5 2024; pydicom does not name them
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+}
 # MPEG-2, MPEG-4 and HEVC.
 _VIDEO = tuple(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109))
 _META_SOP_CLASS = 0x0002_0002
@@ -104,8 +109,11 @@ def _check_kind(layout: DatasetLayout, values: Values) -> None:
             "The DICOM object holds an encapsulated video. Export its frames, or a cine of JPEG frames."
         )
     if transfer_syntax not in _TRANSFER_SYNTAXES:
-        named = _known(transfer_syntax, "an unknown one")
-        raise UnsupportedFormat(f"The transfer syntax of the DICOM object is not supported: {named}.")
+        named = _NEW.get(transfer_syntax) or _known(transfer_syntax, "an unknown one")
+        raise UnsupportedFormat(
+            f"The transfer syntax of the DICOM object is not supported: {named}. Convert the object to JPEG, JPEG-LS, "
+            "JPEG 2000, RLE or an uncompressed transfer syntax."
+        )
 
 
 def _known(uid: str, otherwise: str) -> str:

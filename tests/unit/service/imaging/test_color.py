@@ -93,7 +93,7 @@ def test_the_color_copy_is_upright_like_its_frame() -> None:
 
 def test_transparent_colors_are_ignored() -> None:
     pixels = np.zeros((60, 80, 4), np.uint8)
-    pixels[:, :40] = (255, 0, 0, 0)
+    pixels[:, :40], pixels[:, 40:] = (255, 0, 0, 0), (0, 0, 0, 255)
     assert decode_frame(encode(Image.fromarray(pixels))).colors is None
 
 
