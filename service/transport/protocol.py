@@ -201,7 +201,8 @@ class HttpProtocol(H11Protocol):
         self._unset_keepalive_if_required()
         self.transport.write_eof()
         self.flow.resume_reading()
-        self.loop.call_later(_LINGER_S, self.close)
+        self._check.cancel()
+        self._check = self.loop.call_later(_LINGER_S, self.close)
 
 
 def _closes(scope: Scope, reply_headers: list[tuple[bytes, bytes]]) -> bool:
