@@ -29,7 +29,7 @@ Level = Annotated[
     Literal["debug", "info", "warning", "error"],
     BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value),
 ]
-_ORIGIN = r"(\*|https?://[^\s,/]+)"
+_ORIGIN = r"(?i:\*|https?://[^\s,;/]+/?)"
 
 
 class Settings(BaseSettings):
@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     root_path: str | None = Field(default=None, pattern=r"^(/[A-Za-z0-9._~-]+)*/?$")
     """Path below which a proxy serves the service, such as `/ai/fetal`, whether or not the proxy takes it off. The
     header `X-Forwarded-Prefix` of a request goes before it."""
-    cors_origins: str | None = Field(default=None, pattern=rf"^\s*{_ORIGIN}(\s*,\s*{_ORIGIN})*\s*$")
+    cors_origins: str | None = Field(default=None, pattern=rf"^\s*({_ORIGIN}(\s*,\s*{_ORIGIN})*)?\s*$")
     """Origins of web pages that may use the service, such as `https://viewer.example`, separated by commas; `*` allows
     every page. Default: only the service's own pages."""
     log_level: Level = "info"
@@ -104,7 +104,8 @@ class Settings(BaseSettings):
     @property
     def allowed_origins(self) -> frozenset[str]:
         """The origins in `cors_origins`."""
-        return frozenset(origin.strip().lower() for origin in (self.cors_origins or "").split(",") if origin.strip())
+        origins = (origin.strip().rstrip("/").lower() for origin in (self.cors_origins or "").split(","))
+        return frozenset(origin for origin in origins if origin)
 
     def admission_limits(self, workers: int) -> AdmissionLimits:
         """Return the limits on all admitted uploads, for a number of workers."""

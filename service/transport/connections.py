@@ -15,8 +15,8 @@ _LEAST = 16
 _USED = 64  # open files, where the system does not list them
 _SERVED = 0.75  # of the free files are for connections that are served, and
 _ACCEPTED = 0.875  # for these and those that are refused; the rest is for the decoders, a reload and the like
-_IDLE_S = 1.0  # seconds without a request until a connection may be closed for another one
-_REFUSED_S = 0.5  # seconds since the refusal until a connection may be closed for another one
+_IDLE_S = 1.0  # seconds without a request until a connection may be refused for another one
+_SILENT_S = 0.25  # seconds without a byte from a refused client until its connection may be closed for another one
 _CROWDED = 0.9
 
 
@@ -45,8 +45,11 @@ class TimeLimits:
 class Connection(Protocol):
     """What `Connections` needs of a connection."""
 
+    def refuse(self) -> None:
+        """Answer 503 to a request that may be on its way, and end it when its client has left."""
+
     def close(self) -> None:
-        """Close it, and wait neither for its client nor for a request."""
+        """Close it at once."""
 
 
 class Connections:
@@ -57,35 +60,47 @@ class Connections:
         self.free_files = free_files()
         self._open = set[Connection]()
         self._idle: dict[Connection, float] = {}  # waiting for a request since; the longest comes first
-        self._refused: dict[Connection, float] = {}  # refused at; the first comes first
+        self._refused: dict[Connection, float] = {}  # silent since; the longest comes first
         self._warn = OncePerSecond()
 
     @property
     def full(self) -> bool:
         """Whether no further connection can be accepted, not even to refuse it."""
-        count = len(self._open) + len(self._refused)
-        return count >= _ACCEPTED * self.free_files and not _close_first(self._refused, _REFUSED_S)
+        if len(self._open) + len(self._refused) < _ACCEPTED * self.free_files:
+            return False
+        oldest = _first(self._refused, _SILENT_S)
+        if oldest is not None:
+            del self._refused[oldest]
+            oldest.close()
+        return oldest is None
 
     @property
     def crowded(self) -> bool:
         """Whether replies should end their connections, so that other clients get one."""
         return len(self._open) >= _CROWDED * _SERVED * self.free_files
 
-    def enter(self, connection: Connection) -> bool:
-        """Count a new connection, and close an idle one at the limit; False where none is idle: refuse it."""
-        if len(self._open) >= _SERVED * self.free_files and not _close_first(self._idle, _IDLE_S):
-            self._warn(logging.WARNING, "connections are at their limit; further ones get 503")
-            self._refused[connection] = monotonic()
-            return False
+    def enter(self, connection: Connection) -> None:
+        """Count a new connection. At the limit refuse an idle one for it, or itself where none is idle."""
         self._open.add(connection)
-        self.idle(connection)
-        return True
+        if len(self._open) > _SERVED * self.free_files:
+            self._warn(logging.WARNING, "connections are at their limit; those without a request get 503")
+            surplus = _first(self._idle, _IDLE_S) or connection
+            self.leave(surplus)
+            self._refused[surplus] = monotonic()
+            surplus.refuse()
+        if connection in self._open:
+            self.idle(connection)
 
     def leave(self, connection: Connection) -> None:
         """Forget a connection."""
         self._idle.pop(connection, None)
         self._refused.pop(connection, None)
         self._open.discard(connection)
+
+    def heard(self, connection: Connection) -> None:
+        """Note that a connection's client still sends."""
+        if self._refused.pop(connection, None) is not None:
+            self._refused[connection] = monotonic()
 
     def idle(self, connection: Connection) -> None:
         """Note that a connection waits for a request from now on."""
@@ -97,14 +112,10 @@ class Connections:
         self._idle.pop(connection, None)
 
 
-def _close_first(connections: dict[Connection, float], after_s: float) -> bool:
-    """Close the first connection if it has been in the dict for `after_s` seconds; return whether it has."""
+def _first(connections: dict[Connection, float], after_s: float) -> Connection | None:
+    """Return the first connection if it has been in the dict for `after_s` seconds."""
     connection, since = next(iter(connections.items()), (None, 0.0))
-    if connection is None or monotonic() - since < after_s:
-        return False
-    del connections[connection]
-    connection.close()
-    return True
+    return connection if monotonic() - since >= after_s else None
 
 
 class OncePerSecond:

@@ -68,8 +68,7 @@ class HttpProtocol(H11Protocol):
         # The kernel ends a connection whose client acknowledges nothing, and holds little of a reply.
         _set_option(transport, "TCP_USER_TIMEOUT", round(self._limits.transfer_s * 1000))
         _set_option(transport, "TCP_NOTSENT_LOWAT", _UNSENT)
-        if not self._connections.enter(self):
-            self._refuse(overloaded())
+        self._connections.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count the connection no more."""
@@ -80,6 +79,7 @@ class HttpProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse what the client sent, or drop it after a refusal."""
         if self._lingers:
+            self._connections.heard(self)
             return
         self._touched = self.loop.time()
         if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
@@ -122,6 +122,10 @@ class HttpProtocol(H11Protocol):
             self.transport.close()
         else:
             self._refuse(MalformedRequest(msg))
+
+    def refuse(self) -> None:
+        """Answer 503 to a request that may be on its way, and end the connection."""
+        self._refuse(overloaded())
 
     def close(self) -> None:
         """Close the connection at once."""
@@ -194,9 +198,11 @@ class HttpProtocol(H11Protocol):
         bytes for a closed connection, overtakes what the client has not read.
         """
         self._lingers = True
+        self._unset_keepalive_if_required()
         self.transport.write_eof()
         self.flow.resume_reading()
-        self.loop.call_later(_LINGER_S, self.close)
+        self._check.cancel()
+        self._check = self.loop.call_later(_LINGER_S, self.close)
 
 
 def _closes(scope: Scope, reply_headers: list[tuple[bytes, bytes]]) -> bool:

@@ -18,6 +18,7 @@ import pytest
 
 from bench.servers import free_port, running_service, start_service, stop, wait_until_ready
 from tests.support.images import encode, speckle
+from tests.support.sockets import address, read_reply
 from tests.support.waiting import TIMEOUT_S, eventually
 
 FRAME = encode(speckle(300, 400))
@@ -38,30 +39,9 @@ def few_files(model: Path, **settings: str) -> Iterator[tuple[str, IO[str]]]:
             stop(process)
 
 
-def address(url: str) -> tuple[str, int]:
-    host, port = url.removeprefix("http://").split(":")
-    return host, int(port)
-
-
 def upload(*headers: str, path: str = "/classify", body: bytes = FRAME) -> bytes:
     lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def read_reply(connection: socket.socket) -> bytes:
-    """Read one reply with a `Content-Length`; raises `ConnectionResetError` where the service resets."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        more = connection.recv(65536)
-        assert more, "closed without a reply"
-        received += more
-    head, _, body = received.partition(b"\r\n\r\n")
-    length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-    while len(body) < length:
-        more = connection.recv(65536)
-        assert more, "closed within the reply"
-        body += more
-    return head
 
 
 def test_connections_without_requests_keep_no_client_out(phantom_folder: Path) -> None:
@@ -103,13 +83,13 @@ def test_every_request_under_overload_is_answered(
     """Uploads that do not fit into the sockets' buffers, and more clients than files: nobody is reset."""
     big = upload(*headers, body=FRAME + bytes(more))
 
-    def client(_: int) -> Counter[bytes]:
+    def client(_number: int) -> Counter[bytes]:
         statuses = Counter[bytes]()
         connection: socket.socket | None = None
-        for _ in range(5):
+        for _turn in range(5):
             connection = connection or socket.create_connection(address(url), timeout=TIMEOUT_S)
             connection.sendall(big)
-            head = read_reply(connection)
+            head, _ = read_reply(connection)
             statuses[head[9:12]] += 1
             if b"connection: close" in head.lower():
                 assert connection.recv(1) == b""

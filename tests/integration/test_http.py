@@ -13,6 +13,7 @@ import pytest
 
 from bench.servers import running_service
 from tests.support.images import encode, speckle
+from tests.support.sockets import address, read_reply
 from tests.support.waiting import TIMEOUT_S, eventually
 
 FRAME = encode(speckle(300, 400))
@@ -26,8 +27,7 @@ def url(phantom_folder: Path) -> Iterator[str]:
 
 @contextmanager
 def connected(url: str) -> Iterator[socket.socket]:
-    host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=TIMEOUT_S) as connection:
+    with socket.create_connection(address(url), timeout=TIMEOUT_S) as connection:
         yield connection
 
 
@@ -108,8 +108,7 @@ def test_empty_lines_before_a_request_are_ignored(url: str) -> None:
     with connected(url) as connection:
         for _ in range(2):
             connection.sendall(b"\r\n" + post)
-            assert connection.recv(15) == b"HTTP/1.1 200 OK"
-            connection.recv(65536)
+            assert status(read_reply(connection)[0]) == 200
     last = b"\r\n\r\n" + head("GET /health/live", "Connection: close")
     assert exchange(url, post + post + last).count(b"HTTP/1.1 200 ") == 3
 
@@ -135,12 +134,11 @@ def test_continue_is_said_before_the_upload_and_not_before_a_refusal(url: str) -
             connection.sendall(head("POST /classify", LENGTH, expect))
             assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
             connection.sendall(FRAME)
-            assert connection.recv(15) == b"HTTP/1.1 200 OK"
-            connection.recv(65536)
+            assert status(read_reply(connection)[0]) == 200
     with connected(url) as connection:
         started = time.monotonic()
         connection.sendall(head("POST /classify", "Content-Length: 1000000000", expect))
-        reply = connection.recv(65536)
+        reply, _ = read_reply(connection)
         assert status(reply) == 413
         assert b"connection: close" in reply.lower()
         assert rest(connection) is not None

@@ -68,7 +68,7 @@ def test_other_origins_are_allowed_by_the_setting_alone(
     client: TestClient, serve: Callable[..., TestClient], tmp_path: Path
 ) -> None:
     (tmp_path / "keys").write_text(new_key("viewer")[1])
-    chosen = serve(Phantom(), cors_origins=f"https://other.example , {VIEWER}", api_keys=tmp_path / "keys")
+    chosen = serve(Phantom(), cors_origins=f"https://other.example , {VIEWER}/", api_keys=tmp_path / "keys")
     allowed = preflight(chosen, VIEWER)  # without a key: browsers send none
     assert allowed["access-control-allow-origin"] == VIEWER
     assert "POST" in allowed["access-control-allow-methods"]
@@ -84,7 +84,9 @@ def test_other_origins_are_allowed_by_the_setting_alone(
     assert preflight(serve(Phantom(), cors_origins="*"), VIEWER)["access-control-allow-origin"] == VIEWER
 
 
-@pytest.mark.parametrize("value", ["viewer.example", "https://viewer.example/", "https://a.example;https://b.example"])
+@pytest.mark.parametrize(
+    "value", ["viewer.example", "https://viewer.example/page", "https://a.example;https://b.example"]
+)
 def test_what_is_not_an_origin_is_refused_at_the_start(value: str) -> None:
     with pytest.raises(ValidationError):
         Settings(cors_origins=value)
