@@ -77,4 +77,5 @@ def _loops(files: Sequence[LabeledFile]) -> tuple[str, ...]:
     loops = [file.frames for file in files if file.frames > 1]
     if not loops:
         return ()
-    return (f"loops: {len(loops)}, with {sum(loops)} frames; every frame counts, and a loop stays on one side",)
+    name = "1 loop" if len(loops) == 1 else f"{len(loops)} loops"
+    return (f"{name} with {sum(loops)} frames: every frame counts, and a loop stays on one side of the split",)

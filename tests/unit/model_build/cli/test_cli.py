@@ -72,7 +72,7 @@ def test_check_counts_every_frame_and_lists_what_it_skips(tmp_path: Path, capsys
     assert main(["check", str(data), "--recipe", str(recipe)]) == 0, capsys.readouterr().err
     out, err = capsys.readouterr()
     assert "data: 23 frames, 2 planes" in out
-    assert "loops: 1, with 3 frames" in out
+    assert "1 loop with 3 frames" in out
     assert "skipped: 1\n  heart/p1/notes.txt: The bytes are" in out
     assert "WARNING: skipped files and folders of " in err
 

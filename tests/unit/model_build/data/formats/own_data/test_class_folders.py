@@ -163,7 +163,7 @@ def test_dicom_without_extension_loops_and_links_are_read(tmp_path: Path) -> Non
     assert {record.patient for record in data.records if record.path.name == "IM_0001"} == {"p0"}
     assert len({(record.patient, record.split) for record in data.records}) == 6
     assert not data.skipped
-    assert data.notes == ("loops: 3, with 9 frames; every frame counts, and a loop stays on one side",)
+    assert data.notes == ("3 loops with 9 frames: every frame counts, and a loop stays on one side of the split",)
 
 
 def test_a_loop_without_a_patient_is_one_patient(tmp_path: Path) -> None:

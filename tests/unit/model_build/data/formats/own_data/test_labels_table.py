@@ -230,7 +230,7 @@ def test_every_frame_of_a_loop_counts_as_one_patient_on_one_side(tmp_path: Path)
     loop = [record for record in data.records if record.path.name == "loop"]
     assert [record.index for record in loop] == [0, 1, 2]
     assert len({(record.patient, record.split, record.plane) for record in loop}) == 1
-    assert data.notes == ("loops: 1, with 3 frames; every frame counts, and a loop stays on one side",)
+    assert data.notes == ("1 loop with 3 frames: every frame counts, and a loop stays on one side of the split",)
 
 
 @pytest.mark.parametrize("name", ["Labels.CSV", "labels.tsv", "LABELS.TXT"])
