@@ -32,8 +32,8 @@ class Settings(BaseSettings):
     """Maximum number of admitted uploads, in transfer, queued or in work; further ones get 503. Default: 8 requests per
     worker, so a request never queues behind more than eight frames."""
     max_held_bytes: int | None = Field(default=None, ge=1024)
-    """Maximum bytes of all admitted uploads and unread replies in memory; an upload that does not fit gets 503. Default:
-    eight uploads of the maximum size plus one batch of the maximum size."""
+    """Maximum bytes of all admitted uploads and unread replies in memory; an upload that does not fit gets 503.
+    Default: eight uploads of the maximum size plus one batch of the maximum size."""
     deadline_s: float = Field(default=30, gt=0)
     """Seconds from the end of an upload to the start of its reply; after them the work stops and the request gets 504.
     The header `X-Deadline-Ms`, counted from the request's head, can only shorten this."""
