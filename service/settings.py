@@ -50,8 +50,8 @@ class Settings(BaseSettings):
     """Maximum number of admitted uploads, in transfer, queued or in work; further ones get 503. Default: 8 requests per
     worker, so a request never queues behind more than eight frames."""
     max_held_bytes: int | None = Field(default=None, ge=1024)
-    """Maximum bytes of all admitted uploads in memory; an upload that does not fit gets 503. Default: eight uploads of
-    the maximum size plus one batch of the maximum size."""
+    """Maximum bytes of all admitted uploads and unread replies in memory; an upload that does not fit gets 503.
+    Default: eight uploads of the maximum size plus one batch of the maximum size."""
     max_decode_s: Seconds = Field(default=10, gt=0)
     """CPU seconds for decoding one frame; a file that needs more gets 422. An ordinary frame needs 0.01."""
     deadline_s: Seconds = Field(default=30, gt=0)

@@ -1,4 +1,4 @@
-"""A file on disk as an upload: whoever needs its bytes opens it."""
+"""A file on disk as an upload, opened where its bytes are needed."""
 
 import errno
 import mmap

@@ -2,7 +2,7 @@
 
 import mmap
 import os
-from fcntl import F_ADD_SEALS, F_SEAL_SHRINK, fcntl
+from fcntl import F_ADD_SEALS, F_SEAL_SHRINK, fcntl  # codespell:ignore
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Arena:
         """Return new shared memory."""
         descriptor = os.memfd_create("decoder", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(descriptor, START)
-        fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK)
+        fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK)  # codespell:ignore
         return cls(descriptor)
 
     def __len__(self) -> int:
