@@ -62,9 +62,12 @@ def split_elements(data: bytes, at: int) -> dict[int, bytes]:
 
 def _value(layout: DatasetLayout, tag: int) -> bytes | None:
     element = layout.elements.get(tag)
-    if element is None or element.length == UNDEFINED:
-        return layout.meta.get(_IN_META.get(tag, 0))
-    return bytes(layout.data[element.start : element.end])
+    value = None
+    if element is not None and element.length != UNDEFINED:
+        value = bytes(layout.data[element.start : element.end])
+    if tag in _IN_META and not (value or b"").strip(b"\0 "):
+        return layout.meta.get(_IN_META[tag], value)
+    return value
 
 
 def _encode(tag: int, value: bytes) -> bytes:

@@ -13,6 +13,7 @@ from service.imaging.dicom.dataset.elements import UNDEFINED, Element
 from service.imaging.dicom.dataset.walk import Walk, Wanted
 
 _NUMBERS = {"US": "u2", "SS": "i2", "UL": "u4", "SL": "i4", "FL": "f4", "FD": "f8", "OW": "u2"}
+_TEXTUAL = ("IS", "DS")
 
 
 def _tag(keyword: str) -> int:
@@ -87,10 +88,8 @@ class Values:
 
     def _vr(self, keyword: str) -> str:
         tag = _tag(keyword)
-        allowed = _vrs(tag)
-        stated = self.elements[tag].vr.decode() if tag in self.elements else ""
-        textual = allowed[0] in ("IS", "DS")
-        return stated if stated in (("IS", "DS") if textual else _NUMBERS) else allowed[0]
+        stated = self.elements[tag].vr.decode("latin-1") if tag in self.elements else ""
+        return stated if stated in _NUMBERS or stated in _TEXTUAL else _vrs(tag)[0]
 
 
 def first_text(value: bytes) -> str:

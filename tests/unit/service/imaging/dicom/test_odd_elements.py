@@ -15,7 +15,7 @@ from pydicom.sequence import Sequence
 
 from service.errors import UnreadableFrame
 from service.imaging.decode import decode_frame
-from service.imaging.dicom.dataset.elements import LONG, SHORT
+from service.imaging.dicom.dataset.elements import LONG, SHORT, VRS
 from tests.support import dicom_objects as dicoms
 from tests.support.dicom_checks import CINE, GRAY, assert_same, refusal
 from tests.support.dicom_objects import compressed, describe, native, with_element, write
@@ -53,7 +53,7 @@ def test_an_element_of_any_form(tag: int, vr: bytes, value: bytes, form: Callabl
 
 
 @settings(max_examples=100, deadline=None)
-@given(tag=tags, vr=vrs, value=values, claimed=st.integers(2**16, 2**32 - 1))
+@given(tag=tags, vr=st.sampled_from([*sorted(VRS), b"??", b"OX"]), value=values, claimed=st.integers(2**16, 2**32 - 1))
 def test_an_element_longer_than_the_file(tag: int, vr: bytes, value: bytes, claimed: int) -> None:
     element = head(tag) + vr + struct.pack("<HI", 0, claimed) + value
     assert_same(decode_frame(with_element(tag, element, GRAY)), GRAY)
@@ -204,6 +204,40 @@ class TestValuesThatMakeNoSense:
         changes: dict[str, Any] = {keyword: [dicoms.US, "1.2.3"]}
         data = native([GRAY], **changes)
         assert_same(decode_frame(data), GRAY)
+
+
+ROWS = 0x0028_0010
+
+
+@pytest.mark.parametrize(
+    "element",
+    [short(ROWS, b"IS", b"60"), short(ROWS, b"UL", struct.pack("<I", 60)), short(ROWS, b"??", b"<\0"),
+     long(ROWS, b"UN", b"<\0"), implicit(ROWS, b"", b"<\0"), short(ROWS, b"US", b"<\0\1\0")],
+)  # fmt: skip
+def test_a_number_under_another_vr(element: bytes) -> None:
+    data = native([GRAY])
+    assert_same(decode_frame(data.replace(short(ROWS, b"US", b"<\0"), element)), GRAY)
+
+
+@pytest.mark.parametrize("text", [b"monochrome2 ", b" MONOCHROME2", b"MONOCHROME2\0", b"MONOCHROME2\\RGB "])
+def test_a_text_with_padding(text: bytes) -> None:
+    data = native([GRAY])
+    stated = short(0x0028_0004, b"CS", b"MONOCHROME2 ")
+    assert stated in data
+    assert_same(decode_frame(data.replace(stated, short(0x0028_0004, b"CS", text))), GRAY)
+
+
+@pytest.mark.parametrize("stated", [b"", b"\0\0", None])
+def test_uids_in_the_file_meta_information_only(stated: bytes | None) -> None:
+    data = native([GRAY])
+    for number, uid in ((0x16, dicoms.US.encode() + b"\0"), (0x18, b"1.2.3.4.5\0")):
+        element = short(0x0008_0000 | number, b"UI", uid)
+        assert element in data
+        data = data.replace(element, b"" if stated is None else short(0x0008_0000 | number, b"UI", stated))
+    frame = decode_frame(data)
+    assert_same(frame, GRAY)
+    assert frame.dicom is not None
+    assert frame.dicom.elements()[0x0008_0018].endswith(b"1.2.3.4.5\0")
 
 
 @pytest.mark.parametrize("width", [4, 5, 51])

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import cv2
@@ -137,6 +138,20 @@ class TestBombs:
         opened = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
         assert "no pixel data" in refusal(head + opened * 5000, UnreadableFrame)
         assert_same(decode_frame(head + opened * 5000 + meta[len(head) :]), GRAY)
+
+    @pytest.mark.filterwarnings("ignore")
+    @pytest.mark.parametrize(
+        "unit",
+        [b"\x08\0", b"\x08\0\x16\0UI", b"\x08\0\x16\0UI\2\0ab", b"\x09\0\x10\0??\2\0ab", b"\0", b"\xff",
+         b"\x10\0\x10\0LO\0\0", b"\xfe\xff\0\xe0\0\0\0\0", b"\xe0\x7f\x10\0OW\0\0\2\0\0\0ab"],
+    )  # fmt: skip
+    def test_megabytes_of_anything(self, unit: bytes) -> None:
+        meta = native([GRAY])
+        head = meta[: 132 + 12 + meta[140]] + b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff"
+        started = process_time()
+        with pytest.raises((UnreadableFrame, UnsupportedFormat)):
+            decode_frame(head + unit * (2**22 // len(unit)))
+        assert process_time() - started < 2
 
     def test_empty_items_instead_of_frames(self) -> None:
         data = compressed([GRAY], dicoms.BASELINE, dicoms.jpeg, "MONOCHROME2")
