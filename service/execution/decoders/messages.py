@@ -29,8 +29,8 @@ class Request(NamedTuple):
     frame
         Its index, from 0.
     step
-        Whether another decoder has read frames of this file. An animation is then decoded frame by frame up to this one:
-        the limit on pixels counts the frames of one leap.
+        Whether another decoder has read frames of this file. An animation is then decoded frame by frame up to this
+        one: the limit on pixels counts the frames of one leap.
     """
 
     source: Literal["arena", "file", "open"]
