@@ -15,6 +15,7 @@ from service.imaging.frame import Frame, Frames
 from service.imaging.local_file import LocalFile, Upload
 
 _NUMBERS = itertools.count()
+_ATTEMPTS = 4
 
 
 class _Decoded(NamedTuple):
@@ -63,12 +64,12 @@ class OpenUpload:
         self._forget(self._number)
 
     def _decode(self, index: int) -> _Decoded:
-        for _ in range(2):
+        for _ in range(_ATTEMPTS):
             try:
                 return self._ask(index)
             except DecoderEnded:  # somebody killed it, which says nothing about the file
                 continue
-        raise DecodeLimit("The process that decodes the file was killed, twice.")
+        raise DecodeLimit(f"The process that decodes the file was killed {_ATTEMPTS} times.")
 
     def _ask(self, index: int) -> _Decoded:
         again, self._again = self._again, True

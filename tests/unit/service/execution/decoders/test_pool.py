@@ -186,7 +186,7 @@ def test_every_answer_is_right_while_decoders_are_killed(pool: DecoderPool) -> N
     stop, random_ = threading.Event(), random.Random(0)
 
     def kill() -> None:
-        while not stop.wait(0.02):
+        while not stop.wait(0.05):
             for each in random_.sample(ids := decoder_ids(pool), min(1, len(ids))):
                 with suppress(ProcessLookupError):
                     os.kill(each, signal.SIGKILL)
