@@ -94,9 +94,16 @@ def test_the_frames_are_those_of_this_process(pool: DecoderPool, data: bytes, on
     assert ENDINGS == []
 
 
+def _webp_of_no_width() -> bytes:
+    data = bytearray(encode(colored(), "WEBP"))
+    data[26:28] = bytes(2)
+    return bytes(data)
+
+
 def refusals() -> dict[str, tuple[bytes, type[Problem]]]:
     return {
         "cut": (FILES["png"][:200], UnreadableFrame),
+        "no pixels": (_webp_of_no_width(), UnreadableFrame),
         "too many pixels": (encode(np.zeros((3000, 3000), np.uint8)), FrameTooLarge),
         "too many bytes": (bytes(9 * 2**20), UploadTooLarge),
     }
