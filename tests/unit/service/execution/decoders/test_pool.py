@@ -154,7 +154,7 @@ def test_a_stop_ends_the_decoder_at_once(pool: DecoderPool) -> None:
 
 def test_memory_is_bounded_by_the_header(pool: DecoderPool) -> None:
     # A negative allowance stands for a file that needs more than its header says.
-    small = DecoderPool(LIMITS._replace(allowance=-159_000_000), 1, count_ending=ENDINGS.append)
+    small = DecoderPool(LIMITS._replace(allowance=-183_000_000), 1, count_ending=ENDINGS.append)
     with closing(small), pytest.raises(DecodeLimit, match="memory"):
         small.open(FILES["larger than the arena"])
     assert ENDINGS == ["memory"]
@@ -231,3 +231,13 @@ def test_no_process_is_left_behind() -> None:
     ids = decoder_ids(other)
     other.close()
     eventually(lambda: not any(Path(f"/proc/{each}").exists() for each in ids))
+
+
+def test_a_large_animation_is_decoded_within_the_limits() -> None:
+    """The decoder of WebP allocates the canvas twice when it opens the file, before anything of it is read."""
+    data = animation(
+        "WEBP", [np.zeros((4000, 4000), np.uint8), np.full((4000, 4000), 200, np.uint8)], quality=0, method=0
+    )
+    with closing(DecoderPool(DecoderLimits(2**20, 32_000_000), 1)) as pool, closing(pool.open(data, 1)) as frames:
+        assert frames.count == 2
+        assert frames.read(1).pixels.shape == (4000, 4000)
