@@ -83,7 +83,9 @@ class _Decoder:
         self._frames = None
         if request.source == "arena" and request.length > len(self._arena):
             self._arena.remap()
-        self._limit_memory(COPIES_OF_FILE * request.length)
+        # A file on disk is mapped, and may be a long cine; only parts of it are copied.
+        mapped = request.length if request.source == "file" else 0
+        self._limit_memory(mapped + self._copies(request))
         limits = Limits(self._limits.max_bytes, self._limits.max_pixels)
         if request.source == "file":
             self._frames = open_file(descriptors[0], request.length, limits)
@@ -95,7 +97,7 @@ class _Decoder:
         needed = frame_bytes(frames.max_pixels)
         if needed > LARGE:
             self._ask(Reply(memory=needed))
-        self._limit_memory(needed + COPIES_OF_FILE * request.length)
+        self._limit_memory(needed + self._copies(request))
         if request.step:
             for index in range(request.frame):
                 frames.read(index)
@@ -126,6 +128,9 @@ class _Decoder:
         self._channel.send(question.model_dump_json(exclude_none=True).encode())
         if self._channel.recv(len(GO)) != GO:
             os._exit(0)
+
+    def _copies(self, request: Request) -> int:
+        return COPIES_OF_FILE * min(request.length, self._limits.max_bytes)
 
     def _limit_memory(self, more: int) -> None:
         """Limit the address space to what is mapped now, the allowance, and `more` bytes."""

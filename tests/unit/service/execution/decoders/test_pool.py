@@ -241,3 +241,28 @@ def test_a_large_animation_is_decoded_within_the_limits() -> None:
     with closing(DecoderPool(DecoderLimits(2**20, 32_000_000), 1)) as pool, closing(pool.open(data, 1)) as frames:
         assert frames.count == 2
         assert frames.read(1).pixels.shape == (4000, 4000)
+
+
+def sparse_cine(path: Path, frames: int) -> None:
+    """Write a cine of black frames of 400 x 600 pixels that takes no room on the disk."""
+    data = native([np.zeros((400, 600), np.uint8)] * 2, NumberOfFrames=frames)
+    at = data.rindex(b"\xe0\x7f\x10\x00OB") + 8
+    with path.open("wb") as file:
+        file.write(data[:at] + (frames * 240_000).to_bytes(4, "little"))
+        file.truncate(at + 4 + frames * 240_000)
+
+
+def test_a_cine_of_two_gigabytes_is_read_from_the_disk(pool: DecoderPool, tmp_path: Path) -> None:
+    sparse_cine(tmp_path / "long.dcm", 8_000)
+    with closing(pool.open(LocalFile(tmp_path / "long.dcm"))) as frames:
+        assert frames.count == 8_000
+        assert frames.read(7_999).pixels.shape == (400, 600)
+
+
+def test_a_large_deflated_object_is_not_copied(pool: DecoderPool, tmp_path: Path) -> None:
+    path = tmp_path / "deflated.dcm"
+    path.write_bytes(native([speckle()], "1.2.840.10008.1.2.1.99"))
+    os.truncate(path, 2**31)
+    with pytest.raises(DecodeLimit, match="memory"):
+        pool.open(LocalFile(path))
+    assert ENDINGS == ["memory"]
