@@ -28,7 +28,7 @@ from tests.support.images import encode
 
 _MIB = 2**20
 _SMALL, _LARGE = (2_000, 1_000), (8_000, 4_000)  # pixels; the second is the largest size that is permitted by default
-_LIMITS = DecoderLimits(Limits().max_bytes, Limits().max_pixels, cpu_s=600)
+_LIMITS = DecoderLimits(2**28, Limits().max_pixels, cpu_s=600)  # bytes: uncompressed files of 32 megapixels are large
 _UNLIMITED = _LIMITS._replace(allowance=2**33)
 _DELAYS = Delays(nullcontext, lambda _: nullcontext())
 

@@ -23,7 +23,8 @@ _BATCH_ENDPOINTS = ("/classify/batch", "/exam")
 _FORM = "multipart/form-data; boundary=XB"
 _PART = b'--XB\r\nContent-Disposition: form-data; name="%s"; filename="a"%s\r\n\r\n%s\r\n'
 _SLOW = ("jpeg-99-color-scans", "bmp-rle-empty-runs", "png-largest-rgba-16-interlaced")
-_TIMEOUT_S = 300
+_TIMEOUT_S = 120
+_READ_S = 60
 _STATUSES = {200, 400, 408, 413, 415, 422, 503, 504}
 
 
@@ -103,11 +104,19 @@ def send(url: str, attack: Attack) -> Answer:
         sent = time.monotonic()
         reply = connection.getresponse()
         seconds = time.monotonic() - sent
-        body = reply.read()
+        body = _read(reply)
         if reply.getheader("content-type") == "application/problem+json":
             code = json.loads(body)["code"]
         return Answer(attack.name, attack.path, reply.status, code, seconds)
     return Answer(attack.name, attack.path, status, code, time.monotonic() - sent)
+
+
+def _read(reply: http.client.HTTPResponse) -> bytes:
+    """Return the body of a reply, at most what comes within a minute: a batch of slow files may go on for many."""
+    ends, parts = time.monotonic() + _READ_S, list[bytes]()
+    while time.monotonic() < ends and (part := reply.read1(2**16)):
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _send_slowly(connection: http.client.HTTPConnection, attack: Attack) -> None:
