@@ -39,10 +39,11 @@ def seeds() -> dict[str, bytes]:
     pixels = np.ascontiguousarray(drawn(640, 480)[::5, ::5])
     honest = {name: make(pixels) for name, make in MAKERS.items()}
     # The slow ones cost seconds each, and the large ones are about their size.
-    hostile = {name: data for name, make in HOSTILE.items() if not _slow(name) and len(data := make()) <= _MOST}
+    hostile = {name: data for name, make in HOSTILE.items() if not is_slow(name) and len(data := make()) <= _MOST}
     again = {f"{name} ({number})": data for number in (2, 3) for name, data in honest.items()}
     return honest | again | hostile
 
 
-def _slow(name: str) -> bool:
+def is_slow(name: str) -> bool:
+    """Return whether a hostile file takes a decoder more than some tenths of a second."""
     return "bomb" in name or "largest" in name or name.endswith(("slow", "scans", "limit", "256mib", "flood"))
