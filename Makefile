@@ -10,7 +10,7 @@ SLOW_MARKERS := slow or training or fuzz or browser or container or ray or prome
 .DEFAULT_GOAL := help
 .PHONY: help serve check test lint docs lock screenshots image up tls-certificate sbom soak container-test clean \
   bench-baselines bench-sizing bench-single-request-latency bench-exam-overhead bench-cine-memory bench-table-throughput \
-  bench-sub-plane-head-cost bench-loader
+  bench-sub-plane-head-cost bench-loader bench-decoder-memory bench-hostile
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 32
@@ -95,8 +95,8 @@ sbom: ## Write the bill of materials of the image's packages, as CycloneDX
 	$(CYCLONEDX) requirements --pyproject pyproject.toml --spec-version 1.6 --output-reproducible \
 	  --output-format JSON --output-file $(SBOM) requirements/service.txt
 
-soak: $(VENV)/.test ## Send 20,000 requests and check that memory, threads and files stay constant
-	SOAK=1 $(BIN)/pytest -s tests/integration/test_overload.py
+soak: $(VENV)/.test ## Send 20,000 requests, then good and hostile files for half an hour; check that nothing piles up
+	SOAK=1 $(BIN)/pytest -s tests/integration/test_overload.py tests/integration/test_hostile_soak.py
 
 container-test: $(VENV)/.test ## Build the image and test the composed service
 	$(BIN)/pytest tests/system/container
@@ -118,6 +118,12 @@ bench-exam-overhead: $(VENV)/.test ## Measure what sorting an exam costs beyond 
 
 bench-cine-memory: $(VENV)/.test ## Measure the memory of a cine of 100 frames and of 10,000 (minutes)
 	$(BIN)/python -m bench.cine_memory --frames 100 10000 --write $(BENCHMARKS)
+
+bench-decoder-memory: $(VENV)/.test ## Measure the memory of a decoder for each format, and its cost per frame (minutes)
+	$(BIN)/python -m bench.decoder_memory --write $(BENCHMARKS)
+
+bench-hostile: $(VENV)/.test ## Attack the service with hostile files while others use it (minutes)
+	$(BIN)/python -m bench.hostile
 
 bench-table-throughput: $(VENV)/.test $(VENV)/.ray ## Measure a table job: without Ray, on one Ray node, on two
 	$(BIN)/python -m bench.table_throughput --python $(VENV)/ray/bin/python --write $(BENCHMARKS)

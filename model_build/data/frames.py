@@ -15,9 +15,9 @@ from model_build.data.records import DataError, Frame, FrameLoader, Record, list
 from service.analysis.code_digest import decision_digest
 from service.errors import Problem
 from service.imaging.decode import open_frames as open_upload
+from service.imaging.files.local_file import LocalFile
 from service.imaging.frame import DEFAULT_LIMITS, Limits
 from service.imaging.frame import Frames as FileFrames
-from service.imaging.local_file import LocalFile
 
 _AHEAD = 64  # frames that are decoded before they are needed, to bound the memory
 

@@ -15,8 +15,8 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from service.errors import Problem
 from service.execution.decoders.decoder import Decoder
 from service.execution.work import stage
+from service.imaging.files.local_file import Upload
 from service.imaging.frame import Frame, Frames
-from service.imaging.local_file import Upload
 
 T = TypeVar("T")
 Job = Callable[[], Awaitable[T]]

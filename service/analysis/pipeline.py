@@ -11,9 +11,9 @@ from service.analysis.results import ExplainedFrame, FrameResult, ModelIdentity,
 from service.errors import NoSuchPlane, Problem
 from service.execution.decoders.decoder import Decoder, InProcessDecoder
 from service.execution.work import Outcome, current_work, stage
+from service.imaging.files.local_file import Upload
 from service.imaging.frame import Frame, Limits
 from service.imaging.letterbox import crop_and_letterbox
-from service.imaging.local_file import Upload
 from service.imaging.overlay import encode_picture, paint
 from service.inference.engine import Engine
 from service.inference.session import Floats

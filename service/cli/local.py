@@ -19,7 +19,7 @@ from service.errors import Problem
 from service.execution.cpu_budget import cpu_budget
 from service.execution.decoders.pool import open_decoder
 from service.execution.work import Work, work_context
-from service.imaging.local_file import LocalFile
+from service.imaging.files.local_file import LocalFile
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.jobs.outputs import one_run

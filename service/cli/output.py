@@ -31,7 +31,7 @@ def read_file(path: Path) -> bytes:
     try:
         if str(path).startswith(_GIVEN_PIPES):
             return path.read_bytes()
-        from service.imaging.local_file import open_regular  # loads the reader of DICOM
+        from service.imaging.files.local_file import open_regular  # loads the reader of DICOM
 
         with open_regular(path) as file:
             return file.read()

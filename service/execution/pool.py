@@ -10,6 +10,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from service.errors import Overloaded
 from service.execution.cpu_budget import CpuBudget
 from service.execution.work import Work, WorkStopped, current_work
 
@@ -113,20 +114,19 @@ class WorkerPool:
     def step_aside(self) -> Iterator[None]:
         """Return a context in which the calling job needs no core, so that another one may start.
 
-        Where too many jobs have stepped aside already, nothing changes.
+        Raises Overloaded where too many jobs have stepped aside already: slow files must never hold all workers.
         """
-        job: _Job[Any] | None = getattr(self._current, "job", None)
+        job: _Job[Any] = self._current.job
         with self._changed:
-            steps = job is not None and self._aside.total() < self._most_aside
-            if job is not None and steps:
-                self.busy -= 1
-                self._aside[job.work] += 1
-                self._changed.notify_all()
+            if self._aside.total() == self._most_aside:
+                raise Overloaded("The service is decoding as many slow files as it can.", headers={"Retry-After": "5"})
+            self.busy -= 1
+            self._aside[job.work] += 1
+            self._changed.notify_all()
         try:
             yield
         finally:
-            if job is not None and steps:
-                self._return(job.work)
+            self._return(job.work)
 
     def _return(self, work: Work) -> None:
         with self._changed:

@@ -16,7 +16,7 @@ The rules for every kind of file:
 
 from service.errors import UnsupportedFormat
 from service.imaging.dicom.scan import Data
-from service.imaging.formats import detect_format
+from service.imaging.files.formats import detect_format
 from service.imaging.frame import DEFAULT_LIMITS, MAX_SIDE, Frame, Frames, Limits, parser_errors_as_problems
 from service.imaging.raster import open_raster
 

@@ -30,7 +30,12 @@ class Limits:
             raise UploadTooLarge(f"The upload has {count} bytes; the limit is {self.max_bytes} bytes.")
 
     def check_size(self, width: int, height: int, frames: int = 1) -> None:
-        """Raise FrameTooLarge where `frames` frames of `width` x `height` pixels are over the limits."""
+        """Raise FrameTooLarge where `frames` frames of `width` x `height` pixels are over the limits.
+
+        Raises UnreadableFrame where they have no pixels.
+        """
+        if min(width, height) < 1:
+            raise UnreadableFrame(f"The frame is {width} x {height} pixels.")
         if max(width, height) > MAX_SIDE:
             raise FrameTooLarge(f"The frame is {width} x {height} pixels; the limit is {MAX_SIDE} pixels per side.")
         if width * height * frames > self.max_pixels:

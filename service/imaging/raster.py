@@ -16,8 +16,9 @@ from service.errors import FrameTooLarge, UnreadableFrame
 from service.imaging.checks.jpeg import check_jpeg
 from service.imaging.checks.png import check_png
 from service.imaging.checks.tiff import check_tiff
+from service.imaging.checks.webp import check_webp
 from service.imaging.color import reduce_colors
-from service.imaging.formats import webp_header
+from service.imaging.files.formats import webp_header
 from service.imaging.frame import Frame, Frames, Limits, unreadable
 from service.imaging.gray import Gray, orientation_of, to_colors, to_gray, turn_upright
 from service.schemas.answers import Format
@@ -45,6 +46,9 @@ def open_raster(data: bytes, format_: Format, limits: Limits) -> Frames:
         limits.check_size(width, height)
         if plain:
             return Frames(format_, 1, True, width * height, lambda _: _read_plain(data, format_, colored=True))
+        data, count = check_webp(data)
+        _check_count(count)
+        return Frames(format_, count, False, width * height, _PillowReader(None, data, format_, count, limits))
     pages = 1
     if format_ == "png":
         data = check_png(data)
@@ -57,8 +61,7 @@ def open_raster(data: bytes, format_: Format, limits: Limits) -> Frames:
     # Pillow reads the header here and no pixel.
     image = _PLUGINS[format_](io.BytesIO(data))
     count = pages if format_ == "tiff" else int(getattr(image, "n_frames", 1))
-    if count > _MAX_PAGES:
-        raise FrameTooLarge(f"The file has more than {_MAX_PAGES} pages or frames; split it, or send it as DICOM.")
+    _check_count(count)
     limits.check_size(image.width, image.height)
     # The pages and tiles of a TIFF have sizes of their own, which are checked when their turn comes.
     pixels = limits.max_pixels if format_ == "tiff" and count > 1 else image.width * image.height
@@ -70,27 +73,32 @@ def open_raster(data: bytes, format_: Format, limits: Limits) -> Frames:
     return Frames(format_, count, format_ == "tiff", pixels, _PillowReader(image, data, format_, count, limits))
 
 
-class _PillowReader:
-    """Reads the frames of a picture that Pillow has opened."""
+def _check_count(count: int) -> None:
+    if count > _MAX_PAGES:
+        raise FrameTooLarge(f"The file has more than {_MAX_PAGES} pages or frames; split it, or send it as DICOM.")
 
-    def __init__(self, image: ImageFile, data: bytes, format_: Format, count: int, limits: Limits) -> None:
+
+class _PillowReader:
+    """Reads the frames of a picture that Pillow has opened, or opens with the first frame."""
+
+    def __init__(self, image: ImageFile | None, data: bytes, format_: Format, count: int, limits: Limits) -> None:
         self._image, self._data, self._format, self._count, self._limits = image, data, format_, count, limits
         self._position = -1  # index of the last frame read
 
     def __call__(self, index: int) -> Frame:
-        if index <= self._position:
+        if self._image is None or index <= self._position:
             self._image, self._position = _PLUGINS[self._format](io.BytesIO(self._data)), -1
-        self._seek(index)
+        image = self._image
+        self._seek(image, index)
         self._position = index
-        self._image.load()
+        image.load()
         # Pillow turns a TIFF upright by itself, and nothing else.
-        orientation = 1 if self._format == "tiff" else orientation_of(self._image)
-        pixels, colors = to_gray(self._image), to_colors(self._image)
+        orientation = 1 if self._format == "tiff" else orientation_of(image)
+        pixels, colors = to_gray(image), to_colors(image)
         upright = None if colors is None else turn_upright(colors, orientation)
         return Frame(turn_upright(pixels, orientation), self._format, index, self._count, colors=upright)
 
-    def _seek(self, index: int) -> None:
-        image = self._image
+    def _seek(self, image: ImageFile, index: int) -> None:
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             image.seek(index)
             self._limits.check_size(image.width, image.height)

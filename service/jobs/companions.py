@@ -12,9 +12,9 @@ from service.errors import Problem
 from service.imaging.dicom.dataset.values import Values, wanted
 from service.imaging.dicom.header import SECONDARY_CAPTURE, ULTRASOUND, stated_sop_class
 from service.imaging.dicom.scan import is_dicom, scan_layout
-from service.imaging.formats import detect_format
+from service.imaging.files.formats import detect_format
+from service.imaging.files.local_file import LocalFile
 from service.imaging.frame import DEFAULT_LIMITS
-from service.imaging.local_file import LocalFile
 from service.jobs.files import START, SourceFile
 
 _CONTENTS = {

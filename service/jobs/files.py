@@ -8,8 +8,8 @@ from threading import Lock
 from time import perf_counter
 
 from service.execution.decoders.decoder import Decoder
+from service.imaging.files.local_file import LocalFile, Upload, open_regular
 from service.imaging.frame import Frame, Frames
-from service.imaging.local_file import LocalFile, Upload, open_regular
 
 START = 64 * 1024
 """Bytes at the start of a file: enough to recognize what is not a picture."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from service import __version__
 from service.analysis.pipeline import Pipeline
-from service.imaging.local_file import LocalFile
+from service.imaging.files.local_file import LocalFile
 from service.inference.package import ModelPackage
 from service.jobs import JobError
 from service.jobs.files import SourceFile

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from service.imaging.decode import open_frames
+from service.imaging.files.local_file import LocalFile, Upload, read_descriptor
 from service.imaging.frame import Frames, Limits
-from service.imaging.local_file import LocalFile, Upload, read_descriptor
 
 HAS_PROCESSES = sys.platform == "linux"
 """Whether this platform has decoder processes: shared memory with seals, and descriptors of processes."""

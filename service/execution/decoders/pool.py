@@ -13,8 +13,8 @@ from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess, Delays, fork_server
 from service.execution.decoders.upload import OpenUpload
 from service.execution.work import current_work
+from service.imaging.files.local_file import Upload
 from service.imaging.frame import Frames, Limits
-from service.imaging.local_file import Upload
 
 _LOG = logging.getLogger("fetal_planes.decoders")
 

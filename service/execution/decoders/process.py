@@ -27,7 +27,7 @@ from service.execution.decoders.messages import GO, MAX_MESSAGE, Reply, Request
 _SLOW_S = 0.1
 """CPU seconds after which a frame counts as slow; an ordinary one takes 2 to 30 ms."""
 NO_UPLOAD = -1
-_LOWEST_PRIORITY = 19
+_LOW_PRIORITY = 10  # a niceness: a tenth of an ordinary process's share of a core
 _EXIT_STATUS_S = 2  # seconds to wait for it
 
 
@@ -202,7 +202,7 @@ class DecoderProcess:
                     if not self.slow:
                         self.slow = True
                         with suppress(OSError):
-                            os.setpriority(os.PRIO_PROCESS, self.id, _LOWEST_PRIORITY)
+                            os.setpriority(os.PRIO_PROCESS, self.id, _LOW_PRIORITY)
                 continue
             if not message:
                 raise ConnectionResetError

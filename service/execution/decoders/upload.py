@@ -11,8 +11,8 @@ from service.errors import TABLE, DecodeLimit, Problem, UnreadableFrame
 from service.execution.decoders.messages import OpenedFile, Reply, Request
 from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess
 from service.imaging.dicom.attributes import DicomAttributes
+from service.imaging.files.local_file import LocalFile, Upload
 from service.imaging.frame import Frame, Frames
-from service.imaging.local_file import LocalFile, Upload
 
 _NUMBERS = itertools.count()
 _ATTEMPTS = 4

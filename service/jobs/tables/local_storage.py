@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
 
-from service.imaging.local_file import LocalFile
+from service.imaging.files.local_file import LocalFile
 from service.jobs import JobError
 from service.jobs.files import SourceFile
 from service.jobs.listing import FileEntry, walk_folder

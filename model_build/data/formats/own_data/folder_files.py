@@ -7,7 +7,7 @@ from pathlib import Path
 from model_build.data.frames import open_file
 from model_build.data.records import DataError, Skipped
 from service.errors import Problem
-from service.imaging.formats import detect_format
+from service.imaging.files.formats import detect_format
 from service.jobs.companions import local_companion_kind
 from service.schemas.file_names import path_text
 

@@ -12,6 +12,7 @@ from functools import partial
 
 import pytest
 
+from service.errors import Overloaded
 from service.execution.cpu_budget import CpuBudget
 from service.execution.pool import WorkerPool
 from service.execution.work import StopReason, Work, WorkStopped, current_work, stage, work_context
@@ -176,6 +177,19 @@ def test_two_batches_of_slow_files_leave_the_workers_to_others(two: Two) -> None
         await two.submit(Work(), partial(two.quick, "other"))[0]
         two.go.set()
         await asyncio.gather(*batches)
+
+    asyncio.run(ask())
+
+
+def test_a_slow_file_too_many_is_refused_and_the_workers_stay_free(two: Two) -> None:
+    async def ask() -> None:
+        batches = [two.submit(Work(), *(partial(two.slow, "slow") for _ in range(2))) for _ in range(4)]
+        jobs = [job for batch in batches for job in batch]
+        await until(lambda: sum(job.done() for job in jobs) == 2)
+        await two.submit(Work(), partial(two.quick, "other"))[0]
+        two.go.set()
+        results = await asyncio.gather(*jobs, return_exceptions=True)
+        assert [type(result) for result in results if result is not None] == [Overloaded] * 2
 
     asyncio.run(ask())
 

@@ -109,7 +109,7 @@ def test_a_source_that_cannot_be_read_is_a_row_and_is_tried_again(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr("service.imaging.local_file._open_descriptor", fail)
+        patch.setattr("service.imaging.files.local_file._open_descriptor", fail)
         assert process(phantom_folder, tmp_path / "in", out) == 1
     assert result_rows(out)[0]["problem"]["detail"] == "The file cannot be read: Input/output error."
     assert process(phantom_folder, tmp_path / "in", out) == 0

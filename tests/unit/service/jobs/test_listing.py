@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.imaging.local_file import open_regular
+from service.imaging.files.local_file import open_regular
 from service.jobs.listing import FileEntry, FolderEntry, walk, walk_folder
 from service.schemas.file_names import local_path
 

@@ -22,8 +22,8 @@ from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.pool import DecoderPool
 from service.execution.decoders.process import fork_server
 from service.execution.work import StopReason, Work, WorkStopped, work_context
+from service.imaging.files.local_file import LocalFile, Upload
 from service.imaging.frame import Limits
-from service.imaging.local_file import LocalFile, Upload
 from tests.support.dicom_objects import BASELINE, J2K_LOSSLESS, compressed, jpeg, jpeg_2000, native
 from tests.support.images import animation, encode, speckle
 from tests.support.waiting import eventually
@@ -94,9 +94,16 @@ def test_the_frames_are_those_of_this_process(pool: DecoderPool, data: bytes, on
     assert ENDINGS == []
 
 
+def _webp_of_no_width() -> bytes:
+    data = bytearray(encode(colored(), "WEBP"))
+    data[26:28] = bytes(2)
+    return bytes(data)
+
+
 def refusals() -> dict[str, tuple[bytes, type[Problem]]]:
     return {
         "cut": (FILES["png"][:200], UnreadableFrame),
+        "no pixels": (_webp_of_no_width(), UnreadableFrame),
         "too many pixels": (encode(np.zeros((3000, 3000), np.uint8)), FrameTooLarge),
         "too many bytes": (bytes(9 * 2**20), UploadTooLarge),
     }
@@ -153,7 +160,7 @@ def test_a_stop_ends_the_decoder_at_once(pool: DecoderPool) -> None:
 
 def test_memory_is_bounded_by_the_header(pool: DecoderPool) -> None:
     # A negative allowance stands for a file that needs more than its header says.
-    small = DecoderPool(LIMITS._replace(allowance=-159_000_000), 1, count_ending=ENDINGS.append)
+    small = DecoderPool(LIMITS._replace(allowance=-183_000_000), 1, count_ending=ENDINGS.append)
     with closing(small), pytest.raises(DecodeLimit, match="memory"):
         small.open(FILES["larger than the arena"])
     assert ENDINGS == ["memory"]
@@ -230,3 +237,38 @@ def test_no_process_is_left_behind() -> None:
     ids = decoder_ids(other)
     other.close()
     eventually(lambda: not any(Path(f"/proc/{each}").exists() for each in ids))
+
+
+def test_a_large_animation_is_decoded_within_the_limits() -> None:
+    """The decoder of WebP allocates the canvas twice when it opens the file, before anything of it is read."""
+    data = animation(
+        "WEBP", [np.zeros((4000, 4000), np.uint8), np.full((4000, 4000), 200, np.uint8)], quality=0, method=0
+    )
+    with closing(DecoderPool(DecoderLimits(2**20, 32_000_000), 1)) as pool, closing(pool.open(data, 1)) as frames:
+        assert frames.count == 2
+        assert frames.read(1).pixels.shape == (4000, 4000)
+
+
+def sparse_cine(path: Path, frames: int) -> None:
+    """Write a cine of black frames of 400 x 600 pixels that takes no room on the disk."""
+    data = native([np.zeros((400, 600), np.uint8)] * 2, NumberOfFrames=frames)
+    at = data.rindex(b"\xe0\x7f\x10\x00OB") + 8
+    with path.open("wb") as file:
+        file.write(data[:at] + (frames * 240_000).to_bytes(4, "little"))
+        file.truncate(at + 4 + frames * 240_000)
+
+
+def test_a_cine_of_two_gigabytes_is_read_from_the_disk(pool: DecoderPool, tmp_path: Path) -> None:
+    sparse_cine(tmp_path / "long.dcm", 8_000)
+    with closing(pool.open(LocalFile(tmp_path / "long.dcm"))) as frames:
+        assert frames.count == 8_000
+        assert frames.read(7_999).pixels.shape == (400, 600)
+
+
+def test_a_large_deflated_object_is_not_copied(pool: DecoderPool, tmp_path: Path) -> None:
+    path = tmp_path / "deflated.dcm"
+    path.write_bytes(native([speckle()], "1.2.840.10008.1.2.1.99"))
+    os.truncate(path, 2**31)
+    with pytest.raises(DecodeLimit, match="memory"):
+        pool.open(LocalFile(path))
+    assert ENDINGS == ["memory"]

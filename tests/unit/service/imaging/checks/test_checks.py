@@ -17,6 +17,7 @@ from service.imaging.checks.jpeg import check_jpeg
 from service.imaging.checks.jpeg_2000 import Grid, check_partition
 from service.imaging.checks.png import check_png
 from service.imaging.checks.tiff import check_tiff
+from service.imaging.checks.webp import check_webp
 from service.imaging.decode import decode_frame
 from tests.support.images import animation, colored, encode, png_chunk, speckle
 
@@ -112,3 +113,35 @@ def test_any_bytes_pass_or_are_refused(data: bytes, check: Callable[[bytes], obj
             check(start + data)
         except UnreadableFrame:
             continue
+
+
+LOOP = animation("WEBP", [speckle(seed=seed) for seed in range(3)], lossless=True)
+
+
+def with_webp_chunk(kind: bytes, body: bytes, length: int | None = None) -> bytes:
+    size = len(body) if length is None else length
+    data = LOOP + kind + struct.pack("<I", size) + body + bytes(len(body) % 2)
+    return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+
+
+@given(st.binary(max_size=99))
+def test_a_webp_keeps_its_frames_and_loses_other_chunks(body: bytes) -> None:
+    assert check_webp(with_webp_chunk(b"XMP ", body)) == (LOOP, 3)
+    assert check_webp(LOOP + body) == (LOOP, 3)  # behind the end of the RIFF
+
+
+def test_the_frames_of_a_webp_are_read_after_the_check() -> None:
+    data = with_webp_chunk(b"abcd", bytes(9))
+    for index in range(3):
+        assert np.array_equal(decode_frame(data, index=index).pixels, speckle(seed=index))
+
+
+@pytest.mark.parametrize("length", [10, 2**31, 2**32 - 1])
+def test_a_webp_chunk_longer_than_the_file_is_refused(length: int) -> None:
+    with pytest.raises(UnreadableFrame, match="longer than the rest"):
+        check_webp(with_webp_chunk(b"EXIF", b"x", length))
+
+
+def test_too_many_webp_chunks_are_refused() -> None:
+    with pytest.raises(UnreadableFrame, match="more than 100000 chunks"):
+        check_webp(b"RIFF" + struct.pack("<I", 2**30) + b"WEBP" + b"abcd\0\0\0\0" * 100_010)

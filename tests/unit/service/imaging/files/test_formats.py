@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from service.errors import UnsupportedFormat
-from service.imaging.formats import describe, detect_format
+from service.imaging.files.formats import describe, detect_format
 from tests.support.images import encode, speckle
 
 

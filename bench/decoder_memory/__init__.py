@@ -1,0 +1,1 @@
+"""Measure what decoder processes take: `python -m bench.decoder_memory`."""

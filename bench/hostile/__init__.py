@@ -1,0 +1,1 @@
+"""Attack a service, and decoders, with hostile and damaged files: `python -m bench.hostile`."""

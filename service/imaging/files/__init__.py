@@ -1,0 +1,1 @@
+"""Where the bytes of an upload are, and which format they have."""
