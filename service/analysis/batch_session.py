@@ -1,6 +1,6 @@
 """A batch of files for one request: a line for each frame, and what all of them come to."""
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -66,6 +66,10 @@ class BatchCounter:
         self._cine = None
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class BatchSession:
     """How the files of one request are analyzed.
@@ -84,6 +88,8 @@ class BatchSession:
         As in `Batch`.
     thumbnails
         Whether each still gets a thumbnail.
+    record
+        Called after each line, so that a long batch shows in the metrics while it runs.
     """
 
     pipeline: Pipeline
@@ -92,6 +98,7 @@ class BatchSession:
     max_frames: int
     window: int
     thumbnails: bool = False
+    record: Callable[[], None] = _nothing
 
     async def lines(self, files: Iterable[File]) -> AsyncGenerator[BatchLine | BatchSummary, None]:
         """Yield a line for each frame, in order, then the totals."""
@@ -105,6 +112,7 @@ class BatchSession:
                     complete = False
                     break
                 counter.add(outcome)
+                self.record()
                 yield outcome
         yield counter.finish(complete=complete)
 

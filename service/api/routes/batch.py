@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -39,23 +40,27 @@ async def classify_batch(
     request: Request, query: Annotated[BatchQuery, Query()], runtime: RuntimeDep, model: ModelDep
 ) -> StreamingResponse:
     """Classify all frames of many files and send each answer when it is ready. A bad file costs its own line only."""
-    settings = runtime.settings
-    files = await read_files(request, settings.max_batch_bytes, settings.max_batch_frames)
-    session = open_session(model, query, settings.max_batch_frames)
-    return StreamingResponse(_encoded(session, files, query.top, runtime), headers=NO_STORE, media_type=_NDJSON)
+    files = await read_files(request, runtime.settings.max_batch_bytes, runtime.settings.max_batch_frames)
+    session = open_session(runtime, model, query)
+    return StreamingResponse(_encoded(session, files, query.top), headers=NO_STORE, media_type=_NDJSON)
 
 
 def open_session(
-    model: LoadedModel, query: SelectionQuery, max_frames: int, *, thumbnails: bool = False
+    runtime: Runtime, model: LoadedModel, query: SelectionQuery, *, thumbnails: bool = False
 ) -> BatchSession:
     """Return the session that classifies the files of the current request."""
-    window = _JOBS_PER_WORKER * model.pool.cpu_budget.count
-    selection = Selection(query.every, query.limit)
-    return BatchSession(model.pipeline, model.pool.run, selection, max_frames, window, thumbnails)
+    return BatchSession(
+        pipeline=model.pipeline,
+        run=model.pool.run,
+        selection=Selection(query.every, query.limit),
+        max_frames=runtime.settings.max_batch_frames,
+        window=_JOBS_PER_WORKER * model.pool.cpu_budget.count,
+        thumbnails=thumbnails,
+        record=partial(runtime.record, current_work()),
+    )
 
 
-async def _encoded(session: BatchSession, files: list[File], top: int, runtime: Runtime) -> AsyncIterator[str]:
+async def _encoded(session: BatchSession, files: list[File], top: int) -> AsyncIterator[str]:
     async with aclosing(session.lines(files)) as lines:
         async for line in lines:
-            runtime.record(current_work())  # a long batch shows in the metrics while it runs
             yield batch_record(line, top).model_dump_json() + "\n"

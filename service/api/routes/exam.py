@@ -54,7 +54,7 @@ async def exam(
     expected = choose_expected(query.expect, settings.expected_planes, planes)
     html = choose_media_type(accept, (JSON, _HTML)) == _HTML
     files = await read_files(request, settings.max_batch_bytes, settings.max_batch_frames)
-    session = open_session(model, query, settings.max_batch_frames, thumbnails=html)
+    session = open_session(runtime, model, query, thumbnails=html)
     reader = ExamReader(planes, expected)
     report = await exam_report(session, files, reader)
     if not html:
