@@ -44,8 +44,8 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=32 * 2**20, ge=1024)
     """Maximum size of an uploaded file, in bytes; a longer one gets 413."""
     max_frame_pixels: int = Field(default=32_000_000, ge=1, le=150_000_000)
-    """Maximum size of a frame, in pixels by its header; a larger one gets 413. Decoding and drawing need up to about 20
-    bytes per pixel."""
+    """Maximum size of a frame, in pixels by its header; a larger one gets 413. Decoding needs up to 28 bytes per
+    pixel, drawing 14."""
     max_requests: int | None = Field(default=None, ge=1)
     """Maximum number of admitted uploads, in transfer, queued or in work; further ones get 503. Default: 8 requests per
     worker, so a request never queues behind more than eight frames."""

@@ -80,9 +80,10 @@ def _check_memory(settings: "Settings", workers: int) -> str | None:
 
     largest = max(settings.max_upload_bytes, settings.max_batch_bytes)  # admitted also beyond the limit on all uploads
     held = max(largest, settings.admission_limits(workers).held_bytes)
-    least = least_memory(settings.max_frame_pixels, settings.max_upload_bytes)
+    decoder = settings.decoder_limits
+    least = least_memory(settings.max_upload_bytes, decoder)
     try:
-        return check_memory(memory_need(workers, settings.max_frame_pixels, held), least, memory_limit())
+        return check_memory(memory_need(workers, held, decoder), least, memory_limit())
     except MemoryLimitError as error:
         raise CommandError(str(error)) from error
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from service.execution.cgroup import cgroup_folders, read_text
+from service.execution.decoders.limits import ALLOWANCE, LARGE, DecoderLimits
+from service.execution.pool import slow_decoders
 
 MIB = 2**20
 
@@ -11,7 +13,8 @@ MIB = 2**20
 BASE_BYTES = 256 * MIB  # of the process with a warmed-up model: 243 MiB
 RELOAD_BYTES = 192 * MIB  # while a second model is loaded next to the first, and kept for the next reload: 173 MiB
 WORKER_BYTES = 64 * MIB  # of each worker: its runs of the model, and what it keeps of large frames
-PIXEL_BYTES = 20  # to decode, explain and draw a frame, by its pixels: 16
+PIXEL_BYTES = 16  # to explain and draw a frame, by its pixels: 13.6
+DECODER_BYTES = 16 * MIB  # of an idle decoder: 11 to 16 MiB of its own
 
 
 class MemoryLimitError(Exception):
@@ -27,7 +30,7 @@ class MemoryNeed:
     workers: int
     uploads: int  # admitted, in transfer, waiting or in work
     frames: int  # one of the maximum size in each worker
-    decoders: int = 0  # the processes in which uploads are decoded
+    decoders: int  # the processes in which uploads are decoded, one of them with the largest file
 
     @property
     def total(self) -> int:
@@ -35,27 +38,32 @@ class MemoryNeed:
         return sum(getattr(self, part.name) for part in fields(self))
 
 
-def memory_need(workers: int, frame_pixels: int, upload_bytes: int, decoders: int = 0) -> MemoryNeed:
+def memory_need(workers: int, upload_bytes: int, decoder: DecoderLimits) -> MemoryNeed:
     """Return the most memory that the service may need at once.
 
     Parameters
     ----------
     workers
         Number of worker threads, each with a frame.
-    frame_pixels
-        Maximum size of a frame, in pixels.
     upload_bytes
         Maximum size of all uploads in memory.
-    decoders
-        Number of further frames that other processes may decode at the same time.
+    decoder
+        The limits on each decoder.
     """
-    frame = PIXEL_BYTES * frame_pixels
-    return MemoryNeed(BASE_BYTES, RELOAD_BYTES, WORKER_BYTES * workers, upload_bytes, frame * workers, frame * decoders)
+    decoders = workers + slow_decoders(workers)
+    return MemoryNeed(
+        base=BASE_BYTES,
+        reload=RELOAD_BYTES,
+        workers=WORKER_BYTES * workers,
+        uploads=upload_bytes,
+        frames=PIXEL_BYTES * decoder.max_pixels * workers,
+        decoders=decoder.memory + (decoders - 1) * (ALLOWANCE + LARGE) + decoders * DECODER_BYTES,
+    )
 
 
-def least_memory(frame_pixels: int, upload_bytes: int) -> int:
+def least_memory(upload_bytes: int, decoder: DecoderLimits) -> int:
     """Return the memory for a single upload of the maximum size with a single frame of the maximum size."""
-    return BASE_BYTES + upload_bytes + PIXEL_BYTES * frame_pixels
+    return BASE_BYTES + upload_bytes + DECODER_BYTES + max(decoder.memory, PIXEL_BYTES * decoder.max_pixels)
 
 
 def memory_limit(root: Path = Path("/")) -> int | None:

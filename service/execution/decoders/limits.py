@@ -6,7 +6,7 @@ from typing import NamedTuple
 BYTES_PER_PIXEL = 28
 """Memory that decoding takes for each pixel of the largest frame that the header names: the 25.5 bytes of an animated
 WebP, the hungriest format (`bench.decoder_memory`), and a tenth more."""
-ALLOWANCE = 96 * 2**20
+ALLOWANCE = 32 * 2**20
 """Bytes that any file may take beyond that: tables, metadata, and what the allocator keeps."""
 LARGE = 64 * 2**20
 """Files and frames that need more bytes than this beyond the allowance are decoded one after the other."""

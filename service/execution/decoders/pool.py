@@ -13,7 +13,8 @@ from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess, Delays, fork_server
 from service.execution.decoders.upload import OpenUpload
 from service.execution.work import current_work
-from service.imaging.files.local_file import Upload
+from service.imaging.files.formats import detect_format
+from service.imaging.files.local_file import LocalFile, Upload
 from service.imaging.frame import Frames, Limits
 
 _LOG = logging.getLogger("fetal_planes.decoders")
@@ -67,6 +68,9 @@ class DecoderPool:
 
         Raises what `service.imaging.decode.open_frames` raises, and `DecodeLimit`.
         """
+        if not isinstance(upload, LocalFile):  # refuse what needs no decoder
+            Limits(self.limits.max_bytes, self.limits.max_pixels).check_bytes(len(upload))
+            detect_format(upload)
         return OpenUpload(upload, self.use, self.forget).open(index)
 
     @contextmanager

@@ -11,7 +11,6 @@ from service.errors import TABLE, DecodeLimit, Problem, UnreadableFrame
 from service.execution.decoders.messages import OpenedFile, Reply, Request
 from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess
 from service.imaging.dicom.attributes import DicomAttributes
-from service.imaging.files.formats import detect_format
 from service.imaging.files.local_file import LocalFile, Upload
 from service.imaging.frame import Frame, Frames
 
@@ -46,8 +45,6 @@ class OpenUpload:
 
     def open(self, index: int) -> Frames:
         """Decode the header and frame `index`; raises what `DecoderPool.open` raises."""
-        if not isinstance(self._upload, LocalFile):
-            detect_format(self._upload)  # refuse what is no picture without a decoder
         decoded = self._decode(index)
         if decoded.file is None:
             raise decoded.problem or _nonsense()

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.execution.decoders.limits import ALLOWANCE, LARGE, DecoderLimits
 from service.execution.memory_budget import (
     MIB,
     PIXEL_BYTES,
@@ -14,6 +15,7 @@ from service.execution.memory_budget import (
     memory_limit,
     memory_need,
 )
+from service.execution.pool import slow_decoders
 
 V1 = "sys/fs/cgroup/memory"
 UNLIMITED_V1 = "9223372036854771712"
@@ -63,34 +65,35 @@ COUNTS = st.integers(1, 64)
 SIZES = st.integers(1, 2**32)
 
 
-@given(COUNTS, SIZES, SIZES, COUNTS)
-def test_every_part_counts(workers: int, pixels: int, held: int, decoders: int) -> None:
-    need = memory_need(workers, pixels, held, decoders)
+@given(COUNTS, SIZES, SIZES, SIZES)
+def test_every_part_counts(workers: int, pixels: int, held: int, upload: int) -> None:
+    decoder = DecoderLimits(upload, pixels)
+    need = memory_need(workers, held, decoder)
     assert need.total == sum(astuple(need))
-    assert (need.uploads, need.frames, need.decoders) == (
-        held,
-        workers * pixels * PIXEL_BYTES,
-        decoders * pixels * PIXEL_BYTES,
-    )
-    assert memory_need(workers + 1, pixels, held, decoders).total > need.total
-    assert memory_need(workers, pixels, held).total == need.total - need.decoders
+    assert (need.uploads, need.frames) == (held, workers * pixels * PIXEL_BYTES)
+    assert need.decoders > decoder.memory + (workers + slow_decoders(workers) - 1) * (ALLOWANCE + LARGE)
+    assert memory_need(workers + 1, held, decoder).total > need.total
+    assert least_memory(upload, decoder) < memory_need(1, upload, decoder).total
+
+
+SMALL, DEFAULT = DecoderLimits(32 * MIB, 1_000_000), DecoderLimits(32 * MIB, 32_000_000)
 
 
 def test_a_container_with_enough_memory_gets_no_warning() -> None:
-    need, least = memory_need(2, 1_000_000, 64 * MIB), least_memory(1_000_000, 32 * MIB)
+    need, least = memory_need(2, 64 * MIB, SMALL), least_memory(32 * MIB, SMALL)
     assert check_memory(need, least, need.total) is None
     assert check_memory(need, least, None) is None
 
 
 def test_a_container_that_may_be_killed_gets_a_warning() -> None:
-    need, least = memory_need(2, 32_000_000, 512 * MIB), least_memory(32_000_000, 32 * MIB)
-    warning = check_memory(need, least, 1024 * MIB)
+    need, least = memory_need(2, 512 * MIB, DEFAULT), least_memory(32 * MIB, DEFAULT)
+    warning = check_memory(need, least, 2048 * MIB)
     assert warning is not None
     assert f"{-(-need.total // MIB)} MiB" in warning
-    assert "the container has 1024," in warning
+    assert "the container has 2048," in warning
 
 
 def test_a_container_without_room_for_one_frame_is_refused() -> None:
-    need, least = memory_need(2, 32_000_000, 512 * MIB), least_memory(32_000_000, 32 * MIB)
+    need, least = memory_need(2, 512 * MIB, DEFAULT), least_memory(32 * MIB, DEFAULT)
     with pytest.raises(MemoryLimitError, match=r"one frame .* the container has 512\."):
         check_memory(need, least, 512 * MIB)
