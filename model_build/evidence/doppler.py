@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from model_build.data.color_flow import with_flow
+from model_build.data.negatives.color_flow import with_flow
 from model_build.evaluation.tables import Row
 from service.imaging.color import FLOW, flow_share
 from service.imaging.decode import decode_frame

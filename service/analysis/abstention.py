@@ -10,21 +10,27 @@ from service.schemas.manifest import Abstention
 def abstain_reason(scores: Scores, thresholds: Abstention, flow: float = 0.0) -> AbstainReason | None:
     """Return the reason for abstaining, or None where the first prediction stands.
 
-    The order is that of the causes. Color flow comes first: the model sees gray levels alone and takes flow for bright
-    tissue. A frame unlike the training frames comes next: the model's probabilities mean nothing there.
+    The reasons, in the order of their causes:
+
+    1. `color-flow`: flow covers the tissue. The model sees gray levels alone and takes flow for bright tissue.
+    2. `out-of-distribution`: the texture is far from that of every training frame (`distance`), or the frame shows too
+       little of any plane or too much of another organ (`ood_score`). The limit of the score depends on the plane: it
+       is lower for a plane that other organs seen through the same probe look like. The probabilities mean nothing
+       there.
+    3. `uncertain`: no plane is probable enough.
 
     Parameters
     ----------
     scores
         The model's answer about the frame.
     thresholds
-        The manifest's, chosen on validation patients.
+        The manifest's. `fetal-planes-build package` chooses them on validation patients and on frames of other organs.
     flow
         The share of the crop that color flow covers, 0..1, as `measure_flow` returns it.
     """
     if flow > FLOW:
         return "color-flow"
-    if scores.ood_score > thresholds.max_ood_score:
+    if scores.distance > thresholds.max_distance or scores.ood_score > thresholds.max_ood_score[scores.ranked()[0]]:
         return "out-of-distribution"
     if scores.probabilities.max() < thresholds.min_probability:
         return "uncertain"

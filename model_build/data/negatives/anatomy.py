@@ -10,8 +10,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from model_build.data.negatives.scan_geometry import ScanGeometry, outline
 from model_build.data.records import Frame
-from model_build.data.scan_geometry import ScanGeometry, outline
 
 _PATCH_TRIES = 12
 _MIN_TISSUE = 0.9  # share of a texture patch that is insonated

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_build.data.color_flow import with_gray_flow
-from model_build.data.negatives import scan_convert, shuffle_blocks, texture_patch, warp
+from model_build.data.negatives.anatomy import scan_convert, shuffle_blocks, texture_patch, warp
+from model_build.data.negatives.color_flow import with_gray_flow
+from model_build.data.negatives.scan_geometry import ScanGeometry, find_apex, outline
 from model_build.data.records import Frame
-from model_build.data.scan_geometry import ScanGeometry, find_apex, outline
 
 CHANGES = (shuffle_blocks, warp, lambda frame, random: scan_convert(speckle((90, 120)), frame))
 
