@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.analysis.abstention import abstain_reason, measure_flow
+from service.analysis.abstention import CLOSE, abstain_reason, is_close, measure_flow
 from service.imaging.color import FLOW
 from service.imaging.sector import Box
 from service.inference.engine import Scores
@@ -48,6 +48,13 @@ def test_color_flow_comes_before_out_of_distribution_and_that_before_uncertain(
     uncertain = max(probabilities) < 0.5
     expected = (flow > FLOW and "color-flow") or (far and "out-of-distribution") or (uncertain and "uncertain") or None
     assert abstain_reason(found, THRESHOLDS, flow) == expected
+
+
+@given(st.lists(st.integers(0, 100), min_size=2, max_size=6))
+def test_the_two_most_probable_answers_decide_whether_they_are_close(percents: list[int]) -> None:
+    second, first = sorted(percents)[-2:]
+    if first - second != 100 * CLOSE:  # there, rounding decides
+        assert is_close(np.array(percents, np.float32) / 100) == (first - second < 100 * CLOSE)
 
 
 def test_a_gray_frame_has_no_flow() -> None:
