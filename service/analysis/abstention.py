@@ -49,7 +49,7 @@ def abstain_reason(scores: Scores, thresholds: Abstention, flow: float = 0.0) ->
 def is_close(probabilities: Floats) -> bool:
     """Return whether the two largest of probabilities [M], M of at least 2, are close."""
     second, first = np.partition(probabilities, -2)[-2:].tolist()
-    return first - second < CLOSE
+    return bool(first - second < CLOSE)
 
 
 def measure_flow(colors: Colors | None, crop: Box, shape: tuple[int, ...]) -> float:
