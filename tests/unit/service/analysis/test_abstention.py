@@ -54,7 +54,7 @@ def test_color_flow_comes_before_out_of_distribution_and_that_before_uncertain(
 def test_the_two_most_probable_answers_decide_whether_they_are_close(percents: list[int]) -> None:
     second, first = sorted(percents)[-2:]
     if first - second != 100 * CLOSE:  # there, rounding decides
-        assert is_close(np.array(percents, np.float32) / 100) == (first - second < 100 * CLOSE)
+        assert is_close(np.array([percent / 100 for percent in percents], np.float32)) == (first - second < 100 * CLOSE)
 
 
 def test_a_gray_frame_has_no_flow() -> None:
