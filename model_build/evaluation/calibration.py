@@ -25,6 +25,10 @@ class Acceptance:
         """The accepted share; 0 without inputs."""
         return self.accepted / max(1, self.frames)
 
+    def row(self) -> dict[str, str | int | float]:
+        """Return the row of a table."""
+        return {"input": self.name, "frames": self.frames, "accepted": self.accepted}
+
 
 @dataclass(frozen=True)
 class Calibration:

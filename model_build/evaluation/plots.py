@@ -7,8 +7,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from model_build.evaluation.metrics import Floats, Ints, bin_numbers
-from model_build.evaluation.predictions import Predictions
-from model_build.evaluation.selective import confidences, risk_coverage
 
 _DPI = 110
 _BINS = 15
@@ -61,20 +59,4 @@ def draw_reliability(before: Floats, after: Floats, labels: Ints, path: Path) ->
         axis.plot([0, 1], [0, 1], color="gray", linewidth=1)
         axis.scatter(x, y, s=20 + 180 * sizes / sizes.max())
         axis.grid(alpha=0.3)
-    figure.savefig(path, dpi=_DPI)
-
-
-def draw_risk_coverage(predictions: Predictions, path: Path) -> None:
-    """Draw the error rate among the most confident frames over their share, and where the model answers today."""
-    hits, answered = predictions.predicted == predictions.labels, ~predictions.abstained
-    figure = Figure(figsize=(5.5, 3.9), layout="constrained")
-    axis = figure.subplots()
-    coverage = np.arange(1, len(hits) + 1) / len(hits)
-    for name, confidence in confidences(predictions).items():
-        axis.plot(coverage, risk_coverage(confidence, hits), label=f"ordered by {name.replace('_', ' ')}")
-    if answered.any():
-        axis.scatter(answered.mean(), 1 - hits[answered].mean(), color="black", zorder=3, label="frames answered")
-    axis.set(xlabel="coverage", ylabel="error rate", xlim=(0, 1.02), ylim=(0, None))
-    axis.grid(alpha=0.3)
-    axis.legend()
     figure.savefig(path, dpi=_DPI)

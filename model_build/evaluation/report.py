@@ -12,9 +12,9 @@ from model_build.data.frames import load_frames
 from model_build.data.records import DataError
 from model_build.data.splits import warn
 from model_build.evaluation.headline import Evaluation, headline_metrics
-from model_build.evaluation.plots import draw_confusion, draw_reliability, draw_risk_coverage
+from model_build.evaluation.plots import draw_confusion, draw_reliability
 from model_build.evaluation.predictions import classify_frames, match_planes
-from model_build.evaluation.selective import calibration_rows, selective_rows
+from model_build.evaluation.selective import write_selective
 from model_build.evaluation.sub_planes import per_sub_plane, per_subset
 from model_build.evaluation.tables import Row, per_plane, per_scanner, write_table
 from service.inference.engine import Engine
@@ -51,21 +51,17 @@ def write_report(folder: Path, evaluation: Evaluation, temperature: float, parit
     predictions, sub_planes = evaluation.predictions, evaluation.sub_planes
     write_table(folder / "planes.csv", per_plane(predictions))
     write_table(folder / "scanners.csv", per_scanner(predictions))
-    subsets = {"main": predictions.main, "all": predictions} if predictions.main else {"all": predictions}
-    write_table(folder / "selective.csv", selective_rows(subsets))
-    write_table(folder / "class_calibration.csv", calibration_rows(predictions))
-    draw_risk_coverage(predictions, folder / "risk_coverage.png")
+    write_selective(folder, predictions)
     if evaluation.calibration:
         accepted = (evaluation.calibration.augmented, *evaluation.calibration.left_out)
-        rows: list[Row] = [{"input": each.name, "frames": each.frames, "accepted": each.accepted} for each in accepted]
-        write_table(folder / "acceptance.csv", rows)
+        write_table(folder / "acceptance.csv", [each.row() for each in accepted])
     _write_summary(folder, evaluation, parity=parity)
     labels = [plane.label for plane in predictions.planes]
     counts = confusion_matrix(predictions.labels, predictions.predicted, labels=range(len(labels)))
-    table: list[Row] = [
+    rows: list[Row] = [
         {"true": labels[row], **dict(zip(labels, counts[row], strict=True))} for row in range(len(counts))
     ]
-    write_table(folder / "confusion.csv", table)
+    write_table(folder / "confusion.csv", rows)
     draw_confusion(counts, labels, folder / "confusion.png")
     calibrated = predictions.probabilities.astype(np.float64)
     # softmax(logits) is proportional to softmax(logits / T) ** T: this undoes the temperature.

@@ -5,16 +5,27 @@ coverage n / N, and AURC the mean of that curve (Geifman and El-Yaniv 2017, arXi
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from model_build.evaluation.metrics import Floats, bin_numbers
 from model_build.evaluation.predictions import Predictions
-from model_build.evaluation.tables import Row
+from model_build.evaluation.tables import Row, write_table
 
 COVERAGES = (0.85, 0.9, 0.95, 1.0)
+_DPI = 110
+
+
+def write_selective(folder: Path, predictions: Predictions) -> None:
+    """Write `selective.csv`, `class_calibration.csv` and `risk_coverage.png`."""
+    subsets = {"main": predictions.main, "all": predictions} if predictions.main else {"all": predictions}
+    write_table(folder / "selective.csv", selective_rows(subsets))
+    write_table(folder / "class_calibration.csv", calibration_rows(predictions))
+    draw_risk_coverage(predictions, folder / "risk_coverage.png")
 
 
 def risk_coverage(confidence: Floats, hits: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -68,3 +79,19 @@ def calibration_rows(predictions: Predictions, bins: int = 15) -> list[Row]:
             error += float(inside.mean()) * abs(float(own[inside].mean()) - float(probability[inside].mean()))
         rows.append({"plane": plane.label, "frames": int(own.sum()), "calibration_error": error})
     return rows
+
+
+def draw_risk_coverage(predictions: Predictions, path: Path) -> None:
+    """Draw the error rate among the most confident frames over their share, and where the model answers today."""
+    hits, answered = predictions.predicted == predictions.labels, ~predictions.abstained
+    figure = Figure(figsize=(5.5, 3.9), layout="constrained")
+    axis = figure.subplots()
+    coverage = np.arange(1, len(hits) + 1) / len(hits)
+    for name, confidence in confidences(predictions).items():
+        axis.plot(coverage, risk_coverage(confidence, hits), label=f"ordered by {name.replace('_', ' ')}")
+    if answered.any():
+        axis.scatter(answered.mean(), 1 - hits[answered].mean(), color="black", zorder=3, label="frames answered")
+    axis.set(xlabel="coverage", ylabel="error rate", xlim=(0, 1.02), ylim=(0, None))
+    axis.grid(alpha=0.3)
+    axis.legend()
+    figure.savefig(path, dpi=_DPI)
