@@ -68,7 +68,8 @@ def _never_abstaining(package: Path, copy: Path) -> Path:
     """Copy a model package, with thresholds that every frame passes."""
     shutil.copytree(package, copy)
     manifest = json.loads((copy / "model.json").read_text())
-    manifest["abstention"] |= {"min_probability": 0.0, "max_ood_score": 1e9}
+    limits = [1e9] * len(manifest["planes"])
+    manifest["abstention"] |= {"min_probability": 0.0, "max_ood_score": limits, "max_distance": 1e9}
     (copy / "model.json").write_text(json.dumps(manifest))
     return copy
 

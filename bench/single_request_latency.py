@@ -25,7 +25,7 @@ from service.imaging.letterbox import crop_and_letterbox
 from service.inference.package import load_package
 from service.load_test.connection import Connection, Target
 
-_OUTPUTS = ["probabilities", "ood_score"]
+_OUTPUTS = ["probabilities", "ood_score", "distance"]
 
 
 @dataclass

@@ -53,6 +53,9 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
     preprocessing: Preprocessing
     training: Training
     augmentation: Augmentation
+    strict_planes: tuple[str, ...] = Field(
+        default=(), description="Ids of planes with a lower limit of the OOD score: other organs share their probe."
+    )
     sub_planes: SubPlanes | None = Field(default=None, description="Null for a network without a sub-plane head.")
     seed: int = 0
     # The test side: the published one, a fifth of the patients, or a fifth of the frames.

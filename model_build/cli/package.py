@@ -1,4 +1,4 @@
-"""The commands `package`, `evaluate` and `evidence`."""
+"""The commands `package`, `import-weights`, `evaluate` and `evidence`."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_build.cli.options import CACHE, DATA, STRETCHED, Subparsers, add_command
+from model_build.cli.options import CACHE, DATA, RECIPE, STRETCHED, Subparsers, add_command
 
 if TYPE_CHECKING:
     from service.schemas.manifest import Metric
@@ -18,8 +18,15 @@ def register(subparsers: Subparsers) -> None:
     package = add_command(subparsers, "package", _package, text, DATA, STRETCHED, CACHE)
     package.add_argument("run", type=Path, help="run directory that `train` or `average-weights` wrote")
     package.add_argument("package", type=Path, help="folder of the model package to write")
+    text = "folder of frames of other organs, with manifest.csv, that the model should abstain on"
+    package.add_argument("--other-organs", type=Path, help=text)
     package.add_argument("--name", default="fetal-planes", help="name of the model (default: fetal-planes)")
     package.add_argument("--version", required=True, help="version of the model")
+
+    text = "turn a model package back into a run directory, to package it again or to train on"
+    weights = add_command(subparsers, "import-weights", _import_weights, text, DATA, STRETCHED, RECIPE)
+    weights.add_argument("package", type=Path, help="folder of the model package")
+    weights.add_argument("run", type=Path, help="run directory to write")
 
     evaluate = add_command(subparsers, "evaluate", _evaluate, "evaluate a model package on labeled frames", DATA)
     evaluate.add_argument("package", type=Path, help="folder of the model package")
@@ -38,8 +45,17 @@ def _package(options: argparse.Namespace) -> None:
     from model_build.packaging.build import build_package
     from model_build.packaging.trained_run import PackageOptions
 
-    package = PackageOptions(options.name, options.version, stretched=options.stretched, cache=options.cache)
+    package = PackageOptions(
+        options.name, options.version, stretched=options.stretched, organs=options.other_organs, cache=options.cache
+    )
     _print(build_package(options.run, options.data, options.package, package))
+
+
+def _import_weights(options: argparse.Namespace) -> None:
+    from model_build.packaging.import_onnx_weights import import_onnx_weights
+    from model_build.recipe import load_recipe
+
+    import_onnx_weights(options.package, load_recipe(options.recipe), options.run, options.data, options.stretched)
 
 
 def _evaluate(options: argparse.Namespace) -> None:

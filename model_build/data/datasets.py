@@ -1,5 +1,7 @@
 """Network inputs made of frames: augmented in training, as the service makes them in evaluation."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -71,13 +73,16 @@ def eval_inputs(frames: Frames, preprocessing: Preprocessing) -> Tensor:
     return torch.from_numpy(np.stack([crop_and_letterbox(frame, preprocessing).pixels for frame in frames]))[:, None]
 
 
-def augmented_inputs(data: Dataset, recipe: Recipe, repeats: int) -> Tensor:
-    """Return `repeats` augmented inputs of every frame, other ones than in training: uint8 [repeats * N, 1, S, S]."""
+def augmented_inputs(data: Dataset, recipe: Recipe, repeats: int, rows: Sequence[int] | None = None) -> Tensor:
+    """Return `repeats` augmented inputs of every frame, other ones than in training: uint8 [repeats * N, 1, S, S].
+
+    `rows` selects frames; the others are still references for histogram matching.
+    """
     augmented = AugmentedDataset(data, recipe)
     inputs = []
     for repeat in range(repeats):
         augmented.epoch = recipe.training.epochs + repeat  # training ends one epoch earlier
-        inputs += [augmented[row][0] for row in range(len(augmented))]
+        inputs += [augmented[row][0] for row in (range(len(augmented)) if rows is None else rows)]
     return torch.stack(inputs)
 
 

@@ -1,4 +1,4 @@
-"""Temperature and abstention thresholds, chosen on validation patients."""
+"""Temperatures and the threshold of confidence, chosen on validation patients."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,24 @@ from scipy.special import log_softmax
 from service.schemas.manifest import Abstention
 
 _UNCERTAIN_SHARE = 0.04  # validation frames below `min_probability`; most show planes with few training frames
-_OOD_SHARE = 0.03  # augmented validation inputs above `max_ood_score`; of the original frames, fewer exceed it
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """How many inputs of one kind there are, and on how many of them the model does not abstain."""
+
+    name: str
+    frames: int
+    accepted: int
+
+    @property
+    def share(self) -> float:
+        """The accepted share; 0 without inputs."""
+        return self.accepted / max(1, self.frames)
+
+    def row(self) -> dict[str, str | int | float]:
+        """Return the row of a table."""
+        return {"input": self.name, "frames": self.frames, "accepted": self.accepted}
 
 
 @dataclass(frozen=True)
@@ -19,6 +36,8 @@ class Calibration:
 
     temperature: float
     abstention: Abstention
+    augmented: Acceptance  # augmented validation inputs of the main planes: they stand in for another hospital
+    left_out: tuple[Acceptance, ...]  # each by a score and limits that were fitted without it
     sub_plane_temperature: float | None = None  # without a sub-plane head
 
 
@@ -36,13 +55,9 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> 
     return float(np.exp(best.x))
 
 
-def choose_abstention(probabilities: NDArray[np.floating], ood_score: NDArray[np.floating]) -> Abstention:
-    """Return thresholds that a fixed share of validation inputs exceeds.
+def uncertain_limit(probabilities: NDArray[np.floating]) -> float:
+    """Return the threshold that the top-1 probability of a fixed share of validation frames is below.
 
-    The probabilities [N, K], calibrated, are of validation frames; the OOD scores [M] are of augmented ones, which
-    stand in for scanners that are not in the data.
+    The probabilities [N, K] are calibrated.
     """
-    return Abstention(
-        min_probability=float(np.quantile(probabilities.max(1), _UNCERTAIN_SHARE)),
-        max_ood_score=float(np.quantile(ood_score, 1 - _OOD_SHARE)),
-    )
+    return float(np.quantile(probabilities.max(1), _UNCERTAIN_SHARE))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from model_build.evaluation.calibration import Calibration
 from model_build.evaluation.metrics import STATISTICS, patient_bootstrap
 from model_build.evaluation.predictions import Predictions
 from service.schemas.manifest import Metric
@@ -14,14 +15,15 @@ class Evaluation:
     predictions: Predictions
     metrics: list[Metric]
     sub_planes: "Evaluation | None" = None
+    calibration: Calibration | None = None  # where the package was calibrated in the same run
 
 
 def headline_metrics(predictions: Predictions, split: str) -> list[Metric]:
     """Return the metrics that the model card starts with, of predictions on all planes of the named split.
 
-    Top-1 and macro-F1 are also computed on the main planes alone.
+    Top-1, macro-F1 and coverage are also computed on the main planes alone.
     """
-    main, count = predictions.main, len(predictions.records)
+    main = predictions.main
     subsets = {"main": main, "all": predictions} if main else {"all": predictions}
     return [
         *(measure("top1", part, split, name) for name, part in subsets.items()),
@@ -29,7 +31,7 @@ def headline_metrics(predictions: Predictions, split: str) -> list[Metric]:
         *(measure("macro_f1", part, split, name) for name, part in subsets.items()),
         measure("calibration_error", predictions, split),
         measure("brier_score", predictions, split),
-        Metric(metric="coverage", subset="all", split=split, n=count, value=float(1 - predictions.abstained.mean())),
+        *(_coverage(part, split, name) for name, part in subsets.items()),
     ]
 
 
@@ -41,3 +43,8 @@ def measure(metric: str, predictions: Predictions, split: str, subset: str = "al
     return Metric(
         metric=metric, subset=subset, split=split, n=len(predictions.records), value=value, low=low, high=high
     )
+
+
+def _coverage(predictions: Predictions, split: str, subset: str) -> Metric:
+    value, count = float(1 - predictions.abstained.mean()), len(predictions.records)
+    return Metric(metric="coverage", subset=subset, split=split, n=count, value=value)

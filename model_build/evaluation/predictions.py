@@ -23,6 +23,7 @@ class Predictions:
     probabilities: NDArray[np.floating]  # [N, K], calibrated unless stated otherwise
     abstained: NDArray[np.bool_]  # [N], whether the engine abstains
     planes: tuple[Plane, ...]  # K, in the order of the columns
+    ood_scores: NDArray[np.floating] | None = None  # [N], where the engine computed them
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -53,7 +54,8 @@ class Predictions:
     def select(self, rows: NDArray[np.bool_]) -> "Predictions":
         """Return the predictions on the frames where `rows`, bool [N], is true."""
         records = [self.records[row] for row in np.flatnonzero(rows).tolist()]
-        return Predictions(records, self.probabilities[rows], self.abstained[rows], self.planes)
+        scores = None if self.ood_scores is None else self.ood_scores[rows]
+        return Predictions(records, self.probabilities[rows], self.abstained[rows], self.planes, scores)
 
 
 def classify_frames(engine: Engine, frames: Frames, records: Sequence[Record]) -> Predictions:
@@ -64,7 +66,10 @@ def classify_frames(engine: Engine, frames: Frames, records: Sequence[Record]) -
         for frame in tqdm(frames, desc="scoring", disable=None)
     ]
     abstained = np.array([abstain_reason(score, manifest.abstention) is not None for score in scores])
-    return Predictions(records, np.stack([score.probabilities for score in scores]), abstained, manifest.planes)
+    probabilities = np.stack([score.probabilities for score in scores])
+    return Predictions(
+        records, probabilities, abstained, manifest.planes, np.array([score.ood_score for score in scores])
+    )
 
 
 def match_planes(data: DatasetIndex, planes: Sequence[Plane]) -> list[Record]:

@@ -14,6 +14,7 @@ from model_build.data.splits import warn
 from model_build.evaluation.headline import Evaluation, headline_metrics
 from model_build.evaluation.plots import draw_confusion, draw_reliability, plot_label
 from model_build.evaluation.predictions import classify_frames, match_planes
+from model_build.evaluation.selective import write_selective
 from model_build.evaluation.sub_planes import per_sub_plane, per_subset
 from model_build.evaluation.tables import Row, per_plane, per_scanner, write_table
 from service.inference.engine import Engine
@@ -52,6 +53,10 @@ def write_report(folder: Path, evaluation: Evaluation, temperature: float, parit
     predictions, sub_planes = evaluation.predictions, evaluation.sub_planes
     write_table(folder / "planes.csv", per_plane(predictions))
     write_table(folder / "scanners.csv", per_scanner(predictions))
+    write_selective(folder, predictions)
+    if evaluation.calibration:
+        accepted = (evaluation.calibration.augmented, *evaluation.calibration.left_out)
+        write_table(folder / "acceptance.csv", [each.row() for each in accepted])
     _write_summary(folder, evaluation, parity=parity)
     labels = [plane.label for plane in predictions.planes]
     counts = confusion_matrix(predictions.labels, predictions.predicted, labels=range(len(labels)))

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,13 +14,14 @@ from torch import Tensor
 from model_build.data.datasets import eval_inputs
 from model_build.data.formats import read_data
 from model_build.data.frames import load_frames
+from model_build.data.negatives.color_flow import with_gray_flow
 from model_build.data.records import DataError, Frames, Record, planes_of
 from model_build.data.splits import split_warnings, warn
 from model_build.evaluation.metrics import patient_bootstrap
 from model_build.evaluation.predictions import classify_frames, match_planes
 from model_build.evaluation.tables import Row, write_table
 from model_build.evidence.contact_sheet import Explainer, write_sheets
-from model_build.evidence.doppler import color_rows, with_flow
+from model_build.evidence.doppler import color_rows
 from model_build.evidence.faithfulness import CENTER, MEASURES, Areas, compare, randomization, upsample
 from model_build.evidence.gradient_shap import smoothed
 from model_build.evidence.ood_inputs import ood_inputs
@@ -97,8 +97,7 @@ def require_same(engine: Engine, model: PlaneClassifier, inputs: Tensor) -> None
 def ood_rows(engine: Engine, validation_frames: Frames) -> list[Row]:
     """Return one row per kind of input: AUROC of the OOD score against validation frames, and shares of abstentions."""
     manifest, random = engine.manifest, np.random.default_rng(0)
-    colors = [with_flow(frame, random) for frame in validation_frames[:40]]
-    doppler = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8) for frame in colors]
+    doppler = [with_gray_flow(frame, random) for frame in validation_frames[:40]]
     own: list[float] = []
     rows: list[Row] = []
     kinds = {"validation frames": validation_frames, **ood_inputs(), "color Doppler, gray": doppler}

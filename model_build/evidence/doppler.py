@@ -7,6 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from model_build.data.negatives.color_flow import with_flow
 from model_build.evaluation.tables import Row
 from service.imaging.color import FLOW, flow_share
 from service.imaging.decode import decode_frame
@@ -41,21 +42,6 @@ def with_graphics(frame: Gray, random: Generator) -> Colors:
         cv2.ellipse(painted, center, (width // 5, height // 5), 0, 0, 360, ink, 2 if width > 350 else 1)
         corner = int(width * random.uniform(0, 0.6)), int(height * random.uniform(0.1, 0.9))
         cv2.putText(painted, "GA 20w3d", corner, cv2.FONT_HERSHEY_SIMPLEX, 0.6, ink, 1)
-    return painted
-
-
-def with_flow(frame: Gray, random: Generator) -> Colors:
-    """Return the frame with a box of half its width and height in which red and blue show the speed of flow."""
-    painted, (height, width) = gray(frame, random), frame.shape
-    speed = cv2.GaussianBlur(random.normal(0, 1, (height, width)).astype(np.float32), (0, 0), max(height, width) / 25)
-    box = np.zeros_like(frame, bool)
-    top, left = int(random.integers(height // 2)), int(random.integers(width // 2))
-    box[top : top + height // 2, left : left + width // 2] = True
-    strong = box & (np.abs(speed) > speed.std())
-    relative = np.abs(speed) / np.abs(speed).max()
-    towards = np.stack([relative * 60, relative * 160, 100 + relative * 155], -1)
-    away = towards[..., ::-1]
-    painted[strong] = np.where((speed > 0)[..., None], towards, away)[strong].astype(np.uint8)
     return painted
 
 

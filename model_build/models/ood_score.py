@@ -1,94 +1,69 @@
 """The out-of-distribution score of a frame, as part of the exported graph: the sum of two standardized terms.
 
-- The logarithm of a distance: the squared Mahalanobis distance from the nearest plane's center (Lee et al., NeurIPS
-  2018, arXiv 1807.03888), plus the residual outside of the leading directions (as in Wang et al., ViM, CVPR 2022, arXiv
-  2203.10807). The descriptor is the mean and standard deviation of each channel of stage five: there, tissue and other
-  pictures are far apart, while the last features only keep what separates the planes.
-- The energy of the logits, -log sum exp (Liu et al., NeurIPS 2020, arXiv 2010.03759).
+- The energy of the logits, -log sum exp (Liu et al., NeurIPS 2020, arXiv 2010.03759): high where there is little
+  evidence for any plane.
+- The outlier head, a logistic regression on the last features, pooled: high where the features are those of other
+  organs or of frames without anatomy. It is outlier exposure (Hendrycks et al., ICLR 2019, arXiv 1812.04606) that
+  leaves the network as it is.
 
-Both are fitted to augmented inputs. The network fits its training frames so closely that, fitted to those, every frame
-of another scanner would be out of distribution.
+For the same share of answered frames, a limit on the sum accepts fewer frames of organs that the head was not fitted to
+than one limit for each term.
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.covariance import LedoitWolf
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-_DIMENSIONS = 128
-_EPSILON = 1e-6  # keeps roots, logarithms and divisions finite
-_MIN_RESIDUAL = 1e-3  # share of the variance: a small training set has no residual of its own
+_INVERSE_PENALTY = 0.01  # of the squared weights of standardized features: scikit-learn's `C`
+_MIN_SPREAD = 0.05  # of a feature, as a share of the mean: a feature that is constant over frames is not an outlier's
+_EPSILON = 1e-6  # keeps divisions finite
 
 
 class OodScore(nn.Module):
-    """Feature maps float32 [N, C, h, w] and logits [N, K] to scores float32 [N]; fitted by `fit`, then constant.
+    """Pooled features [N, C] and logits [N, K] to scores float32 [N], a linear function of features and energy."""
 
-    Each of the two terms has mean 0 and standard deviation 1 over the inputs of `fit`.
-    """
-
-    def __init__(self, center: Tensor, whitening: Tensor, basis: Tensor, planes: Tensor, residual: float) -> None:
+    def __init__(self, weights: Tensor, bias: float, energy_weight: float) -> None:
         super().__init__()
-        self.center = nn.Buffer(center)  # [2 C]
-        self.basis = nn.Buffer(basis)  # [2 C, D], orthonormal columns
-        self.whitening = nn.Buffer(whitening)  # [D, D]; the within-plane covariance becomes the identity / scale
-        self.planes = nn.Buffer(planes)  # [K, D], whitened
-        self.residual = nn.Buffer(torch.tensor(residual))
-        self.means: Tensor = nn.Buffer(torch.zeros(2))  # of log distance and energy
-        self.spreads: Tensor = nn.Buffer(torch.ones(2))
+        self.weights = nn.Buffer(weights)  # [C]
+        self.bias = nn.Buffer(torch.tensor(bias))
+        self.energy_weight = nn.Buffer(torch.tensor(energy_weight))
 
     @classmethod
-    def fit(cls, descriptors: Tensor, logits: Tensor, labels: NDArray[np.int64]) -> Self:
-        """Fit to training inputs: descriptors [N, 2 C] from `describe`, logits [N, K] and true planes int64 [N]."""
-        # The leading directions of all descriptors, by PCA.
-        points = descriptors.double().numpy()
-        center = points.mean(0)
-        _, _, directions = np.linalg.svd(points - center, full_matrices=False)
-        basis = directions[: min(_DIMENSIONS, len(directions))].T
-        leading = (points - center) @ basis
-        # The within-plane covariance (shrunk, Ledoit and Wolf 2004) and its whitening, of mean squared length 1.
-        present = np.unique(labels)
-        centers = np.stack([leading[labels == plane].mean(0) for plane in present])
-        own = leading - centers[np.searchsorted(present, labels)]
-        whitening = np.linalg.cholesky(LedoitWolf(assume_centered=True).fit(own).precision_)
-        whitening /= np.sqrt(((own @ whitening) ** 2).sum(1).mean())
-        # The squared length outside of the leading directions.
-        total = ((points - center) ** 2).sum(1)
-        residual = total - (leading**2).sum(1)
-        fitted = cls(
-            torch.from_numpy(center).float(),
-            torch.from_numpy(whitening).float(),
-            torch.from_numpy(basis).float(),
-            torch.from_numpy(centers @ whitening).float(),
-            float(max(residual.mean(), _MIN_RESIDUAL * total.mean())),
+    def fit_head(cls, frames: Tensor, negatives: Sequence[Tensor]) -> Self:
+        """Return the outlier head alone, fitted to pooled features of frames [N, C] and of negatives.
+
+        Each group of negatives, [M, C], has the same weight; all groups together weigh as much as the frames.
+        """
+        groups = [frames, *negatives]
+        features = torch.cat(groups).double().numpy()
+        labels = np.arange(len(features)) >= len(frames)
+        shares = [1.0, *([1 / len(negatives)] * len(negatives))]
+        weights = np.concatenate(
+            [np.full(len(group), share * len(frames) / len(group)) for group, share in zip(groups, shares, strict=True)]
         )
-        terms = fitted._terms(descriptors, logits)
-        fitted.means, fitted.spreads = terms.mean(0), terms.std(0).clamp(min=_EPSILON)
-        return fitted
+        mean, spread = features[: len(frames)].mean(0), features[: len(frames)].std(0)
+        spread = np.maximum(spread, _MIN_SPREAD * spread.mean() + _EPSILON)
+        model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=500)
+        model.fit((features - mean) / spread, labels, sample_weight=weights)
+        scaled = model.coef_[0] / spread
+        return cls(torch.from_numpy(scaled).float(), float(model.intercept_[0] - scaled @ mean), 0.0)
 
-    @staticmethod
-    def describe(features: Tensor) -> Tensor:
-        """Return the mean and standard deviation of each channel: [N, C, h, w] to [N, 2 C]."""
-        means = features.mean((2, 3))
-        variances = ((features - means[:, :, None, None]) ** 2).mean((2, 3))
-        return torch.cat([means, (variances + _EPSILON).sqrt()], 1)
+    def with_energy(self, pooled: Tensor, logits: Tensor) -> Self:
+        """Return the sum of head and energy, each divided by its standard deviation over these inputs of frames.
 
-    def forward(self, features: Tensor, logits: Tensor) -> Tensor:
-        """Return scores float32 [N] of stage five's feature map [N, C, h, w] and the logits [N, K]."""
-        return self.combine(self.describe(features), logits)
+        Over them, the sum has mean 0 and standard deviation 1.
+        """
+        head, energy = self(pooled, logits).double(), -logits.double().logsumexp(1)
+        of_head, of_energy = (1 / (float(term.std()) + _EPSILON) for term in (head, energy))
+        total = of_head * head + of_energy * energy
+        mean, spread = float(total.mean()), float(total.std()) + _EPSILON
+        weights, bias = self.weights * (of_head / spread), (float(self.bias) * of_head - mean) / spread
+        return type(self)(weights, bias, of_energy / spread)
 
-    def combine(self, descriptors: Tensor, logits: Tensor) -> Tensor:
-        """Return scores float32 [N] of descriptors [N, 2 C] and logits [N, K]."""
-        return ((self._terms(descriptors, logits) - self.means) / self.spreads).sum(1)
-
-    def _terms(self, descriptors: Tensor, logits: Tensor) -> Tensor:
-        """Return the logarithm of the distance and the energy, [N, 2], not standardized."""
-        shifted = descriptors - self.center
-        leading = shifted @ self.basis
-        whitened = (leading @ self.whitening).unsqueeze(1) - self.planes
-        distance = (whitened**2).sum(2).amin(1)
-        outside = (shifted**2).sum(1) - (leading**2).sum(1)
-        total = (distance + outside / self.residual).clamp(min=_EPSILON)
-        return torch.stack([total.log(), -logits.logsumexp(1)], 1)
+    def forward(self, pooled: Tensor, logits: Tensor) -> Tensor:
+        """Return scores float32 [N] of pooled features [N, C] and logits [N, K]."""
+        return pooled @ self.weights + self.bias - self.energy_weight * logits.logsumexp(1)

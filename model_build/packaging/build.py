@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ from model_build.evaluation.headline import Evaluation, headline_metrics
 from model_build.evaluation.predictions import Predictions, classify_frames
 from model_build.evaluation.report import write_report
 from model_build.evaluation.sub_planes import predict_sub_planes, sub_plane_metrics
-from model_build.packaging.calibrate import calibrate, fit_ood_score
+from model_build.packaging.calibrate import calibrate, fit_ood_terms
 from model_build.packaging.manifest import make_manifest, write_manifest
 from model_build.packaging.model_card import write_card
 from model_build.packaging.onnx_export import ServedClassifier, export_classifier
+from model_build.packaging.ood.outputs import collect_ood_data
 from model_build.packaging.parity import check_parity
 from model_build.packaging.sub_planes import export_sub_planes
 from model_build.packaging.trained_run import PackageOptions, TrainedRun, read_run
@@ -45,15 +47,16 @@ def build_package(run: Path, data: Path, package: Path, options: PackageOptions)
     """
     # 1. Read the run: recipe, network, data set and split.
     trained = read_run(run, data, options)
-    # 2. Fit the OOD score to augmented training inputs.
-    ood_score = fit_ood_score(trained)
+    # 2. Fit the OOD terms to augmented training inputs and to negatives.
+    ood_data = collect_ood_data(trained)
+    terms = fit_ood_terms(ood_data)
     # 3. Calibrate on the validation frames.
-    calibration = calibrate(trained, ood_score)
+    calibration = calibrate(trained, terms, ood_data)
     # 4. Export the graphs into a draft folder.
     draft = package.with_name(package.name + ".new")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    served = ServedClassifier(trained.network.classifier, ood_score, calibration.temperature)
+    served = ServedClassifier(trained.network.classifier, terms.ood_score, terms.distance, calibration.temperature)
     opset = export_classifier(served, trained.recipe.preprocessing.size, len(trained.data.planes), draft)
     if trained.sub_plane_split is not None and calibration.sub_plane_temperature is not None:
         inputs = trained.sub_plane_inputs(trained.sub_plane_split.val[:_PARITY_INPUTS])
@@ -62,7 +65,7 @@ def build_package(run: Path, data: Path, package: Path, options: PackageOptions)
     # 5. Check that ONNX Runtime and PyTorch agree.
     parity = check_parity(served, draft, _parity_inputs(trained), len(manifest.planes))
     # 6. Evaluate the exported graphs on the test frames.
-    evaluation = _evaluate(trained, manifest, draft)
+    evaluation = replace(_evaluate(trained, manifest, draft), calibration=calibration)
     # 7. Write card, manifest and reports; the service must be able to open the draft before it replaces the package.
     _write(trained, manifest, evaluation, parity, draft)
     load_package(draft)

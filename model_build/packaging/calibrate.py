@@ -1,52 +1,85 @@
-"""Constants of a package that are fitted to data: the OOD score, temperatures and thresholds."""
+"""Constants of a package that are fitted to data: the OOD terms, temperatures and thresholds."""
+
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import softmax
-from torch import Tensor
 
-from model_build.data.datasets import augmented_inputs, eval_inputs
-from model_build.data.records import Dataset, planes_of
-from model_build.evaluation.calibration import Calibration, choose_abstention, fit_temperature
+from model_build.data.datasets import eval_inputs
+from model_build.data.labels import main_planes
+from model_build.data.records import planes_of
+from model_build.evaluation.calibration import Acceptance, Calibration, fit_temperature, uncertain_limit
 from model_build.evaluation.sub_planes import predict_sub_planes
-from model_build.models.classifier import PlaneClassifier
-from model_build.models.inference import in_batches
+from model_build.models.distance import Distance
 from model_build.models.ood_score import OodScore
+from model_build.packaging.ood.fit import far_limit, fit_distance, fit_ood_score, score, score_left_out, score_limits
+from model_build.packaging.ood.outputs import OodData, Outputs, infer
 from model_build.packaging.trained_run import TrainedRun
-
-_AUGMENTED_PER_FRAME = 4
-
-
-def fit_ood_score(trained: TrainedRun) -> OodScore:
-    """Fit the OOD score to augmented training inputs."""
-    records = trained.split.train
-    inputs = augmented_inputs(Dataset(trained.load(records), records), trained.recipe, _AUGMENTED_PER_FRAME)
-    logits, descriptors = infer(trained.network.classifier, inputs)
-    return OodScore.fit(descriptors, logits, np.tile(planes_of(records), _AUGMENTED_PER_FRAME))
+from service.analysis.abstention import abstain_reason
+from service.inference.engine import Scores
+from service.schemas.manifest import Abstention
 
 
-def calibrate(trained: TrainedRun, ood_score: OodScore) -> Calibration:
-    """Choose temperatures and abstention thresholds on the validation frames."""
-    records, model = trained.split.val, trained.network.classifier
-    frames = trained.load(records)
-    logits = infer(model, eval_inputs(frames, trained.recipe.preprocessing))[0].numpy()
-    temperature = fit_temperature(logits, planes_of(records))
-    augmented = augmented_inputs(Dataset(frames, records), trained.recipe, _AUGMENTED_PER_FRAME)
-    augmented_logits, descriptors = infer(model, augmented)
-    scores = ood_score.combine(descriptors, augmented_logits).numpy()
-    abstention = choose_abstention(softmax(logits / temperature, axis=1), scores)
+@dataclass(frozen=True, eq=False)
+class OodTerms:
+    """What the graph says about inputs that are not frames of the planes."""
+
+    ood_score: OodScore
+    distance: Distance
+
+
+def fit_ood_terms(data: OodData) -> OodTerms:
+    """Return the OOD terms that the graph computes."""
+    return OodTerms(fit_ood_score(data), fit_distance(data.train))
+
+
+def calibrate(trained: TrainedRun, terms: OodTerms, data: OodData) -> Calibration:
+    """Choose temperatures and abstention thresholds, and measure what they accept of inputs that a fit left out."""
+    records = trained.split.val
+    logits = infer(trained.network.classifier, eval_inputs(trained.load(records), trained.recipe.preprocessing)).logits
+    temperature = fit_temperature(logits.numpy(), planes_of(records))
+    ids = [plane.id for plane in trained.data.planes]
+    strict, left_out = np.isin(ids, trained.recipe.strict_planes), score_left_out(data)
+    rule = Rule(
+        terms.distance,
+        temperature,
+        Abstention(
+            min_probability=uncertain_limit(softmax(logits.numpy() / temperature, axis=1)),
+            max_ood_score=score_limits(terms.ood_score, data.val, left_out, strict),
+            max_distance=far_limit(data),
+        ),
+    )
+    main = data.val.outputs.select(np.isin(data.val.planes, main_planes(ids) or range(len(ids))))
+    augmented = rule.acceptance("augmented validation inputs", terms.ood_score, main)
+    accepted = []
+    for each in left_out:
+        limits = score_limits(each.ood_score, data.val, left_out, strict)
+        accepted.append(rule.with_limits(limits).acceptance(each.name, each.ood_score, each.outputs))
+    calibration = Calibration(temperature, rule.thresholds, augmented, tuple(accepted))
     if trained.sub_plane_split is None:
-        return Calibration(temperature, abstention)
+        return calibration
     val = trained.sub_plane_split.val
     sub_plane_logits = predict_sub_planes(trained.network, trained.sub_plane_inputs(val))
-    return Calibration(temperature, abstention, fit_temperature(sub_plane_logits, planes_of(val)))
+    return replace(calibration, sub_plane_temperature=fit_temperature(sub_plane_logits, planes_of(val)))
 
 
-def infer(model: PlaneClassifier, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits [N, K] and OOD descriptors [N, 2 C] of inputs uint8 [N, 1, S, S]."""
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """The abstention of a package, applied to outputs of its network."""
 
-    def compute(frames: Tensor) -> tuple[Tensor, Tensor]:
-        _, stage5, _, features = model.backbone.forward_features(frames)
-        return model.head(features), OodScore.describe(stage5)
+    distance: Distance
+    temperature: float
+    thresholds: Abstention
 
-    logits, descriptors = in_batches(model, compute, inputs)
-    return logits, descriptors
+    def with_limits(self, max_ood_score: tuple[float, ...]) -> "Rule":
+        """Return the rule with other limits of the score."""
+        return replace(self, thresholds=self.thresholds.model_copy(update={"max_ood_score": max_ood_score}))
+
+    def acceptance(self, name: str, ood_score: OodScore, outputs: Outputs) -> Acceptance:
+        """Return how many of the inputs the service would answer."""
+        probabilities: NDArray[np.float32] = softmax(outputs.logits.numpy() / self.temperature, axis=1)
+        terms = score(ood_score, outputs).tolist(), self.distance.of(outputs.descriptors).tolist()
+        rows = [Scores(*row) for row in zip(probabilities, *terms, strict=True)]
+        accepted = [abstain_reason(row, self.thresholds) is None for row in rows]
+        return Acceptance(name, len(accepted), sum(accepted))

@@ -10,6 +10,7 @@ from model_build.data.splits import split_warnings
 from model_build.evaluation.headline import Evaluation
 from model_build.evaluation.sub_planes import per_sub_plane
 from model_build.evaluation.tables import per_plane, per_scanner
+from model_build.packaging.ood.fit import OOD_SHARE
 from model_build.packaging.trained_run import TrainedRun
 from service.schemas.manifest import Manifest
 
@@ -19,11 +20,16 @@ def write_card(
 ) -> None:
     """Write `MODEL_CARD.md` into a folder; `parity` is from `check_parity`."""
     warnings = split_warnings(trained.data, trained.recipe, trained.split)
+    limits = zip(manifest.planes, manifest.abstention.max_ood_score, strict=True)
+    general = max(manifest.abstention.max_ood_score)
     text = render(
         "packaging/model_card.md.jinja",
         manifest=manifest,
         recipe=trained.recipe,
         predictions=evaluation.predictions,
+        calibration=evaluation.calibration,
+        ood_share=OOD_SHARE,
+        strict=[(plane.label, limit) for plane, limit in limits if limit < general],
         parity=parity,
         warnings=warnings,
         patients="unknown patients" if NO_PATIENTS in warnings else "patients",

@@ -13,28 +13,29 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model_build.models.batchnorm import norm_pairs
 from model_build.models.classifier import PlaneClassifier
+from model_build.models.distance import Distance
 from model_build.models.ood_score import OodScore
 from model_build.packaging.grad_cam import traced_explainer
 from service.inference.package import CLASSIFIER, EXPLAINER
 
-OUTPUTS = ("probabilities", "logits", "features", "ood_score", "stage4", "stage5", "stage6")
+OUTPUTS = ("probabilities", "logits", "features", "ood_score", "distance", "stage4", "stage5", "stage6")
 """Outputs of `classifier.onnx`. Every package has the three stages, so a sub-plane head does not change the graph."""
 
 
 class ServedClassifier(nn.Module):
-    """Everything that `classifier.onnx` computes: normalization, network, temperature, OOD score and stage features."""
+    """Everything that `classifier.onnx` computes: normalization, network, temperature, OOD terms and stage features."""
 
-    def __init__(self, model: PlaneClassifier, ood_score: OodScore, temperature: float) -> None:
+    def __init__(self, model: PlaneClassifier, ood_score: OodScore, distance: Distance, temperature: float) -> None:
         super().__init__()
         self.backbone, self.head = model.backbone, model.head
-        self.ood_score, self.temperature = ood_score, temperature
+        self.ood_score, self.distance, self.temperature = ood_score, distance, temperature
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Return the tensors that `OUTPUTS` names, of frames uint8 [N, 1, S, S]."""
-        *stages, features = self.backbone.forward_features(frames.to(self.ood_score.center.dtype))
+        *stages, features = self.backbone.forward_features(frames.to(self.distance.center.dtype))
         logits = self.head(features)
-        ood_score = self.ood_score(stages[1], logits)
-        return torch.softmax(logits / self.temperature, 1), logits, features, ood_score, *stages
+        ood_score, distance = self.ood_score(features.mean((2, 3)), logits), self.distance(stages[1])
+        return torch.softmax(logits / self.temperature, 1), logits, features, ood_score, distance, *stages
 
 
 def export_classifier(served: ServedClassifier, size: int, planes: int, folder: Path) -> int:

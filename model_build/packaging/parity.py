@@ -15,7 +15,7 @@ from service.inference.package import CLASSIFIER, EXPLAINER
 from service.inference.session import open_session
 
 PROBABILITY_TOLERANCE = 1e-5  # absolute
-OOD_SCORE_TOLERANCE = 0.01  # absolute; each of its two terms has standard deviation 1 over augmented training inputs
+OOD_TOLERANCE = 0.01  # absolute; the score has standard deviation 1 over augmented validation inputs
 HEAT_MAP_TOLERANCE = 1e-3  # relative to the maximum of the map
 _CANCELLED = 1e-3  # share of the total evidence; below it, a map is rounding error of evidence that cancels out
 
@@ -42,10 +42,12 @@ def check_parity(served: ServedClassifier, folder: Path, inputs: NDArray[np.uint
     with torch.no_grad():  # float64, so that all rounding error is that of ONNX Runtime
         expected = copy.deepcopy(served).double().eval()(frames)
     classifier = open_session((folder / CLASSIFIER).read_bytes(), CLASSIFIER)
-    probabilities, features, ood_score = classifier.run(["probabilities", "features", "ood_score"], {"frames": inputs})
+    names = ["probabilities", "features", "ood_score", "distance"]
+    probabilities, features, *terms = classifier.run(names, {"frames": inputs})
     difference = check_probabilities("probabilities", probabilities, expected[0].numpy())
-    if not np.allclose(ood_score, expected[3].numpy(), rtol=1e-3, atol=OOD_SCORE_TOLERANCE):
-        raise ExportError(f"ood_score differs by more than {OOD_SCORE_TOLERANCE}")
+    for name, found, term in zip(names[2:], terms, expected[3:5], strict=True):
+        if not np.allclose(found, term.numpy(), rtol=1e-3, atol=OOD_TOLERANCE):
+            raise ExportError(f"{name} differs by more than {OOD_TOLERANCE}")
     explainer = open_session((folder / EXPLAINER).read_bytes(), EXPLAINER)
     heat_map_difference = 0.0
     for plane in range(planes):

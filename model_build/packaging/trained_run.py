@@ -8,6 +8,7 @@ import torch
 
 from model_build.data.datasets import eval_inputs
 from model_build.data.formats import read_data
+from model_build.data.formats.other_organs import read_other_organs
 from model_build.data.frames import open_frames
 from model_build.data.records import DataError, DatasetIndex, FrameLoader, Record
 from model_build.data.splits import Split
@@ -23,6 +24,7 @@ class PackageOptions:
     name: str
     version: str
     stretched: Path | None = None  # frames that the run was trained with; their test patients are evaluated too
+    organs: Path | None = None  # frames of other organs, see `read_other_organs`
     cache: Path | None = None  # decoded frames, see `open_frames`
 
 
@@ -34,8 +36,9 @@ class TrainedRun:
     network: MultiTaskNetwork
     data: DatasetIndex
     split: Split
-    load: FrameLoader  # of records of `data`
+    load: FrameLoader  # of records of `data` and of `organs`
     sub_plane_split: Split | None  # records whose `plane` is their sub-plane, also stretched ones; None without a head
+    organs: list[Record]  # frames of other organs, without a plane
     cache: Path | None
 
     def sub_plane_inputs(self, records: Sequence[Record]) -> torch.Tensor:
@@ -51,11 +54,12 @@ def read_run(run: Path, data: Path, options: PackageOptions) -> TrainedRun:
     split = read_split(run, data_set)
     if not split.test:
         raise DataError(f"{data} has no test frames, so the model cannot be evaluated")
-    load, sub_plane_split = open_frames(data_set.records, options.cache), None
+    organs, sub_plane_split = read_other_organs(options.organs), None
+    load = open_frames([*data_set.records, *organs], options.cache)
     if network.sub_planes is not None:
         sides = zip(split, read_stretched_split(run, options.stretched), strict=True)
         sub_plane_split = Split(*(_by_sub_plane([*own, *stretched]) for own, stretched in sides))
-    return TrainedRun(recipe, network, data_set, split, load, sub_plane_split, options.cache)
+    return TrainedRun(recipe, network, data_set, split, load, sub_plane_split, organs, options.cache)
 
 
 def _by_sub_plane(records: Sequence[Record]) -> list[Record]:

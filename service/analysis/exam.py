@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
+from service.analysis.abstention import CLOSE
 from service.analysis.batch import File, Runner
 from service.analysis.pipeline import Pipeline
 from service.analysis.thumbnail import Thumbnail
@@ -20,9 +21,6 @@ from service.schemas.answers import ModelInfo
 from service.schemas.batch import BatchSummary, CineSummary, FrameAnswer, FrameProblem, Source
 from service.schemas.exam import ExamFrame, ExamPlane, ExamReport, ReviewFrame, ReviewReason
 from service.schemas.manifest import Plane
-
-CLOSE = 0.2
-"""A person should review a frame whose first two planes differ by less than this probability."""
 
 MAX_THUMBNAILS = 600
 """Stills that a report shows; it lists the others by name, because thousands of pictures would fill the memory."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from service.analysis.abstention import abstain_reason, measure_flow
+from service.analysis.abstention import abstain_reason, is_close, measure_flow
 from service.analysis.results import ExplainedFrame, FrameResult, ModelIdentity, PlaneScore
 from service.errors import NoSuchPlane, Problem
 from service.execution.decoders.decoder import Decoder, InProcessDecoder
@@ -137,7 +137,7 @@ class Pipeline:
 
     def _best_sub_plane(self, probabilities: Floats | None) -> PlaneScore | None:
         described = self.engine.manifest.sub_planes
-        if probabilities is None or described is None:
+        if probabilities is None or described is None or is_close(probabilities):
             return None
         best = int(probabilities.argmax())
         return PlaneScore.rounded(described.sub_planes[best], float(probabilities[best]))

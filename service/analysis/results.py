@@ -10,7 +10,7 @@ from service.imaging.frame import FrameMetadata
 from service.imaging.letterbox import Crop
 from service.inference.engine import HeatMap, Scores
 from service.inference.session import Floats
-from service.schemas.answers import AbstainReason
+from service.schemas.answers import AbstainReason, SubPlaneReason
 from service.schemas.manifest import Plane
 
 
@@ -50,10 +50,15 @@ class FrameResult:
     ranked: tuple[PlaneScore, ...]  # every plane, the most probable first
     abstain_reason: AbstainReason | None  # the reason for abstaining; None where the first prediction stands
     # The most probable sub-plane of the first prediction, and the probabilities of all, float32 [M]. None where the
-    # model abstains or knows no sub-planes of that plane.
+    # model abstains or knows no sub-planes of that plane; where two are close, the first is None alone.
     sub_plane: PlaneScore | None
     sub_planes: Floats | None
     model: ModelIdentity
+
+    @property
+    def sub_plane_reason(self) -> SubPlaneReason | None:
+        """The reason for naming no sub-plane of a plane that has some; None where one is named."""
+        return "close" if self.sub_planes is not None and self.sub_plane is None else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

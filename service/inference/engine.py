@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Gray = NDArray[np.uint8]
 
-_ANSWER = ("probabilities", "ood_score")
+_ANSWER = ("probabilities", "ood_score", "distance")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +25,8 @@ class Scores:
     """The output of the classifier for one frame."""
 
     probabilities: Floats  # float32 [K], calibrated, in the order of the manifest's planes
-    ood_score: float  # how unlike the training frames it is; compared with the manifest's `max_ood_score`
+    ood_score: float  # how little evidence it holds for any plane, and how much for another organ: `max_ood_score`
+    distance: float  # how far its texture is from that of the training frames: `max_distance`
     features: Floats | None = None  # float32 [1, C, h, w], the explainer's input; None unless requested
     # Outputs of the classifier that the sub-plane head takes, by name; None without such a head, and after it has run.
     head_inputs: Mapping[str, Floats] | None = None
@@ -86,6 +87,7 @@ class Engine:
         return Scores(
             probabilities=outputs["probabilities"][0],
             ood_score=float(outputs["ood_score"][0]),
+            distance=float(outputs["distance"][0]),
             features=outputs["features"] if with_features else None,
             head_inputs=outputs if self._sub_planes is not None else None,
         )
@@ -124,7 +126,8 @@ class Engine:
         if self._sub_planes is not None:
             self._sub_planes.warm_up(self._infer(black))
         valid = scores.probabilities.shape == (planes,) and abs(float(scores.probabilities.sum()) - 1) < 1e-3
-        if not (valid and np.isfinite(scores.ood_score) and np.isfinite(heat.values).all()):
+        finite = np.isfinite((scores.ood_score, scores.distance)).all() and np.isfinite(heat.values).all()
+        if not (valid and finite):
             raise PackageError("the model's output for a black frame is not finite, or does not sum to 1")
 
     def _infer(self, frame: Gray, *, with_features: bool = False) -> dict[str, Floats]:

@@ -6,13 +6,17 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from service.inference.self_contained import NotSelfContained, check_self_contained
 from service.schemas.manifest import FORMAT, Manifest
 
 MANIFEST, CLASSIFIER, EXPLAINER = "model.json", "classifier.onnx", "explainer.onnx"
 MAX_MANIFEST_BYTES, MAX_FILE_BYTES = 4 * 2**20, 512 * 2**20
+
+
+class _Format(BaseModel):
+    format: int
 
 
 class PackageError(Exception):
@@ -41,11 +45,15 @@ def load_package(folder: Path) -> ModelPackage:
     """
     written = _read(folder, MANIFEST, MAX_MANIFEST_BYTES)
     try:
+        found_format = _Format.model_validate_json(written).format  # first: another format has other fields
+        if found_format != FORMAT:
+            raise PackageError(
+                f"{folder} has format {found_format}; this service reads {FORMAT}. "
+                "Build the package again with `fetal-planes-build package`"
+            )
         manifest = Manifest.model_validate_json(written)
     except ValidationError as error:
         raise PackageError(f"{folder / MANIFEST} is not a manifest: {error}") from error
-    if manifest.format != FORMAT:
-        raise PackageError(f"{folder} has format {manifest.format}; this service reads {FORMAT}")
     contents: dict[str, bytes] = {}
     for name, sha256 in manifest.files.items():
         contents[name] = _read(folder, name, MAX_FILE_BYTES)

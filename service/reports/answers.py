@@ -39,6 +39,7 @@ def classification(result: FrameResult, top: int = DEFAULT_TOP_K) -> Classificat
         abstain=result.abstain_reason is not None,
         abstain_reason=result.abstain_reason,
         sub_plane=SubPlane(**result.sub_plane._asdict()) if result.sub_plane else None,
+        sub_plane_reason=result.sub_plane_reason,
         frame=FrameInfo(
             format=frame.format,
             width=frame.width,

@@ -9,6 +9,7 @@ from service.schemas import Schema
 Format = Literal["png", "jpeg", "bmp", "tiff", "webp", "dicom"]
 CropSource = Literal["region", "sector", "none"]
 AbstainReason = Literal["color-flow", "out-of-distribution", "uncertain"]
+SubPlaneReason = Literal["close"]
 PictureType = Literal["image/jpeg", "image/png"]
 
 DEFAULT_TOP_K = 2  # when the first prediction is wrong, the second is nearly always right
@@ -67,12 +68,16 @@ class Classification(Schema):
     abstain: bool = Field(description="True when the model abstains: do not use the predictions.")
     abstain_reason: AbstainReason | None = Field(
         description="`color-flow`: color Doppler covers the tissue, and the model was trained on gray frames only; "
-        "`out-of-distribution`: the frame is unlike the training frames; `uncertain`: no plane is probable enough."
+        "`out-of-distribution`: the frame shows too little of any plane, or looks like another organ or no ultrasound; "
+        "`uncertain`: no plane is probable enough."
     )
     sub_plane: SubPlane | None = Field(
         default=None,
         description="The standard plane of the first prediction. Null when the model knows no sub-planes of that "
-        "plane, and when it abstains.",
+        "plane, when it abstains, and when two are close.",
+    )
+    sub_plane_reason: SubPlaneReason | None = Field(
+        default=None, description="`close`: the model names no sub-plane, as two are almost equally probable."
     )
     frame: FrameInfo
     model: ModelInfo

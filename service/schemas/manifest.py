@@ -6,7 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from service.schemas import Schema
 
-FORMAT = 1  # increase it when an older service could not read the new layout
+FORMAT = 2  # increase it when an older service could not read the new layout, or this one an older layout
 
 
 class _Strict(Schema):
@@ -43,13 +43,17 @@ Planes = Annotated[tuple[Plane, ...], Field(min_length=2), AfterValidator(_disti
 
 
 class Abstention(_Strict):
-    """Thresholds of abstention, both chosen on validation patients."""
+    """Thresholds of abstention, all chosen without test frames: `service.analysis.abstention` applies them."""
 
     min_probability: float = Field(
         ge=0, le=1, description="Below this calibrated top-1 probability the answer is `uncertain`."
     )
-    max_ood_score: float = Field(
-        description="Above this `ood_score` (an output of the graph, no unit) the frame is `out-of-distribution`."
+    max_ood_score: tuple[float, ...] = Field(
+        description="One limit per plane, in the order of `planes`. Above the limit of the most probable plane, the "
+        "`ood_score` (an output of the graph, no unit) makes the frame `out-of-distribution`."
+    )
+    max_distance: float = Field(
+        description="Above this `distance` (an output of the graph, no unit) the frame is `out-of-distribution`."
     )
 
 
@@ -105,6 +109,12 @@ class Manifest(_Strict):
     metrics: tuple[Metric, ...] = Field(description="Headline metrics of the model card.")
     code_version: str = Field(description="Version of fetal-planes that built the package.")
     sub_planes: SubPlanes | None = Field(default=None, description="Null when the package has no sub-planes.")
+
+    @model_validator(mode="after")
+    def _each_plane_has_a_limit(self) -> Self:
+        if len(self.abstention.max_ood_score) != len(self.planes):
+            raise ValueError(f"abstention: max_ood_score must have {len(self.planes)} values, one per plane")
+        return self
 
     @model_validator(mode="after")
     def _sub_planes_are_of_a_plane(self) -> Self:

@@ -83,8 +83,9 @@ function card(kind, sign, title, value, text, action = null) {
     action);
 }
 
-function notes({ predictions: [, second], sub_plane: subPlane }) {
+function notes({ predictions: [, second], sub_plane: subPlane, sub_plane_reason: reason }) {
   const sentences = subPlane ? [`Standard plane: ${subPlane.label}, ${percent(subPlane.probability)}.`] : [];
+  if (reason === "close") sentences.push("Standard plane: two are almost equally probable.");
   if (second) sentences.push(`Next: ${second.label}, ${percent(second.probability)}.`);
   return sentences.join(" ");
 }

@@ -27,7 +27,7 @@ export function abstention(answer, thresholds) {
   const [best] = answer.predictions;
   const guess = `Best guess: ${best.label}, ${percent(best.probability)}`;
   if (answer.abstain_reason === "out-of-distribution") {
-    return `The frame is unlike the training frames, so its probabilities are not reliable. ${guess}.`;
+    return `The frame shows too little of any plane, or is unlike the training frames: its probabilities are not reliable. ${guess}.`;
   }
   if (answer.abstain_reason === "color-flow") {
     return `Color flow covers the tissue; the model was trained on gray frames without color flow. ${guess}.`;

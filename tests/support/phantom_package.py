@@ -33,7 +33,8 @@ class Phantom:
     zoom: float = 1.0
     temperature: float = 0.5
     min_probability: float = 0.0
-    max_ood_score: float = 1.0
+    max_ood_score: float = 1.0  # of every plane
+    max_distance: float = 1.0
     sub_planes: tuple[str, ...] = ()
     sub_planes_of: str = "fetal_brain"
     kernels: Floats = field(init=False)
@@ -74,6 +75,9 @@ class Phantom:
     def ood_score(self, frame: NDArray[np.uint8]) -> float:
         return float(frame.mean() / 255)
 
+    def distance(self, frame: NDArray[np.uint8]) -> float:
+        return float(frame.max() / 255)
+
     def write(self, folder: Path) -> Path:
         """Write the package into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,13 +98,17 @@ class Phantom:
             "metrics": [],
         }
         return ({"sub_planes": described} if self.sub_planes else {}) | {
-            "format": 1,
+            "format": 2,
             "name": "phantom",
             "version": "1.2.3",
             "planes": _described(self.planes),
             "preprocessing": {"size": self.size, "crop": self.crop, "zoom": self.zoom},
             "temperature": self.temperature,
-            "abstention": {"min_probability": self.min_probability, "max_ood_score": self.max_ood_score},
+            "abstention": {
+                "min_probability": self.min_probability,
+                "max_ood_score": [self.max_ood_score] * len(self.planes),
+                "max_distance": self.max_distance,
+            },
             "files": {},
             "opset": OPSET,
             "training_data": {
@@ -125,6 +133,7 @@ class Phantom:
             helper.make_node("Div", ["logits", "temperature"], ["cooled"]),
             helper.make_node("Softmax", ["cooled"], ["probabilities"], axis=1),
             helper.make_node("ReduceMean", ["scaled"], ["ood_score"], axes=[1, 2, 3], keepdims=0),
+            helper.make_node("ReduceMax", ["scaled"], ["distance"], axes=[1, 2, 3], keepdims=0),
         ]
         constants = {
             "white": np.float32(255),
@@ -138,6 +147,7 @@ class Phantom:
             "logits": (TensorProto.FLOAT, ["N", len(self.planes)]),
             "features": (TensorProto.FLOAT, ["N", len(self.kernels), self.cells, self.cells]),
             "ood_score": (TensorProto.FLOAT, ["N"]),
+            "distance": (TensorProto.FLOAT, ["N"]),
         }
         return serialize("classifier", nodes, inputs, outputs, constants)
 

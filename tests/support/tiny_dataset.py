@@ -83,6 +83,20 @@ def write_table(folder: Path, rows: list[list[str]]) -> None:
         writer.writerows(rows)
 
 
+def write_other_organs(folder: Path, sets: tuple[str, ...] = ("liver", "muscle"), count: int = 6) -> Path:
+    """Write `count` frames of stripes or blobs for each set of other organs, with their table."""
+    lines = ["Image_name,set,organ"]
+    (folder / "Images").mkdir(parents=True)
+    for number, name in enumerate(sets):
+        for row in range(count):
+            field = np.random.default_rng((number, row)).random((6, 6 + 30 * number), np.float32)
+            frame = cv2.resize(field, (160, 120), interpolation=cv2.INTER_CUBIC).clip(0, 1) * 200 + 20
+            cv2.imwrite(str(folder / "Images" / f"{name}{row}.png"), frame.astype(np.uint8))
+            lines.append(f"{name}{row}.png,{name},{name}")
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
 def draw(file: Path, plane: int, seed: int) -> Path:
     """Write the phantom of a plane to `file` and return it."""
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from model_build.models.multi_task import MultiTaskNetwork, create_network
 from model_build.recipe import Recipe
 from model_build.run_dir import SplitKind, start_run, write_network, write_splits
 from tests.support.sub_plane_dataset import PLANE_LABELS, SUB_PLANE_LABELS, write_sub_plane_phantoms
+from tests.support.tiny_dataset import write_other_organs
 
 TINY_RECIPE = """
 validation_folds = 4
@@ -46,6 +47,7 @@ graphics = 0
 
 SUB_PLANE_RECIPE = """
 validation_folds = 4
+strict_planes = ["maternal_cervix"]
 [network]
 backbone = "lite0"
 attention = "se"
@@ -78,10 +80,11 @@ stretched = 4
 
 @dataclass(frozen=True)
 class BuiltModel:
-    """A data set, its stretched frames, and the run directory and model package that the commands made of them."""
+    """A data set, its stretched frames, other organs, and the run directory and package that the commands made."""
 
     data: Path
     stretched: Path
+    organs: Path
     run: Path
     package: Path
 
@@ -94,8 +97,10 @@ class BuiltModel:
         sets = ["--data", str(data), "--stretched", str(stretched)]
         run, package = folder / "run", folder / "package"
         assert main(["train", str(run), *sets, "--recipe", str(folder / "tiny.toml"), "--device", "cpu"]) == 0
-        assert main(["package", str(run), str(package), *sets, "--version", "9.9"]) == 0
-        return cls(data, stretched, run, package)
+        organs = write_other_organs(folder / "organs")
+        options = ["--other-organs", str(organs), "--version", "9.9"]
+        assert main(["package", str(run), str(package), *sets, *options]) == 0
+        return cls(data, stretched, organs, run, package)
 
 
 def network_of(recipe: Recipe, seed: int, *, sub_planes: bool = False) -> MultiTaskNetwork:

@@ -50,7 +50,9 @@ def test_the_answer_is_the_model_s(
 
 def test_the_shape_is_the_contract_s(client: TestClient, phantom_folder: Any) -> None:
     answer = client.post("/classify", content=encode(speckle())).json()
-    assert list(answer) == ["predictions", "abstain", "abstain_reason", "sub_plane", "frame", "model", "request_id"]
+    assert list(answer) == [
+        *("predictions", "abstain", "abstain_reason", "sub_plane", "sub_plane_reason", "frame", "model", "request_id")
+    ]
     assert set(answer["predictions"][0]) == {"plane", "label", "probability"}
     assert set(answer["model"]) == {"name", "version", "sha256"}
 

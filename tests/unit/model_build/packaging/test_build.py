@@ -9,7 +9,12 @@ from model_build.cli import main
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from tests.support.paths import ROOT
-from tests.support.tiny_run import BuiltModel
+from tests.support.tiny_run import BuiltModel, read_table
+
+REPORT = (
+    *("planes.csv", "scanners.csv", "confusion.csv", "selective.csv", "class_calibration.csv"),
+    *("confusion.png", "reliability.png", "risk_coverage.png"),
+)
 
 
 def test_the_service_opens_the_package(built: BuiltModel) -> None:
@@ -30,10 +35,11 @@ def test_metrics_are_records(built: BuiltModel) -> None:
         ("macro_f1", "all"),
         ("calibration_error", "all"),
         ("brier_score", "all"),
+        ("coverage", "main"),
         ("coverage", "all"),
     ]
     assert {metric.split for metric in metrics} == {"test"}
-    for metric in metrics[:-1]:
+    for metric in metrics[:-2]:
         assert metric.low is not None
         assert metric.high is not None
         assert metric.low <= metric.value <= metric.high
@@ -45,9 +51,7 @@ def test_card_and_report_state_the_metrics_of_the_manifest(built: BuiltModel) ->
     assert f"| top-1, four main planes | {metrics[0].value:.4f} |" in card
     assert "| Maternal cervix | 4 (4) |" in card
     report = built.run / "report"
-    assert {"planes.csv", "scanners.csv", "confusion.csv", "confusion.png", "reliability.png"} <= {
-        path.name for path in report.iterdir()
-    }
+    assert set(REPORT) <= {path.name for path in report.iterdir()}
     summary = json.loads((report / "summary.json").read_text())
     assert summary["metrics"] == [metric.model_dump() for metric in metrics]
     assert (built.run / "curves.png").stat().st_size > 5000
@@ -60,7 +64,24 @@ def test_the_card_has_no_empty_or_unrendered_part(built: BuiltModel) -> None:
     for line in card.splitlines():
         if line.startswith("|"):  # a blank line inside a table would end it
             assert line.endswith("|")
-    assert len(re.findall(r"^\| --- ", card, re.MULTILINE)) == 4
+    assert len(re.findall(r"^\| --- ", card, re.MULTILINE)) == 5
+
+
+def test_the_card_and_the_report_state_what_was_left_out(built: BuiltModel) -> None:
+    card = (built.package / "MODEL_CARD.md").read_text()
+    rows = read_table(built.run / "report" / "acceptance.csv")
+    names = ["liver", "muscle", "texture of other organs", "blocks shuffled", "warped"]
+    assert [row["input"] for row in rows] == ["augmented validation inputs", *names]
+    for row in rows[1:]:
+        assert f"| {row['input']} | {row['frames']} | {row['accepted']} |" in card
+    expected = 100 - 100 * int(rows[0]["accepted"]) / int(rows[0]["frames"])
+    assert f"about {expected:.0f} % of good frames of the main planes" in card
+
+
+def test_each_plane_has_a_limit_and_the_strict_one_is_not_higher(built: BuiltModel) -> None:
+    manifest = load_package(built.package).manifest
+    limits = dict(zip([plane.id for plane in manifest.planes], manifest.abstention.max_ood_score, strict=True))
+    assert limits.pop("maternal_cervix") <= min(limits.values()) == max(limits.values())
 
 
 def test_graphs_hold_no_local_path(built: BuiltModel) -> None:
@@ -73,5 +94,5 @@ def test_graphs_hold_no_local_path(built: BuiltModel) -> None:
 def test_evaluate_gives_the_report_of_the_package(built: BuiltModel, tmp_path_factory: pytest.TempPathFactory) -> None:
     out = tmp_path_factory.mktemp("again")
     assert main(["evaluate", str(built.package), "--data", str(built.data), "--out", str(out)]) == 0
-    for name in ("planes.csv", "scanners.csv", "confusion.csv"):
+    for name in REPORT[:5]:
         assert (out / "report" / name).read_text() == (built.run / "report" / name).read_text()

@@ -14,10 +14,11 @@ from model_build.data.formats import read_data
 from model_build.data.frames import load_frames
 from model_build.models.attention import ATTENTIONS
 from model_build.models.classifier import Head, Network, PlaneClassifier, create_classifier
+from model_build.models.distance import Distance
 from model_build.models.ood_score import OodScore
-from model_build.packaging.calibrate import infer
 from model_build.packaging.grad_cam import traced_explainer
 from model_build.packaging.onnx_export import ServedClassifier, export_classifier
+from model_build.packaging.ood.outputs import infer
 from model_build.packaging.parity import ExportError, check_parity
 from service.schemas.manifest import Preprocessing
 
@@ -70,9 +71,10 @@ def exported(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Export
     with_noise(model.head)
     records = read_data(phantoms).records[:24]
     inputs = eval_inputs(load_frames(records), Preprocessing(size=64, crop="sector"))
-    logits, descriptors = infer(model, inputs)
-    ood_score = OodScore.fit(descriptors, logits, np.array([record.plane for record in records]))
-    served = ServedClassifier(model, ood_score, 1.7)
+    outputs = infer(model, inputs)
+    head = OodScore.fit_head(outputs.pooled[:12], [outputs.pooled[12:]])
+    distance = Distance.fit(outputs.descriptors, np.array([record.plane for record in records]))
+    served = ServedClassifier(model, head.with_energy(outputs.pooled, outputs.logits), distance, 1.7)
     export_classifier(served, 64, 6, folder)
     return served, folder, inputs.numpy()[:6]
 
@@ -117,6 +119,7 @@ def test_parity_fails_where_the_gradient_is_frozen(exported: Exported, tmp_path:
 
 def test_parity_fails_for_another_models_graph(exported: Exported) -> None:
     served, folder, inputs = exported
-    other = ServedClassifier(PlaneClassifier(served.backbone, served.head), served.ood_score, temperature=1.3)
+    model = PlaneClassifier(served.backbone, served.head)
+    other = ServedClassifier(model, served.ood_score, served.distance, temperature=1.3)
     with pytest.raises(ExportError, match="probabilities differ"):
         check_parity(other, folder, inputs, 6)

@@ -29,7 +29,7 @@ def sure(index: int, plane: int, probability: float = 0.9, *, abstains: bool = F
     return FrameResult(
         frame=FrameMetadata("dicom", 80, 60, index, 99),
         crop=Crop(Box(0, 0, 80, 60), "none"),
-        scores=Scores(probabilities, 0.0),
+        scores=Scores(probabilities, 0.0, 0.0),
         ranked=(),
         abstain_reason="uncertain" if abstains else None,
         sub_plane=PlaneScore(f"s{index}", "A sub-plane", probability),

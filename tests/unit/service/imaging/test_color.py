@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from model_build.evidence.doppler import gray, tinted, with_flow, with_graphics
+from model_build.data.negatives.color_flow import with_flow
+from model_build.evidence.doppler import gray, tinted, with_graphics
 from service.imaging.color import FLOW, flow_share, reduce_colors
 from service.imaging.decode import decode_frame
 from service.imaging.frame import Frame

@@ -22,6 +22,7 @@ def test_scores_are_the_model_s(engine: Engine, phantom: Phantom, seed: int) -> 
     scores = engine.score(frame)
     np.testing.assert_allclose(scores.probabilities, phantom.probabilities(frame), atol=1e-6)
     assert scores.ood_score == pytest.approx(phantom.ood_score(frame), rel=1e-5)
+    assert scores.distance == pytest.approx(phantom.distance(frame), rel=1e-5)
     assert scores.features is None
     assert scores.ranked() == list(np.argsort(-phantom.probabilities(frame)))
 
@@ -44,7 +45,7 @@ def test_explain_needs_features(engine: Engine) -> None:
 
 
 def test_equally_probable_planes_rank_in_the_manifest_s_order() -> None:
-    assert Scores(np.array([0.2, 0.4, 0.4], np.float32), 0.0).ranked() == [1, 2, 0]
+    assert Scores(np.array([0.2, 0.4, 0.4], np.float32), 0.0, 0.0).ranked() == [1, 2, 0]
 
 
 def test_sessions_use_one_thread_and_do_not_spin(engine: Engine) -> None:

@@ -65,8 +65,8 @@ def test_a_file_outside_the_folder_is_refused(folder: Path, name: str) -> None:
 
 
 def test_another_format_is_refused(folder: Path) -> None:
-    rewrite(folder, format=2)
-    with pytest.raises(PackageError, match="has format 2; this service reads 1"):
+    rewrite(folder, format=1, abstention={"min_probability": 0.5, "max_ood_score": 1.0})
+    with pytest.raises(PackageError, match=r"has format 1; this service reads 2.*fetal-planes-build package"):
         load_package(folder)
 
 
@@ -74,6 +74,13 @@ def test_another_format_is_refused(folder: Path) -> None:
 def test_an_invalid_manifest_is_refused(folder: Path, changes: dict[str, Any]) -> None:
     rewrite(folder, **changes)
     with pytest.raises(PackageError, match="is not a manifest"):
+        load_package(folder)
+
+
+def test_every_plane_needs_a_limit_of_the_score(phantom: Phantom, folder: Path) -> None:
+    abstention = phantom.manifest()["abstention"]
+    rewrite(folder, abstention=abstention | {"max_ood_score": abstention["max_ood_score"][1:]})
+    with pytest.raises(PackageError, match="max_ood_score must have 6 values, one per plane"):
         load_package(folder)
 
 

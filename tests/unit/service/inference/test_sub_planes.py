@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service.analysis.abstention import CLOSE
 from service.analysis.pipeline import Pipeline
 from service.imaging.frame import Frame, Limits
 from service.inference.engine import Engine
@@ -52,6 +53,18 @@ def test_the_pipeline_names_the_most_probable_sub_plane(tmp_path: Path) -> None:
     assert result.sub_plane.plane == NAMES[int(expected.argmax())]
     assert result.sub_plane.probability == pytest.approx(expected.max(), abs=1e-6)
     assert result.scores.head_inputs is None
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.02, 1.0])
+def test_the_pipeline_names_no_sub_plane_where_two_are_close(tmp_path: Path, scale: float) -> None:
+    phantom = sub_plane_phantom(min_probability=0.0, max_ood_score=1e9)
+    phantom.sub_plane_head *= np.float32(scale)
+    second, first = np.sort(phantom.sub_plane_probabilities(speckle(64, 64)))[-2:]
+    result = Pipeline(Engine(package_of(phantom, tmp_path)), Limits()).classify_frame(Frame(speckle(64, 64), "png"))
+    close = bool(first - second < CLOSE)
+    assert close == (scale < 0.1)
+    assert ((result.sub_plane is None), result.sub_plane_reason) == (close, "close" if close else None)
+    assert result.sub_planes is not None
 
 
 @pytest.mark.parametrize("case", ["uncertain", "out-of-distribution"])

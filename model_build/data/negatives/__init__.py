@@ -1,0 +1,1 @@
+"""Frames without a plane: negatives for the outlier head."""

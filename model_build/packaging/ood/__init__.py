@@ -1,0 +1,1 @@
+"""Fit what the graph says about inputs that are not frames of the planes."""

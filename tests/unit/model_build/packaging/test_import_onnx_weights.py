@@ -1,0 +1,57 @@
+"""A run directory made of a model package."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from model_build.cli import main
+from model_build.data.datasets import eval_inputs
+from model_build.data.formats import read_data
+from model_build.data.frames import load_frames
+from model_build.evaluation.sub_planes import predict_sub_planes
+from model_build.models.inference import predict
+from model_build.run_dir import SPLITS, read_network, read_recipe
+from tests.support.tiny_run import BuiltModel
+
+
+def import_weights(built: BuiltModel, package: Path, run: Path) -> int:
+    sets = ["--data", str(built.data), "--stretched", str(built.stretched)]
+    return main(["import-weights", str(package), str(run), *sets, "--recipe", str(built.run.parent / "tiny.toml")])
+
+
+def test_the_network_and_the_split_are_those_of_the_run(built: BuiltModel, tmp_path: Path) -> None:
+    assert import_weights(built, built.package, tmp_path / "run") == 0
+    assert (tmp_path / "run" / SPLITS).read_text() == (built.run / SPLITS).read_text()
+    networks = [read_network(run) for run in (built.run, tmp_path / "run")]
+    inputs = eval_inputs(load_frames(read_data(built.data).records[:9]), read_recipe(built.run).preprocessing)
+    expected, found = (predict(network.classifier, inputs) for network in networks)
+    assert torch.allclose(found, expected, atol=1e-3)
+    expected, found = (torch.from_numpy(predict_sub_planes(network, inputs)) for network in networks)
+    assert torch.allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("preprocessing", {"size": 96, "crop": "sector"}, "preprocessing differs"),
+        ("training_data", {"train_frames": 7}, "number of training frames"),
+    ],
+)
+def test_a_package_of_another_recipe_is_refused(
+    built: BuiltModel,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    field: str,
+    value: dict[str, object],
+    message: str,
+) -> None:
+    package = shutil.copytree(built.package, tmp_path / "package")
+    manifest = json.loads((package / "model.json").read_text())
+    manifest[field] |= value
+    (package / "model.json").write_text(json.dumps(manifest))
+    assert import_weights(built, package, tmp_path / "run") == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
