@@ -20,8 +20,9 @@ def read_other_organs(folder: Path | None) -> list[Record]:
     if not table.is_file():
         raise DataError(f"{table} is missing: the folder must hold {_TABLE} and Images/")
     records = [
-        Record(folder / "Images" / row["Image_name"], row["set"], IGNORE_INDEX, row["set"], "train")
-        for row in read_rows(table, ("Image_name", "set"), ",")
+        (row.line, Record(folder / "Images" / row.raw("Image_name"), name, IGNORE_INDEX, name, "train"))
+        for row in read_rows(table, ("Image_name", "set"))
+        for name in [row.text("set")]
     ]
-    require_files(records)
-    return records
+    require_files(table, records)
+    return [record for _, record in records]
