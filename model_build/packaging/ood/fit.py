@@ -18,8 +18,8 @@ from model_build.packaging.ood.negative_inputs import OTHER_ORGANS
 from model_build.packaging.ood.outputs import LabeledOutputs, OodData, Outputs
 
 # Rightly classified augmented validation inputs above the limit of the score. Chosen on validation patients: of their
-# frames as served, the model abstains on at most 2 % of the main planes, and on at least 70 % with gray flow. The search
-# began because 0.08 gave 2.07 % on the test split: see docs/explanation/abstention.md.
+# frames as served, the model abstains on at most 2 % of the main planes, and on at least 70 % with gray flow. The
+# search began because 0.08 gave 2.07 % on the test split: see docs/explanation/abstention.md.
 OOD_SHARE = 0.072
 _FAR_SHARE = 0.03  # inputs of a scanner above the limit of a distance that was fitted without it, at most
 _MIN_SCANNER_INPUTS = 80

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import cv2
 
-from service.errors import DecodeLimit, Problem
+from service.errors import DecodeLimit, Problem, UnreadableFrame
 from service.execution.decoders.arena import Arena
 from service.execution.decoders.decoder import open_descriptor
 from service.execution.decoders.limits import COPIES_OF_FILE, LARGE, DecoderLimits, frame_bytes
@@ -67,7 +67,7 @@ class _Decoder:
             if not 0 <= request.frame < frames.count:
                 return Reply(file=file)  # `Frames.read` of the service refuses the index
             return Reply(file=file, frame=self._return(self._read(frames, request)))
-        except (Problem, MemoryError) as error:
+        except Exception as error:  # a frame that cannot be returned must not cost the process
             return Reply(file=file, problem=_refusal(error))
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
@@ -134,10 +134,11 @@ class _Decoder:
         resource.setrlimit(resource.RLIMIT_AS, (mapped + self._limits.allowance + more, resource.RLIM_INFINITY))
 
 
-def _refusal(error: Problem | MemoryError) -> Refusal:
+def _refusal(error: Exception) -> Refusal:
     """Return the problem of a file, or that it needs too much memory, which parsers report in several ways."""
     cause = error.__cause__ or error
     if isinstance(cause, MemoryError) or (isinstance(cause, cv2.error) and cause.code == _CV_NO_MEMORY):
         error = DecodeLimit("Decoding needs more memory than the size of the picture justifies.")
-    assert isinstance(error, Problem)
+    if not isinstance(error, Problem):
+        error = UnreadableFrame("The file is damaged, or of a kind that is not supported.")
     return Refusal(code=error.code, detail=error.detail)
