@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,24 +86,46 @@ def watch(process: int, every_s: float = 0.5) -> Iterator[Peak]:
         thread.join()
 
 
-@contextmanager
-def memory_cgroup(limit: int) -> Iterator[Path | None]:
-    """Return a new control group with a limit on memory and none of swap, or None where this process may not make it.
+@dataclass(frozen=True, slots=True)
+class MemoryGroup:
+    """A control group with a limit on memory, version 1 or 2."""
 
-    It needs cgroup v2 and a parent that delegates the memory controller, as for root outside of a container.
+    folder: Path
+
+    def add(self, process: int) -> None:
+        """Move a process and all below it into the group."""
+        for each in tree(process):
+            (self.folder / "cgroup.procs").write_text(str(each))
+
+    def kills(self) -> int:
+        """Return the number of processes that the system killed in it for their memory."""
+        files = [self.folder / "memory.events", self.folder / "memory.oom_control"]
+        lines = next(file.read_text().splitlines() for file in files if file.exists())
+        return int(dict(line.split() for line in lines)["oom_kill"])
+
+
+@contextmanager
+def memory_group(limit: int) -> Iterator[MemoryGroup | None]:
+    """Return a new control group with a limit on memory, or None where this process may not make it.
+
+    It needs the rights of root, and a system that delegates the memory controller.
     """
-    group = _CGROUPS / f"fetal-planes-bench-{os.getpid()}"
+    name = f"fetal-planes-bench-{os.getpid()}"
+    group = _CGROUPS / "memory" / name
+    limits = {"memory.limit_in_bytes": limit}
+    if not group.parent.is_dir():  # version 2
+        group, limits = _CGROUPS / name, {"memory.max": limit, "memory.swap.max": 0}
     try:
-        if "memory" not in (_CGROUPS / "cgroup.subtree_control").read_text().split():
+        if "memory.max" in limits:
             (_CGROUPS / "cgroup.subtree_control").write_text("+memory")
         group.mkdir()
     except OSError:
         yield None
         return
     try:
-        (group / "memory.max").write_text(str(limit))
-        with suppress(OSError):  # a kernel without swap
-            (group / "memory.swap.max").write_text("0")
-        yield group
+        for file, value in limits.items():
+            if (group / file).exists():  # a kernel without swap lacks one
+                (group / file).write_text(str(value))
+        yield MemoryGroup(group)
     finally:
         group.rmdir()

@@ -1,6 +1,6 @@
 """Attack a service with hostile uploads while others use it: `python -m bench.hostile --memory 2048`.
 
-The service runs in a control group with a limit on memory where this machine permits that (cgroup v2, as root);
+The service runs in a control group with a limit on memory where this machine permits that (as root);
 otherwise its memory is only watched. `--mutants N` sends N damaged files through decoders instead.
 """
 
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.decoder_memory.process_memory import Peak, memory_cgroup, watch
+from bench.decoder_memory.process_memory import Peak, memory_group, watch
 from bench.frames import scans
 from bench.hostile.attacks import Answer, in_process_of_its_own
 from bench.hostile.mutants import try_mutants
@@ -100,13 +100,13 @@ def _publish(options: argparse.Namespace, section: Section) -> bool:
     names = [name for name in HOSTILE if options.only in name]
     settings = {"log_level": "error", "upload_s": str(_UPLOAD_S)}
     with ExitStack() as stack:
-        group = stack.enter_context(memory_cgroup(options.memory * _MIB))
+        group = stack.enter_context(memory_group(options.memory * _MIB))
         service = stack.enter_context(running_service(options.model, settings, stderr=subprocess.DEVNULL))
         if group is not None:
-            (group / "cgroup.procs").write_text(str(service.process.pid))
+            group.add(service.process.pid)
         peak = stack.enter_context(watch(service.process.pid))
         outcome = _attack(service, names, options.clients)
-    kills = 0 if group is None else _kills(group)
+        kills = 0 if group is None else group.kills()
     job = _process(options, names)
     rows = [*_rows(outcome, peak, options.memory, kills), *job]
     head = f"{conditions(options.model)}. {len(names)} files, {len(outcome.answers)} hostile requests, "
@@ -116,11 +116,6 @@ def _publish(options: argparse.Namespace, section: Section) -> bool:
     text = f"{head}{where}.\n\n| | measured | met |\n| --- | --- | --- |\n{table}"
     section.publish(text + "".join(f"\n- {each}" for each in odd[:50]))
     return all(met for *_, met in rows)
-
-
-def _kills(group: Path) -> int:
-    events = dict(line.split() for line in (group / "memory.events").read_text().splitlines())
-    return int(events["oom_kill"])
 
 
 def _attack(service: RunningService, names: list[str], clients: int) -> Outcome:
