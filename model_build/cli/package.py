@@ -20,6 +20,7 @@ def register(subparsers: Subparsers) -> None:
     package.add_argument("package", type=Path, help="folder of the model package to write")
     package.add_argument("--name", default="fetal-planes", help="name of the model (default: fetal-planes)")
     package.add_argument("--version", required=True, help="version of the model")
+    package.add_argument("--replace", action="store_true", help="replace a package that is in the folder already")
 
     evaluate = add_command(subparsers, "evaluate", _evaluate, "evaluate a model package on labeled frames", DATA)
     evaluate.add_argument("package", type=Path, help="folder of the model package")
@@ -38,7 +39,9 @@ def _package(options: argparse.Namespace) -> None:
     from model_build.packaging.build import build_package
     from model_build.packaging.trained_run import PackageOptions
 
-    package = PackageOptions(options.name, options.version, stretched=options.stretched, cache=options.cache)
+    package = PackageOptions(
+        options.name, options.version, stretched=options.stretched, cache=options.cache, replace=options.replace
+    )
     _print(build_package(options.run, options.data, options.package, package))
 
 

@@ -1,6 +1,5 @@
 """From a training run to a model package, in seven steps: see `build_package`."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from model_build.evaluation.headline import Evaluation, headline_metrics
 from model_build.evaluation.predictions import Predictions, classify_frames
 from model_build.evaluation.report import write_report
 from model_build.evaluation.sub_planes import predict_sub_planes, sub_plane_metrics
+from model_build.package_folder import check_target, new_package
 from model_build.packaging.calibrate import calibrate, fit_ood_score
 from model_build.packaging.manifest import make_manifest, write_manifest
 from model_build.packaging.model_card import write_card
@@ -33,26 +33,33 @@ _TEST_SPLITS = {"official": "test", "patients": "test-by-patient", "frames": "te
 def build_package(run: Path, data: Path, package: Path, options: PackageOptions) -> list[Metric]:
     """Build a model package from a training run, write `report/` into the run and return the headline metrics.
 
-    `data` is the data set that the run was trained on. A previous `package` is replaced after the new one has passed
-    every check.
+    `data` is the data set that the run was trained on. If `options` ask for it, a package at this path is replaced
+    after the new one has passed every check.
 
     Raises
     ------
     ExportError
         ONNX Runtime and PyTorch disagree.
+    PackageError
+        The path is in use.
+    RunError
+        The run is unfinished.
     DataError
         The data set has other planes than the run, or no test frames.
     """
+    check_target(package, replace=options.replace)
+    with new_package(package) as draft:
+        return _build(run, data, draft, options)
+
+
+def _build(run: Path, data: Path, draft: Path, options: PackageOptions) -> list[Metric]:
     # 1. Read the run: recipe, network, data set and split.
     trained = read_run(run, data, options)
     # 2. Fit the OOD score to augmented training inputs.
     ood_score = fit_ood_score(trained)
     # 3. Calibrate on the validation frames.
     calibration = calibrate(trained, ood_score)
-    # 4. Export the graphs into a draft folder.
-    draft = package.with_name(package.name + ".new")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
+    # 4. Export the graphs into the draft folder.
     served = ServedClassifier(trained.network.classifier, ood_score, calibration.temperature)
     opset = export_classifier(served, trained.recipe.preprocessing.size, len(trained.data.planes), draft)
     if trained.sub_plane_split is not None and calibration.sub_plane_temperature is not None:
@@ -67,8 +74,6 @@ def build_package(run: Path, data: Path, package: Path, options: PackageOptions)
     _write(trained, manifest, evaluation, parity, draft)
     load_package(draft)
     write_report(run / "report", evaluation, manifest.temperature, parity)
-    shutil.rmtree(package, ignore_errors=True)
-    draft.rename(package)
     return evaluation.metrics
 
 

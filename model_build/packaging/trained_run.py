@@ -24,6 +24,7 @@ class PackageOptions:
     version: str
     stretched: Path | None = None  # frames that the run was trained with; their test patients are evaluated too
     cache: Path | None = None  # decoded frames, see `open_frames`
+    replace: bool = False  # a package at the same path
 
 
 @dataclass(frozen=True, eq=False)
