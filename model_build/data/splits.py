@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from model_build.data.leakage import check_patient_overlap, drop_near_duplicates
-from model_build.data.records import DataError, Dataset, DatasetIndex, FrameLoader, Record, planes_of
+from model_build.data.records import DataError, Dataset, DatasetIndex, FrameLoader, Record, TestSide, planes_of
 from model_build.recipe import Recipe
 from service.schemas.file_names import path_text
 
@@ -126,6 +126,13 @@ def check_leakage(split: Split, recipe: Recipe, load: FrameLoader, *, drop: bool
         train = drop_near_duplicates(train, test, ("train", "test"), drop=drop)
         val = drop_near_duplicates(val, test, ("validation", "test"), drop=drop)
     return Split(list(train.records), list(val.records), split.test)
+
+
+def find_test_side(data: DatasetIndex, recipe: Recipe) -> TestSide:
+    """Return which frames are on the test side of `make_split`."""
+    if recipe.split == "official":
+        return data.test_side
+    return "files" if recipe.split == "patients" and not data.patients_known else recipe.split
 
 
 def split_warnings(data: DatasetIndex, recipe: Recipe, split: Split) -> tuple[str, ...]:

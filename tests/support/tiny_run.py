@@ -94,7 +94,7 @@ class BuiltModel:
         sets = ["--data", str(data), "--stretched", str(stretched)]
         run, package = folder / "run", folder / "package"
         assert main(["train", str(run), *sets, "--recipe", str(folder / "tiny.toml"), "--device", "cpu"]) == 0
-        assert main(["package", str(run), str(package), *sets, "--version", "9.9"]) == 0
+        assert main(["package", str(run), str(package), *sets, "--name", "phantoms", "--version", "9.9"]) == 0
         return cls(data, stretched, run, package)
 
 
