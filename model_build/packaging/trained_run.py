@@ -53,7 +53,8 @@ def read_run(run: Path, data: Path, options: PackageOptions) -> TrainedRun:
     if not data_set.published and re.sub(r"[\W_]+", "", options.name).casefold() == "fetalplanes":
         raise DataError(f"{options.name!r} is the model that ships: give a model of your own data another --name")
     if data_set.planes != read_planes(run):
-        raise DataError(f"{data} has other planes than {run} was trained on")
+        own, other = (", ".join(plane.id for plane in planes) for planes in (data_set.planes, read_planes(run)))
+        raise DataError(f"{data} has the planes {own}; {run} was trained on {other}")
     split = read_split(run, data_set)
     if not split.test:
         raise DataError(f"{data} has no test frames, so the model cannot be evaluated")

@@ -66,6 +66,11 @@ def test_the_tutorial_gives_a_package_of_two_classes_that_is_served(
     assert "random fifth of the patients, who are not in training" in card
     assert "not stated: `license` in dataset.toml is missing" in card
     assert "## Results on a fifth of the patients (4 frames of 2 patients)" in card
+    again = ["package", "runs/mine", "my-model", "--data", "data", "--version", "2"]
+    assert main([*again, "--name", "hearts"]) == 1
+    assert "my-model holds a model package" in capsys.readouterr().err
+    assert main([*again, "--name", "Fetal Planes", "--replace"]) == 1
+    assert "'Fetal Planes' is the model that ships" in capsys.readouterr().err
     frame = next((tmp_path / "data" / "spine").rglob("*.png")).read_bytes()
     with TestClient(create_app(Settings(model=tmp_path / "my-model", workers=1))) as client:
         answer = client.post("/classify", content=frame).json()
