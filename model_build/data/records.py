@@ -82,6 +82,11 @@ class DatasetIndex:
     test_side: TestSide = "stated"  # which frames `Record.split` calls test
     notes: tuple[str, ...] = ()  # how the files were read, where more than one way exists; `check` prints them
 
+    @property
+    def named(self) -> bool:
+        """Whether the data set states a name; else it has that of its folder."""
+        return self.published or self.source.name != path_text(self.folder.resolve().name)
+
     def side(self, split: Literal["train", "test"]) -> list[Record]:
         """Return the records of one side of the published split; its validation frames belong to `train`."""
         return [record for record in self.records if (record.split == "test") == (split == "test")]

@@ -86,7 +86,7 @@ def _build(run: Path, data: Path, draft: Path, options: PackageOptions) -> list[
     _write(trained, manifest, evaluation, parity, draft)
     load_package(draft)
     write_report(run / "report", evaluation, manifest.temperature, parity)
-    warn((*warnings, *_missing(manifest)))
+    warn((*warnings, *_missing(trained, manifest)))
     return evaluation.metrics
 
 
@@ -102,8 +102,10 @@ def _warnings(trained: TrainedRun, calibration: Calibration, evaluation: Evaluat
     )
 
 
-def _missing(manifest: Manifest) -> Iterator[str]:
+def _missing(trained: TrainedRun, manifest: Manifest) -> Iterator[str]:
     """Yield a sentence for each statement that the model card marks as missing."""
+    if not trained.data.named:
+        yield "the data set does not state its name: add it to dataset.toml"
     for field in ("license", "citation"):
         if getattr(manifest.training_data, field) == NOT_STATED:
             yield f"the data set does not state its {field}: add it to dataset.toml"

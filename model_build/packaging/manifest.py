@@ -44,7 +44,7 @@ def make_manifest(trained: TrainedRun, calibration: Calibration, opset: int, opt
         training_data=TrainingData(
             **asdict(trained.data.source),
             train_frames=len(train),
-            train_patients=len({record.patient for record in train}),
+            train_patients=len({record.patient for record in train}) if trained.data.patients_known else None,
         ),
         metrics=(),
         code_version=__version__,

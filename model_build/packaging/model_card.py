@@ -25,6 +25,7 @@ def write_card(
         predictions=evaluation.predictions,
         parity=parity,
         published=trained.data.published,
+        named=trained.data.named,
         test_side=find_test_side(trained.data, trained.recipe),
         patients_known=trained.data.patients_known,
         not_stated=NOT_STATED,

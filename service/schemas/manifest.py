@@ -91,7 +91,7 @@ class TrainingData(_Strict):
     license: str
     citation: str
     train_frames: int = Field(ge=0)
-    train_patients: int = Field(ge=0)
+    train_patients: int | None = Field(ge=0, description="Null where patients are not known.")
 
 
 class Manifest(_Strict):
