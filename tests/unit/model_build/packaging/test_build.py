@@ -69,7 +69,7 @@ def test_doubts_are_in_the_card_and_the_manifest(built: BuiltModel) -> None:
     card, manifest = (built.package / "MODEL_CARD.md").read_text(), load_package(built.package).manifest
     assert any(warning.startswith("TOO FEW FRAMES TO CALIBRATE") for warning in manifest.warnings)
     assert all(f"**{warning}**" in card for warning in manifest.warnings)
-    coverage = next(metric for metric in manifest.metrics if metric.metric == "coverage")
+    coverage = next(each for each in manifest.metrics if (each.metric, each.subset) == ("coverage", "all"))
     assert f"turned away {round(36 * (1 - coverage.value))} " in card
     assert "Weights: **not stated" in card
 
