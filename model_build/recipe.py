@@ -105,11 +105,13 @@ def _reason(name: str, error: ErrorDetails) -> str:
 
 
 def _line_of(name: str, key: str) -> str:
-    """Return `, line 3` for a key that is on one line of the user's file, else nothing."""
-    if not name.endswith(".toml"):
-        return ""
+    return line_of(_toml_text(name), key) if name.endswith(".toml") else ""
+
+
+def line_of(toml: str, key: str) -> str:
+    """Return `, line 3` for a key that is on one line of a TOML text, else nothing."""
     assigned = re.compile(rf"^([^#]*[\s.{{,\[])?[\"']?{re.escape(key)}[\"']?\s*[=\]]")  # also in a table or its heading
-    lines = [number for number, line in enumerate(_toml_text(name).splitlines(), start=1) if assigned.match(line)]
+    lines = [number for number, line in enumerate(toml.splitlines(), start=1) if assigned.match(line)]
     return f", line {lines[0]}" if len(lines) == 1 else ""
 
 

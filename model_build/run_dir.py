@@ -27,9 +27,10 @@ from model_build.data.splits import Split
 from model_build.models.classifier import PlaneClassifier
 from model_build.models.multi_task import MultiTaskNetwork, create_network
 from model_build.recipe import Recipe
+from service.schemas.file_names import path_text
 from service.schemas.manifest import Plane
 
-CHECKPOINT, LOG, MODEL, SPLITS = "checkpoint.pt", "log.csv", "model.pt", "splits.json"
+RECIPE, CHECKPOINT, LOG, MODEL, SPLITS = "recipe.json", "checkpoint.pt", "log.csv", "model.pt", "splits.json"
 
 _SUB_PLANES = "sub_planes.pt"
 _LIBRARIES = ("torch", "numpy", "opencv-python-headless", "pillow", "pydicom", "scikit-learn", "fetal-planes")
@@ -37,17 +38,41 @@ _LIBRARIES = ("torch", "numpy", "opencv-python-headless", "pillow", "pydicom", "
 SplitKind = Literal["frames", "stretched_frames"]
 
 
+class RunError(ValueError):
+    """A folder cannot be used as a run; the message says what to do."""
+
+
 def start_run(run: Path, recipe: Recipe, planes: Sequence[Plane]) -> None:
     """Create the folder and write the recipe, the planes and the library versions."""
     run.mkdir(parents=True, exist_ok=True)
-    (run / "recipe.json").write_text(recipe.model_dump_json(indent=2) + "\n", "utf-8")
+    (run / RECIPE).write_text(recipe.model_dump_json(indent=2) + "\n", "utf-8")
     _write_json(run / "planes.json", [plane.model_dump() for plane in planes])
     _write_json(run / "versions.json", library_versions())
 
 
 def read_recipe(run: Path) -> Recipe:
-    """Return the recipe of a run."""
-    return Recipe.model_validate_json((run / "recipe.json").read_text("utf-8"))
+    """Return the recipe of a run; raises RunError where the folder is not one."""
+    try:
+        return Recipe.model_validate_json((run / RECIPE).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{path_text(run)} is not a run directory: it has no {RECIPE}; `train` writes one") from error
+
+
+def check_finished(run: Path) -> None:
+    """Raise RunError where a folder is not a run directory, or the run is unfinished."""
+    read_recipe(run)
+    if not (run / MODEL).is_file():
+        raise RunError(
+            f"{path_text(run)} is an unfinished run ({progress(run)}): continue it with `train` and --resume"
+        )
+
+
+def progress(run: Path) -> str:
+    """Return how far an unfinished run is: `3 of 20 epochs are complete`."""
+    if not all((run / name).is_file() for name in (RECIPE, CHECKPOINT, LOG)):
+        return "no epoch is complete"
+    done = len((run / LOG).read_text("utf-8").splitlines()) - 1
+    return f"{done} of {read_recipe(run).training.epochs} epochs are complete"
 
 
 def read_planes(run: Path) -> tuple[Plane, ...]:
@@ -113,14 +138,20 @@ def _relative(record: Record, folder: Path) -> str:
 
 
 def write_network(run: Path, network: MultiTaskNetwork) -> None:
-    """Write the weights; `model.pt` last, as its presence means that the run is complete."""
+    """Write the weights; `model.pt` last and in one step, as its presence means that the run is complete."""
     if network.sub_planes is not None:
         torch.save(network.sub_planes.state_dict(), run / _SUB_PLANES)
-    torch.save(network.classifier.state_dict(), run / MODEL)
+    draft = (run / MODEL).with_suffix(".new")
+    torch.save(network.classifier.state_dict(), draft)
+    draft.replace(run / MODEL)
 
 
 def read_network(run: Path) -> MultiTaskNetwork:
-    """Return the averaged network of a run, on the CPU in evaluation mode, with a sub-plane head if the run has one."""
+    """Return the averaged network of a run, on the CPU in evaluation mode, with a sub-plane head if the run has one.
+
+    Raises RunError where the run is unfinished.
+    """
+    check_finished(run)
     head = run / _SUB_PLANES
     network = create_network(read_recipe(run).network, len(read_planes(run)), len(SUB_PLANES) if head.exists() else 0)
     network.classifier.load_state_dict(torch.load(run / MODEL, weights_only=True))

@@ -20,8 +20,12 @@ def register(subparsers: Subparsers) -> None:
     package.add_argument("package", type=Path, help="folder of the model package to write")
     text = "folder of frames of other organs, with manifest.csv, that the model should abstain on"
     package.add_argument("--other-organs", type=Path, help=text)
-    package.add_argument("--name", default="fetal-planes", help="name of the model (default: fetal-planes)")
+    package.add_argument("--name", required=True, help="name of the model, such as the hospital's or the study's")
     package.add_argument("--version", required=True, help="version of the model")
+    package.add_argument("--license", help="license of the weights, such as Apache-2.0; the model card states it")
+    text = "package a model that is not better than always answering the most frequent plane"
+    package.add_argument("--force", action="store_true", help=text)
+    package.add_argument("--replace", action="store_true", help="replace a package that is in the folder already")
 
     text = "turn a model package back into a run directory, to package it again or to train on"
     weights = add_command(subparsers, "import-weights", _import_weights, text, DATA, STRETCHED, RECIPE)
@@ -46,7 +50,14 @@ def _package(options: argparse.Namespace) -> None:
     from model_build.packaging.trained_run import PackageOptions
 
     package = PackageOptions(
-        options.name, options.version, stretched=options.stretched, organs=options.other_organs, cache=options.cache
+        options.name,
+        options.version,
+        stretched=options.stretched,
+        organs=options.other_organs,
+        cache=options.cache,
+        license=options.license,
+        replace=options.replace,
+        force=options.force,
     )
     _print(build_package(options.run, options.data, options.package, package))
 
@@ -72,4 +83,7 @@ def _evidence(options: argparse.Namespace) -> None:
 
 def _print(metrics: Sequence["Metric"]) -> None:
     for metric in metrics:
-        sys.stdout.write(f"{metric.metric}, {metric.subset}: {metric.value:.4f} ({metric.n} frames)\n")
+        note = "" if metric.baseline is None else f"; baseline: {metric.baseline:.4f}"
+        if metric.metric == "coverage":
+            note = f"; turned away: {round((1 - metric.value) * metric.n)}"
+        sys.stdout.write(f"{metric.metric}, {metric.subset}: {metric.value:.4f} ({metric.n} frames{note})\n")

@@ -14,6 +14,8 @@ from service.schemas.manifest import Plane
 Frame = NDArray[np.uint8]  # gray, [H, W]; sizes differ from frame to frame
 Frames = Sequence[Frame]
 SplitName: TypeAlias = Literal["train", "val", "test"]
+TestSide: TypeAlias = Literal["stated", "patients", "files", "frames"]  # by the data set, or a fifth of these
+NOT_STATED = "not stated"
 
 
 class DataError(Exception):
@@ -61,8 +63,8 @@ class Source:
     """The origin of a data set, as the model card states it."""
 
     name: str
-    license: str = "not stated"
-    citation: str = "not stated"
+    license: str = NOT_STATED
+    citation: str = NOT_STATED
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,15 @@ class DatasetIndex:
     source: Source
     warnings: tuple[str, ...] = ()  # limits of any figure measured on these data; printed, and in the model card
     skipped: tuple[Skipped, ...] = ()  # `check` lists them
+    published: bool = False  # a public data set, not a user's own
+    patients_known: bool = True
+    test_side: TestSide = "stated"  # which frames `Record.split` calls test
     notes: tuple[str, ...] = ()  # how the files were read, where more than one way exists; `check` prints them
+
+    @property
+    def named(self) -> bool:
+        """Whether the data set states a name; else it has that of its folder."""
+        return self.published or self.source.name != path_text(self.folder.resolve().name)
 
     def side(self, split: Literal["train", "test"]) -> list[Record]:
         """Return the records of one side of the published split; its validation frames belong to `train`."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from model_build.data.leakage import check_patient_overlap, drop_near_duplicates
-from model_build.data.records import DataError, Dataset, DatasetIndex, FrameLoader, Record, planes_of
+from model_build.data.records import DataError, Dataset, DatasetIndex, FrameLoader, Record, TestSide, planes_of
 from model_build.recipe import Recipe
 from service.schemas.file_names import path_text
 
@@ -51,14 +51,21 @@ def make_split(data: DatasetIndex, recipe: Recipe) -> Split:
     try:
         training, test = _sides(data, recipe)
     except ValueError as error:
-        raise DataError(f"too few frames for the recipe's split, {recipe.split!r}: no class has 5") from error
+        raise DataError(
+            f"{path_text(data.folder)} has too few frames for the recipe's split, {recipe.split!r}: no class has 5"
+        ) from error
     if not training:
         raise DataError(f"{path_text(data.folder)} has no training frames, only test frames")
-    train, val = _validation(training, recipe)
+    try:
+        train, val = _validation(training, recipe)
+    except ValueError as error:
+        raise DataError(
+            f"{path_text(data.folder)} has too few frames for the recipe's validation_folds, {recipe.validation_folds}"
+        ) from error
     trained = {record.plane for record in train}
     missing = [plane.label for number, plane in enumerate(data.planes) if number not in trained]
     if missing:
-        raise DataError(f"these planes have no training frame: {', '.join(missing)}")
+        raise DataError(f"{path_text(data.folder)}: these planes have no training frame: {', '.join(missing)}")
     if recipe.split != "frames":
         check_patient_overlap(train, val, ("train", "validation"))
         check_patient_overlap(training, test, ("train", "test"))
@@ -70,10 +77,7 @@ def _validation(training: list[Record], recipe: Recipe) -> tuple[list[Record], l
     val = [record for record in training if record.split == "val"]
     if recipe.split == "official" and val:
         return [record for record in training if record.split != "val"], val
-    try:
-        return carve_validation(training, recipe.validation_folds)
-    except ValueError as error:
-        raise DataError(f"too few frames for the recipe's validation_folds, {recipe.validation_folds}") from error
+    return carve_validation(training, recipe.validation_folds)
 
 
 def _sides(data: DatasetIndex, recipe: Recipe) -> tuple[list[Record], list[Record]]:
@@ -126,6 +130,13 @@ def check_leakage(split: Split, recipe: Recipe, load: FrameLoader, *, drop: bool
         train = drop_near_duplicates(train, test, ("train", "test"), drop=drop)
         val = drop_near_duplicates(val, test, ("validation", "test"), drop=drop)
     return Split(list(train.records), list(val.records), split.test)
+
+
+def find_test_side(data: DatasetIndex, recipe: Recipe) -> TestSide:
+    """Return which frames are on the test side of `make_split`."""
+    if recipe.split == "official":
+        return data.test_side
+    return "files" if recipe.split == "patients" and not data.patients_known else recipe.split
 
 
 def split_warnings(data: DatasetIndex, recipe: Recipe, split: Split) -> tuple[str, ...]:

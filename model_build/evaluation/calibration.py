@@ -1,5 +1,6 @@
 """Temperatures and the threshold of confidence, chosen on validation patients."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from service.schemas.manifest import Abstention
+from model_build.data.records import Record
+from service.schemas.manifest import Abstention, Plane
 
 _UNCERTAIN_SHARE = 0.04  # validation frames below `min_probability`; most show planes with few training frames
 
@@ -30,6 +32,10 @@ class Acceptance:
         return {"input": self.name, "frames": self.frames, "accepted": self.accepted}
 
 
+_TEMPERATURES = 0.2, 5.0  # the limits of a temperature
+_FEW_FRAMES = 50  # with fewer, two frames decide the threshold of `uncertain`
+
+
 @dataclass(frozen=True)
 class Calibration:
     """The constants that turn logits into an answer; a temperature divides logits."""
@@ -42,16 +48,16 @@ class Calibration:
 
 
 def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """Return the temperature, 0.2..5, that minimizes the negative log-likelihood of labels [N] under logits [N, K].
+    """Return the temperature that minimizes the negative log-likelihood of labels [N] under logits [N, K].
 
-    The network must not have been trained on these frames. Source: Guo et al. 2017 (arXiv 1706.04599).
+    It is 0.2..5. The network must not have been trained on these frames. Source: Guo et al. 2017 (arXiv 1706.04599).
     """
 
     def loss(log_temperature: float) -> float:
         scaled = log_softmax(logits.astype(np.float64) / np.exp(log_temperature), axis=1)
         return float(-scaled[np.arange(len(labels)), labels].mean())
 
-    best = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
+    best = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded")
     return float(np.exp(best.x))
 
 
@@ -61,3 +67,37 @@ def uncertain_limit(probabilities: NDArray[np.floating]) -> float:
     The probabilities [N, K] are calibrated.
     """
     return float(np.quantile(probabilities.max(1), _UNCERTAIN_SHARE))
+
+
+def calibration_warnings(calibration: Calibration, val: Sequence[Record], planes: Sequence[Plane]) -> list[str]:
+    """Return a sentence for each reason to doubt the constants that were chosen on the validation frames."""
+    seen, least = {record.plane for record in val}, calibration.abstention.min_probability
+    missing = [plane.label for number, plane in enumerate(planes) if number not in seen]
+    warnings = []
+    if len(val) < _FEW_FRAMES:
+        warnings.append(
+            f"TOO FEW FRAMES TO CALIBRATE: the temperature and the thresholds are chosen on {len(val)} validation "
+            f"frames; with fewer than {_FEW_FRAMES}, probabilities and abstention are not reliable."
+        )
+    if missing:
+        warnings.append(f"No validation frame shows {', '.join(missing)}: the probabilities are not calibrated for it.")
+    if at_limit(calibration.temperature):
+        warnings.append(
+            f"The temperature is at its limit, {calibration.temperature:.3f}: the probabilities are not calibrated."
+        )
+    if least >= 0.99:
+        warnings.append(f"The threshold of `uncertain` is {least:.4f}, at its limit: the model abstains on any doubt.")
+    elif least <= 1 / len(planes) + 0.01:  # the least that a top-1 probability can be is 1 / K
+        warnings.append(f"The threshold of `uncertain` is {least:.4f}, at its limit: it rejects no frame.")
+    if calibration.sub_plane_temperature is not None and at_limit(calibration.sub_plane_temperature):
+        warnings.append(
+            f"The temperature of the sub-planes is at its limit, {calibration.sub_plane_temperature:.3f}: their "
+            "probabilities are not calibrated."
+        )
+    return warnings
+
+
+def at_limit(temperature: float) -> bool:
+    """Return whether a fitted temperature is at one of its limits, within 1 %."""
+    low, high = _TEMPERATURES
+    return temperature <= 1.01 * low or temperature >= high / 1.01

@@ -90,6 +90,15 @@ def brier_score(probabilities: Floats, labels: Ints) -> float:
     return float(((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2).sum(1).mean())
 
 
+def frequencies(labels: Ints, classes: int) -> Floats:
+    """Return answers that ignore the frame: on each frame the frequency of every class in `labels`, float64 [N, K].
+
+    Their most probable class is the most frequent one, so their top-1 rate is the majority-class baseline.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    return np.broadcast_to(counts / counts.sum(), (len(labels), classes))
+
+
 STATISTICS: dict[str, Callable[[Floats, Ints], float]] = {  # of probabilities [N, K] and labels [N], by metric
     "top1": top_k_rate,
     "top2": partial(top_k_rate, k=2),

@@ -11,7 +11,7 @@ from model_build.data.formats import read_data
 from model_build.data.frames import load_frames
 from model_build.data.records import DataError
 from model_build.data.splits import warn
-from model_build.evaluation.headline import Evaluation, headline_metrics
+from model_build.evaluation.headline import Evaluation, abstention_warning, below_baseline, headline_metrics
 from model_build.evaluation.plots import draw_confusion, draw_reliability, plot_label
 from model_build.evaluation.predictions import classify_frames, match_planes
 from model_build.evaluation.selective import write_selective
@@ -42,6 +42,7 @@ def evaluate_package(package: Path, data: Path, split: str, out: Path) -> list[M
     predictions = classify_frames(engine, load_frames(records), records)
     metrics = headline_metrics(predictions, split)
     write_report(out / "report", Evaluation(predictions, metrics), engine.manifest.temperature, {})
+    warn((*below_baseline(metrics), *abstention_warning(predictions)))
     return metrics
 
 

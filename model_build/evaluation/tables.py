@@ -14,24 +14,34 @@ Row = dict[str, str | int | float]
 
 
 def per_plane(predictions: Predictions) -> list[Row]:
-    """Return one row per plane: counts, recall with its exact interval, precision and top-2 recall."""
+    """Return one row per plane: counts, recall with its exact interval, precision and top-2 recall.
+
+    A rate of no frame is empty: recall where no frame shows the plane, precision where it is never predicted.
+    """
     rows: list[Row] = []
     for number, plane in enumerate(predictions.planes):
         own, claimed = predictions.select(predictions.labels == number), int((predictions.predicted == number).sum())
         hits, count = own.predicted == number, len(own.records)
         row: Row = {"plane": plane.label, "frames": count, "patients": len(set(own.patients))}
         row |= _rate_columns("recall", hits)
-        row["precision"] = int(hits.sum()) / claimed if claimed else float("nan")
-        row["top2_recall"] = top_k_rate(own.probabilities, own.labels, 2) if count else 0.0
+        row["precision"] = int(hits.sum()) / claimed if claimed else ""
+        row["top2_recall"] = top_k_rate(own.probabilities, own.labels, 2) if count else ""
         rows.append(row)
     return rows
 
 
 def per_scanner(predictions: Predictions) -> list[Row]:
-    """Return one row per scanner: counts, and top-1 with its exact interval, on the main planes where they exist."""
+    """Return one row per scanner: counts, and top-1 with its exact interval, on the main planes where they exist.
+
+    `baseline` is the top-1 rate of always answering the plane that is most frequent on this scanner's frames.
+    """
     scored = predictions.main or predictions
-    subsets = {scanner: scored.select(scored.scanners == scanner) for scanner in sorted(set(scored.scanners.tolist()))}
-    return [{"scanner": name, **top1_columns(own.probabilities, own.labels)} for name, own in subsets.items()]
+    rows: list[Row] = []
+    for scanner in sorted(set(scored.scanners.tolist())):
+        own = scored.select(scored.scanners == scanner)
+        baseline = float(np.bincount(own.labels).max() / len(own.labels))
+        rows.append({"scanner": scanner, **top1_columns(own.probabilities, own.labels), "baseline": baseline})
+    return rows
 
 
 def top1_columns(probabilities: Floats, labels: Ints) -> Row:
@@ -41,8 +51,10 @@ def top1_columns(probabilities: Floats, labels: Ints) -> Row:
 
 def _rate_columns(name: str, hits: NDArray[np.bool_]) -> Row:
     correct, count = int(hits.sum()), len(hits)
+    if not count:
+        return {"correct": 0, name: "", f"{name}_low": "", f"{name}_high": ""}
     low, high = exact_interval(correct, count)
-    return {"correct": correct, name: correct / max(1, count), f"{name}_low": low, f"{name}_high": high}
+    return {"correct": correct, name: correct / count, f"{name}_low": low, f"{name}_high": high}
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:

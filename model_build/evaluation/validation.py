@@ -20,7 +20,7 @@ from model_build.evaluation.metrics import top_k_rate
 from model_build.evaluation.tables import Row
 from model_build.models.inference import predict
 from model_build.recipe import Augmentation, Recipe
-from model_build.run_dir import read_model, read_planes, read_recipe, read_split, read_split_text
+from model_build.run_dir import check_finished, read_model, read_planes, read_recipe, read_split, read_split_text
 
 AUGMENTED_PER_FRAME = 6
 _MAGNITUDES = (1.0, 1.5)
@@ -34,8 +34,10 @@ def validate(runs: Sequence[Path], data: Path) -> list[Row]:
     Raises
     ------
     ValueError
-        The runs have different splits.
+        The runs have different splits, or one is unfinished.
     """
+    for run in runs:
+        check_finished(run)
     recipes = [read_recipe(run) for run in runs]
     if len({read_split_text(run) for run in runs}) > 1:
         raise ValueError("the runs have different splits; only runs with the same split can be compared")

@@ -57,7 +57,8 @@ def reproduce(recipe: Recipe, data: Path, out: Path, version: str, options: RunO
             train_run(variant, data, run, replace(options, resume=True, drop_near_duplicates=True))
         if options.distributed.is_main:
             if not package.exists():
-                build_package(run, data, package, PackageOptions(f"reproduced-{split}", version, cache=options.cache))
+                package_options = PackageOptions(f"reproduced-{split}", version, cache=options.cache, force=True)
+                build_package(run, data, package, package_options)  # a bad result is a result of a reproduction, too
             rows += _score(package, data_set, read_split(run, data_set), split, options.cache)
         options.distributed.barrier()
     if options.distributed.is_main:

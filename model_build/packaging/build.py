@@ -1,7 +1,6 @@
 """From a training run to a model package, in seven steps: see `build_package`."""
 
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +10,14 @@ from scipy.special import softmax
 
 from model_build.data.datasets import eval_inputs
 from model_build.data.labels import SUB_PLANES
-from model_build.data.records import planes_of
-from model_build.evaluation.headline import Evaluation, headline_metrics
+from model_build.data.records import NOT_STATED, TestSide, planes_of
+from model_build.data.splits import find_test_side, split_warnings, warn
+from model_build.evaluation.calibration import Calibration, calibration_warnings
+from model_build.evaluation.headline import Evaluation, abstention_warning, below_baseline, headline_metrics
 from model_build.evaluation.predictions import Predictions, classify_frames
 from model_build.evaluation.report import write_report
 from model_build.evaluation.sub_planes import predict_sub_planes, sub_plane_metrics
+from model_build.package_folder import check_target, new_package
 from model_build.packaging.calibrate import calibrate, fit_ood_terms
 from model_build.packaging.manifest import make_manifest, write_manifest
 from model_build.packaging.model_card import write_card
@@ -25,26 +27,42 @@ from model_build.packaging.parity import check_parity
 from model_build.packaging.sub_planes import export_sub_planes
 from model_build.packaging.trained_run import PackageOptions, TrainedRun, read_run
 from service.inference.engine import Engine
-from service.inference.package import CLASSIFIER, EXPLAINER, ModelPackage, load_package
+from service.inference.package import CLASSIFIER, EXPLAINER, ModelPackage, PackageError, load_package
 from service.schemas.manifest import Manifest, Metric
 
 _PARITY_INPUTS = 12
-_TEST_SPLITS = {"official": "test", "patients": "test-by-patient", "frames": "test-by-frame"}  # of recipes, in metrics
+# Names of test splits in metrics.
+_TEST_SPLITS: dict[TestSide, str] = {
+    "stated": "test",
+    "patients": "test-by-patient",
+    "files": "test-by-file",
+    "frames": "test-by-frame",
+}
 
 
 def build_package(run: Path, data: Path, package: Path, options: PackageOptions) -> list[Metric]:
     """Build a model package from a training run, write `report/` into the run and return the headline metrics.
 
-    `data` is the data set that the run was trained on. A previous `package` is replaced after the new one has passed
-    every check.
+    `data` is the data set that the run was trained on. If `options` ask for it, a package at this path is replaced
+    after the new one has passed every check.
 
     Raises
     ------
     ExportError
         ONNX Runtime and PyTorch disagree.
+    PackageError
+        The path is in use, or the model is not better than always answering the same plane.
+    RunError
+        The run is unfinished.
     DataError
         The data set has other planes than the run, or no test frames.
     """
+    check_target(package, replace=options.replace)
+    with new_package(package) as draft:
+        return _build(run, data, draft, options)
+
+
+def _build(run: Path, data: Path, draft: Path, options: PackageOptions) -> list[Metric]:
     # 1. Read the run: recipe, network, data set and split.
     trained = read_run(run, data, options)
     # 2. Fit the OOD terms to augmented training inputs and to negatives.
@@ -52,10 +70,7 @@ def build_package(run: Path, data: Path, package: Path, options: PackageOptions)
     terms = fit_ood_terms(ood_data)
     # 3. Calibrate on the validation frames.
     calibration = calibrate(trained, terms, ood_data)
-    # 4. Export the graphs into a draft folder.
-    draft = package.with_name(package.name + ".new")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
+    # 4. Export the graphs into the draft folder.
     served = ServedClassifier(trained.network.classifier, terms.ood_score, terms.distance, calibration.temperature)
     opset = export_classifier(served, trained.recipe.preprocessing.size, len(trained.data.planes), draft)
     if trained.sub_plane_split is not None and calibration.sub_plane_temperature is not None:
@@ -66,13 +81,39 @@ def build_package(run: Path, data: Path, package: Path, options: PackageOptions)
     parity = check_parity(served, draft, _parity_inputs(trained), len(manifest.planes))
     # 6. Evaluate the exported graphs on the test frames.
     evaluation = replace(_evaluate(trained, manifest, draft), calibration=calibration)
+    warnings = _warnings(trained, calibration, evaluation)
+    if (below := below_baseline(evaluation.metrics)) and not options.force:
+        raise PackageError(f"{' '.join(below)} Train on more frames or for longer, or package it with --force")
+    manifest = manifest.model_copy(update={"warnings": warnings})
     # 7. Write card, manifest and reports; the service must be able to open the draft before it replaces the package.
     _write(trained, manifest, evaluation, parity, draft)
     load_package(draft)
     write_report(run / "report", evaluation, manifest.temperature, parity)
-    shutil.rmtree(package, ignore_errors=True)
-    draft.rename(package)
+    warn((*warnings, *_missing(trained, manifest)))
     return evaluation.metrics
+
+
+def _warnings(trained: TrainedRun, calibration: Calibration, evaluation: Evaluation) -> tuple[str, ...]:
+    """Return a sentence for each reason to doubt the metrics or the calibration."""
+    sub_planes = below_baseline(evaluation.sub_planes.metrics[:3]) if evaluation.sub_planes else []
+    return (
+        *split_warnings(trained.data, trained.recipe, trained.split),
+        *below_baseline(evaluation.metrics),
+        *(f"Sub-planes: {sentence}" for sentence in sub_planes),
+        *calibration_warnings(calibration, trained.split.val, trained.data.planes),
+        *abstention_warning(evaluation.predictions),
+    )
+
+
+def _missing(trained: TrainedRun, manifest: Manifest) -> Iterator[str]:
+    """Yield a sentence for each statement that the model card marks as missing."""
+    if not trained.data.named:
+        yield "the data set does not state its name: add it to dataset.toml"
+    for field in ("license", "citation"):
+        if getattr(manifest.training_data, field) == NOT_STATED:
+            yield f"the data set does not state its {field}: add it to dataset.toml"
+    if manifest.weights_license is None:
+        yield "the license of the weights is not stated: use --license"
 
 
 def _parity_inputs(trained: TrainedRun) -> NDArray[np.uint8]:
@@ -90,7 +131,7 @@ def _evaluate(trained: TrainedRun, manifest: Manifest, folder: Path) -> Evaluati
     graphs = [(folder / name).read_bytes() for name in (CLASSIFIER, EXPLAINER)]
     engine = Engine(ModelPackage(manifest.model_copy(update={"sub_planes": None}), "", graphs[0], graphs[1]))
     predictions = classify_frames(engine, trained.load(trained.split.test), trained.split.test)
-    test_split = _TEST_SPLITS[trained.recipe.split]
+    test_split = _TEST_SPLITS[find_test_side(trained.data, trained.recipe)]
     metrics, split = headline_metrics(predictions, test_split), trained.sub_plane_split
     if manifest.sub_planes is None or split is None:
         return Evaluation(predictions, metrics)

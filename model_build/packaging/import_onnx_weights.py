@@ -20,6 +20,7 @@ from model_build.data.splits import Split, make_split, split_stretched
 from model_build.models.batchnorm import norm_pairs
 from model_build.models.efficientnet import Backbone
 from model_build.models.multi_task import MultiTaskNetwork, create_network
+from model_build.new_run import check_new
 from model_build.packaging.parity import ExportError
 from model_build.packaging.sub_planes import SUB_PLANES_FILE
 from model_build.recipe import Recipe
@@ -63,6 +64,7 @@ def import_onnx_weights(package: Path, recipe: Recipe, run: Path, data: Path, st
     splits: dict[SplitKind, tuple[Split, Path]] = {"frames": (split, index.folder)}
     if stretched:
         splits["stretched_frames"] = (split_stretched(read_stretched(stretched), split), stretched)
+    check_new(run)
     start_run(run, recipe, manifest.planes)
     write_splits(run, splits)
     write_network(run, network)

@@ -18,7 +18,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     others = [path for path in sorted(folder.iterdir()) if path.name != MANIFEST]
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in others}
     complete = manifest.model_copy(update={"files": files})
-    exclude = {"sub_planes"} if complete.sub_planes is None else None  # older services do not know the field
+    later = ("sub_planes", "weights_license", "warnings")  # older services do not know these fields
+    exclude = {name for name in later if not getattr(complete, name)}
     (folder / MANIFEST).write_text(complete.model_dump_json(indent=2, exclude=exclude) + "\n", "utf-8")
 
 
@@ -43,9 +44,10 @@ def make_manifest(trained: TrainedRun, calibration: Calibration, opset: int, opt
         training_data=TrainingData(
             **asdict(trained.data.source),
             train_frames=len(train),
-            train_patients=len({record.patient for record in train}),
+            train_patients=len({record.patient for record in train}) if trained.data.patients_known else None,
         ),
         metrics=(),
         code_version=__version__,
         sub_planes=sub_planes,
+        weights_license=options.license,
     )

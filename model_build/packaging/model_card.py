@@ -5,8 +5,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from model_build.data.formats.own_data.index import NO_PATIENTS
-from model_build.data.splits import split_warnings
+from model_build.data.records import NOT_STATED
+from model_build.data.splits import find_test_side
 from model_build.evaluation.headline import Evaluation
 from model_build.evaluation.sub_planes import per_sub_plane
 from model_build.evaluation.tables import per_plane, per_scanner
@@ -19,7 +19,6 @@ def write_card(
     folder: Path, manifest: Manifest, trained: TrainedRun, evaluation: Evaluation, parity: Mapping[str, float]
 ) -> None:
     """Write `MODEL_CARD.md` into a folder; `parity` is from `check_parity`."""
-    warnings = split_warnings(trained.data, trained.recipe, trained.split)
     limits = zip(manifest.planes, manifest.abstention.max_ood_score, strict=True)
     general = max(manifest.abstention.max_ood_score)
     text = render(
@@ -31,8 +30,13 @@ def write_card(
         ood_share=OOD_SHARE,
         strict=[(plane.label, limit) for plane, limit in limits if limit < general],
         parity=parity,
-        warnings=warnings,
-        patients="unknown patients" if NO_PATIENTS in warnings else "patients",
+        published=trained.data.published,
+        named=trained.data.named,
+        test_side=find_test_side(trained.data, trained.recipe),
+        patients_known=trained.data.patients_known,
+        not_stated=NOT_STATED,
+        turned_away=int(evaluation.predictions.abstained.sum()),
+        val_frames=len(trained.split.val),
         per_plane=per_plane(evaluation.predictions),
         per_scanner=per_scanner(evaluation.predictions),
         sub_planes=evaluation.sub_planes,

@@ -1,5 +1,6 @@
 """A finished training run with its data: what a package is built from."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,9 @@ class PackageOptions:
     stretched: Path | None = None  # frames that the run was trained with; their test patients are evaluated too
     organs: Path | None = None  # frames of other organs, see `read_other_organs`
     cache: Path | None = None  # decoded frames, see `open_frames`
+    license: str | None = None  # of the weights
+    replace: bool = False  # a package at the same path
+    force: bool = False  # also a model that is not better than its baseline
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +53,11 @@ class TrainedRun:
 def read_run(run: Path, data: Path, options: PackageOptions) -> TrainedRun:
     """Read the network of a run, its data and its split."""
     recipe, network, data_set = read_recipe(run), read_network(run), read_data(data)
+    if not data_set.published and re.sub(r"[\W_]+", "", options.name).casefold() == "fetalplanes":
+        raise DataError(f"{options.name!r} is the model that ships: give a model of your own data another --name")
     if data_set.planes != read_planes(run):
-        raise DataError(f"{data} has other planes than {run} was trained on")
+        own, other = (", ".join(plane.id for plane in planes) for planes in (data_set.planes, read_planes(run)))
+        raise DataError(f"{data} has the planes {own}; {run} was trained on {other}")
     split = read_split(run, data_set)
     if not split.test:
         raise DataError(f"{data} has no test frames, so the model cannot be evaluated")

@@ -17,9 +17,20 @@ from model_build.data.splits import (
 )
 from model_build.evaluation.plots import draw_curves
 from model_build.models.classifier import check_architecture
+from model_build.new_run import check_new, check_same_recipe
 from model_build.recipe import Recipe
-from model_build.run_dir import LOG, SPLITS, SplitKind, read_split, read_stretched_split, write_network, write_splits
+from model_build.run_dir import (
+    LOG,
+    MODEL,
+    SPLITS,
+    SplitKind,
+    read_split,
+    read_stretched_split,
+    write_network,
+    write_splits,
+)
 from model_build.training.trainer import DEFAULT_OPTIONS, RunOptions, Trainer
+from service.schemas.file_names import path_text
 
 
 def train_run(
@@ -28,12 +39,19 @@ def train_run(
     """Train by a recipe on a data set, and write the run's folder.
 
     `stretched` is a folder of more frames, in the layout of FETAL_PLANES_DB but all resized to one shape: they train
-    the sub-plane head only.
+    the sub-plane head only. A finished run is not trained further.
 
-    Raises DataError where the data do not match their layout or a patient or a picture is on two sides of the split,
-    and ValueError where the backbone or the attention is unknown or the batch size does not fit the micro-batches.
+    Raises DataError where the data do not match their layout or a patient or a picture is on two sides of the split;
+    RunError where the folder holds a run already, or one of another recipe is resumed; and ValueError where the
+    backbone or the attention is unknown or the batch size does not fit the micro-batches.
     """
     check_architecture(recipe.network)
+    if not options.resume:
+        check_new(run)
+    check_same_recipe(run, recipe)
+    if (run / MODEL).is_file():
+        warn([f"{path_text(run)} is a finished run: nothing is left to train."])
+        return
     index, extra, distributed = read_data(data), read_stretched(stretched), options.distributed
     # A resumed run keeps its split; nothing computes it a second time.
     resumed = options.resume and (run / SPLITS).exists()
@@ -58,5 +76,5 @@ def train_run(
     val_data = Dataset(load(split.val), split.val)
     network = Trainer(recipe, train_data, val_data, run, index.planes, options).train()
     if distributed.is_main:
-        write_network(run, network)
         draw_curves(run / LOG, run / "curves.png")
+        write_network(run, network)

@@ -17,6 +17,7 @@ from model_build.data.frames import load_frames
 from model_build.data.records import Dataset
 from model_build.models.batchnorm import fold_batchnorm
 from model_build.models.multi_task import create_network
+from model_build.new_run import check_new
 from model_build.training.refit_head import refit_sub_plane_head
 
 
@@ -26,8 +27,12 @@ def average_weights(runs: Sequence[Path], out: Path, data: Path, stretched: Path
     If a run has a sub-plane head, a new one is trained on the averaged backbone: a head fits the feature maps of its
     own network only. `data` and `stretched` are the frames that the runs were trained on, see `train_run`.
 
-    Raises ValueError where the runs differ in network, preprocessing, planes or split.
+    Raises ValueError where the runs differ in network, preprocessing, planes or split, and RunError where one is
+    unfinished or `out` holds a run already.
     """
+    check_new(out)
+    for run in runs:
+        run_dir.check_finished(run)
     recipes = [run_dir.read_recipe(run) for run in runs]
     for field in ("network", "preprocessing"):
         if any(getattr(recipe, field) != getattr(recipes[0], field) for recipe in recipes):

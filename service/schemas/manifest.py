@@ -69,6 +69,11 @@ class Metric(_Strict):
     split: str = Field(description="Side of the data split that the frames belong to, such as `test`.")
     n: int = Field(ge=0, description="Number of frames.")
     value: float
+    baseline: float | None = Field(
+        default=None,
+        description="The same metric of answers that ignore the frame: always the frequencies of the planes on these "
+        "frames, so the most frequent plane. Null where that says nothing.",
+    )
     low: float | None = Field(default=None, description="Lower end of the 95 % interval; null without an interval.")
     high: float | None = Field(default=None, description="Upper end of the 95 % interval; null without an interval.")
 
@@ -90,7 +95,7 @@ class TrainingData(_Strict):
     license: str
     citation: str
     train_frames: int = Field(ge=0)
-    train_patients: int = Field(ge=0)
+    train_patients: int | None = Field(ge=0, description="Null where patients are not known.")
 
 
 class Manifest(_Strict):
@@ -109,6 +114,10 @@ class Manifest(_Strict):
     metrics: tuple[Metric, ...] = Field(description="Headline metrics of the model card.")
     code_version: str = Field(description="Version of fetal-planes that built the package.")
     sub_planes: SubPlanes | None = Field(default=None, description="Null when the package has no sub-planes.")
+    weights_license: str | None = Field(default=None, description="License of the weights; null when none is stated.")
+    warnings: tuple[str, ...] = Field(
+        default=(), description="Reasons to doubt the metrics or the calibration, a sentence each."
+    )
 
     @model_validator(mode="after")
     def _each_plane_has_a_limit(self) -> Self:

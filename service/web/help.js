@@ -48,6 +48,7 @@ const METRIC_NAMES = {
 
 function metrics(model) {
   const { training_data: data } = model;
+  const patients = data.train_patients === null ? "unknown patients" : plural(data.train_patients, "patient");
   const rows = model.metrics.map(({ metric, subset, split, n, value, low, high }) => {
     const interval = ![low, high].every(Number.isFinite) ? "" : ` (${low.toFixed(3)} to ${high.toFixed(3)})`;
     return h("tr", {}, h("th", { scope: "row" }, `${METRIC_NAMES[metric] ?? metric}, ${subset} planes`),
@@ -57,7 +58,7 @@ function metrics(model) {
   return [
     h("h3", {}, "Metrics of this model"),
     h("p", {}, `${model.name} ${model.version}, trained on ${plural(data.train_frames, "frame")} of ` +
-      `${plural(data.train_patients, "patient")} from ${data.name} (${data.license}; ${data.citation}). On other scanners, ` +
+      `${patients} from ${data.name} (${data.license}; ${data.citation}). On other scanners, ` +
       "settings or populations its accuracy is unknown."),
     rows.length
       ? h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows))

@@ -18,6 +18,7 @@ from model_build.models.classifier import Head, Network, create_classifier
 from model_build.packaging.grad_cam import traced_explainer
 from service.analysis.exam import choose_expected
 from service.app import create_app
+from service.inference.package import load_package
 from service.schemas.manifest import Plane
 from service.settings import Settings
 from tests.support.paths import ROOT
@@ -52,12 +53,26 @@ def test_the_tutorial_gives_a_package_of_two_classes_that_is_served(
         if program != "fetal-planes-build" or verb in NOT_RUN:
             continue
         words = [str(tiny) if word == "default" else word for word in command[1:]]
+        if verb == "package":  # two steps of training are not enough
+            assert main(["--threads", "1", *words]) == 1
+            assert "NO BETTER THAN ALWAYS ANSWERING THE MOST FREQUENT PLANE" in capsys.readouterr().err
+            assert not (tmp_path / "my-model").exists()
+            words.append("--force")
         assert main(["--threads", "1", *words]) == 0, capsys.readouterr().err
         ran.append(verb)
     assert ran == ["check", "train", "package", "evaluate"]
     card = (tmp_path / "my-model" / "MODEL_CARD.md").read_text()
     assert "one of 2 planes: Heart, Spine" in card
-    assert "Voluson" not in card
+    assert not re.search(r"fetal|official|voluson|\bnan\b", card, re.IGNORECASE)
+    assert "random fifth of the patients, who are not in training" in card
+    assert "data (**the folder: `name` in dataset.toml is missing**)" in card
+    assert "not stated: `license` in dataset.toml is missing" in card
+    assert "## Results on a fifth of the patients (4 frames of 2 patients)" in card
+    again = ["package", "runs/mine", "my-model", "--data", "data", "--version", "2"]
+    assert main([*again, "--name", "hearts"]) == 1
+    assert "my-model holds a model package" in capsys.readouterr().err
+    assert main([*again, "--name", "Fetal Planes", "--replace"]) == 1
+    assert "'Fetal Planes' is the model that ships" in capsys.readouterr().err
     frame = next((tmp_path / "data" / "spine").rglob("*.png")).read_bytes()
     with TestClient(create_app(Settings(model=tmp_path / "my-model", workers=1))) as client:
         answer = client.post("/classify", content=frame).json()
@@ -75,6 +90,23 @@ def test_the_tutorial_gives_a_package_of_two_classes_that_is_served(
     write_tree(tmp_path / "others", ("heart", "kidney"))
     assert main(["evaluate", "my-model", "--data", "others", "--split", "all", "--out", "no"]) == 1
     assert "does not know kidney" in capsys.readouterr().err
+
+
+def test_the_card_of_data_without_patients_says_so(tiny: Path, tmp_path: Path) -> None:
+    data, run, package = write_tree(tmp_path / "data", patients=False, count=10), tmp_path / "run", tmp_path / "package"
+    (data / "dataset.toml").write_text('name = "Our hearts"\nlicense = "CC0"\ncitation = "our archive"\n')
+    shared = ["--data", str(data)]
+    assert main(["--threads", "1", "train", str(run), *shared, "--recipe", str(tiny)]) == 0
+    options = ["--name", "hearts", "--license", "CC BY 4.0", "--version", "1", "--force"]
+    assert main(["--threads", "1", "package", str(run), str(package), *shared, *options]) == 0
+    card, manifest = (package / "MODEL_CARD.md").read_text(), load_package(package).manifest
+    assert "Our hearts. License: CC0. Source: our archive." in card
+    assert "Weights: CC BY 4.0." in card
+    assert not re.search(r"not stated|is missing|of \d+ patients", card)
+    assert "random fifth of the files, and some of their patients may also be in training" in card
+    assert manifest.warnings[0].startswith("PATIENTS ARE NOT KNOWN")
+    assert (manifest.training_data.train_patients, manifest.weights_license) == (None, "CC BY 4.0")
+    assert {metric.split for metric in manifest.metrics} == {"test-by-file"}
 
 
 def test_an_exam_expects_all_planes_but_other_by_default() -> None:

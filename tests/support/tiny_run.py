@@ -98,7 +98,7 @@ class BuiltModel:
         run, package = folder / "run", folder / "package"
         assert main(["train", str(run), *sets, "--recipe", str(folder / "tiny.toml"), "--device", "cpu"]) == 0
         organs = write_other_organs(folder / "organs")
-        options = ["--other-organs", str(organs), "--version", "9.9"]
+        options = ["--other-organs", str(organs), "--name", "phantoms", "--version", "9.9"]
         assert main(["package", str(run), str(package), *sets, *options]) == 0
         return cls(data, stretched, organs, run, package)
 

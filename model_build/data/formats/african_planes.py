@@ -31,4 +31,4 @@ def read_african_planes(folder: Path) -> DatasetIndex:
             errors.add(row.line, error)
     errors.raise_any()
     require_files(table, records)
-    return DatasetIndex(folder, PLANES, [record for _, record in records], _SOURCE)
+    return DatasetIndex(folder, PLANES, [record for _, record in records], _SOURCE, published=True)

@@ -22,7 +22,8 @@ def read_fetal_planes_db(folder: Path) -> DatasetIndex:
     """Read the data set; raises what `read_records` raises."""
     records = read_records(folder)
     subset = "" if len(records) == _PUBLISHED_FRAMES else f", the subset of {len(records):,} frames"
-    return DatasetIndex(folder, PLANES, records, Source(f"FETAL_PLANES_DB{subset}", "CC BY 4.0", _CITATION))
+    source = Source(f"FETAL_PLANES_DB{subset}", "CC BY 4.0", _CITATION)
+    return DatasetIndex(folder, PLANES, records, source, published=True)
 
 
 def read_stretched(folder: Path | None) -> list[Record]:

@@ -15,7 +15,9 @@ from model_build.data.records import DataError, DatasetIndex, Record, Source
 from model_build.data.splits import Split, make_split, split_stretched
 from model_build.recipe import Recipe
 from model_build.run_dir import (
+    RunError,
     library_versions,
+    read_network,
     read_planes,
     read_recipe,
     read_split,
@@ -86,3 +88,13 @@ def test_a_run_without_a_split_and_data_without_a_frame_are_refused(
     lost = data.records.pop(data.records.index(split.val[0]))
     with pytest.raises(DataError, match=f"lacks 1 frames .* such as Images/{lost.path.name}"):
         read_split(tmp_path, data)
+
+
+def test_an_unfinished_run_and_another_folder_are_named(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"is not a run directory: it has no recipe\.json"):
+        read_network(tmp_path)
+    start_run(tmp_path, tiny_recipe, PLANES)
+    with pytest.raises(
+        RunError, match=r"unfinished run \(no epoch is complete\): continue it with `train` and --resume"
+    ):
+        read_network(tmp_path)

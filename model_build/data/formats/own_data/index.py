@@ -6,7 +6,7 @@ from pathlib import Path
 
 from model_build.data.formats.own_data.dataset_toml import Statements
 from model_build.data.formats.own_data.planes import own_planes
-from model_build.data.records import DataError, DatasetIndex, Record, Skipped, SplitName
+from model_build.data.records import DataError, DatasetIndex, Record, Skipped, SplitName, TestSide
 from model_build.data.splits import patient_folds
 
 NO_PATIENTS = (
@@ -52,11 +52,20 @@ def build_index(data: OwnData) -> DatasetIndex:
         for file in data.files
         for index in range(file.frames)
     ]
+    test_side: TestSide = "stated"
     if data.files[0].split is None:
-        records = _with_test_side(records, data.origin)
-    warnings = () if data.patients_known else (NO_PATIENTS,)
-    notes = _loops(data.files)
-    return DatasetIndex(data.folder, planes, records, data.statements.source, warnings, data.skipped, notes)
+        records, test_side = _with_test_side(records, data.origin), "patients" if data.patients_known else "files"
+    return DatasetIndex(
+        data.folder,
+        planes,
+        records,
+        data.statements.source,
+        () if data.patients_known else (NO_PATIENTS,),
+        data.skipped,
+        patients_known=data.patients_known,
+        test_side=test_side,
+        notes=_loops(data.files),
+    )
 
 
 def _with_test_side(records: list[Record], origin: str) -> list[Record]:

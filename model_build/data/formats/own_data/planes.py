@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from model_build.data.formats.own_data.dataset_toml import Statements
-from model_build.data.formats.own_data.plane_ids import is_plane_id, plane_id
+from model_build.data.formats.own_data.plane_ids import plane_id
 from model_build.data.labels import PLANES
 from model_build.data.records import DataError
 from service.schemas.file_names import path_text
@@ -39,13 +39,13 @@ def own_planes(labels: Iterable[str], statements: Statements, origin: str) -> tu
 
 
 def _stated_ids(statements: Statements, labels: list[str]) -> dict[str, str]:
-    """Return the ids of `dataset.toml` by label; raises DataError where a label or an id is wrong."""
-    where = f"{path_text(statements.file)}, [planes]"
-    for label, plane in statements.ids.items():
+    """Return the ids of `dataset.toml` by label; raises DataError where no frame has a label."""
+    for label in statements.ids:
         if label not in labels:
-            raise DataError(f"{where}: no frame has the label {label!r}; the labels are {', '.join(labels)}")
-        if not is_plane_id(plane):
-            raise DataError(f"{where}: the id {plane!r} must be small letters a to z, digits and _, a letter first")
+            raise DataError(
+                f"{path_text(statements.file)}, [planes]: no frame has the label {label!r}; the labels are "
+                f"{', '.join(labels)}"
+            )
     return statements.ids
 
 

@@ -1,5 +1,6 @@
 """Splits, and leaks between their sides."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ from model_build.data.splits import (
     check_leakage,
     describe_files,
     file_warnings,
+    find_test_side,
     make_split,
     patient_folds,
     split_stretched,
@@ -117,6 +119,30 @@ def test_stated_validation_frames_validate(tmp_path: Path, tiny_recipe: Recipe) 
     table.write_text(table.read_text().replace("p3,train", "p1,train", 1))
     with pytest.raises(DataError, match="1 patients have frames in both train and validation: p1"):
         make_split(read_data(tmp_path), tiny_recipe)
+
+
+@pytest.mark.parametrize(
+    ("count", "change", "message"),
+    [
+        (6, {"validation_folds": 40}, "has too few frames for the recipe's validation_folds, 40"),
+        (4, {"split": "frames"}, "has too few frames for the recipe's split, 'frames': no class has 5"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_the_data_is_refused_with_the_folder(
+    tmp_path: Path, tiny_recipe: Recipe, count: int, change: dict[str, object], message: str
+) -> None:
+    data = read_data(write_labels_csv(tmp_path, count=count))
+    with pytest.raises(DataError, match=rf"^{re.escape(str(tmp_path))} {message}"):
+        make_split(data, tiny_recipe.model_copy(update=change))
+
+
+@pytest.mark.parametrize("patients", [True, False])
+def test_the_test_side_has_a_name(tmp_path: Path, tiny_recipe: Recipe, *, patients: bool) -> None:
+    made, stated = read_data(write_tree(tmp_path / "a", patients=patients)), write_labels_csv(tmp_path)
+    recipes = [tiny_recipe.model_copy(update={"split": split}) for split in ("official", "patients", "frames")]
+    random = "patients" if patients else "files"
+    assert [find_test_side(made, recipe) for recipe in recipes] == [random, random, "frames"]
+    assert [find_test_side(read_data(stated), recipe) for recipe in recipes] == ["stated", "patients", "frames"]
 
 
 def test_a_split_by_frame_keeps_a_loop_whole(tiny_recipe: Recipe) -> None:

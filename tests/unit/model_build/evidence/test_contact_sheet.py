@@ -97,7 +97,7 @@ def test_a_sheet_shows_each_case_under_its_caption(explainer: Explainer) -> None
         for axis, picture in zip(own, case.tiles(), strict=True):
             assert np.array_equal(np.asarray(axis.images[0].get_array()), picture)
     text = figure.get_supxlabel()
-    words = ("SOME_SET", "CC BY 4.0", "Somebody 2020", "Research use only", "fetal-planes 9.9")
+    words = ("SOME_SET", "CC BY 4.0", "Somebody 2020", "Research use only", "phantoms 9.9")
     assert all(word in text for word in words)
 
 

@@ -49,6 +49,7 @@ def test_card_and_report_state_the_metrics_of_the_manifest(built: BuiltModel) ->
     metrics = load_package(built.package).manifest.metrics
     card = (built.package / "MODEL_CARD.md").read_text()
     assert f"| top-1, four main planes | {metrics[0].value:.4f} |" in card
+    assert f"| {metrics[0].baseline:.4f} | 28 |" in card
     assert "| Maternal cervix | 4 (4) |" in card
     report = built.run / "report"
     assert set(REPORT) <= {path.name for path in report.iterdir()}
@@ -60,6 +61,7 @@ def test_card_and_report_state_the_metrics_of_the_manifest(built: BuiltModel) ->
 def test_the_card_has_no_empty_or_unrendered_part(built: BuiltModel) -> None:
     card = (built.package / "MODEL_CARD.md").read_text()
     assert "{" not in card
+    assert not re.search(r"\b(nan|None|official)\b", card)
     assert "\n\n\n" not in card
     for line in card.splitlines():
         if line.startswith("|"):  # a blank line inside a table would end it
@@ -82,6 +84,15 @@ def test_each_plane_has_a_limit_and_the_strict_one_is_not_higher(built: BuiltMod
     manifest = load_package(built.package).manifest
     limits = dict(zip([plane.id for plane in manifest.planes], manifest.abstention.max_ood_score, strict=True))
     assert limits.pop("maternal_cervix") <= min(limits.values()) == max(limits.values())
+
+
+def test_doubts_are_in_the_card_and_the_manifest(built: BuiltModel) -> None:
+    card, manifest = (built.package / "MODEL_CARD.md").read_text(), load_package(built.package).manifest
+    assert any(warning.startswith("TOO FEW FRAMES TO CALIBRATE") for warning in manifest.warnings)
+    assert all(f"**{warning}**" in card for warning in manifest.warnings)
+    coverage = next(each for each in manifest.metrics if (each.metric, each.subset) == ("coverage", "all"))
+    assert f"turned away {round(36 * (1 - coverage.value))} " in card
+    assert "Weights: **not stated" in card
 
 
 def test_graphs_hold_no_local_path(built: BuiltModel) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from model_build.models.batchnorm import fold_batchnorm
 from model_build.recipe import Recipe
-from model_build.run_dir import read_network
+from model_build.run_dir import RunError, read_network
 from model_build.training.weight_averaging import average_weights
 from tests.support.sub_plane_dataset import PLANE_LABELS, SUB_PLANE_LABELS, write_sub_plane_phantoms
 from tests.support.tiny_run import network_of, write_run
@@ -49,6 +49,17 @@ def test_the_average_of_a_run_with_itself_gives_its_output(phantoms: Path, tiny_
     average_weights([run, run], tmp_path / "average", phantoms)
     with torch.inference_mode():
         assert torch.allclose(read_network(tmp_path / "average")(FRAMES)[0], network(FRAMES)[0], atol=1e-3)
+
+
+def test_unfinished_runs_are_not_averaged_and_runs_not_overwritten(
+    phantoms: Path, tiny_recipe: Recipe, tmp_path: Path
+) -> None:
+    run = write_run(tmp_path / "run", tiny_recipe, network_of(tiny_recipe, 1), phantoms)
+    with pytest.raises(RunError, match="holds a finished run: name another folder"):
+        average_weights([run, run], run, phantoms)
+    (run / "model.pt").unlink()
+    with pytest.raises(RunError, match="is an unfinished run"):
+        average_weights([run, run], tmp_path / "average", phantoms)
 
 
 def test_a_new_sub_plane_head_is_trained_on_the_average(tiny_recipe: Recipe, tmp_path: Path) -> None:

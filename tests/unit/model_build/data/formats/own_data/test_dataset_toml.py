@@ -20,10 +20,11 @@ def test_statements_are_optional_and_may_begin_with_a_byte_order_mark(tmp_path: 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b'author = "A"', "author is not known; use name, license, citation, encoding, planes"),
-        (b"name = 3", "name must be text in quotes, not 3"),
+        (b'name = "a"\nauthor = "A"', "line 2: author is not known; use name, license, citation, encoding, planes"),
+        (b"name = 3", "line 1: name must be text in quotes, not 3"),
         (b'planes = "a"', r"planes must be a table \[planes\]"),
-        (b"[planes]\nheart = 3", "the id of 'heart' must be text"),
+        (b"[planes]\nheart = 3", "line 2: the id of 'heart' must be text"),
+        (b'[planes]\n"left heart" = "Heart 1"', "line 2: the id 'Heart 1' must be small letters"),
         (b'name = "a"\nlicense =\n', "is not valid TOML: .*line 2"),
         (b'name = "a"\nlicense = "\xfc"', "line 2: the bytes are not UTF-8"),
     ],
