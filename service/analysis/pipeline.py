@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.analysis.abstention import abstain_reason, measure_flow
-from service.analysis.results import ExplainedFrame, FrameResult, ModelIdentity, PlaneScore
+from service.analysis.results import CLOSE, ExplainedFrame, FrameResult, ModelIdentity, PlaneScore, SubPlaneScore
 from service.errors import NoSuchPlane, Problem
 from service.execution.decoders.decoder import Decoder, InProcessDecoder
 from service.execution.work import Outcome, current_work, stage
@@ -135,12 +135,14 @@ class Pipeline:
             model=self.model,
         )
 
-    def _best_sub_plane(self, probabilities: Floats | None) -> PlaneScore | None:
+    def _best_sub_plane(self, probabilities: Floats | None) -> SubPlaneScore | None:
         described = self.engine.manifest.sub_planes
         if probabilities is None or described is None:
             return None
-        best = int(probabilities.argmax())
-        return PlaneScore.rounded(described.sub_planes[best], float(probabilities[best]))
+        best, *others = np.argsort(-probabilities, kind="stable").tolist()
+        score = PlaneScore.rounded(described.sub_planes[best], float(probabilities[best]))
+        close = any(score.probability - float(probabilities[each]) < CLOSE for each in others)
+        return SubPlaneScore(*score, close)
 
     def _plane_number(self, plane_id: str) -> int:
         ids = [plane.id for plane in self.engine.manifest.planes]

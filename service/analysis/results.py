@@ -13,6 +13,9 @@ from service.inference.session import Floats
 from service.schemas.answers import AbstainReason
 from service.schemas.manifest import Plane
 
+CLOSE = 0.2
+"""It is not sure which of two planes or sub-planes a frame shows if they differ by less than this probability."""
+
 
 class PlaneScore(NamedTuple):
     """The id and the label of a plane or a sub-plane, with its calibrated probability as answers show it."""
@@ -25,6 +28,15 @@ class PlaneScore(NamedTuple):
     def rounded(cls, plane: Plane, probability: float) -> "PlaneScore":
         """Return the score of a plane, with `round_probability` applied."""
         return cls(plane.id, plane.label, round_probability(probability))
+
+
+class SubPlaneScore(NamedTuple):
+    """The most probable sub-plane; `close` where the next one is less than `CLOSE` less probable."""
+
+    plane: str
+    label: str
+    probability: float
+    close: bool
 
 
 def round_probability(probability: float) -> float:
@@ -51,7 +63,7 @@ class FrameResult:
     abstain_reason: AbstainReason | None  # the reason for abstaining; None where the first prediction stands
     # The most probable sub-plane of the first prediction, and the probabilities of all, float32 [M]. None where the
     # model abstains or knows no sub-planes of that plane.
-    sub_plane: PlaneScore | None
+    sub_plane: SubPlaneScore | None
     sub_planes: Floats | None
     model: ModelIdentity
 

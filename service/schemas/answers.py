@@ -30,6 +30,9 @@ class SubPlane(Schema):
     probability: float = Field(
         ge=0, le=1, description="Calibrated probability, given that the first prediction is right.", examples=[0.93]
     )
+    close: bool = Field(
+        default=False, description="True when another sub-plane is almost as probable: it is not sure which one it is."
+    )
 
 
 class FrameInfo(Schema):

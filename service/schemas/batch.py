@@ -68,7 +68,8 @@ class CineSummary(Schema):
 class BatchSummary(Schema):
     """The totals of a batch."""
 
-    files: int = Field(description="Number of files read.")
+    files: int = Field(description="Number of files read to their end.")
+    files_left: int = Field(description="Number of files that were not read to their end; 0 when `complete`.")
     frames: int = Field(description="Number of classified frames.")
     refused: int = Field(description="Number of refused frames and files.")
     complete: bool = Field(description="False when the limit on frames ended the batch early.")

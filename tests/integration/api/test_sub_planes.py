@@ -26,7 +26,12 @@ def truth() -> dict[str, Any]:
     reported = sub_plane_phantom().sub_plane_probabilities(FRAME)
     name = NAMES[int(reported.argmax())]
     label = name.replace("_", " ").capitalize()
-    return {"plane": name, "label": label, "probability": pytest.approx(float(reported.max()), abs=1e-5)}
+    return {
+        "plane": name,
+        "label": label,
+        "probability": pytest.approx(float(reported.max()), abs=1e-5),
+        "close": False,
+    }
 
 
 @pytest.fixture
@@ -70,7 +75,7 @@ def test_an_exam_and_its_page_tell_it(finer: TestClient, truth: dict[str, Any]) 
     (shown,) = [plane for plane in report["planes"] if plane["frames"]]
     assert [frame["sub_plane"] for frame in shown["frames"]] == [truth] * 2
     page = finer.post("/exam", files=files, headers={"accept": "text/html"}).text
-    assert f"{truth['label']} {100 * sub_plane_phantom().sub_plane_probabilities(FRAME).max():.1f}%" in page
+    assert f"{truth['label']} {100 * sub_plane_phantom().sub_plane_probabilities(FRAME).max():.1f} %" in page
 
 
 def test_a_structured_report_holds_it(finer: TestClient, truth: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from service.analysis.batch import File
 from service.analysis.cine import RADIUS, CineReader, is_cut, shot_signature
-from service.analysis.results import FrameResult, ModelIdentity, PlaneScore
+from service.analysis.results import FrameResult, ModelIdentity, SubPlaneScore
 from service.imaging.frame import FrameMetadata
 from service.imaging.letterbox import Crop
 from service.imaging.sector import Box
@@ -34,7 +34,7 @@ def sure(index: int, plane: int, probability: float = 0.9, *, abstains: bool = F
         scores=Scores(probabilities, 0.0),
         ranked=(),
         abstain_reason="uncertain" if abstains else None,
-        sub_plane=PlaneScore(f"s{index}", "A sub-plane", probability),
+        sub_plane=SubPlaneScore(f"s{index}", "A sub-plane", probability, False),
         sub_planes=None,
         model=ModelIdentity("phantom", "1", "0"),
     )
