@@ -8,11 +8,11 @@ from service.schemas.exam import ReviewReason
 _LOW, _HIGH = 0.001, 0.999
 
 REASONS: dict[ReviewReason, str] = {
-    "color-flow": "Color flow over the tissue",
-    "out-of-distribution": "A view that the model does not know",
+    "color-flow": "Color flow",
+    "out-of-distribution": "Unknown view",
     "uncertain": "Between two planes",
-    "close": "Two planes are close",
-    "no-plane": "A loop without a recognized plane",
+    "close": "A second plane is close",
+    "no-plane": "No plane in this loop",
 }
 """Why a person should check a frame or a loop."""
 

@@ -36,10 +36,20 @@ export class Queue extends EventTarget {
 
   // Classify all remaining frames of an item in one upload.
   classifyAll(item) {
+    if (item.reading) return;
+    item.reading = true;
     const pending = item.pending;
     this.#enqueue(item, pending);
     this.#waiting.push([item, pending]);
     this.#startNext();
+  }
+
+  // Read the files that are not read to their end.
+  readRest(items) {
+    for (const item of items.filter((each) => each.unread)) {
+      if (item.count > 1) this.classifyAll(item);
+      else this.classify(item, 0);
+    }
   }
 
   // Request the heat map for one plane; the frame's result caches it.
@@ -57,6 +67,7 @@ export class Queue extends EventTarget {
   // Drop all waiting frames; running requests finish.
   stop() {
     for (const [item, indices] of this.#waiting.splice(0)) {
+      item.reading = false;
       for (const index of [indices].flat()) this.#finish(item, index, { state: "refused", refusal: stopped() });
     }
     this.#cines.abort();
@@ -128,6 +139,8 @@ export class Queue extends EventTarget {
       refusal = signal.aborted ? stopped() : fromError(error);
     }
     for (const index of left) this.#finish(item, index, { state: "refused", refusal });
+    item.reading = false;
+    item.failed = !item.cine && !refusal.worthRetrying;
     this.session.changed(item);
   }
 

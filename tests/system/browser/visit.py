@@ -58,7 +58,7 @@ class Visit:
             "!document.querySelector('#picture.stale:not([hidden])') && document.querySelector('#progress').hidden"
         )
         self.until(
-            "document.querySelector('#planes').hidden || /^(Evidence|No evidence|No heat)/.test("
+            "document.querySelector('#planes').hidden || /^(Evidence|Weak evidence|No evidence|No heat)/.test("
             "document.querySelector('#evidence').textContent)"
         )
         time.sleep(0.1)  # the canvas is drawn with the browser's next animation frame
