@@ -6,7 +6,7 @@ import { CLOSE, percent } from "./text.js";
 // `check` and `refused` ones; `left` of `total` files that are not read to their end. Loops count once they are read whole.
 export function sortExam({ items, choices }, planes, expected) {
   const left = items.filter((item) => item.unread).length;
-  const found = items.flatMap(foundIn);
+  const found = items.flatMap(framesFound);
   const groups = planes.map((plane) => {
     const frames = order(found.filter(({ answer }) => answer.predictions[0].plane === plane.id), choices.get(plane.id));
     const state = frames.length ? "found" : left ? "not-read-yet" : "not-found";
@@ -20,7 +20,7 @@ export const inState = ({ groups }, state) => groups.filter((group) => group.exp
 
 const stills = (item) => (item.count === 1 ? item.answers.map(([index, answer]) => ({ item, index, answer })) : []);
 
-function foundIn(item) {
+function framesFound(item) {
   const best = (item.cine?.best ?? []).map(({ frame }) => ({ item, index: frame, answer: item.results.get(frame)?.answer }));
   return [...stills(item).filter(({ answer }) => !answer.abstain), ...best.filter(({ answer }) => answer)];
 }
