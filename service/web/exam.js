@@ -33,10 +33,11 @@ export class ExamView {
     if (/^(report$|read-left$|expect-|prefer-)/.test(focused ?? "")) byId(focused)?.focus();
   }
 
-  // Read loops whole, once; after Stop a person decides.
+  // Read loops whole, once; after Stop a person decides. A file whose first frame is damaged may be a loop, too.
   #readLoops() {
+    const damaged = (item) => item.results.get(0)?.refusal?.code === "unreadable-frame";
     for (const item of this.session.items) {
-      if (item.count < 2 || !item.unread || item.asked) continue;
+      if (item.asked || !(item.count > 1 ? item.unread : damaged(item))) continue;
       item.asked = true;
       this.queue.classifyAll(item);
     }

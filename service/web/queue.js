@@ -132,8 +132,10 @@ export class Queue extends EventTarget {
     let refusal = endedEarly();
     try {
       for await (const line of this.service.classifyCine(item.file, { top: this.planes.length }, signal)) {
-        if (line.summary) [item.cine] = line.summary.cines;
-        else if (left.delete(line.source.frame)) this.#finish(item, line.source.frame, toResult(line));
+        const { frame: index } = line.source ?? {};
+        if (line.summary) item.cine = line.summary.complete ? line.summary.cines[0] ?? null : null;
+        else if (index === null) refusal = toRefusal(line); // of the whole file
+        else this.#takeLine(item, index, line, left);
       }
     } catch (error) {
       refusal = signal.aborted ? stopped() : fromError(error);
@@ -142,6 +144,16 @@ export class Queue extends EventTarget {
     item.reading = false;
     item.failed = !item.cine && !refusal.worthRetrying;
     this.session.changed(item);
+  }
+
+  // Take one frame's line; of a file whose first frame is damaged, the batch shows that there are more.
+  #takeLine(item, index, line, left) {
+    item.count = Math.max(item.count, index + 1, line.frame?.count ?? 0);
+    if (!left.delete(index)) {
+      if (item.results.has(index)) return;
+      this.total += 1;
+    }
+    this.#finish(item, index, toResult(line));
   }
 
   #finish(item, index, result) {

@@ -33,6 +33,7 @@ export class Item {
 
   // Whether the file is not read to its end: nothing may be concluded from what it does not show.
   get unread() {
+    if (this.reading) return true;
     if (this.count > 1) return !this.cine && !this.failed;
     const { state, refusal } = this.results.get(0) ?? {};
     return state !== "answered" && (state !== "refused" || refusal.worthRetrying);

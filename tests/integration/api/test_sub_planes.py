@@ -46,6 +46,15 @@ def test_an_answer_tells_it(finer: TestClient, truth: dict[str, Any], path: str)
     assert answer["sub_plane"] == truth
 
 
+@pytest.mark.parametrize("margin", [0.05, 0.5])
+def test_it_is_close_where_the_next_one_is_almost_as_probable(
+    finer: TestClient, monkeypatch: pytest.MonkeyPatch, margin: float
+) -> None:
+    first, second, *_ = sorted(sub_plane_phantom().sub_plane_probabilities(FRAME), reverse=True)
+    monkeypatch.setattr("service.analysis.pipeline.CLOSE", first - second + margin - 0.2)
+    assert finer.post("/classify", content=STILL).json()["sub_plane"]["close"] is (margin > 0.2)
+
+
 def test_it_is_null_where_the_package_has_no_head(client: TestClient) -> None:
     assert client.post("/classify", content=STILL).json()["sub_plane"] is None
     assert "sub_planes" not in client.get("/model").json()  # no more than model.json says

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import httpx2 as httpx
 
+from tests.support import dicom_objects
 from tests.support.drawn_frames import draw_frame
 from tests.support.drawn_model import UNSURE
-from tests.support.images import animation
+from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom
+from tests.support.phantom_sub_planes import sub_plane_phantom
 from tests.support.server_thread import serving
 from tests.system.browser.page_states import png
 from tests.system.browser.visit import Visit, upload
@@ -177,9 +179,16 @@ def test_an_unfinished_exam_is_saved_as_such(visit: Visits) -> None:
         assert '"not_read": [' in text if kind == "json" else "not-read-yet" in text
 
 
+def loop_with_a_damaged_first_frame() -> bytes:
+    frames = [draw_frame("femur", height=240, width=320, seed=0)] * 4
+    codes = iter([bytes(40), *(dicom_objects.jpeg(frame) for frame in frames[1:])])
+    return dicom_objects.compressed(frames, dicom_objects.BASELINE, lambda _: next(codes), "MONOCHROME2")
+
+
 def test_the_page_and_the_service_sort_an_exam_alike(visit: Visits, address: str) -> None:
     frames = [draw_frame(kind, seed=seed) for kind in ("brain", "abdomen") for seed in range(3)]
     files = {
+        "damaged.dcm": loop_with_a_damaged_first_frame(),
         "a.png": png("brain"), "b.png": png("femur", 2), "loop.tiff": animation("TIFF", frames), "c.txt": b"text",
         "d.png": png(*UNSURE), "e.png": png("brain"), "f.png": png("thorax", 3),
     }  # fmt: skip
@@ -188,6 +197,7 @@ def test_the_page_and_the_service_sort_an_exam_alike(visit: Visits, address: str
     page.add(*(upload(*each) for each in files.items()))
     open_exam(page)
     page.until("!document.querySelector('#exam .card.waiting')")
+    page.settle()
     with page.page.expect_download() as download:
         page.page.click("#export-json")
     saved = json.loads(Path(download.value.path()).read_text("utf-8"))["exam"]
@@ -205,6 +215,7 @@ def test_the_page_and_the_service_sort_an_exam_alike(visit: Visits, address: str
             for each in theirs["frames"]
         ]
     assert page.page.locator(".by-hand .tile").count() == len(report["review"]) + len(report["refused"])
+    assert [each["source"]["name"] for each in report["refused"]] == ["damaged.dcm", "c.txt"]
 
 
 def test_a_person_s_choice_is_kept_in_the_saved_report(visit: Visits) -> None:
@@ -225,3 +236,20 @@ def test_a_person_s_choice_is_kept_in_the_saved_report(visit: Visits) -> None:
     assert saved.index("Chosen by a person") < saved.index("Tied")
     page.page.click("text=Undo")
     assert marks.all_inner_texts()[0] == "Most probable, tied"
+
+
+def test_a_sub_plane_that_is_not_sure_has_its_own_group(visit: Visits, serve: Callable[[Phantom], str]) -> None:
+    page = visit(serve(sub_plane_phantom()))
+    close = iter((False, True))
+
+    def change(route: "Route") -> None:
+        reply = route.fetch()
+        answer = reply.json()
+        answer["sub_plane"]["close"] = next(close)
+        route.fulfill(response=reply, json=answer)
+
+    page.page.route("**/classify?*", change)
+    page.add(upload("a.png", encode(speckle(64, 64))), upload("b.png", encode(speckle(64, 64))))
+    open_exam(page)
+    titles = page.page.locator("#exam .group:not(.by-hand) h4")
+    assert sorted(titles.all_inner_texts()) == ["Not sure which sub-plane · 1", "Trans thalamic · 1"]
