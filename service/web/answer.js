@@ -77,7 +77,7 @@ export class Answer {
     if (result?.state === "refused") {
       const again = h("button", { type: "button", onclick: () => this.queue.classify(item, item.shown, { first: true }) }, "Try again");
       const { refusal } = result;
-      return card("refused", "!", refusal.title, "", refusal.detail, refusal.worthRetrying || refusal.code === "unreadable-file" ? again : null);
+      return card("refused", "!", refusal.title, "", refusal.detail, refusal.worthRetrying ? again : null);
     }
     return card("waiting", "…", result?.state === "running" ? "Classifying…" : "Waiting", "", "");
   }

@@ -178,5 +178,5 @@ function toResult({ source, ...line }) {
 
 function fromError(error) {
   if (error instanceof Refusal) return error;
-  return new Refusal({ status: 1, code: "page-fault", title: "Not classified", detail: "The page could not read the service’s reply." });
+  return new Refusal({ code: "page-fault", title: "Not classified", detail: "The page could not read the service’s reply." });
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2 as httpx
+import pytest
 
 from tests.support import dicom_objects
 from tests.support.drawn_frames import draw_frame
@@ -253,3 +254,32 @@ def test_a_sub_plane_that_is_not_sure_has_its_own_group(visit: Visits, serve: Ca
     open_exam(page)
     titles = page.page.locator("#exam .group:not(.by-hand) h4")
     assert sorted(titles.all_inner_texts()) == ["Not sure which sub-plane · 1", "Trans thalamic · 1"]
+
+
+@pytest.mark.parametrize("status", [401, 429, 502, 504])
+def test_a_frame_that_no_model_saw_is_not_read_yet(visit: Visits, status: int) -> None:
+    page = visit()
+    page.page.route("**/classify?*", lambda route: route.fulfill(status=status, body="a proxy's page"))
+    page.add(upload("a.png", png("brain")))
+    open_exam(page)
+    assert page.text("#exam .card-title") == "Not read yet: 1 of 1 file left"
+    page.page.unroute("**/classify?*")
+    page.page.click("text=Read the file that is left")
+    page.until("document.querySelector('#exam .card.abstained') !== null")
+
+
+def test_a_loop_that_was_stopped_is_not_read_yet(visit: Visits) -> None:
+    page = visit()
+    held: list[Route] = []
+    page.page.route("**/classify/batch?*", lambda route: held.append(route))
+    page.add(upload("loop.tiff", animation("TIFF", [draw_frame("brain", seed=seed) for seed in range(5)])))
+    open_exam(page)
+    page.until("!document.querySelector('#stop').hidden && !document.querySelector('#progress').hidden")
+    page.page.click("#stop")
+    page.until("document.querySelector('#read-left') !== null")
+    assert page.text("#exam .card-title") == "Not read yet: 1 of 1 file left"
+    assert page.page.locator("#exam .group .tile").count() == 0
+    page.page.unroute("**/classify/batch?*")
+    page.page.click("#read-left")
+    page.until("document.querySelector('#exam .card.abstained') !== null")
+    assert page.page.locator("#exam .group .tile").count() == 1
