@@ -118,8 +118,10 @@ export class ExamView {
       else this.session.choices.set(plane.id, { item, index });
       this.show();
     };
-    const button = h("button", { type: "button", class: "quiet", id: `prefer-${item.id}-${index}`, onclick: change },
-      chosen ? "Undo" : "Prefer this one");
+    const label = chosen ? "Undo" : "Prefer this one";
+    const button = h("button", {
+      type: "button", class: "quiet", id: `prefer-${item.id}-${index}`, "aria-label": `${label}: ${item.name}`, onclick: change,
+    }, label);
     return h("div", { class: "mark" }, h("span", {}, text), first && !chosen ? null : button);
   }
 
