@@ -122,9 +122,10 @@ def _findings(source: Source, result: FrameResult, package: ModelPackage) -> Mea
     measured = list(zip(manifest.planes, probabilities, strict=True))
     if manifest.sub_planes is not None and result.sub_plane is not None and result.sub_planes is not None:
         best = result.sub_plane
-        view.append(
-            QualitativeEvaluation(_SUB_PLANE, CodedConcept(best.plane, SCHEME, source.text(best.label, best.plane)))
-        )
+        if not best.close:  # otherwise the probabilities alone say which ones it may be
+            view.append(
+                QualitativeEvaluation(_SUB_PLANE, CodedConcept(best.plane, SCHEME, source.text(best.label, best.plane)))
+            )
         measured += zip(manifest.sub_planes.sub_planes, result.sub_planes, strict=True)
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=source.derive_uid("tracking"), identifier="Standard plane"),

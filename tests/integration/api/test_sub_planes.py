@@ -87,25 +87,35 @@ def test_an_exam_and_its_page_tell_it(finer: TestClient, truth: dict[str, Any]) 
     assert f"{truth['label']} {100 * sub_plane_phantom().sub_plane_probabilities(FRAME).max():.1f} %" in page
 
 
-def test_a_structured_report_holds_it(finer: TestClient, truth: dict[str, Any]) -> None:
-    upload = dicoms.native([FRAME])
-    answer = finer.post("/classify", content=upload).json()
-    reply = finer.post("/classify", content=upload, headers={"accept": "application/dicom"})
+def items_of_report(client: TestClient) -> dict[str, Any]:
+    """Return the content items of a frame's structured report by their meaning."""
+    reply = client.post("/classify", content=dicoms.native([FRAME]), headers={"accept": "application/dicom"})
     assert reply.status_code == 200, reply.text
-    report = pydicom.dcmread(io.BytesIO(reply.content))
-    found = {
+    return {
         item.ConceptNameCodeSequence[0].CodeMeaning: item
-        for element in report.iterall()
+        for element in pydicom.dcmread(io.BytesIO(reply.content)).iterall()
         if element.keyword == "ContentSequence"
         for item in element.value
         if "ConceptNameCodeSequence" in item
     }
+
+
+def test_a_structured_report_holds_it(finer: TestClient, truth: dict[str, Any]) -> None:
+    answer = finer.post("/classify", content=dicoms.native([FRAME])).json()
+    found = items_of_report(finer)
     said = found["Standard plane within the image view"].ConceptCodeSequence[0]
     assert said.CodeMeaning == answer["sub_plane"]["label"]
     labels = [f"Probability of {name.replace('_', ' ').capitalize()}" for name in NAMES]
     reported = [float(found[label].MeasuredValueSequence[0].NumericValue) for label in labels]
     assert max(reported) == pytest.approx(100 * answer["sub_plane"]["probability"], abs=0.001)
     assert sum(reported) == pytest.approx(100, abs=0.01)
+
+
+def test_a_structured_report_names_none_where_it_is_close(finer: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.analysis.pipeline.CLOSE", 1.1)
+    found = items_of_report(finer)
+    assert "Standard plane within the image view" not in found
+    assert f"Probability of {NAMES[0].replace('_', ' ').capitalize()}" in found
 
 
 def test_process_writes_it_down(tmp_path: Path, truth: dict[str, Any]) -> None:
