@@ -1,6 +1,6 @@
 """A batch of files for one request: a line for each frame, and what all of them come to."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -33,16 +33,16 @@ class BatchCounter:
 
     def __init__(self, planes: Sequence[Plane]) -> None:
         self.files = self.frames = self.refused = 0
+        self.file: File | None = None  # the file of the last line
         self._planes = planes
-        self._file: File | None = None
-        self._cine: CineReader | None = None  # of `_file`, if it has several frames
+        self._cine: CineReader | None = None  # of `file`, if it has several frames
         self._cines: list[CineSummary] = []
 
     def add(self, line: BatchLine) -> None:
         """Take the next line; lines come in the order of files and frames."""
-        if line.file is not self._file:
+        if line.file is not self.file:
             self._end_cine()
-            self._file = line.file
+            self.file = line.file
             self.files += 1
             if line.count > 1:
                 self._cine = CineReader(line.file, line.count, self._planes)
@@ -53,11 +53,16 @@ class BatchCounter:
         if self._cine is not None and line.value.signature is not None:
             self._cine.add(line.value.result, line.value.signature)
 
-    def finish(self, *, complete: bool) -> BatchSummary:
-        """Return the totals, and what each cine shows."""
+    def finish(self, files: int, files_left: int) -> BatchSummary:
+        """Return the totals, and what each cine shows, of `files` read to their end and `files_left` not."""
         self._end_cine()
         return BatchSummary(
-            files=self.files, frames=self.frames, refused=self.refused, complete=complete, cines=self._cines
+            files=files,
+            files_left=files_left,
+            frames=self.frames,
+            refused=self.refused,
+            complete=not files_left,
+            cines=self._cines,
         )
 
     def _end_cine(self) -> None:
@@ -100,21 +105,21 @@ class BatchSession:
     thumbnails: bool = False
     record: Callable[[], None] = _nothing
 
-    async def lines(self, files: Iterable[File]) -> AsyncGenerator[BatchLine | BatchSummary, None]:
+    async def lines(self, files: Sequence[File]) -> AsyncGenerator[BatchLine | BatchSummary, None]:
         """Yield a line for each frame, in order, then the totals."""
         batch = Batch(self.run, self._analyze, self.pipeline.decoder, self.selection, self.window)
         counter = BatchCounter(self.pipeline.engine.manifest.planes)
-        complete = True
+        files_left = 0
         async with aclosing(batch.outcomes(files)) as outcomes:
             async for outcome in outcomes:
                 # The frame after the last allowed one shows that there is more: the batch is not complete.
                 if counter.frames + counter.refused == self.max_frames:
-                    complete = False
+                    files_left = len(files) - counter.files + (outcome.file is counter.file)
                     break
                 counter.add(outcome)
                 self.record()
                 yield outcome
-        yield counter.finish(complete=complete)
+        yield counter.finish(len(files) - files_left, files_left)
 
     def _analyze(self, frame: Frame) -> AnalyzedFrame:
         """Classify a frame in a worker thread and keep what outlives its pixels."""

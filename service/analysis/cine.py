@@ -2,7 +2,7 @@
 
 Probabilities are averaged over neighboring frames, so that the flicker of one frame makes no segment. An average never
 reaches across a cut, because two shots joined into one file are independent. Frames on which the model abstains are
-left out of the average.
+left out of the average. A few answered frames among many that are not name no plane: see `is_supported`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,6 +24,7 @@ RADIUS = 2
 
 _SIGNATURE_SIDE = 8  # cells per side; speckle and small movements of the probe vanish in them
 _SAME_SHOT = 0.75  # correlation of two signatures; stills of different planes are below it, neighboring frames above
+_DENSE_PART = 10  # frames; answers that happen to lie next to each other make shorter parts
 _FLAT = 1.0  # standard deviation in gray levels; a flatter frame has no structure to compare
 
 
@@ -43,6 +44,19 @@ def is_cut(before: Floats, after: Floats) -> bool:
     if not before.any() and not after.any():
         return False
     return float(before @ after) < _SAME_SHOT
+
+
+def is_supported(votes: NDArray[np.bool_], agreed: NDArray[np.bool_]) -> bool:
+    """Return whether frames show a plane together: at least half are answered, and most of the answers agree.
+
+    Parameters
+    ----------
+    votes
+        For each frame, whether the model answers.
+    agreed
+        For each frame, whether the answer is the plane.
+    """
+    return 2 * int(votes.sum()) >= len(votes) and 2 * int(agreed.sum()) > int(votes.sum())
 
 
 class CineReader:
@@ -77,12 +91,13 @@ class CineReader:
         smoothed = np.zeros_like(probabilities)
         for start, end in pairwise([*self._starts, len(rows)]):
             smoothed[start:end] = _smooth(probabilities[start:end], votes[start:end])
-        planes = np.where(smoothed.any(1), smoothed.argmax(1), -1)
+        planes = self._supported(np.where(smoothed.any(1), smoothed.argmax(1), -1), probabilities.argmax(1), votes)
         return CineSummary(
             file=self._file.number,
             name=self._file.name,
             count=self._count,
             frames=len(rows),
+            abstained=int((~votes).sum()),
             cuts=[self._index(start) for start in self._starts[1:]],
             segments=list(self._segments(planes, smoothed, votes)),
             best=list(self._best(probabilities, planes, smoothed, votes)),
@@ -91,9 +106,31 @@ class CineReader:
     def _index(self, position: int) -> int:
         return self._results[position].frame.index
 
-    def _segments(self, planes: NDArray[np.int64], smoothed: Floats, votes: NDArray[np.bool_]) -> Iterator[CineSegment]:
+    def _spans(self, planes: NDArray[np.int64]) -> list[tuple[int, int]]:
+        """Return start and end of each run of equal planes in one shot."""
         changes = (np.flatnonzero(np.diff(planes)) + 1).tolist()
-        for start, end in pairwise([*sorted({*self._starts, *changes}), len(planes)]):
+        return list(pairwise([*sorted({*self._starts, *changes}), len(planes)]))
+
+    def _supported(
+        self, planes: NDArray[np.int64], answers: NDArray[np.int64], votes: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """Return the planes of the frames, with -1 where a run is not supported, except for its dense parts."""
+
+        def supported(start: int, end: int) -> bool:
+            span = slice(start, end)
+            return is_supported(votes[span], votes[span] & (answers[span] == planes[start]))
+
+        kept = planes.copy()
+        for start, end in self._spans(planes):
+            if planes[start] >= 0 and not supported(start, end):
+                kept[start:end] = -1
+                for first, last in _dense_parts(votes[start:end]):
+                    if supported(start + first, start + last):
+                        kept[start + first : start + last] = planes[start]
+        return kept
+
+    def _segments(self, planes: NDArray[np.int64], smoothed: Floats, votes: NDArray[np.bool_]) -> Iterator[CineSegment]:
+        for start, end in self._spans(planes):
             number = int(planes[start])
             plane = self._planes[number] if number >= 0 else None
             yield CineSegment(
@@ -123,7 +160,18 @@ class CineReader:
                 probability=round_probability(float(own[best])),
                 smoothed=round_probability(float(around[best])),
                 sub_plane=SubPlane(**sub_plane._asdict()) if sub_plane else None,
+                sub_plane_reason=self._results[best].sub_plane_reason,
             )
+
+
+def _dense_parts(votes: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each long part of a run in which half of each frame's neighborhood is answered."""
+    window, middle = np.ones(2 * RADIUS + 1), slice(RADIUS, RADIUS + len(votes))
+    answered, frames = (np.convolve(each, window)[middle] for each in (votes.astype(float), np.ones(len(votes))))
+    edges = np.flatnonzero(np.diff(2 * answered >= frames, prepend=False, append=False)).tolist()
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        if end - start >= _DENSE_PART:
+            yield start, end
 
 
 def _smooth(probabilities: Floats, votes: NDArray[np.bool_]) -> Floats:

@@ -1,7 +1,8 @@
-"""Sort an exam: its frames by plane, the best frame of each, missing planes, and frames that a person should review.
+"""Sort an exam: its frames by plane, planes that were not found, and frames that a person should review.
 
-A cine contributes only the best frame of each plane. A plane that is present means that a frame was recognized as it;
-it implies nothing about the frame's quality, or about what a guideline requires of that plane.
+A cine contributes only the most probable frame of each plane. A plane that was found means that a frame was recognized
+as it; it implies nothing about the frame's quality, or about what a guideline requires of that plane. A plane counts as
+not found only after every file was read. `service/web/exam.js` sorts by the same rules.
 """
 
 import asyncio
@@ -9,17 +10,19 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from service.analysis.abstention import CLOSE
 from service.analysis.batch import File, Runner
 from service.analysis.pipeline import Pipeline
+from service.analysis.text import percent
 from service.analysis.thumbnail import Thumbnail
 from service.errors import NoSuchPlane
 from service.execution.work import current_work
 from service.imaging.frame import Frame
 from service.schemas.answers import ModelInfo
 from service.schemas.batch import BatchSummary, CineSummary, FrameAnswer, FrameProblem, Source
-from service.schemas.exam import ExamFrame, ExamPlane, ExamReport, ReviewFrame, ReviewReason
+from service.schemas.exam import ExamFrame, ExamPlane, ExamReport, PlaneState, ReviewFrame, ReviewReason
 from service.schemas.manifest import Plane
 
 MAX_THUMBNAILS = 600
@@ -59,23 +62,41 @@ def choose_expected(requested: str | None, default: str | None, planes: Sequence
     return [name for name in known if name in wanted]
 
 
+class ExamOptions(NamedTuple):
+    """What a request says about an exam.
+
+    Attributes
+    ----------
+    expected
+        Ids of the planes that the exam should hold.
+    chosen
+        Frames that a person chose to be the first of their plane.
+    unread
+        Number of further files of the exam that were not sent.
+    """
+
+    expected: list[str]
+    chosen: frozenset[FrameRef] = frozenset()
+    unread: int = 0
+
+
 @dataclass
 class ExamReader:
     """Takes the answers of a batch, with two predictions each, and sorts them into an exam.
 
     Attributes
     ----------
-    planes, expected
-        The model's planes; ids of those that the exam should hold.
+    planes, options
+        The model's planes; what the request says about the exam.
     thumbnails
         JPEGs of the first stills that came with a thumbnail.
     best
-        For each plane id, the probability, place and thumbnail of its best still so far. The thumbnail holds what the
-        evidence needs, so that the frame is not analyzed a second time.
+        For each plane id, the probability, place and thumbnail of its most probable still so far. The thumbnail holds
+        what the evidence needs, so that the frame is not analyzed a second time.
     """
 
     planes: Sequence[Plane]
-    expected: list[str]
+    options: ExamOptions
     thumbnails: dict[FrameRef, bytes] = field(default_factory=dict)
     best: dict[str, tuple[float, FrameRef, Thumbnail]] = field(default_factory=dict)
     _frames: list[ExamFrame] = field(default_factory=list)
@@ -95,17 +116,21 @@ class ExamReader:
         """Return the exam, after the last answer."""
         for cine in summary.cines:
             self._add_cine(cine)
-        planes = [self._sort_plane(plane) for plane in self.planes]
+        files_left = summary.files_left + self.options.unread
+        planes = [self._sort_plane(plane, files_left) for plane in self.planes]
+        expected = [each for each in planes if each.expected]
         return ExamReport(
-            expected=self.expected,
-            missing=[each.plane for each in planes if each.expected and not each.frames],
+            expected=self.options.expected,
+            missing=[each.plane for each in expected if each.state == "not-found"],
+            not_read_yet=[each.plane for each in expected if each.state == "not-read-yet"],
             planes=planes,
             review=self._review,
             refused=self._refused,
             cines=summary.cines,
             files=summary.files,
+            files_left=files_left,
             frames=summary.frames,
-            complete=summary.complete,
+            complete=not files_left,
             model=model,
             request_id=current_work().request_id,
         )
@@ -115,7 +140,13 @@ class ExamReader:
         reason: ReviewReason | None = answer.abstain_reason
         if reason is None:
             self._frames.append(
-                ExamFrame(source=answer.source, **dict(first), runner_up=second, sub_plane=answer.sub_plane)
+                ExamFrame(
+                    source=answer.source,
+                    **dict(first),
+                    runner_up=second,
+                    sub_plane=answer.sub_plane,
+                    sub_plane_reason=answer.sub_plane_reason,
+                )
             )
             if first.probability - second.probability < CLOSE:
                 reason = "close"
@@ -141,16 +172,29 @@ class ExamReader:
                 ReviewFrame(reason="no-plane", source=source, plane=None, label=None, probability=None, runner_up=None)
             )
 
-    def _sort_plane(self, plane: Plane) -> ExamPlane:
+    def _sort_plane(self, plane: Plane, files_left: int) -> ExamPlane:
         frames = [frame for frame in self._frames if frame.plane == plane.id]
-        frames.sort(key=lambda frame: -frame.probability)
+        frames.sort(key=lambda frame: (-frame.probability, frame_ref(frame.source)))
+        frames = _mark_ties(frames)
+        frames.sort(key=lambda frame: frame_ref(frame.source) not in self.options.chosen)
+        state: PlaneState = "found" if frames else "not-read-yet" if files_left else "not-found"
         return ExamPlane(
             plane=plane.id,
             label=plane.label,
-            expected=plane.id in self.expected,
+            expected=plane.id in self.options.expected,
+            state=state,
             best=frames[0] if frames else None,
+            chosen=bool(frames) and frame_ref(frames[0].source) in self.options.chosen,
             frames=frames,
         )
+
+
+def _mark_ties(frames: list[ExamFrame]) -> list[ExamFrame]:
+    """Mark frames, sorted by probability, that show the same percentage as the first if there are several."""
+    tied = [frame for frame in frames if percent(frame.probability) == percent(frames[0].probability)]
+    if len(tied) < 2:
+        return frames
+    return [frame.model_copy(update={"tied": True}) for frame in tied] + frames[len(tied) :]
 
 
 async def draw_evidence(

@@ -25,13 +25,13 @@ def register(commands: Commands) -> None:
     add_frame(explain)
     add_url(explain)
 
-    cine = add_command(commands, "cine", _run, "find the planes in a cine loop, and the best frame of each")
+    cine = add_command(commands, "cine", _run, "find the planes in a cine loop, and the most probable frame of each")
     cine.add_argument("file", metavar="FILE", type=Path)
     cine.add_argument("--frames", action="store_true", help="also print one JSON line per frame")
     add_selection(cine)
     add_url(cine)
 
-    exam = add_command(commands, "exam", _run, "sort the files of an exam by plane, and list missing planes")
+    exam = add_command(commands, "exam", _run, "sort the files of an exam by plane, and list those that were not found")
     exam.add_argument("folder", metavar="FOLDER", type=Path)
     exam.add_argument("-o", "--output", type=Path, metavar="FILE", help="HTML page to write")
     exam.add_argument("--expect", metavar="PLANES", help="planes that the exam should have, separated by commas")

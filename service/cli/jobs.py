@@ -30,7 +30,9 @@ def register(commands: Commands) -> None:
     process.add_argument("--study", metavar="UID", help="Study Instance UID of the study")
     process.add_argument("--token", metavar="VARIABLE", help="environment variable with the archive's bearer token")
     add_selection(process)
-    process.add_argument("--best", action="store_true", help="of a loop, keep only the best frame of each plane")
+    process.add_argument(
+        "--best", action="store_true", help="of a loop, keep only the most probable frame of each plane"
+    )
     _add_allow_refused(process, "default under mercure")
 
     table = add_command(commands, "table", _table, "classify every frame below a folder into a Parquet table")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from service.analysis.batch import File, Selection
 from service.analysis.batch_session import BatchSession
-from service.analysis.exam import ExamReader, choose_expected, draw_evidence
+from service.analysis.exam import ExamOptions, ExamReader, choose_expected, draw_evidence
 from service.analysis.pipeline import Pipeline
 from service.analysis.results import ExplainedFrame
 from service.cli.arguments import PICTURE_TYPES, CommandError
@@ -129,7 +129,8 @@ def exam(options: argparse.Namespace, settings: Settings) -> int:
 
 async def _exam(options: argparse.Namespace, settings: Settings, files: Sequence[File], pipeline: Pipeline) -> int:
     planes = pipeline.engine.manifest.planes
-    reader = ExamReader(planes, choose_expected(options.expect, settings.expected_planes, planes))
+    expected = choose_expected(options.expect, settings.expected_planes, planes)
+    reader = ExamReader(planes, ExamOptions(expected))
     with _batch_session(options, settings, pipeline, thumbnails=options.output is not None) as session:
         report, page = await exam_report(session, files, reader), None
         if options.output is not None:

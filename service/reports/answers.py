@@ -1,7 +1,7 @@
 """Build the answers of the API from the results of `service.analysis`, once per answer."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import aclosing
 
 from service.analysis.batch import File
@@ -77,7 +77,7 @@ def batch_record(line: BatchLine | BatchSummary, top: int = DEFAULT_TOP_K) -> Fr
     return _frame_record(line, top)
 
 
-async def exam_report(session: BatchSession, files: Iterable[File], reader: ExamReader) -> ExamReport:
+async def exam_report(session: BatchSession, files: Sequence[File], reader: ExamReader) -> ExamReport:
     """Analyze the files of an exam and return the answer of `/exam`; the reader keeps the pictures for a page."""
     async with aclosing(session.lines(files)) as lines:
         async for line in lines:

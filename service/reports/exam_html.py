@@ -1,24 +1,17 @@
 """Render an exam report as one HTML page: no script, no external resource, laid out for A4."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.analysis.exam import FrameRef, frame_ref
-from service.schemas.exam import ExamReport
+from service.analysis.text import GUESSES, REASONS, count, left_text, percent, sub_plane_text, unnamed_text
+from service.schemas.exam import ExamFrame, ExamReport
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """Content-Security-Policy of the page, in its head and in the response header."""
-
-_REASONS = {
-    "color-flow": "Color flow over the tissue",
-    "out-of-distribution": "Unlike the training frames",
-    "uncertain": "No plane is probable enough",
-    "close": "Two planes are close",
-    "no-plane": "Cine without a confidently recognized plane",
-}
 
 
 def render(
@@ -31,7 +24,7 @@ def render(
     thumbnails
         JPEGs of stills, by file number and frame index. A frame without one is listed by name.
     evidence
-        JPEGs of the best frame of each plane: the frame, and the frame under its heat map.
+        JPEGs of the first frame of each plane: the frame, and the frame under its heat map.
     """
     return _TEMPLATE.render(
         report=report,
@@ -39,8 +32,16 @@ def render(
         thumbnails=thumbnails,
         evidence=evidence,
         policy=POLICY,
-        reasons=_REASONS,
+        cines={cine.file: cine for cine in report.cines},
     )
+
+
+def group_frames(frames: Sequence[ExamFrame]) -> dict[str, list[ExamFrame]]:
+    """Return the frames of a plane by sub-plane, in the order of their first frames; "" for frames without one."""
+    groups: dict[str, list[ExamFrame]] = {}
+    for frame in frames:
+        groups.setdefault(sub_plane_text(frame.sub_plane, frame.sub_plane_reason), []).append(frame)
+    return groups
 
 
 def _data_url(jpeg: bytes) -> str:
@@ -54,5 +55,13 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters.update(frame_ref=frame_ref, data_url=_data_url, percent="{:.1%}".format)
+_ENVIRONMENT.filters.update(frame_ref=frame_ref, data_url=_data_url, percent=percent, group_frames=group_frames)
+_ENVIRONMENT.globals.update(
+    count=count,
+    sub_plane_text=sub_plane_text,
+    left_text=left_text,
+    unnamed_text=unnamed_text,
+    reasons=REASONS,
+    guesses=GUESSES,
+)
 _TEMPLATE = _ENVIRONMENT.get_template("exam.html.jinja")

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from service.schemas import Schema
-from service.schemas.answers import Classification, SubPlane
+from service.schemas.answers import Classification, SubPlane, SubPlaneReason
 from service.schemas.problems import ProblemDetails
 
 
@@ -30,9 +30,11 @@ class FrameProblem(ProblemDetails):
 class CineSegment(Schema):
     """Consecutive frames of one shot that show one plane."""
 
-    start: int = Field(description="Index of the first frame.")
-    end: int = Field(description="Index of the last frame.")
-    plane: str | None = Field(description="Null when the model abstained on every frame.")
+    start: int = Field(description="Index of the first frame, from 0.")
+    end: int = Field(description="Index of the last frame, from 0.")
+    plane: str | None = Field(
+        description="Null when the model answered fewer than half of the frames, or most answers are not one plane."
+    )
     label: str | None
     confidence: float | None = Field(description="Mean of the smoothed probabilities of the plane.")
     frames: int = Field(description="Number of classified frames.")
@@ -40,14 +42,15 @@ class CineSegment(Schema):
 
 
 class CineBest(Schema):
-    """The frame of a cine that shows a plane best."""
+    """The most probable frame of a plane in a cine."""
 
     plane: str
     label: str
-    frame: int = Field(description="Index of the frame in the file.")
+    frame: int = Field(description="Index of the frame in the file, from 0.")
     probability: float = Field(ge=0, le=1, description="Calibrated probability of this frame.")
     smoothed: float = Field(ge=0, le=1, description="Mean probability of this frame and its neighbors.")
     sub_plane: SubPlane | None = Field(default=None, description="As in the answer of `/classify`.")
+    sub_plane_reason: SubPlaneReason | None = Field(default=None, description="As in the answer of `/classify`.")
 
 
 class CineSummary(Schema):
@@ -57,15 +60,17 @@ class CineSummary(Schema):
     name: str | None
     count: int = Field(description="Number of frames in the file.")
     frames: int = Field(description="Number of classified frames.")
+    abstained: int = Field(description="Number of frames on which the model abstained.")
     cuts: list[int] = Field(description="Indices of the frames that start a new shot.")
     segments: list[CineSegment]
-    best: list[CineBest] = Field(description="The best frame of each plane that a segment shows.")
+    best: list[CineBest] = Field(description="The most probable frame of each plane that a segment shows.")
 
 
 class BatchSummary(Schema):
     """The totals of a batch."""
 
-    files: int = Field(description="Number of files read.")
+    files: int = Field(description="Number of files read to their end.")
+    files_left: int = Field(description="Number of files that were not read to their end; 0 when `complete`.")
     frames: int = Field(description="Number of classified frames.")
     refused: int = Field(description="Number of refused frames and files.")
     complete: bool = Field(description="False when the limit on frames ended the batch early.")

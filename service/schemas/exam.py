@@ -5,14 +5,15 @@ from typing import Literal
 from pydantic import Field
 
 from service.schemas import Schema
-from service.schemas.answers import ModelInfo, Prediction, SubPlane
+from service.schemas.answers import ModelInfo, Prediction, SubPlane, SubPlaneReason
 from service.schemas.batch import CineSummary, FrameProblem, Source
 
+PlaneState = Literal["found", "not-found", "not-read-yet"]
 ReviewReason = Literal["color-flow", "out-of-distribution", "uncertain", "close", "no-plane"]
 
 
 class ExamFrame(Schema):
-    """A still, or the frame of a cine that shows a plane best."""
+    """A still, or the most probable frame of a plane in a cine."""
 
     source: Source
     plane: str
@@ -20,6 +21,10 @@ class ExamFrame(Schema):
     probability: float = Field(ge=0, le=1, description="Calibrated probability.")
     runner_up: Prediction | None = Field(description="The second prediction; null for a frame of a cine.")
     sub_plane: SubPlane | None = Field(default=None, description="As in the answer of `/classify`.")
+    sub_plane_reason: SubPlaneReason | None = Field(default=None, description="As in the answer of `/classify`.")
+    tied: bool = Field(
+        default=False, description="True for several frames of a plane that show the same highest percentage."
+    )
 
 
 class ReviewFrame(Schema):
@@ -27,7 +32,7 @@ class ReviewFrame(Schema):
 
     reason: ReviewReason = Field(
         description="`color-flow`, `out-of-distribution`, `uncertain`: the model abstains; `close`: the first two "
-        "predictions are almost equally probable; `no-plane`: the model is sure about no frame of a cine."
+        "predictions are almost equally probable; `no-plane`: no plane has the support of a cine's frames."
     )
     source: Source
     plane: str | None
@@ -42,21 +47,27 @@ class ExamPlane(Schema):
     plane: str
     label: str
     expected: bool = Field(description="True when the exam should contain this plane.")
-    best: ExamFrame | None = Field(description="The most probable frame.")
-    frames: list[ExamFrame] = Field(description="All frames, most probable first.")
+    state: PlaneState = Field(
+        description="A plane without a frame is `not-found` after everything was read, and `not-read-yet` before."
+    )
+    best: ExamFrame | None = Field(description="The frame that a person chose, otherwise the most probable one.")
+    chosen: bool = Field(default=False, description="True when the request chose `best` by `?chosen=`.")
+    frames: list[ExamFrame] = Field(description="All frames: `best`, then the others, most probable first.")
 
 
 class ExamReport(Schema):
     """The frames of an exam, sorted by plane."""
 
     expected: list[str] = Field(description="Planes that the exam should contain.")
-    missing: list[str] = Field(description="Expected planes without a frame.")
+    missing: list[str] = Field(description="Expected planes that were not found; empty until everything was read.")
+    not_read_yet: list[str] = Field(description="Expected planes without a frame while files are left.")
     planes: list[ExamPlane]
     review: list[ReviewFrame] = Field(description="Frames and cines that a person should check.")
     refused: list[FrameProblem]
     cines: list[CineSummary]
-    files: int = Field(description="Number of files read.")
+    files: int = Field(description="Number of files read to their end.")
+    files_left: int = Field(description="Number of files that were not read to their end; 0 when `complete`.")
     frames: int = Field(description="Number of classified frames.")
-    complete: bool = Field(description="False when the limit on frames ended the exam early.")
+    complete: bool = Field(description="True when everything was read.")
     model: ModelInfo
     request_id: str

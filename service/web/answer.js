@@ -1,7 +1,7 @@
 // The answer for the chosen frame: plane, probabilities, choice of the heat map's plane, details.
 
 import { byId, h, setText } from "./dom.js";
-import { abstention, percent } from "./text.js";
+import { abstention, hasGuess, isWeak, percent, REASONS, subPlaneText } from "./text.js";
 
 export class Answer {
   #shown = null;
@@ -17,33 +17,44 @@ export class Answer {
     if (this.#shown === result) return;
     this.#shown = result;
     byId("verdict").replaceChildren(this.#verdict(item, result));
-    byId("planes").hidden = result?.state !== "answered";
+    byId("planes").hidden = true;
     setText(byId("evidence"), "");
-    if (result?.state === "answered") this.#showAnswer(result);
-    else byId("details").replaceChildren(...this.#refusalDetails(result));
+    byId("details").replaceChildren(...(result?.answer ? details(result.answer) : this.#refusalDetails(result)));
+    if (result?.answer && (hasGuess(result.answer) || result.revealed)) this.#showPlanes(result);
   }
 
-  #showAnswer(result) {
+  #showPlanes(result) {
     const { predictions } = result.answer;
     result.target ??= predictions[0].plane;
     byId("rows").replaceChildren(...predictions.map((each) => row(each, each.plane === result.target)));
-    byId("details").replaceChildren(...details(result.answer));
+    byId("planes").hidden = false;
     this.#explain(result.target);
+  }
+
+  // Show the probabilities of a frame although they mean nothing, because a person asked for them.
+  #reveal(item, result) {
+    result.revealed = true;
+    this.#shown = null;
+    this.show(item);
+    byId("rows").querySelector("input:checked").focus();
   }
 
   async #explain(plane) {
     const item = this.session.chosen;
     const { shown: index, result } = item;
     const { label } = this.model.planes.find((known) => known.id === plane);
+    const [first] = result.answer.predictions;
     result.target = plane;
     // A reply may arrive after the user has chosen another frame or plane.
     const isCurrent = () => this.session.chosen === item && item.shown === index && result.target === plane;
     const slowNotice = setTimeout(() => isCurrent() && setText(byId("evidence"), `Computing the heat map for ${label}…`), 200);
     try {
-      const explanation = await this.queue.explain(item, index, plane);
+      const [explanation, reference] = await Promise.all(
+        [plane, first.plane].map((each) => this.queue.explain(item, index, each)));
       if (!isCurrent()) return;
-      this.viewer.showEvidence(item, explanation, label);
-      setText(byId("evidence"), evidenceText(explanation, label));
+      const strength = reference.raw_max > 0 ? Math.min(1, explanation.raw_max / reference.raw_max) : 1;
+      this.viewer.showEvidence(item, explanation, label, strength);
+      setText(byId("evidence"), evidenceText(explanation, label, first, strength));
     } catch (refusal) {
       if (!isCurrent()) return;
       this.viewer.showEvidence(item, null, label);
@@ -57,14 +68,16 @@ export class Answer {
     if (result?.state === "answered") {
       const { answer } = result;
       const [best] = answer.predictions;
+      const reveal = () => h("button", { type: "button", class: "quiet", onclick: () => this.#reveal(item, result) }, "Show the probabilities anyway");
       return answer.abstain
-        ? card("abstained", "?", "Not sure", "", abstention(answer, this.model.abstention))
+        ? card("abstained", "?", REASONS[answer.abstain_reason], "", abstention(answer, this.model.abstention),
+          hasGuess(answer) || result.revealed ? null : reveal())
         : card("answered", "✓", best.label, percent(best.probability), notes(answer));
     }
     if (result?.state === "refused") {
       const again = h("button", { type: "button", onclick: () => this.queue.classify(item, item.shown, { first: true }) }, "Try again");
       const { refusal } = result;
-      return card("refused", "!", refusal.title, "", refusal.detail, refusal.worthRetrying || refusal.code === "unreadable-file" ? again : null);
+      return card("refused", "!", refusal.title, "", refusal.detail, refusal.worthRetrying ? again : null);
     }
     return card("waiting", "…", result?.state === "running" ? "Classifying…" : "Waiting", "", "");
   }
@@ -83,9 +96,10 @@ function card(kind, sign, title, value, text, action = null) {
     action);
 }
 
-function notes({ predictions: [, second], sub_plane: subPlane, sub_plane_reason: reason }) {
-  const sentences = subPlane ? [`Standard plane: ${subPlane.label}, ${percent(subPlane.probability)}.`] : [];
-  if (reason === "close") sentences.push("Standard plane: two are almost equally probable.");
+function notes(answer) {
+  const { predictions: [, second], sub_plane: subPlane } = answer;
+  const finer = subPlaneText(answer);
+  const sentences = finer ? [`${finer}${subPlane ? `, ${percent(subPlane.probability)}` : ""}.`] : [];
   if (second) sentences.push(`Next: ${second.label}, ${percent(second.probability)}.`);
   return sentences.join(" ");
 }
@@ -102,9 +116,11 @@ function row({ plane, label, probability }, checked) {
       h("span", { class: "row-bar", "aria-hidden": "true" }, bar)));
 }
 
-function evidenceText(explanation, label) {
+function evidenceText(explanation, label, first, strength) {
   if (explanation.empty) return `No evidence for ${label} in this frame.`;
-  return `Evidence for ${label}. The peak is ${explanation.raw_max.toPrecision(2)}; the colors are scaled to it.`;
+  if (explanation.target === first.plane) return `Evidence for ${label}, the most probable plane.`;
+  if (isWeak(strength)) return `Weak evidence for ${label}: the colors are faded, next to those for ${first.label}.`;
+  return `Evidence for ${label}, scaled to that for ${first.label}.`;
 }
 
 function details({ frame, model, request_id: request }) {

@@ -1,7 +1,7 @@
 // Files with many frames: a scrubber, and a strip of probabilities with one row per plane and one column per frame.
 
 import { h, setText } from "./dom.js";
-import { percent, plural } from "./text.js";
+import { percent, plural, unnamedText } from "./text.js";
 
 const SETTLE_MS = 120; // frames that the scrubber only passes are not requested
 
@@ -82,7 +82,7 @@ function showStrip({ names, strip, best, goTo }, item, model, answers) {
   const found = item.cine?.best.map(({ frame, ...best }) => ({ index: frame, ...best })) ?? bestPerPlane(answers);
   strip.setAttribute("aria-label", `Probabilities of ${plural(answers.length, "classified frame")}. ${segments(item)}`);
   best.replaceChildren(
-    found.length ? "Best: " : "No classified frame has a confident answer.",
+    found.length ? (item.cine ? "Most probable: " : "Most probable so far: ") : "No plane was found.",
     ...found.map(({ index, label, probability }) =>
       h("button", { type: "button", class: "quiet", onclick: () => goTo(index) },
         `${label}, frame ${index + 1} (${percent(probability)})`)),
@@ -92,12 +92,13 @@ function showStrip({ names, strip, best, goTo }, item, model, answers) {
 // The segments that the service found in the cine, as sentences.
 function segments({ cine }) {
   return (cine?.segments ?? [])
-    .map(({ start, end, label }) => `${start === end ? "Frame" : "Frames"} ${start + 1}${start === end ? "" : ` to ${end + 1}`}: ${label ?? "not sure"}.`)
+    .map(({ start, end, label, abstained, frames }) =>
+      `${start === end ? "Frame" : "Frames"} ${start + 1}${start === end ? "" : ` to ${end + 1}`}: ${label ?? unnamedText(abstained, frames)}.`)
     .join(" ");
 }
 
 // The most probable frame of each plane, among answers without abstention, in frame order.
-export function bestPerPlane(answers) {
+function bestPerPlane(answers) {
   const best = new Map();
   for (const [index, answer] of answers) {
     const [first] = answer.predictions;

@@ -1,74 +1,61 @@
-// The exam view: frames by plane with the best of each, missing planes, and frames to check by hand.
+// The exam view: frames by plane and sub-plane, planes that were not found, and frames to check by hand.
 
 import { byId, h, setText } from "./dom.js";
-import { bestPerPlane } from "./cine.js";
+import { inState, sortExam } from "./exam_sort.js";
 import { save } from "./export.js";
 import { updateTile, tileParts } from "./frame_list.js";
-import { plural, roundPercent } from "./text.js";
-
-const CLOSE_MARGIN = 0.2; // between the first two planes; frames below it are listed for a check by hand
-
-// The answered frames of all items as [{item, index, answer}]; of a cine only the best frame of each plane.
-function candidates(items) {
-  return items.flatMap((item) => {
-    const answers = item.answers;
-    if (item.count === 1) return answers.map(([index, answer]) => ({ item, index, answer }));
-    const best = bestPerPlane(answers);
-    return best.length ? best.map(({ index, answer }) => ({ item, index, answer })) : firstOf(item, answers);
-  });
-}
-
-const firstOf = (item, answers) => answers.slice(0, 1).map(([index, answer]) => ({ item, index, answer }));
-
-// Sort an exam: `groups` by plane with the most probable frame first; `missing` planes; frames `unsure`, `close`, `refused`.
-export function sortExam(items, planes, expected) {
-  const all = candidates(items);
-  const sure = all.filter(({ answer }) => !answer.abstain);
-  const probability = ({ answer }) => answer.predictions[0].probability;
-  const groups = planes.map((plane) => ({
-    plane,
-    frames: sure.filter(({ answer }) => answer.predictions[0].plane === plane.id).sort((a, b) => probability(b) - probability(a)),
-  }));
-  return {
-    groups,
-    missing: groups.filter(({ plane, frames }) => expected.has(plane.id) && !frames.length).map(({ plane }) => plane),
-    unsure: all.filter(({ answer }) => answer.abstain),
-    close: sure.filter(({ answer: { predictions: [first, second] } }) => second && first.probability - second.probability < CLOSE_MARGIN),
-    refused: items.filter((item) => item.result?.state === "refused").map((item) => ({ item, index: item.shown })),
-  };
-}
+import { leftText, plural, REASONS, subPlaneText, unnamedText } from "./text.js";
 
 export class ExamView {
-  constructor(session, open, service) {
-    Object.assign(this, { session, open, service, model: null, expected: new Set(), element: byId("exam") });
+  constructor(session, queue, open, service) {
+    Object.assign(this, { session, queue, open, service, model: null, expected: new Set(), element: byId("exam") });
     this.status = h("p", { class: "muted", role: "status" });
     this.saveButton = h("button", { type: "button", id: "report", onclick: () => this.#report() }, "Save as a printable page");
   }
 
+  sorted() {
+    return sortExam(this.session, this.model.planes, this.expected);
+  }
+
   show() {
     if (!this.model) return;
+    this.#readLoops();
     const focused = document.activeElement?.id;
-    const exam = sortExam(this.session.items, this.model.planes, this.expected);
+    const exam = this.sorted();
     this.element.replaceChildren(
       h("h2", { id: "exam-title" }, "Exam"),
       this.#completeness(exam),
       this.#choice(),
-      ...exam.groups.filter(({ plane, frames }) => frames.length || this.expected.has(plane.id)).map((group) => this.#group(group)),
+      ...exam.groups.filter(({ frames, expected }) => frames.length || expected).map((group) => this.#group(group, exam)),
       this.#toCheck(exam),
       h("div", { class: "bar" }, this.saveButton, this.status),
     );
-    if (focused === "report" || focused?.startsWith("expect-")) byId(focused)?.focus();
+    if (/^(report$|read-left$|expect-|prefer-)/.test(focused ?? "")) byId(focused)?.focus();
+  }
+
+  // Read loops whole, once; after Stop a person decides. A file whose first frame is damaged may be a loop, too.
+  #readLoops() {
+    const damaged = (item) => item.results.get(0)?.refusal?.code === "unreadable-frame";
+    for (const item of this.session.items) {
+      if (item.asked || !(item.count > 1 ? item.unread : damaged(item))) continue;
+      item.asked = true;
+      this.queue.classifyAll(item);
+    }
   }
 
   // Files are sent under numbers. Their names are inserted into the report here, in the browser.
   async #report() {
-    const items = [...this.session.items];
+    const { groups, left } = this.sorted();
+    const items = this.session.items.filter((item) => !item.unread);
+    if (!items.length) return setText(this.status, "No file is read to its end yet.");
+    const chosen = groups.filter((group) => group.chosen).map(({ frames: [{ item, index }] }) => `${items.indexOf(item)}:${index}`);
     this.saveButton.disabled = true;
     setText(this.status, "The service classifies the files again for the report. This takes as long as the first time.");
     try {
       const files = items.map(({ file }, number) => ({ file, name: placeholder(number) }));
-      const text = await this.service.report(files, { expect: [...this.expected].join(",") });
-      save(insertNames(text, items), "text/html", "exam.html");
+      const query = { expect: [...this.expected].join(","), chosen: chosen.join(","), unread: left };
+      const text = await this.service.report(files, query);
+      save(insertNames(text, items), "text/html", left ? "exam-unfinished.html" : "exam.html");
       setText(this.status, "Saved.");
     } catch (refusal) {
       setText(this.status, refusal.detail ?? "The report could not be created.");
@@ -76,16 +63,23 @@ export class ExamView {
     this.saveButton.disabled = false;
   }
 
-  #completeness({ missing }) {
-    if (!this.expected.size) return h("p", { class: "card waiting" }, "No plane is expected. Choose some below.");
-    if (!missing.length) {
-      return h("div", { class: "card answered" }, h("span", { class: "sign", "aria-hidden": "true" }, "✓"),
-        h("p", { class: "card-title" }, "Every expected plane is present"),
-        h("p", { class: "card-text" }, "Present does not mean good: the service does not assess image quality."));
+  #completeness(exam) {
+    const { left, total } = exam;
+    const names = (state) => inState(exam, state).map(({ label }) => label).join(", ");
+    if (left) {
+      const open = names("not-read-yet");
+      const read = h("button", { type: "button", id: "read-left", onclick: () => this.queue.readRest(this.session.items) },
+        left === 1 ? "Read the file that is left" : `Read the ${left} files that are left`);
+      return card("waiting", "…", `Not read yet: ${leftText(left, total)}`,
+        `${open ? `Without a frame so far: ${open}. ` : ""}What is absent shows only after everything is read.`,
+        this.queue.left ? null : read);
     }
-    return h("div", { class: "card abstained" }, h("span", { class: "sign", "aria-hidden": "true" }, "–"),
-      h("p", { class: "card-title" }, `Missing: ${missing.map(({ label }) => label).join(", ")}`),
-      h("p", { class: "card-text" }, "No frame was confidently recognized as this plane. See also the frames to check by hand, below."));
+    if (!this.expected.size) return h("p", { class: "card waiting" }, "No plane is expected. Choose some below.");
+    const missing = names("not-found");
+    const unreadable = exam.refused.length ? ` ${plural(exam.refused.length, "frame")} could not be classified, see below.` : "";
+    return missing
+      ? card("abstained", "–", `Not found: ${missing}`, `No frame was confidently recognized as this plane. See also the frames to check by hand, below.${unreadable}`)
+      : card("answered", "✓", "Every expected plane was found", `Found does not mean good: the service does not assess image quality.${unreadable}`);
   }
 
   #choice() {
@@ -101,32 +95,70 @@ export class ExamView {
     return h("fieldset", { class: "expected" }, h("legend", {}, "Expected in this exam"), ...this.model.planes.map(box));
   }
 
-  #group({ plane, frames }) {
+  #group({ plane, frames, state }, { left, total }) {
     const heading = h("h3", {}, plane.label, h("span", { class: "muted" }, frames.length ? ` ${frames.length}` : ""));
-    if (!frames.length) return h("section", { class: "group" }, heading, h("p", { class: "gap" }, "Missing"));
-    return h("section", { class: "group" }, heading, this.#tiles(frames, true));
+    if (!frames.length) {
+      const gap = state === "not-found" ? h("p", { class: "gap" }, "Not found")
+        : h("p", { class: "gap open" }, `Not read yet (${leftText(left, total)})`);
+      return h("section", { class: "group" }, heading, gap);
+    }
+    const groups = bySubPlane(frames);
+    const mark = (frame) => this.#mark(plane, frames, frame);
+    return h("section", { class: "group" }, heading,
+      ...[...groups].map(([title, own]) => [title && h("h4", {}, `${title} · ${own.length}`), this.#tiles(own, mark)]).flat());
   }
 
-  #toCheck({ unsure, close, refused }) {
-    const kinds = [
-      ["The model is not sure", unsure],
-      [`Close: two planes within ${roundPercent(CLOSE_MARGIN)} of each other`, close],
-      ["Not classified", refused],
-    ];
+  // What a frame is among those of its plane, and the button that changes it.
+  #mark(plane, frames, frame) {
+    const { item, index, tied, chosen } = frame;
+    const first = frame === frames[0];
+    const text = chosen ? "Chosen by you" : first ? `Most probable${tied ? ", tied" : ""}` : tied ? "Tied" : "";
+    const change = () => {
+      if (chosen) this.session.choices.delete(plane.id);
+      else this.session.choices.set(plane.id, { item, index });
+      this.show();
+    };
+    const label = chosen ? "Undo" : "Prefer this one";
+    const button = h("button", {
+      type: "button", class: "quiet", id: `prefer-${item.id}-${index}`, "aria-label": `${label}: ${item.name}`, onclick: change,
+    }, label);
+    return h("div", { class: "mark" }, h("span", {}, text), first && !chosen ? null : button);
+  }
+
+  #toCheck({ check, refused }) {
+    const kinds = [...Object.keys(REASONS).map((reason) => [REASONS[reason], check.filter((each) => each.reason === reason)]),
+      ["Not classified", refused]];
     const present = kinds.filter(([, frames]) => frames.length);
     if (!present.length) return "";
+    const note = ({ item, reason }) => (reason === "no-plane"
+      ? h("div", { class: "mark" }, unnamedText(item.cine.abstained, item.cine.frames)) : null);
     return h("section", { class: "group by-hand" }, h("h3", {}, "To check by hand"),
-      ...present.map(([title, frames]) => [h("h4", {}, `${title} · ${plural(frames.length, "frame")}`), this.#tiles(frames)]));
+      ...present.flatMap(([title, frames]) => [h("h4", {}, `${title} · ${frames.length}`), this.#tiles(frames, note)]));
   }
 
-  #tiles(frames, markBest = false) {
-    return h("ul", { class: "shelf" }, ...frames.map(({ item, index }, rank) => {
+  #tiles(frames, mark) {
+    return h("ul", { class: "shelf" }, ...frames.map((frame) => {
+      const { item, index } = frame;
       const tile = h("button", { type: "button", class: "tile", onclick: () => this.open(item, index) }, ...tileParts());
       updateTile(tile, item, index);
-      if (markBest && rank === 0) tile.prepend(h("span", { class: "best-mark" }, "Best"));
-      return h("li", {}, tile);
+      return h("li", {}, mark(frame), tile);
     }));
   }
+}
+
+function card(kind, sign, title, text, action = null) {
+  return h("div", { class: `card ${kind}` }, h("span", { class: "sign", "aria-hidden": "true" }, sign),
+    h("p", { class: "card-title" }, title), h("p", { class: "card-text" }, text), action);
+}
+
+// Frames by sub-plane, in the order of their first frames; Map.groupBy is missing in browsers of early 2024.
+function bySubPlane(frames) {
+  const groups = new Map();
+  for (const frame of frames) {
+    const title = subPlaneText(frame.answer);
+    groups.set(title, [...(groups.get(title) ?? []), frame]);
+  }
+  return groups;
 }
 
 const placeholder = (number) => `file-${number}-of-this-exam`;

@@ -2,7 +2,7 @@
 
 import { byId, h, oncePerFrame, setText } from "./dom.js";
 import { drawThumbnail } from "./pictures.js";
-import { plural, summary } from "./text.js";
+import { hasGuess, plural, summary } from "./text.js";
 
 const STEPS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, PageDown: 8, PageUp: -8, Home: -Infinity, End: Infinity };
 
@@ -95,6 +95,6 @@ export function updateTile(tile, item, index) {
   setText(tile.querySelector(".tile-value"), value);
   setText(tile.querySelector(".tile-name"), item.count > 1 ? `${item.name} · ${index + 1}/${item.count}` : item.name);
   tile.title = item.name;
-  tile.querySelector(".tile-bar i").style.setProperty("--share", result?.answer?.predictions[0].probability ?? 0);
+  tile.querySelector(".tile-bar i").style.setProperty("--share", result?.answer && hasGuess(result.answer) ? result.answer.predictions[0].probability : 0);
   drawThumbnail(tile.querySelector(".thumb"), item.thumbnails.get(index) ?? item.thumbnails.get(0));
 }

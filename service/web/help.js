@@ -28,15 +28,17 @@ function answers(model) {
     h("p", {}, `The model knows ${plural(model.planes.length, "class", "classes")}: ${model.planes.map(({ label }) => label).join(", ")}. ` +
       "Every frame gets a probability for each. Probabilities are calibrated: of 100 frames answered with 80 %, about " +
       "80 are right, if they resemble the training frames."),
-    h("p", {}, h("b", {}, "Not sure"), ` means that no plane reaches ${roundPercent(least)}, that the frame is unlike the training ` +
-      "frames, or that color flow covers the tissue. A person must check the frame."),
+    h("p", {}, h("b", {}, "Between two planes"), ` means that no plane reaches ${roundPercent(least)}. `, h("b", {}, "Unknown view"),
+      " means that the frame is unlike the frames that the model learned from, and ", h("b", {}, "Color flow"),
+      " that color covers the tissue: the model names no plane then. A person must check such frames."),
     h("h3", {}, "The heat map"),
     h("p", {}, "It shows which regions raised the score of the chosen plane (Grad-CAM). It is coarse: it does not outline " +
-      "anatomy and does not prove that the plane is correct. Each map is scaled to its own peak, so weak evidence " +
-      "looks as bright as strong evidence. To compare maps, compare their peaks, shown below the probabilities."),
+      "anatomy and does not prove that the plane is correct. Each map is scaled to that of the most probable " +
+      "plane, so weak evidence is faded, and named weak below the probabilities."),
     h("h3", {}, "The exam view"),
-    h("p", {}, "A plane counts as present when one frame was confidently recognized as it. The service does not assess " +
-      "whether that frame is good enough for a measurement."),
+    h("p", {}, "A plane counts as found when one frame was confidently recognized as it, and as not found only after every file " +
+      "was read, loops frame by frame. “Most probable” is not “best”: the service does not assess whether a frame is good " +
+      "enough for a measurement. You can prefer another frame; the saved page keeps your choice."),
   ];
 }
 

@@ -21,7 +21,7 @@ const pictures = new Pictures(session, service);
 const queue = new Queue(session, service, pictures);
 const viewer = new Viewer(session, queue, pictures);
 const answer = new Answer(session, queue, viewer);
-const exam = new ExamView(session, openFrame, service);
+const exam = new ExamView(session, queue, openFrame, service);
 let model = null;
 let view = "frames";
 const RETRY_MS = 5000; // until the next attempt to reach a service that does not answer
@@ -54,6 +54,7 @@ const showChosen = oncePerFrame(() => {
   viewer.show(item);
   answer.show(item);
 });
+queue.addEventListener("progress", () => showExam());
 const showExam = oncePerFrame(() => view === "exam" && exam.show());
 
 // Redraw the chosen frame only if something visible has changed.
@@ -114,7 +115,8 @@ function askForKey() {
 function saveAs(kind) {
   const texts = { json: [asJson, "application/json"], csv: [asCsv, "text/csv;charset=utf-8"] };
   const [write, type] = texts[kind];
-  save(write(session.items, model), type, `fetal-planes.${kind}`);
+  const sorted = exam.sorted();
+  save(write(session.items, model, sorted), type, `fetal-planes${sorted.left ? "-unfinished" : ""}.${kind}`);
 }
 
 byId("key-form").addEventListener("submit", (event) => {

@@ -36,10 +36,20 @@ export class Queue extends EventTarget {
 
   // Classify all remaining frames of an item in one upload.
   classifyAll(item) {
+    if (item.reading) return;
+    item.reading = true;
     const pending = item.pending;
     this.#enqueue(item, pending);
     this.#waiting.push([item, pending]);
     this.#startNext();
+  }
+
+  // Read the files that are not read to their end.
+  readRest(items) {
+    for (const item of items.filter((each) => each.unread)) {
+      if (item.count > 1) this.classifyAll(item);
+      else this.classify(item, 0);
+    }
   }
 
   // Request the heat map for one plane; the frame's result caches it.
@@ -57,6 +67,7 @@ export class Queue extends EventTarget {
   // Drop all waiting frames; running requests finish.
   stop() {
     for (const [item, indices] of this.#waiting.splice(0)) {
+      item.reading = false;
       for (const index of [indices].flat()) this.#finish(item, index, { state: "refused", refusal: stopped() });
     }
     this.#cines.abort();
@@ -121,14 +132,28 @@ export class Queue extends EventTarget {
     let refusal = endedEarly();
     try {
       for await (const line of this.service.classifyCine(item.file, { top: this.planes.length }, signal)) {
-        if (line.summary) [item.cine] = line.summary.cines;
-        else if (left.delete(line.source.frame)) this.#finish(item, line.source.frame, toResult(line));
+        const { frame: index } = line.source ?? {};
+        if (line.summary) item.cine = line.summary.complete ? line.summary.cines[0] ?? null : null;
+        else if (index === null) refusal = toRefusal(line); // of the whole file
+        else this.#takeLine(item, index, line, left);
       }
     } catch (error) {
       refusal = signal.aborted ? stopped() : fromError(error);
     }
     for (const index of left) this.#finish(item, index, { state: "refused", refusal });
+    item.reading = false;
+    item.failed = !item.cine && !refusal.worthRetrying;
     this.session.changed(item);
+  }
+
+  // Take one frame's line; of a file whose first frame is damaged, the batch shows that there are more.
+  #takeLine(item, index, line, left) {
+    item.count = Math.max(item.count, index + 1, line.frame?.count ?? 0);
+    if (!left.delete(index)) {
+      if (item.results.has(index)) return;
+      this.total += 1;
+    }
+    this.#finish(item, index, toResult(line));
   }
 
   #finish(item, index, result) {
@@ -153,5 +178,5 @@ function toResult({ source, ...line }) {
 
 function fromError(error) {
   if (error instanceof Refusal) return error;
-  return new Refusal({ status: 1, code: "page-fault", title: "Not classified", detail: "The page could not read the service’s reply." });
+  return new Refusal({ code: "page-fault", title: "Not classified", detail: "The page could not read the service’s reply." });
 }

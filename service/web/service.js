@@ -2,6 +2,7 @@
 
 const MAX_ATTEMPTS = 30; // while the service is busy, each after the pause of its Retry-After header
 const MAX_PAUSE_S = 60;
+const NOT_READ = new Set([0, 401, 408, 429, 502, 503, 504]);
 const JSON_TYPE = "application/json";
 const LINES = "application/x-ndjson";
 const PICTURE = "image/jpeg";
@@ -14,8 +15,9 @@ export class Refusal extends Error {
     Object.assign(this, { status, code, title, detail, requestId, pause });
   }
 
+  // Whether the frame was not read: no connection, no key, a proxy or a busy service in between. Others are final.
   get worthRetrying() {
-    return this.status === 0 || this.status === 503 || this.status === 504;
+    return NOT_READ.has(this.status);
   }
 }
 
@@ -168,7 +170,6 @@ async function readable(file) {
 
 const fileUnreadable = () =>
   new Refusal({
-    status: 1,
     code: "unreadable-file",
     title: "File not readable",
     detail: "The browser can no longer read this file. It may have been moved or changed. Add it again.",

@@ -10,7 +10,10 @@ export class Item {
     this.name = name;
     this.count = 1;
     this.version = 0; // increases with every result
-    this.cine = null; // summary of a cine classified in one upload: segments and best frames
+    this.cine = null; // summary of a loop that was read whole: segments and most probable frames
+    this.reading = false; // whether a loop is read, or waits for it
+    this.asked = false; // whether the exam view has had this loop read
+    this.failed = false; // whether the service refused to read this loop
     this.shown = 0;
     this.results = new Map();
     this.pictures = new Map();
@@ -28,6 +31,14 @@ export class Item {
     return [...Array(this.count).keys()].filter((index) => open(this.results.get(index)));
   }
 
+  // Whether the file is not read to its end: nothing may be concluded from what it does not show.
+  get unread() {
+    if (this.reading) return true;
+    if (this.count > 1) return !this.cine && !this.failed;
+    const { state, refusal } = this.results.get(0) ?? {};
+    return state !== "answered" && (state !== "refused" || refusal.worthRetrying);
+  }
+
   // Answered frames as [index, answer], in frame order.
   get answers() {
     return [...this.results]
@@ -41,6 +52,7 @@ export class Item {
 export class Session extends EventTarget {
   items = [];
   chosen = null;
+  choices = new Map(); // from plane to the frame {item, index} that a person prefers in the exam
 
   add(files) {
     const items = files.map(({ file, name }) => new Item(file, name));
@@ -62,6 +74,7 @@ export class Session extends EventTarget {
   clear() {
     for (const item of this.items) item.removal.abort();
     this.items = [];
+    this.choices.clear();
     this.#emit("list");
     this.choose(null);
   }

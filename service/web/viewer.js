@@ -3,7 +3,7 @@
 import { byId, oncePerFrame, setText } from "./dom.js";
 import { drawLegend, heatmapLayer, peakRegion } from "./heatmap.js";
 import { createCineControls } from "./cine.js";
-import { plural } from "./text.js";
+import { isWeak, plural } from "./text.js";
 
 const MAX_SIDE = 1600; // pixels of the canvas; larger frames are scaled down
 const MAX_HEATMAP_SIDE = 800; // pixels of the heat map; the canvas interpolates the rest
@@ -14,6 +14,7 @@ export class Viewer {
   #frame = null;
   #shown = []; // item, index and result
   #heat = null;
+  #strength = 1; // of the heat map's peak, next to that of the most probable plane
   #redraw = oncePerFrame(() => this.#draw());
 
   constructor(session, queue, pictures) {
@@ -54,16 +55,17 @@ export class Viewer {
     this.#redraw();
   }
 
-  // Draw the heat map of one plane over the frame; null removes it.
-  showEvidence(item, explanation, label) {
+  // Draw the heat map of one plane over the frame, faded by its `strength` 0..1; null removes it.
+  showEvidence(item, explanation, label, strength = 1) {
     this.#heat = null;
+    this.#strength = strength;
     if (explanation && !explanation.empty) {
       const { crop } = this.#frame;
       const { size } = this.model.preprocessing;
       const scale = Math.min(1, MAX_HEATMAP_SIDE / Math.max(crop[2] - crop[0], crop[3] - crop[1]));
       const sides = [crop[2] - crop[0], crop[3] - crop[1]].map((side) => Math.max(1, Math.round(side * scale)));
       this.#heat = heatmapLayer(explanation.heatmap, crop, size, ...sides);
-      this.#label(item, `heat map of the evidence for ${label}, strongest ${atRegion(peakRegion(explanation.heatmap, crop, size))}`);
+      this.#label(item, `heat map of the ${isWeak(strength) ? "weak " : ""}evidence for ${label}, strongest ${atRegion(peakRegion(explanation.heatmap, crop, size))}`);
     } else {
       this.#label(item, explanation ? `no evidence for ${label}` : "");
     }
@@ -96,7 +98,7 @@ export class Viewer {
 
   #drawHeat(context, scale) {
     const [left, top, right, bottom] = this.#frame.crop.map((side) => side * scale);
-    context.globalAlpha = Number(byId("opacity").value) / 100;
+    context.globalAlpha = (this.#strength * Number(byId("opacity").value)) / 100;
     context.drawImage(this.#heat, left, top, right - left, bottom - top);
     context.globalAlpha = 1;
   }

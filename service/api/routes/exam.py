@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from service.analysis.exam import ExamReader, choose_expected, draw_evidence
+from service.analysis.exam import ExamOptions, ExamReader, choose_expected, draw_evidence
 from service.api.dependencies import ModelDep, RuntimeDep
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
 from service.api.openapi import FILES_PROBLEMS, TEXT, replies
@@ -32,6 +32,24 @@ class ExamQuery(SelectionQuery):
         description="Ids of the planes that the exam should contain, separated by commas. Default: the setting "
         "`FETAL_PLANES_EXPECTED_PLANES`.",
     )
+    chosen: str = Field(
+        default="",
+        pattern=r"^(\d{1,9}:\d{1,9}(,\d{1,9}:\d{1,9})*)?$",
+        description="Frames that a person prefers to the most probable one of their plane, as `file:frame`, separated "
+        "by commas, both numbered from 0. Frames that the answer does not list under a plane are ignored.",
+        examples=["3:0,5:12"],
+    )
+    unread: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Number of further files of the exam that are not in the request: the exam is not complete then.",
+    )
+
+    def options(self, expected: list[str]) -> ExamOptions:
+        """Return what the query says about an exam that should hold the planes `expected`."""
+        pairs = [pair.split(":") for pair in self.chosen.split(",") if pair]
+        return ExamOptions(expected, frozenset((int(file), int(frame)) for file, frame in pairs), self.unread)
 
 
 @router.post(
@@ -48,14 +66,14 @@ async def exam(
     model: ModelDep,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
-    """Group the frames of an exam by plane; name the best of each, the missing planes, and the frames to check."""
+    """Group the frames of an exam by plane; name the most probable of each, planes not found, and frames to check."""
     settings, pipeline = runtime.settings, model.pipeline
     planes = pipeline.engine.manifest.planes
     expected = choose_expected(query.expect, settings.expected_planes, planes)
     html = choose_media_type(accept, (JSON, _HTML)) == _HTML
     files = await read_files(request, settings.max_batch_bytes, settings.max_batch_frames)
     session = open_session(runtime, model, query, thumbnails=html)
-    reader = ExamReader(planes, expected)
+    reader = ExamReader(planes, query.options(expected))
     report = await exam_report(session, files, reader)
     if not html:
         return Response(await model.pool.run(to_json_by_items, report), headers=NEGOTIATED, media_type=JSON)

@@ -10,6 +10,7 @@ from pydicom.uid import JPEGBaseline8Bit
 from service import __version__
 from service.analysis.pipeline import Pipeline
 from service.analysis.results import ExplainedFrame
+from service.analysis.text import percent
 from service.reports.dicom import DicomObject
 from service.reports.dicom.source import Source, derive_uid, read_source
 
@@ -24,11 +25,11 @@ _LINE_SHARE = 0.045  # height of a line of text, as a share of the overlay's hei
 def write_overlay(pipeline: Pipeline, result: ExplainedFrame) -> DicomObject:
     """Return the overlay of an explained frame; raises what `read_source` raises."""
     source, package, picture = read_source(result.frame), pipeline.engine.package, pipeline.paint(result)
-    share = float(result.scores.probabilities.max())
+    share = percent(float(result.scores.probabilities.max()))
     target = result.target
     # OpenCV's font has ASCII only.
     name = target.label if target.label.isascii() else target.id
-    stamped = stamp(picture, [DISCLAIMER, f"Evidence for: {name}. First choice: {share:.0%}."])
+    stamped = stamp(picture, [DISCLAIMER, f"Evidence for: {name}. First choice: {share}."])
     model = source.text(f"{package.manifest.name} {package.manifest.version}", package.manifest.version)
     capture = highdicom.sc.SCImage(
         pixel_array=np.ascontiguousarray(stamped[..., ::-1]),

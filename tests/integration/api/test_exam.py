@@ -179,9 +179,9 @@ def test_the_page_stands_alone(client: TestClient, exam: dict[str, bytes]) -> No
 
 def test_the_page_tells_the_exam(client: TestClient, exam: dict[str, bytes]) -> None:
     text = page_of(client, exam).text
-    for reported in ("Missing: Fetal abdomen", "a.png", "b.png", "loop.png, frame", "notes.txt", "Research use only"):
+    for reported in ("Not found: Fetal abdomen", "a.png", "b.png", "loop.png, frame", "notes.txt", "Research use only"):
         assert reported in text
-    assert "Every expected plane is present" in page_of(client, exam, "?expect=fetal_brain").text
+    assert "Every expected plane was found" in page_of(client, exam, "?expect=fetal_brain").text
 
 
 def test_the_page_shows_the_best_frames_and_their_evidence(client: TestClient, exam: dict[str, bytes]) -> None:
@@ -251,5 +251,57 @@ def test_an_exam_of_nothing_readable(client: TestClient) -> None:
 
 def test_an_incomplete_exam_says_so(serve: Callable[..., TestClient], exam: dict[str, bytes]) -> None:
     client = serve(Phantom(), max_batch_frames=5)
-    assert ask(client, exam)["complete"] is False
-    assert "Not all frames were classified" in page_of(client, exam).text
+    answer = ask(client, exam)
+    assert (answer["complete"], answer["files"], answer["files_left"]) == (False, 3, 2)  # the loop is read in part
+    assert (answer["missing"], answer["not_read_yet"]) == ([], ["fetal_abdomen", "maternal_cervix"])
+    page = page_of(client, exam).text
+    assert "not read to its end (2 of 5 files left)" in page
+    assert "Not found" not in page
+
+
+def test_files_that_were_not_sent_are_not_read_yet(client: TestClient, exam: dict[str, bytes]) -> None:
+    answer = ask(client, exam, "?unread=50")
+    assert (answer["complete"], answer["files_left"], answer["missing"]) == (False, 50, [])
+    states = {plane["plane"]: plane["state"] for plane in answer["planes"]}
+    assert (states["fetal_abdomen"], states["fetal_brain"]) == ("not-read-yet", "found")
+    assert "(50 of 55 files left)" in page_of(client, exam, "?unread=50").text
+
+
+def test_a_person_s_choice_comes_first(client: TestClient, exam: dict[str, bytes]) -> None:
+    (thorax,) = [each for each in ask(client, exam)["planes"] if each["plane"] == "fetal_thorax"]
+    first, second = thorax["frames"]
+    chosen = f"?chosen={second['source']['file']}:0,77:0"
+    (changed,) = [each for each in ask(client, exam, chosen)["planes"] if each["plane"] == "fetal_thorax"]
+    assert (thorax["chosen"], changed["chosen"]) == (False, True)
+    assert changed["frames"] == [second, first]
+    assert changed["best"] == second
+    page = page_of(client, exam, chosen)
+    assert page.text.count("Chosen by a person") == 1
+    assert len(page.pictures()) == 2 * 4 + 1  # its evidence is drawn, too
+    assert client.post("/exam?chosen=3", files=upload(exam)).json()["code"] == "bad-parameter"
+
+
+def test_frames_with_the_same_percentage_tie(client: TestClient, phantom: Phantom) -> None:
+    frame = encode(still(phantom, "fetal_femur", 1))
+    loop = animation("PNG", [still(phantom, "fetal_femur", 1)] * 3)
+    answer = ask(client, {"loop.png": loop, "a.png": frame, "b.png": frame})
+    (femur,) = [each for each in answer["planes"] if each["frames"]]
+    assert [(each["source"]["name"], each["tied"]) for each in femur["frames"]] == [
+        ("loop.png", True), ("a.png", True), ("b.png", True)
+    ]  # fmt: skip
+    assert not ask(client, {"a.png": frame})["planes"][2]["best"]["tied"]
+
+
+def test_a_minority_of_a_loop_does_not_file_it_under_a_plane(
+    serve: Callable[..., TestClient], phantom: Phantom
+) -> None:
+    client = serve(Phantom(max_ood_score=0.5))
+    known = still(phantom, "fetal_thorax", 0) // 3
+    unknown = known + 160  # the same shot, but so bright that it is out of distribution
+    answer = ask(client, {"heart.png": animation("PNG", [known, *[unknown] * 4] * 3)})
+    (cine,) = answer["cines"]
+    assert (cine["cuts"], cine["abstained"], [each["plane"] for each in cine["segments"]]) == ([], 12, [None])
+    assert not any(plane["frames"] for plane in answer["planes"])
+    assert [each["reason"] for each in answer["review"]] == ["no-plane"]
+    page = client.post("/exam", files=upload({"heart.png": animation("PNG", [known, *[unknown] * 4])}), headers=HTML)
+    assert "4 of 5 frames not sure" in page.text

@@ -70,7 +70,7 @@ def test_an_exam_and_its_page_tell_it(finer: TestClient, truth: dict[str, Any]) 
     (shown,) = [plane for plane in report["planes"] if plane["frames"]]
     assert [frame["sub_plane"] for frame in shown["frames"]] == [truth] * 2
     page = finer.post("/exam", files=files, headers={"accept": "text/html"}).text
-    assert f"{truth['label']} {100 * sub_plane_phantom().sub_plane_probabilities(FRAME).max():.1f}%" in page
+    assert f"{truth['label']} {100 * sub_plane_phantom().sub_plane_probabilities(FRAME).max():.1f} %" in page
 
 
 def test_a_structured_report_holds_it(finer: TestClient, truth: dict[str, Any]) -> None:

@@ -19,6 +19,13 @@ def service_overlay(address: str, content: bytes, **query: Any) -> NDArray[np.ui
     return np.asarray(picture[..., ::-1], np.uint8)
 
 
+def explained(address: str, content: bytes, **query: Any) -> dict[str, Any]:
+    """Return the explanation in the answer of `/explain`."""
+    reply = httpx.post(f"{address}/explain", params={"overlay": False, **query}, content=content)
+    explanation: dict[str, Any] = reply.json()["explanation"]
+    return explanation
+
+
 def assert_same_picture(found: NDArray[np.uint8], wanted: NDArray[np.uint8], gray_levels: int = 6) -> None:
     assert found.shape == wanted.shape
     difference = np.abs(found.astype(int) - wanted)
@@ -30,10 +37,3 @@ def expected_predictions(phantom: Phantom, pixels: NDArray[np.uint8]) -> list[tu
     prepared, _ = crop_and_letterbox(pixels, Preprocessing(size=phantom.size, crop=phantom.crop))  # type: ignore[arg-type]
     named = zip(phantom.planes, phantom.probabilities(prepared).tolist(), strict=True)
     return sorted(((name.replace("_", " ").capitalize(), p) for name, p in named), key=lambda pair: -pair[1])
-
-
-def percent(probability: float) -> str:
-    """Return a probability as the page writes it, never as a certainty."""
-    if probability < 0.001:
-        return "< 0.1 %"
-    return "> 99.9 %" if probability > 0.999 else f"{probability * 100:.1f} %"

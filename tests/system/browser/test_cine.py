@@ -8,10 +8,10 @@ import httpx2 as httpx
 import numpy as np
 import pytest
 
+from service.analysis.text import percent
 from tests.support.dicom_objects import native
 from tests.support.drawn_frames import draw_frame
 from tests.support.images import animation
-from tests.system.browser.expected import percent
 from tests.system.browser.visit import Visit, upload
 
 Visits = Callable[..., Visit]

@@ -1,15 +1,25 @@
 """The exam view: frames by plane, missing planes, frames to check, and the saved exam report."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import httpx2 as httpx
+import pytest
+
+from tests.support import dicom_objects
 from tests.support.drawn_frames import draw_frame
 from tests.support.drawn_model import UNSURE
-from tests.support.images import animation
+from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom
+from tests.support.phantom_sub_planes import sub_plane_phantom
 from tests.support.server_thread import serving
 from tests.system.browser.page_states import png
 from tests.system.browser.visit import Visit, upload
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 Visits = Callable[..., Visit]
 
@@ -19,7 +29,7 @@ def test_expected_planes_come_from_the_service_s_setting(visit: Visits, drawn_mo
         page = visit(address)
         page.add(upload("a.png", png("brain")))
         page.page.click("#view-exam")
-        assert page.text("#exam .card-title") == "Missing: Fetal femur"
+        assert page.text("#exam .card-title") == "Not found: Fetal femur"
         assert page.page.locator(".expected input:checked").count() == 1
 
 
@@ -28,14 +38,14 @@ def test_missing_planes_are_named(visit: Visits) -> None:
     names = {"brain": 2, "abdomen": 1, "femur": 1}
     page.add(*(upload(f"{kind}{n}.png", png(kind, n)) for kind, count in names.items() for n in range(count)))
     page.page.click("#view-exam")
-    assert page.text("#exam .card-title") == "Missing: Fetal thorax, Maternal cervix"
+    assert page.text("#exam .card-title") == "Not found: Fetal thorax, Maternal cervix"
     groups = {group.split("\n")[0].split(" ")[1]: group for group in page.page.locator(".group").all_inner_texts()}
     assert groups["brain"].count(".png") == 2
-    assert "Missing" in groups["thorax"]
+    assert "Not found" in groups["thorax"]
     page.page.uncheck("#expect-fetal_thorax")
-    assert page.text("#exam .card-title") == "Missing: Maternal cervix"
+    assert page.text("#exam .card-title") == "Not found: Maternal cervix"
     page.page.uncheck("#expect-maternal_cervix")
-    assert page.text("#exam .card-title") == "Every expected plane is present"
+    assert page.text("#exam .card-title") == "Every expected plane was found"
     assert page.focused() == "expect-maternal_cervix"
 
 
@@ -52,7 +62,8 @@ def test_the_best_frame_of_a_plane_comes_first_and_opens(visit: Visits) -> None:
     ]
     assert figures == sorted(figures, reverse=True)
     name = shelf.first.locator(".tile-name").inner_text()
-    assert shelf.first.inner_text().startswith("Best")
+    marks = page.page.locator(".group .mark span").all_inner_texts()
+    assert marks[0].startswith("Most probable")
     shelf.first.click()
     assert page.text("#viewer-title") == name
 
@@ -62,9 +73,9 @@ def test_frames_to_check_by_hand_are_listed(visit: Visits) -> None:
     page.add(upload("a.png", png("brain")), upload("unsure.png", png(*UNSURE)), upload("b.txt", b"x"))
     page.page.click("#view-exam")
     by_hand = page.text(".by-hand")
-    assert "The model is not sure · 1 frame" in by_hand
+    assert "Between two planes · 1" in by_hand
     assert "unsure.png" in by_hand
-    assert "Not classified · 1 frame" in by_hand
+    assert "Not classified · 1" in by_hand
     assert "a.png" not in by_hand
 
 
@@ -80,8 +91,8 @@ def test_the_exam_report_is_saved_with_names_that_were_never_sent(visit: Visits)
     saved = Path(download.value.path()).read_text("utf-8")
     assert "Jane &lt;Doe&gt; &amp; co.png" in saved
     assert names[1] in saved
-    assert "Missing: Fetal femur, Maternal cervix" in saved
-    assert saved.count("Heat map over the best frame") == 2
+    assert "Not found: Fetal femur, Maternal cervix" in saved
+    assert saved.count("Heat map over the first frame") == 2
     (asked,) = [request for request in page.requests if "/exam?" in request.url]
     assert b"Doe" not in (asked.post_data_buffer or b"")
     assert page.text("#exam [role=status]") == "Saved."
@@ -101,8 +112,175 @@ def test_a_cine_gives_the_best_frame_of_each_plane(visit: Visits) -> None:
     frames = [draw_frame(kind, seed=seed) for kind in ("brain", "abdomen") for seed in range(2)]
     page = visit()
     page.add(upload("cine.tiff", animation("TIFF", frames)))
-    page.page.click("text=Classify every frame")
-    page.settle()
+    page.page.click("#view-exam")  # reads the loop
+    page.until("document.querySelectorAll('#exam .group .tile').length === 2")
+    page.until("document.querySelector('#exam .card-title').textContent.startsWith('Not found')")
+    assert page.text("#exam .card-title") == "Not found: Fetal femur, Fetal thorax, Maternal cervix"
+
+
+def open_exam(page: Visit) -> None:
     page.page.click("#view-exam")
-    assert page.page.locator(".group .tile").count() == 2
-    assert page.text("#exam .card-title") == "Missing: Fetal femur, Fetal thorax, Maternal cervix"
+    page.until("document.querySelector('#exam .card-title') !== null")
+
+
+def test_nothing_is_called_absent_until_everything_was_read(visit: Visits) -> None:
+    page = visit()
+    stuck: list[Route] = []
+    seen: list[int] = []
+
+    def first_only(route: "Route") -> None:
+        seen.append(1)
+        if len(seen) == 1:
+            route.continue_()
+        else:
+            stuck.append(route)
+
+    page.page.route("**/classify?*", first_only)
+    page.add(*(upload(f"brain{seed}.png", png("brain", seed)) for seed in range(5)), settle=False)
+    page.until("document.querySelector('.tile[data-kind=answered]') !== null")
+    open_exam(page)
+    assert page.text("#exam .card-title") == "Not read yet: 4 of 5 files left"
+    assert page.page.locator("#exam .card.answered, #exam .card.abstained").count() == 0
+    assert "Not read yet (4 of 5 files left)" in page.text("#exam")
+    assert "Not found" not in page.text("#exam")
+    page.page.click("#stop")
+    for route in stuck:
+        route.abort()  # the service is gone
+    page.until("document.querySelector('#read-left') !== null")
+    assert page.text("#exam .card-title") == "Not read yet: 4 of 5 files left"
+    assert "Not classified" not in page.text("#exam")  # these frames are left, not refused
+    page.page.unroute("**/classify?*")
+    page.page.click("text=Read the 4 files that are left")
+    page.until("document.querySelector('#exam .card.abstained') !== null")
+    assert page.text("#exam .card-title").startswith("Not found: Fetal abdomen, Fetal femur")
+
+
+def test_an_unfinished_exam_is_saved_as_such(visit: Visits) -> None:
+    page = visit()
+    seen: list[int] = []
+
+    def first_only(route: "Route") -> None:
+        seen.append(1)
+        route.continue_() if len(seen) == 1 else route.abort()
+
+    page.page.route("**/classify?*", first_only)
+    page.add(upload("a.png", png("brain")), upload("b.png", png("femur")))
+    open_exam(page)
+    with page.page.expect_download() as download:
+        page.page.click("#report")
+    assert download.value.suggested_filename == "exam-unfinished.html"
+    saved = Path(download.value.path()).read_text("utf-8")
+    assert "(1 of 2 files left)" in saved
+    assert "Not found" not in saved
+    for kind in ("json", "csv"):
+        with page.page.expect_download() as download:
+            page.page.click(f"#export-{kind}")
+        assert download.value.suggested_filename == f"fetal-planes-unfinished.{kind}"
+        text = Path(download.value.path()).read_text("utf-8")
+        assert '"not_read": [' in text if kind == "json" else "not-read-yet" in text
+
+
+def loop_with_a_damaged_first_frame() -> bytes:
+    frames = [draw_frame("femur", height=240, width=320, seed=0)] * 4
+    codes = iter([bytes(40), *(dicom_objects.jpeg(frame) for frame in frames[1:])])
+    return dicom_objects.compressed(frames, dicom_objects.BASELINE, lambda _: next(codes), "MONOCHROME2")
+
+
+def test_the_page_and_the_service_sort_an_exam_alike(visit: Visits, address: str) -> None:
+    frames = [draw_frame(kind, seed=seed) for kind in ("brain", "abdomen") for seed in range(3)]
+    files = {
+        "damaged.dcm": loop_with_a_damaged_first_frame(),
+        "a.png": png("brain"), "b.png": png("femur", 2), "loop.tiff": animation("TIFF", frames), "c.txt": b"text",
+        "d.png": png(*UNSURE), "e.png": png("brain"), "f.png": png("thorax", 3),
+    }  # fmt: skip
+    report = httpx.post(f"{address}/exam", files=[("files", each) for each in files.items()], timeout=60).json()
+    page = visit()
+    page.add(*(upload(*each) for each in files.items()))
+    open_exam(page)
+    page.until("!document.querySelector('#exam .card.waiting')")
+    page.settle()
+    with page.page.expect_download() as download:
+        page.page.click("#export-json")
+    saved = json.loads(Path(download.value.path()).read_text("utf-8"))["exam"]
+    for key in ("files", "files_left", "complete", "missing", "not_read_yet"):
+        assert saved[key] == report[key], key
+    for own, theirs in zip(saved["planes"], report["planes"], strict=True):
+        assert (own["plane"], own["state"], own["expected"]) == (theirs["plane"], theirs["state"], theirs["expected"])
+        assert own["frames"] == [
+            {
+                "file": each["source"]["name"],
+                "frame": each["source"]["frame"],
+                "probability": each["probability"],
+                "tied": each["tied"],
+            }
+            for each in theirs["frames"]
+        ]
+    assert page.page.locator(".by-hand .tile").count() == len(report["review"]) + len(report["refused"])
+    assert [each["source"]["name"] for each in report["refused"]] == ["damaged.dcm", "c.txt"]
+
+
+def test_a_person_s_choice_is_kept_in_the_saved_report(visit: Visits) -> None:
+    page = visit()
+    page.add(*(upload(f"brain{seed}.png", png("brain", seed)) for seed in (0, 0, 3)))
+    open_exam(page)
+    marks = page.page.locator("#exam .mark span")
+    assert marks.all_inner_texts()[0] == "Most probable, tied"
+    names = page.page.locator("#exam .group .tile-name")
+    last = names.all_inner_texts()[-1]
+    page.page.locator("#exam .mark button").last.click()
+    assert page.focused().startswith("prefer-")
+    assert (marks.all_inner_texts()[0], names.all_inner_texts()[0]) == ("Chosen by you", last)
+    with page.page.expect_download() as download:
+        page.page.click("#report")
+    saved = Path(download.value.path()).read_text("utf-8")
+    assert saved.count("Chosen by a person") == 1
+    assert saved.index("Chosen by a person") < saved.index("Tied")
+    page.page.click("text=Undo")
+    assert marks.all_inner_texts()[0] == "Most probable, tied"
+
+
+def test_a_sub_plane_that_is_not_sure_has_its_own_group(visit: Visits, serve: Callable[[Phantom], str]) -> None:
+    page = visit(serve(sub_plane_phantom()))
+    close = iter((False, True))
+
+    def change(route: "Route") -> None:
+        reply = route.fetch()
+        answer = reply.json()
+        if next(close):
+            answer |= {"sub_plane": None, "sub_plane_reason": "close"}
+        route.fulfill(response=reply, json=answer)
+
+    page.page.route("**/classify?*", change)
+    page.add(upload("a.png", encode(speckle(64, 64))), upload("b.png", encode(speckle(64, 64))))
+    open_exam(page)
+    titles = page.page.locator("#exam .group:not(.by-hand) h4")
+    assert sorted(titles.all_inner_texts()) == ["Not sure which sub-plane · 1", "Trans thalamic · 1"]
+
+
+@pytest.mark.parametrize("status", [401, 429, 502, 504])
+def test_a_frame_that_no_model_saw_is_not_read_yet(visit: Visits, status: int) -> None:
+    page = visit()
+    page.page.route("**/classify?*", lambda route: route.fulfill(status=status, body="a proxy's page"))
+    page.add(upload("a.png", png("brain")))
+    open_exam(page)
+    assert page.text("#exam .card-title") == "Not read yet: 1 of 1 file left"
+    page.page.unroute("**/classify?*")
+    page.page.click("text=Read the file that is left")
+    page.until("document.querySelector('#exam .card.abstained') !== null")
+
+
+def test_a_loop_that_was_stopped_is_not_read_yet(visit: Visits) -> None:
+    page = visit()
+    held: list[Route] = []
+    page.page.route("**/classify/batch?*", lambda route: held.append(route))
+    page.add(upload("loop.tiff", animation("TIFF", [draw_frame("brain", seed=seed) for seed in range(5)])))
+    open_exam(page)
+    page.until("!document.querySelector('#stop').hidden && !document.querySelector('#progress').hidden")
+    page.page.click("#stop")
+    page.until("document.querySelector('#read-left') !== null")
+    assert page.text("#exam .card-title") == "Not read yet: 1 of 1 file left"
+    assert page.page.locator("#exam .group .tile").count() == 0
+    page.page.unroute("**/classify/batch?*")
+    page.page.click("#read-left")
+    page.until("document.querySelector('#exam .card.abstained') !== null")
+    assert page.page.locator("#exam .group .tile").count() == 1

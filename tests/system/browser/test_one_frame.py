@@ -6,10 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from service.analysis.text import percent
 from tests.support.drawn_frames import draw_frame
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
-from tests.system.browser.expected import assert_same_picture, expected_predictions, percent, service_overlay
+from tests.system.browser.expected import assert_same_picture, expected_predictions, explained, service_overlay
 from tests.system.browser.page_states import png
 from tests.system.browser.visit import Visit, upload
 
@@ -43,12 +44,21 @@ def test_the_heat_map_of_every_plane_can_be_shown(visit: Visits, address: str, d
     content = png("brain", 0)
     page = visit()
     page.add(upload("brain.png", content))
+    peaks = {plane: explained(address, content, target=plane)["raw_max"] for plane in drawn_model.planes}
+    weak = []
     for plane in drawn_model.planes:
         page.page.check(f"#target-{plane}")
         page.settle()
         label = plane.replace("_", " ").capitalize()
         assert label in page.text("#evidence")
-        assert_same_picture(page.picture(), service_overlay(address, content, target=plane))
+        strength = min(1.0, peaks[plane] / peaks["fetal_brain"])  # the most probable plane has full strength
+        full = service_overlay(address, content, target=plane).astype(float)
+        gray = draw_frame("brain", seed=0)[..., None]
+        assert_same_picture(page.picture(), np.asarray(gray + strength * (full - gray), np.uint8))
+        if page.text("#evidence").startswith("Weak evidence"):
+            weak.append(plane)
+        assert "peak" not in page.text("#evidence")
+    assert weak == [plane for plane in drawn_model.planes if 0 < peaks[plane] < 0.5 * peaks["fetal_brain"]]
 
 
 def test_an_empty_heat_map_is_stated_and_not_painted(visit: Visits, serve: Callable[[Phantom], str]) -> None:
@@ -84,7 +94,10 @@ def test_the_outline_shows_the_input_region(visit: Visits) -> None:
     page.page.check("#outline")
     page.settle()
     painted = (page.picture()[..., 0] != pixels).nonzero()
-    left, right = int(re.findall(r"from (\d+)", page.text("#details"))[0]), painted[1].max()
+    left, right = (
+        int(re.findall(r"from (\d+)", page.page.locator("#details").text_content() or "")[0]),
+        painted[1].max(),
+    )
     assert abs(painted[1].min() - left) <= 3
     assert 285 < right < 320
 
@@ -102,15 +115,21 @@ class TestAbstention:
     def test_uncertain(self, visit: Visits, serve: Callable[[Phantom], str]) -> None:
         page = visit(serve(Phantom(min_probability=0.995)))
         page.add(upload("gray.png", encode(speckle())))
-        assert page.text("#verdict").startswith("? Not sure No plane is probable enough:")
+        assert page.text("#verdict").startswith("? Between two planes No plane is probable enough:")
         assert "the threshold is 99.5 %" in page.text("#verdict")
-        assert page.tiles()[0].startswith("Not sure")
+        assert page.tiles()[0].startswith("Between two planes")
         assert page.page.locator(".row").count() == 6
 
     def test_out_of_distribution(self, visit: Visits, serve: Callable[[Phantom], str]) -> None:
         page = visit(serve(Phantom(max_ood_score=0.0)))
         page.add(upload("gray.png", encode(speckle())))
-        assert "Not sure The frame is unlike the training frames" in page.text("#verdict")
+        assert page.text("#verdict").startswith("? Unknown view The frame shows too little of any plane")
+        assert page.tiles()[0] == "Unknown view gray.png"
+        assert page.page.locator("#planes").is_hidden()
+        assert "%" not in page.text(".answer")
+        page.page.click("text=Show the probabilities anyway")
+        page.settle()
+        assert page.page.locator(".row").count() == 6
 
 
 @pytest.mark.parametrize("planes", [("dark", "bright"), tuple(f"plane_{n}" for n in range(17))])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Request
 
 _DESKTOP = {"width": 1280, "height": 800}
-_EXPECTED = re.compile(r"status of (4\d\d|503)|net::ERR_FAILED")  # logged by the browser for refused requests
+_EXPECTED = re.compile(r"status of (4\d\d|50[234])|net::ERR_FAILED")  # logged by the browser for refused requests
 
 
 class Visit:
@@ -58,7 +58,7 @@ class Visit:
             "!document.querySelector('#picture.stale:not([hidden])') && document.querySelector('#progress').hidden"
         )
         self.until(
-            "document.querySelector('#planes').hidden || /^(Evidence|No evidence|No heat)/.test("
+            "document.querySelector('#planes').hidden || /^(Evidence|Weak evidence|No evidence|No heat)/.test("
             "document.querySelector('#evidence').textContent)"
         )
         time.sleep(0.1)  # the canvas is drawn with the browser's next animation frame

@@ -6,6 +6,8 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from service.analysis.batch import File
@@ -132,6 +134,56 @@ def test_a_segment_without_votes_names_no_plane() -> None:
     assert [each.plane for each in cine.best] == ["p0"]
 
 
+@pytest.mark.parametrize("answered", [1, 2, 5, 9])
+def test_a_minority_of_answered_frames_names_no_plane(answered: int) -> None:
+    silent = set(range(20)) - set(np.linspace(1, 18, answered).astype(int).tolist())
+    cine = read([0] * 20, abstained=sorted(silent))
+    assert all(plane is None for _, _, plane in spans(cine))
+    assert cine.best == []
+    assert cine.abstained == 20 - answered
+
+
+def test_half_of_the_frames_name_a_plane() -> None:
+    assert spans(read([0] * 20, abstained=range(0, 20, 2))) == [(0, 19, 0)]
+
+
+def test_answers_without_a_majority_name_no_plane() -> None:
+    reader = new_reader()
+    for number, plane in enumerate([0, 1, 0, 2] * 5):  # every other answer is plane 0, which leads every average
+        reader.add(sure(number, plane, 0.99 if plane == 0 else 0.4), SCENES[0])
+    cine = reader.finish()
+    assert spans(cine) == [(0, 19, None)]
+    assert cine.best == []
+
+
+def test_a_dense_part_of_a_sparse_shot_keeps_its_plane() -> None:
+    cine = read([0] * 60, abstained=[each for each in range(20, 60) if each % 5])
+    assert spans(cine) == [(0, 20, 0), (21, 59, None)]
+    assert [each.plane for each in cine.best] == ["p0"]
+
+
+@given(
+    shots=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 12)), max_size=6),
+    seed=st.integers(0, 2**32 - 1),
+    share=st.floats(0, 1),
+)
+def test_every_named_segment_is_supported(shots: list[tuple[int, int]], seed: int, share: float) -> None:
+    random = np.random.default_rng(seed)
+    scenes = [scene for scene, length in shots for _ in range(length)]
+    planes = random.integers(0, 3, len(scenes)).tolist()
+    silent = np.flatnonzero(random.random(len(scenes)) < share).tolist()
+    cine = read(planes, scenes, silent)
+    covered = [index for start, end, _ in spans(cine) for index in range(start, end + 1)]
+    assert covered == list(range(len(scenes)))
+    for (start, end, plane), segment in zip(spans(cine), cine.segments, strict=True):
+        answers = [planes[index] for index in range(start, end + 1) if index not in silent]
+        assert segment.abstained == segment.frames - len(answers)
+        if plane is not None:
+            assert 2 * len(answers) >= segment.frames
+            assert 2 * answers.count(plane) > len(answers)
+    assert {each.plane for each in cine.best} <= {each.plane for each in cine.segments}
+
+
 def test_indices_are_the_file_s_own() -> None:
     cine = read([0] * 3 + [1] * 3, step=7)
     assert spans(cine) == [(0, 14, 0), (21, 35, 1)]
@@ -140,7 +192,7 @@ def test_indices_are_the_file_s_own() -> None:
 
 
 def test_an_empty_loop_shows_nothing() -> None:
-    nothing = CineSummary(file=4, name="a.dcm", count=99, frames=0, cuts=[], segments=[], best=[])
+    nothing = CineSummary(file=4, name="a.dcm", count=99, frames=0, abstained=0, cuts=[], segments=[], best=[])
     assert new_reader().finish() == nothing
 
 

@@ -18,6 +18,7 @@ _DECIDES_NOTHING = {
     "analysis/batch_session.py",
     "analysis/cine.py",
     "analysis/exam.py",
+    "analysis/text.py",
     "analysis/thumbnail.py",
     "errors.py",
     "execution/work.py",

@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 
 from service.reports.exam_html import POLICY, render
-from service.schemas.answers import ModelInfo
+from service.schemas.answers import ModelInfo, SubPlane
 from service.schemas.batch import CineSegment, CineSummary, Source
 from service.schemas.exam import ExamFrame, ExamPlane, ExamReport, ReviewFrame, ReviewReason
 
@@ -30,11 +30,19 @@ def review(reason: ReviewReason, name: str = "a.png") -> ReviewFrame:
 
 def report(*frames: ExamFrame, **changes: Any) -> ExamReport:
     plane = ExamPlane(
-        plane="fetal_brain", label="Fetal brain", expected=True, best=frames[0] if frames else None, frames=list(frames)
+        plane="fetal_brain",
+        label="Fetal brain",
+        expected=True,
+        state="found" if frames else "not-found",
+        best=frames[0] if frames else None,
+        chosen=False,
+        frames=list(frames),
     )
     facts: dict[str, Any] = {
         "expected": ["fetal_brain"],
         "missing": [] if frames else ["fetal_brain"],
+        "not_read_yet": [],
+        "files_left": 0,
         "planes": [plane],
         "review": [],
         "refused": [],
@@ -64,19 +72,20 @@ def test_every_text_of_an_upload_is_escaped() -> None:
 def test_the_best_frame_is_shown_with_its_heat_map_and_others_as_thumbnails() -> None:
     page = render(report(frame("a.png"), frame("b.png", 1)), {(1, 1): b"two"}, {(0, 0): (b"one", b"hot")})
     assert [page.count(f"base64,{text}") for text in ("b25l", "aG90", "dHdv")] == [1, 1, 1]
-    assert "<b>Best</b>: Fetal brain 90.0%<br>a.png" in page
+    assert "<b>Most probable</b>: Fetal brain 90.0 %<br>a.png" in page
 
 
 def test_a_frame_without_a_name_or_picture_is_listed_by_its_number() -> None:
     page = render(report(frame("a.png"), frame(None, 3)), {}, {})
-    assert "file 3, frame 3" in page
+    assert "file 4, frame 4" in page
     assert "<img" not in page
 
 
 def test_a_missing_plane_is_named() -> None:
     page = render(report(), {}, {})
-    assert "Missing: Fetal brain" in page
-    assert '<p class="missing">Missing.</p>' in page
+    assert "Not found: Fetal brain" in page
+    assert '<p class="missing">Not found.</p>' in page
+    assert "Not read yet" not in page
 
 
 @pytest.mark.parametrize("reason", get_args(ReviewReason))
@@ -85,15 +94,66 @@ def test_every_reason_to_check_a_frame_has_its_words(reason: ReviewReason) -> No
 
 
 def test_segments_of_a_cine_are_a_table() -> None:
-    facts = {"start": 0, "end": 4, "frames": 5, "abstained": 0}
-    sure = CineSegment(plane="fetal_brain", label="Fetal brain", confidence=0.777, **facts)
-    unsure = CineSegment(plane=None, label=None, confidence=None, **facts)
-    cine = CineSummary.model_construct(file=0, name="loop", frames=5, segments=[sure, unsure], best=[])
+    facts = {"start": 0, "end": 4, "frames": 5}
+    sure = CineSegment(plane="fetal_brain", label="Fetal brain", confidence=0.777, abstained=0, **facts)
+    unsure = CineSegment(plane=None, label=None, confidence=None, abstained=4, **facts)
+    divided = CineSegment(plane=None, label=None, confidence=None, abstained=1, **facts)
+    cine = CineSummary.model_construct(file=0, name="loop", count=15, segments=[sure, unsure, divided], best=[])
     page = " ".join(render(report(cines=[cine]), {}, {}).split())
-    assert "<tr><td>loop<td>0 to 4 <td>Fetal brain<td>77.7%" in page
-    assert "<td>not sure<td>" in page
+    assert "<tr><td>loop<td>1 to 5 <td>Fetal brain<td>77.7 %" in page
+    assert "<td>4 of 5 frames not sure<td>" in page
+    assert "<td>the frames do not agree<td>" in page
 
 
 def test_empty_sections_are_left_out() -> None:
     page = render(report(frame("a.png")), {}, {})
     assert not [title for title in ("Cines", "Not classified", "To check by hand") if f"<h2>{title}" in page]
+
+
+def test_while_files_are_left_no_plane_is_called_absent() -> None:
+    plane = ExamPlane(
+        plane="fetal_brain", label="Fetal brain", expected=True, state="not-read-yet", best=None, frames=[]
+    )
+    unread = {"missing": [], "not_read_yet": ["fetal_brain"], "files": 4, "files_left": 50, "planes": [plane]}
+    page = " ".join(render(report(**unread), {}, {}).split())
+    assert "not read to its end (50 of 54 files left)" in page
+    assert "Not read yet: Fetal brain" in page
+    assert "Not read yet (50 of 54 files left)." in page
+    assert "Not found" not in page
+
+
+def test_ties_and_a_person_s_choice_are_marked() -> None:
+    tied = [each.model_copy(update={"tied": True}) for each in (frame("a.png"), frame("b.png", 1))]
+    page = render(report(*tied), {}, {})
+    assert "<b>Most probable, tied</b>: Fetal brain" in page
+    assert "<b>Tied</b><br>Fetal brain" in page
+    (plane,) = report(*tied).planes
+    chosen = report(*tied, planes=[plane.model_copy(update={"chosen": True})])
+    assert "<b>Chosen by a person</b>: Fetal brain" in render(chosen, {}, {})
+
+
+def test_sub_planes_group_the_frames_of_a_plane() -> None:
+    def part(name: str, label: str, *, close: bool) -> ExamFrame:
+        sub_plane = SubPlane(plane=label.lower(), label=label, probability=0.6)
+        changes = {"sub_plane": None, "sub_plane_reason": "close"} if close else {"sub_plane": sub_plane}
+        return frame(name).model_copy(update=changes)
+
+    page = render(
+        report(part("a.png", "Thalamic", close=False), part("b.png", "Thalamic", close=True), frame("c.png")), {}, {}
+    )
+    assert "<h3>Thalamic <small>1</small></h3>" in page
+    assert "<h3>Not sure which sub-plane <small>1</small></h3>" in page
+    assert "Fetal brain 90.0 %, Thalamic 60.0 %<br>a.png" in page
+    assert "Fetal brain 90.0 %, Not sure which sub-plane<br>b.png" in page
+
+
+@pytest.mark.parametrize("reason", get_args(ReviewReason))
+def test_a_guess_is_shown_only_where_the_probabilities_mean_something(reason: ReviewReason) -> None:
+    guess = review(reason).model_copy(update={"plane": "x", "label": "A guess", "probability": 0.4})
+    page = render(report(review=[guess]), {}, {})
+    assert ("A guess" in page) == (reason in ("uncertain", "close"))
+
+
+def test_frames_of_a_loop_are_counted_from_one() -> None:
+    cine = CineSummary.model_construct(file=0, name="loop", count=12, segments=[], best=[])
+    assert "loop, frame 1 of 12" in render(report(frame("loop"), cines=[cine]), {}, {})

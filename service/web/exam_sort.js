@@ -1,0 +1,54 @@
+// Sort an exam by the rules of service/analysis/exam.py, from the answers on this page.
+
+import { CLOSE, percent } from "./text.js";
+
+// Return the exam: `groups` by plane, each with its `state` and frames, the chosen or most probable one first; frames to
+// `check` and `refused` ones; `left` of `total` files that are not read to their end. Loops count once they are read whole.
+export function sortExam({ items, choices }, planes, expected) {
+  const left = items.filter((item) => item.unread).length;
+  const found = items.flatMap(framesFound);
+  const groups = planes.map((plane) => {
+    const frames = order(found.filter(({ answer }) => answer.predictions[0].plane === plane.id), choices.get(plane.id));
+    const state = frames.length ? "found" : left ? "not-read-yet" : "not-found";
+    return { plane, frames, state, expected: expected.has(plane.id), chosen: frames[0]?.chosen ?? false };
+  });
+  return { groups, check: items.flatMap(toCheck), refused: items.flatMap(refusedIn), left, total: items.length };
+}
+
+// The expected planes of an exam in one state.
+export const inState = ({ groups }, state) => groups.filter((group) => group.expected && group.state === state).map(({ plane }) => plane);
+
+const stills = (item) => (item.count === 1 ? item.answers.map(([index, answer]) => ({ item, index, answer })) : []);
+
+function framesFound(item) {
+  const best = (item.cine?.best ?? []).map(({ frame }) => ({ item, index: frame, answer: item.results.get(frame)?.answer }));
+  return [...stills(item).filter(({ answer }) => !answer.abstain), ...best.filter(({ answer }) => answer)];
+}
+
+// Sort frames of one plane, the most probable first, and mark those that show the same percentage; then put the chosen one first.
+function order(frames, choice) {
+  const probability = ({ answer }) => answer.predictions[0].probability;
+  const sorted = frames.toSorted((a, b) => probability(b) - probability(a));
+  const shown = sorted.map((frame) => percent(probability(frame)));
+  const several = shown[1] === shown[0];
+  const marked = sorted.map((frame, rank) => ({
+    ...frame,
+    tied: several && shown[rank] === shown[0],
+    chosen: frame.item === choice?.item && frame.index === choice?.index,
+  }));
+  return marked.toSorted((a, b) => b.chosen - a.chosen);
+}
+
+function toCheck(item) {
+  if (item.cine) return item.cine.frames && !item.cine.best.length ? [{ item, index: 0, reason: "no-plane" }] : [];
+  return stills(item)
+    .map(({ answer, ...frame }) => ({ ...frame, reason: answer.abstain_reason ?? (isClose(answer) ? "close" : null) }))
+    .filter(({ reason }) => reason);
+}
+
+const isClose = ({ predictions: [first, second] }) => second && first.probability - second.probability < CLOSE;
+
+function refusedIn(item) {
+  const refused = [...item.results].filter(([, { state, refusal }]) => state === "refused" && !refusal.worthRetrying);
+  return refused.map(([index]) => ({ item, index })).sort((a, b) => a.index - b.index);
+}
