@@ -1,4 +1,4 @@
-"""The commands `classify`, `explain`, `cine` and `exam`: here, or through a running service."""
+"""The commands `classify`, `explain`, `cine` and `exam`, here or through a running service, and `sample`."""
 
 import argparse
 from pathlib import Path
@@ -38,6 +38,9 @@ def register(commands: Commands) -> None:
     add_selection(exam)
     add_url(exam)
 
+    sample = add_command(commands, "sample", _sample, "draw frames to try the service with: no patient's image")
+    sample.add_argument("folder", metavar="OUT", type=Path, help="folder to write the files to")
+
 
 def _picture_path(text: str) -> Path:
     path = Path(text)
@@ -63,3 +66,24 @@ def _run(options: argparse.Namespace, settings: "Settings") -> int:
     from service.cli import local
 
     return local.COMMANDS[options.command](options, settings)
+
+
+def _sample(options: argparse.Namespace, _: "Settings") -> int:
+    """Write the example files and print their paths. A file with other contents is never overwritten."""
+    from service.cli.output import print_line, write_file
+    from service.sample.examples import EXAMPLES, encode_example
+
+    try:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        contents = {options.folder / name: encode_example(example) for name, example in EXAMPLES.items()}
+        taken = [path for path in contents if path.exists() and path.read_bytes() != contents[path]]
+    except OSError as error:
+        raise CommandError(f"{options.folder} cannot be used: {error.strerror}") from error
+    except ImportError as error:
+        raise CommandError("sample needs the extra `dicom`") from error
+    if taken:
+        raise CommandError(f"{taken[0]} already exists and is another file; name another folder")
+    for path, content in contents.items():
+        write_file(path, content)
+        print_line(str(path))
+    return 0

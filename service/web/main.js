@@ -80,6 +80,17 @@ function addFiles(files) {
   if (focusLost) frameList.focus(); // the focused button disappears with the welcome section
 }
 
+// Add the drawn example files; they say that they are drawn.
+async function addExample() {
+  byId("example").disabled = true;
+  try {
+    addFiles((await service.samples()).map((file) => ({ file, name: `example/${file.name}` })));
+  } catch (refusal) {
+    announce(`The example cannot be loaded: ${refusal.detail}`);
+  }
+  byId("example").disabled = false;
+}
+
 async function start() {
   try {
     model = await service.model();
@@ -127,6 +138,7 @@ startTheme();
 startHelp();
 startProgress(queue, service);
 startFiles(addFiles);
+byId("example").addEventListener("click", addExample);
 const frameList = new FrameList(session);
 byId("view-frames").addEventListener("click", () => show("frames"));
 byId("view-exam").addEventListener("click", () => show("exam"));

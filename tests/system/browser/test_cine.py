@@ -8,8 +8,8 @@ import httpx2 as httpx
 import numpy as np
 import pytest
 
+from service.sample.frames import draw_frame
 from tests.support.dicom_objects import native
-from tests.support.drawn_frames import draw_frame
 from tests.support.images import animation
 from tests.system.browser.expected import percent
 from tests.system.browser.visit import Visit, upload

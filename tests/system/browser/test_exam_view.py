@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.drawn_frames import draw_frame
+from service.sample.frames import draw_frame
 from tests.support.drawn_model import UNSURE
 from tests.support.images import animation
 from tests.support.phantom_package import Phantom

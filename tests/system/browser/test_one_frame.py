@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.support.drawn_frames import draw_frame
+from service.sample.frames import draw_frame
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
 from tests.system.browser.expected import assert_same_picture, expected_predictions, percent, service_overlay
