@@ -15,7 +15,7 @@ from service.api.middleware.methods import MethodsMiddleware
 from service.api.middleware.request_log import RequestLogMiddleware
 from service.api.middleware.request_target import RequestTargetMiddleware
 from service.api.middleware.security_headers import SecurityHeadersMiddleware
-from service.api.openapi import openapi_document
+from service.api.openapi import SERVERS, TAGS, openapi_document
 from service.api.problem_responses import HANDLERS
 from service.api.routes import (
     batch,
@@ -46,6 +46,8 @@ def create_app(settings: Settings) -> FastAPI:
         description="Classifies obstetric ultrasound frames into standard planes and shows the evidence. "
         "**Research use only. Not a medical device.** "
         "To try it, download a drawn frame: [brain.png](sample/brain.png), [loop.dcm](sample/loop.dcm).",
+        servers=SERVERS,
+        openapi_tags=TAGS,
         docs_url=None,  # FastAPI's page loads scripts from a CDN; routes/docs.py serves them from a package
         redoc_url=None,
         redirect_slashes=False,

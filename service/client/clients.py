@@ -84,7 +84,7 @@ class Client:
     ) -> Iterator[BatchRecord]:
         """Yield a record per frame in order, then the summary. Raises `RefusedError` and `CutShortError`."""
         record: BatchRecord | None = None
-        request = messages.files_request("classify/batch", files, every=every, limit=limit, top=top)
+        request = messages.batch_request(files, every=every, limit=limit, top=top)
         with closing(self._open(request)) as reply:
             try:
                 for line in reply.iter_lines():
@@ -174,7 +174,7 @@ class AsyncClient:
     ) -> AsyncIterator[BatchRecord]:
         """See `Client.classify_batch`."""
         record: BatchRecord | None = None
-        request = messages.files_request("classify/batch", files, every=every, limit=limit, top=top)
+        request = messages.batch_request(files, every=every, limit=limit, top=top)
         async with aclosing(await self._open(request)) as reply:
             try:
                 async for line in reply.aiter_lines():

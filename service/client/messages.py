@@ -76,6 +76,11 @@ def files_request(path: str, uploads: Iterable[Upload], /, **params: Parameter) 
     return ClientRequest("POST", path, params, files=files)
 
 
+def batch_request(uploads: Iterable[Upload], /, **params: Parameter) -> ClientRequest:
+    """Return a request whose reply comes line by line."""
+    return files_request("classify/batch", uploads, **params)._replace(accept="application/x-ndjson")
+
+
 def _name(number: int, upload: Upload) -> str:
     if isinstance(upload, bytes):
         return str(number)

@@ -13,7 +13,7 @@ from service.execution.pool import WorkerPool
 from service.runtime import Runtime
 from service.schemas.health import Health, HealthDetails, Load, Workers
 
-router = APIRouter(prefix="/health")
+router = APIRouter(prefix="/health", tags=["operation"])
 
 
 @router.get("/live", summary="Liveness probe", responses=problem_replies())

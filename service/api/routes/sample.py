@@ -8,7 +8,7 @@ from service.errors import NotFound, NotReady
 from service.sample.examples import EXAMPLES, encode_example
 from service.schemas.sample import Sample
 
-router = APIRouter(prefix="/sample")
+router = APIRouter(prefix="/sample", tags=["reference"])
 
 _HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 _CONTENT = {example.media_type: BINARY for example in EXAMPLES.values()}
