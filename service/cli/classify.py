@@ -4,7 +4,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import PICTURE_TYPES, CommandError, Commands, add_command, add_frame, add_selection, add_url
+from service.cli.arguments import (
+    PICTURE_TYPES,
+    CommandError,
+    Commands,
+    add_command,
+    add_frame,
+    add_json,
+    add_selection,
+    add_url,
+)
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -12,9 +21,10 @@ if TYPE_CHECKING:
 
 def register(commands: Commands) -> None:
     """Add the commands."""
-    classify = add_command(commands, "classify", _run, "classify frames, one JSON line per frame")
+    classify = add_command(commands, "classify", _run, "classify frames, one line per frame")
     classify.add_argument("frames", nargs="+", metavar="FRAME", type=Path)
     add_frame(classify)
+    add_json(classify)
     add_url(classify)
 
     explain = add_command(commands, "explain", _explain, "show the evidence for a plane on a frame")
@@ -27,8 +37,9 @@ def register(commands: Commands) -> None:
 
     cine = add_command(commands, "cine", _run, "find the planes in a cine loop, and the best frame of each")
     cine.add_argument("file", metavar="FILE", type=Path)
-    cine.add_argument("--frames", action="store_true", help="also print one JSON line per frame")
+    cine.add_argument("--frames", action="store_true", help="also print one line per frame")
     add_selection(cine)
+    add_json(cine)
     add_url(cine)
 
     exam = add_command(commands, "exam", _run, "sort the files of an exam by plane, and list missing planes")
@@ -36,6 +47,7 @@ def register(commands: Commands) -> None:
     exam.add_argument("-o", "--output", type=Path, metavar="FILE", help="HTML page to write")
     exam.add_argument("--expect", metavar="PLANES", help="planes that the exam should have, separated by commas")
     add_selection(exam)
+    add_json(exam)
     add_url(exam)
 
     sample = add_command(commands, "sample", _sample, "draw frames to try the service with: no patient's image")

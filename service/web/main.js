@@ -94,13 +94,13 @@ async function addExample() {
 async function start() {
   try {
     model = await service.model();
-    const { workers, expected_planes: expected } = await service.health();
+    const { workers, expected_planes: expected, service_version: version } = await service.health();
     byId("key-form").hidden = true;
     Object.assign(viewer, { model });
     Object.assign(answer, { model });
     Object.assign(exam, { model, expected: new Set(expected) });
     byId("model").classList.remove("bad");
-    setText(byId("model"), `${model.name} ${model.version} · ${model.planes.length} classes`);
+    setText(byId("model"), `Service ${version} · model ${model.name} ${model.version} · ${model.planes.length} classes`);
     fillHelp(model);
     queue.start(model.planes, workers.count);
     const formats = (await service.interface()).components.schemas.FrameInfo.properties.format.enum;

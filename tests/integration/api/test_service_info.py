@@ -26,7 +26,7 @@ def test_probes(client: TestClient) -> None:
     assert client.get("/health/ready").json() == {"status": "ready"}
     health = client.get("/health").json()
     assert health["status"] == "ready"
-    assert health["version"] == __version__
+    assert health["service_version"] == __version__
     assert health["model"]["name"] == "phantom"
     assert health["workers"]["count"] >= 1
     assert health["uptime_seconds"] >= 0
