@@ -33,7 +33,10 @@ def test_a_frame_is_classified(asked: Client, client: TestClient, tmp_path: Path
     path = tmp_path / "frame.png"
     path.write_bytes(GOOD)
     answer = client.post("/classify", content=GOOD).json()
-    for upload in (GOOD, path):
+    with path.open("rb") as opened:
+        found = asked.classify(opened).model_dump(mode="json")
+    assert found | {"request_id": ""} == answer | {"request_id": ""}
+    for upload in (GOOD, path, str(path), io.BytesIO(GOOD)):
         found = asked.classify(upload).model_dump(mode="json")
         assert found | {"request_id": ""} == answer | {"request_id": ""}
     assert len(asked.classify(LOOP, index=2, top=5).predictions) == 5
@@ -54,6 +57,21 @@ def test_a_batch(asked: Client, tmp_path: Path) -> None:
     assert [type(line) for line in lines] == [FrameAnswer] * 3 + [FrameProblem, BatchEnd]
     assert isinstance(lines[1], FrameAnswer)
     assert (lines[1].source.name, len(lines[1].predictions)) == ("loop.png", 3)
+
+
+def test_the_names_of_a_batch(asked: Client, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(GOOD)
+    with path.open("rb") as opened:
+        *lines, _ = asked.classify_batch([GOOD, path, str(path), opened, io.BytesIO(GOOD)])
+    names = [line.source.name for line in lines if isinstance(line, FrameAnswer)]
+    assert names == ["0", "a.png", "a.png", "a.png", "4"]
+
+
+@pytest.mark.parametrize("one", ["a.png", GOOD])
+def test_one_file_is_not_a_list(asked: Client, one: Any) -> None:
+    with pytest.raises(TypeError, match="list of files"):
+        next(asked.classify_batch(one))
 
 
 def test_an_exam(asked: Client) -> None:
