@@ -11,7 +11,7 @@ import httpx2
 
 from service.cli.arguments import KEY_VARIABLE, PICTURE_TYPES, CommandError, RefusedFrame, read_secret
 from service.cli.output import exam_files, print_answer, print_cine, print_exam, print_line, read_file, write_file
-from service.client import Client, CutShortError, NamedUpload, RefusedError
+from service.client import Client, CutShortError, NamedUpload, RefusedError, UnreachableError
 from service.errors import Problem
 from service.observability.trace import new_request_id
 from service.schemas.answers import Classification
@@ -74,7 +74,7 @@ def _connect(url: str) -> Iterator[Client]:
     try:
         with _client(url) as client:
             yield client
-    except (httpx2.TransportError, httpx2.InvalidURL) as error:
+    except (UnreachableError, httpx2.InvalidURL) as error:
         raise CommandError(f"the service cannot be reached: {error}") from error
     except OSError as error:
         raise CommandError(f"{error.filename} cannot be read: {error.strerror}") from error

@@ -114,16 +114,17 @@ class Client:
 
     def _read(self, request: ClientRequest, read: Callable[[bytes], T]) -> T:
         """Return what `read` makes of the reply's body."""
-        with closing(self._open(request)) as reply:
+        with messages.own_errors(), closing(self._open(request)) as reply:
             return read(reply.read())
 
     def _open(self, request: ClientRequest) -> httpx2.Response:
         """Return the first successful reply to a request, with its body unread."""
         attempt = 1
-        while not (reply := self._http.send(request.build(self._http), stream=True)).is_success:
-            reply.read()
-            time.sleep(messages.pause_s(reply, self._tries - attempt))
-            attempt += 1
+        with messages.own_errors():
+            while not (reply := self._http.send(request.build(self._http), stream=True)).is_success:
+                reply.read()
+                time.sleep(messages.pause_s(reply, self._tries - attempt))
+                attempt += 1
         return reply
 
 
@@ -185,13 +186,15 @@ class AsyncClient:
             raise CutShortError("The reply ended before its last line.")
 
     async def _read(self, request: ClientRequest, read: Callable[[bytes], T]) -> T:
-        async with aclosing(await self._open(request)) as reply:
-            return read(await reply.aread())
+        with messages.own_errors():
+            async with aclosing(await self._open(request)) as reply:
+                return read(await reply.aread())
 
     async def _open(self, request: ClientRequest) -> httpx2.Response:
         attempt = 1
-        while not (reply := await self._http.send(request.build(self._http), stream=True)).is_success:
-            await reply.aread()
-            await asyncio.sleep(messages.pause_s(reply, self._tries - attempt))
-            attempt += 1
+        with messages.own_errors():
+            while not (reply := await self._http.send(request.build(self._http), stream=True)).is_success:
+                await reply.aread()
+                await asyncio.sleep(messages.pause_s(reply, self._tries - attempt))
+                attempt += 1
         return reply

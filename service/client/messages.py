@@ -1,6 +1,7 @@
 """Builds requests and reads replies, for both clients."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -47,6 +48,19 @@ class RefusedError(ClientError):
 
 class CutShortError(ClientError):
     """The reply to a batch ended before its last line."""
+
+
+class UnreachableError(ClientError):
+    """The service cannot be reached, or the connection broke before the answer was complete."""
+
+
+@contextmanager
+def own_errors() -> Iterator[None]:
+    """Turn the errors of the network into `UnreachableError`."""
+    try:
+        yield
+    except httpx2.TransportError as error:
+        raise UnreachableError(str(error)) from error
 
 
 class ClientRequest(NamedTuple):

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from service.client import AsyncClient, Client, CutShortError, RefusedError
+from service.client import AsyncClient, Client, CutShortError, RefusedError, UnreachableError
 from service.client.messages import read_retry_after
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 from tests.support.images import animation, encode, speckle
@@ -253,3 +253,32 @@ def test_a_service_that_is_full_refuses_and_is_asked_again(serve: Callable[..., 
     with Client("http://testserver", transport=Emptying()) as client:
         assert client.classify(GOOD).frame.format == "png"
     assert statuses == [503, 200]
+
+
+def _fail(_: httpx2.Request) -> httpx2.Response:
+    raise httpx2.ConnectError("refused")
+
+
+def test_a_service_that_is_gone_raises_an_error_of_the_client() -> None:
+    with Client("http://testserver", transport=httpx2.MockTransport(_fail)) as client:
+        for ask in (lambda: client.classify(GOOD), lambda: next(client.classify_batch([GOOD])), client.model):
+            with pytest.raises(UnreachableError):
+                ask()
+
+    async def ask_async() -> None:
+        async with AsyncClient("http://testserver", transport=httpx2.MockTransport(_fail)) as client:
+            await client.model()
+
+    with pytest.raises(UnreachableError):
+        asyncio.run(ask_async())
+
+
+def test_a_reply_that_breaks_off_raises_an_error_of_the_client() -> None:
+    class Broken(httpx2.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"{"
+            raise httpx2.ReadError("reset")
+
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, stream=Broken()))
+    with Client("http://testserver", transport=transport) as client, pytest.raises(UnreachableError):
+        client.model()
