@@ -15,9 +15,22 @@ from service.api.middleware.methods import MethodsMiddleware
 from service.api.middleware.request_log import RequestLogMiddleware
 from service.api.middleware.request_target import RequestTargetMiddleware
 from service.api.middleware.security_headers import SecurityHeadersMiddleware
-from service.api.openapi import openapi_document
+from service.api.openapi import SERVERS, TAGS, openapi_document
 from service.api.problem_responses import HANDLERS
-from service.api.routes import batch, classify, docs, exam, explain, frame, health, metrics, model, page, problems
+from service.api.routes import (
+    batch,
+    classify,
+    docs,
+    exam,
+    explain,
+    frame,
+    health,
+    metrics,
+    model,
+    page,
+    problems,
+    sample,
+)
 from service.process_setup import configure_process
 from service.runtime import Runtime
 from service.settings import Settings
@@ -31,7 +44,10 @@ def create_app(settings: Settings) -> FastAPI:
         title="Fetal Planes",
         version=__version__,
         description="Classifies obstetric ultrasound frames into standard planes and shows the evidence. "
-        "**Research use only. Not a medical device.**",
+        "**Research use only. Not a medical device.** "
+        "To try it, download a drawn frame: [brain.png](sample/brain.png), [loop.dcm](sample/loop.dcm).",
+        servers=SERVERS,
+        openapi_tags=TAGS,
         docs_url=None,  # FastAPI's page loads scripts from a CDN; routes/docs.py serves them from a package
         redoc_url=None,
         redirect_slashes=False,
@@ -41,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.runtime = runtime
     app.openapi = partial(openapi_document, app)  # type: ignore[method-assign]
-    for routes in (classify, batch, exam, explain, frame, health, model, metrics, problems, docs, page):
+    for routes in (classify, batch, exam, explain, frame, health, model, metrics, problems, sample, docs, page):
         app.include_router(routes.router)
     # A request passes the middleware in reverse order: the last one added comes first.
     app.add_middleware(AdmissionMiddleware, runtime=runtime)

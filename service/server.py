@@ -5,8 +5,10 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from functools import partial
+from ipaddress import ip_address
 from time import monotonic
 from types import FrameType
 from typing import cast
@@ -76,6 +78,21 @@ class Server(uvicorn.Server):
         for listener in [listener for server in self.servers for listener in server.sockets]:
             loop.remove_reader(listener.fileno())  # asyncio accepts no further connections
             self._acceptors.append(Acceptor(listener.dup(), self._protocol, self._connections))
+
+        if sys.stderr.isatty() and (address := self._address()):
+            sys.stderr.write(f"Open {address}\n")
+
+    def _address(self) -> str | None:
+        """Return an address that a browser on this machine opens; None for Unix sockets and a failed start."""
+        names = [listener.getsockname() for server in self.servers for listener in server.sockets]
+        places = [name for name in names if isinstance(name, tuple)]
+        if not places:
+            return None
+        address, port = ip_address(places[0][0]), places[0][1]
+        if address.is_unspecified:  # every address of this machine
+            return f"http://127.0.0.1:{port}"
+        host = f"[{address}]" if address.version == 6 else address
+        return f"http://{host}:{port}"
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no further connections, answer the requests in progress, and stop the app."""

@@ -24,6 +24,7 @@ MARKERS = {
     "system/browser/": "browser",
     "system/container/": "container",
     "system/front/": "slow",
+    "system/generated_clients/": "slow",
     "system/monitoring/": "prometheus",
     "system/orthanc/": "orthanc",
     "system/ray/": "ray",

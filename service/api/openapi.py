@@ -12,7 +12,18 @@ from service.schemas.problems import ProblemDetails
 
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
 _KEY_MEANING = "Needed when the operator configured API keys."
-_API_KEY = {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": _KEY_MEANING}
+_SECURITY = {
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": _KEY_MEANING},
+    "Bearer": {"type": "http", "scheme": "bearer", "description": f"The same key. {_KEY_MEANING}"},
+}
+
+TAGS = [
+    {"name": "frames", "description": "One frame of one file."},
+    {"name": "batches", "description": "All frames of many files."},
+    {"name": "reference", "description": "The model, the problems, and drawn frames to try the service with."},
+    {"name": "operation", "description": "Probes and metrics."},
+]
+SERVERS = [{"url": "/", "description": "The host of this document."}]
 
 TEXT = {"schema": {"type": "string"}}
 BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -36,6 +47,11 @@ def replies(answer: str, content: dict[str, Any], *problems: type[Problem], **mo
     return {**problem_replies(*problems), 200: {"description": answer, "content": content, **more}}
 
 
+def example(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON content of a route's answer with an example."""
+    return {"application/json": {"example": value}}
+
+
 def problem_replies(*kinds: type[Problem]) -> Replies:
     """Return the description of the given problems, and of any other."""
     by_status: dict[int | str, list[str]] = defaultdict(list)
@@ -49,6 +65,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     """Return the app's OpenAPI document."""
     document = FastAPI.openapi(app)  # builds the document once, so what follows may add the same again
     document["components"]["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
-    document["components"]["securitySchemes"] = {"ApiKey": _API_KEY}
-    document["security"] = [{}, {"ApiKey": []}]  # the key is optional: services without keys accept every request
+    document["components"]["securitySchemes"] = _SECURITY
+    # The key is optional: services without keys accept every request.
+    document["security"] = [{}, *({name: []} for name in _SECURITY)]
     return document

@@ -48,12 +48,21 @@ HANDLERS: dict[int | type[Exception], Any] = dict.fromkeys((Problem, HTTPExcepti
 """Handlers that turn every refusal of an app into a problem."""
 
 
+def _known_parameters(scope: Scope) -> str:
+    """Return the names of the query parameters of the request's route, which one pydantic model holds."""
+    (query,) = scope["route"].dependant.query_params
+    return ", ".join(f"`{name}`" for name in query.field_info.annotation.model_fields)
+
+
 def _as_problem(error: Exception, scope: Scope) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
-        return BadParameter(f"Parameter `{str(first['loc'][-1])[:40]}`: {first['msg']}.")
+        name = str(first["loc"][-1])[:40]
+        if first["type"] == "extra_forbidden":
+            return BadParameter(f"Parameter `{name}` is unknown; this path takes {_known_parameters(scope)}.")
+        return BadParameter(f"Parameter `{name}`: {first['msg']}.")
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.NOT_FOUND:

@@ -17,12 +17,13 @@ FILE_FIELD = "file"
 FILES_FIELD = "files"
 
 _LARGE = 2**20  # bytes of a form that is searched in a thread, because it takes milliseconds
-_BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
+# `format` for generators of clients that know OpenAPI 3.0 only, `contentMediaType` for those of 3.1
+_BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 
 
 def _body_in_openapi(field: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
     form = {"type": "object", "required": [field], "properties": {field: schema}, "additionalProperties": False}
-    content = {"multipart/form-data": {"schema": form}, "application/octet-stream": {"schema": {}}}
+    content = {"multipart/form-data": {"schema": form}, "application/octet-stream": {"schema": _BINARY}}
     return {"requestBody": {"required": True, "description": description, "content": content}}
 
 

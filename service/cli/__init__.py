@@ -5,9 +5,12 @@ it needs when its command runs.
 """
 
 import argparse
+import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from service import __version__
+import service
 from service.cli import bench, classify, jobs, serve
 
 
@@ -27,10 +30,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command(options)
 
 
+class _Version(argparse.Action):
+    """Print the versions and exit."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        manifest = json.loads((Path(service.__file__).parent / "models" / "default" / "model.json").read_bytes())
+        sys.stdout.write(f"service {service.__version__}, model {manifest['version']}\n")
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     parser = argparse.ArgumentParser(prog="fetal-planes", description="Research use only. Not a medical device.")
-    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the versions of service and shipped model")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for group in (serve, classify, jobs, bench):
         group.register(commands)

@@ -41,6 +41,11 @@ def add_url(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_json(command: argparse.ArgumentParser) -> None:
+    """Add the option that writes JSON to a terminal, too."""
+    command.add_argument("--json", action="store_true", help="write JSON (the default where no terminal reads it)")
+
+
 def add_selection(command: argparse.ArgumentParser) -> None:
     """Add the options that select frames of a file."""
     command.add_argument(

@@ -1,10 +1,19 @@
-"""The commands `classify`, `explain`, `cine` and `exam`: here, or through a running service."""
+"""The commands `classify`, `explain`, `cine` and `exam`, here or through a running service, and `sample`."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import PICTURE_TYPES, CommandError, Commands, add_command, add_frame, add_selection, add_url
+from service.cli.arguments import (
+    PICTURE_TYPES,
+    CommandError,
+    Commands,
+    add_command,
+    add_frame,
+    add_json,
+    add_selection,
+    add_url,
+)
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -12,9 +21,10 @@ if TYPE_CHECKING:
 
 def register(commands: Commands) -> None:
     """Add the commands."""
-    classify = add_command(commands, "classify", _run, "classify frames, one JSON line per frame")
+    classify = add_command(commands, "classify", _run, "classify frames, one line per frame")
     classify.add_argument("frames", nargs="+", metavar="FRAME", type=Path)
     add_frame(classify)
+    add_json(classify)
     add_url(classify)
 
     explain = add_command(commands, "explain", _explain, "show the evidence for a plane on a frame")
@@ -27,8 +37,9 @@ def register(commands: Commands) -> None:
 
     cine = add_command(commands, "cine", _run, "find the planes in a cine loop, and the most probable frame of each")
     cine.add_argument("file", metavar="FILE", type=Path)
-    cine.add_argument("--frames", action="store_true", help="also print one JSON line per frame")
+    cine.add_argument("--frames", action="store_true", help="also print one line per frame")
     add_selection(cine)
+    add_json(cine)
     add_url(cine)
 
     exam = add_command(commands, "exam", _run, "sort the files of an exam by plane, and list those that were not found")
@@ -36,7 +47,11 @@ def register(commands: Commands) -> None:
     exam.add_argument("-o", "--output", type=Path, metavar="FILE", help="HTML page to write")
     exam.add_argument("--expect", metavar="PLANES", help="planes that the exam should have, separated by commas")
     add_selection(exam)
+    add_json(exam)
     add_url(exam)
+
+    sample = add_command(commands, "sample", _sample, "draw frames to try the service with: no patient's image")
+    sample.add_argument("folder", metavar="OUT", type=Path, help="folder to write the files to")
 
 
 def _picture_path(text: str) -> Path:
@@ -63,3 +78,24 @@ def _run(options: argparse.Namespace, settings: "Settings") -> int:
     from service.cli import local
 
     return local.COMMANDS[options.command](options, settings)
+
+
+def _sample(options: argparse.Namespace, _: "Settings") -> int:
+    """Write the example files and print their paths. A file with other contents is never overwritten."""
+    from service.cli.output import print_line, write_file
+    from service.sample.examples import EXAMPLES, encode_example
+
+    try:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        contents = {options.folder / name: encode_example(example) for name, example in EXAMPLES.items()}
+        taken = [path for path in contents if path.exists() and path.read_bytes() != contents[path]]
+    except OSError as error:
+        raise CommandError(f"{options.folder} cannot be used: {error.strerror}") from error
+    except ImportError as error:
+        raise CommandError("sample needs the extra `dicom`") from error
+    if taken:
+        raise CommandError(f"{taken[0]} already exists and is another file; name another folder")
+    for path, content in contents.items():
+        write_file(path, content)
+        print_line(str(path))
+    return 0

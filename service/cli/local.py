@@ -14,7 +14,7 @@ from service.analysis.exam import ExamOptions, ExamReader, choose_expected, draw
 from service.analysis.pipeline import Pipeline
 from service.analysis.results import ExplainedFrame
 from service.cli.arguments import PICTURE_TYPES, CommandError
-from service.cli.output import exam_files, print_cine, print_exam, print_line, read_file, write_file
+from service.cli.output import exam_files, print_answer, print_cine, print_exam, print_line, read_file, write_file
 from service.errors import Problem
 from service.execution.cpu_budget import cpu_budget
 from service.execution.decoders.pool import open_decoder
@@ -26,6 +26,7 @@ from service.jobs.outputs import one_run
 from service.observability.trace import new_request_id
 from service.reports.answers import batch_record, classification, exam_report, explained
 from service.reports.exam_html import render
+from service.schemas.answers import Classification
 from service.schemas.file_names import path_text
 from service.schemas.problems import ProblemDetails
 from service.settings import Settings
@@ -44,18 +45,18 @@ def classify(options: argparse.Namespace, settings: Settings) -> int:
     """Print one line per frame, in order; return 1 if a frame was refused, else 0."""
     code = 0
     with open_pipeline(settings) as pipeline, ThreadPoolExecutor(cpu_budget(settings.workers).count) as threads:
-        for line, refused in threads.map(partial(_classify_one, pipeline, options.index), options.frames):
-            code |= refused
-            print_line(line)
+        answers = threads.map(partial(_classify_one, pipeline, options.index), options.frames)
+        for path, answer in zip(options.frames, answers, strict=True):
+            code |= print_answer(options, path, answer)
     return code
 
 
-def _classify_one(pipeline: Pipeline, index: int, path: Path) -> tuple[str, int]:
+def _classify_one(pipeline: Pipeline, index: int, path: Path) -> Classification | ProblemDetails:
     with work_context(Work(new_request_id())) as work:
         try:
-            return classification(pipeline.classify(read_file(path), index=index)).model_dump_json(), 0
+            return classification(pipeline.classify(read_file(path), index=index))
         except Problem as problem:
-            return ProblemDetails.of(problem, work.request_id).model_dump_json(), 1
+            return ProblemDetails.of(problem, work.request_id)
 
 
 def explain(options: argparse.Namespace, settings: Settings) -> int:

@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic_core import to_json
+
 from service.cli.arguments import CommandError
 from service.errors import NotFound
 from service.jobs.listing import walk_folder
 from service.jobs.outputs import write_whole
 from service.jobs.rows import SkippedFile
+from service.reports.text import answer_line, cine_lines, exam_lines, refused_line
+from service.schemas.answers import Classification
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 from service.schemas.exam import ExamReport
-from service.schemas.file_names import local_path
+from service.schemas.file_names import local_path, path_text, printable
+from service.schemas.problems import ProblemDetails
 
 _GIVEN_PIPES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")  # what a shell hands over on purpose
 
@@ -61,6 +66,22 @@ def print_line(line: str) -> None:
         raise CommandError(f"standard output cannot be written: {error.strerror}") from error
 
 
+def print_answer(options: argparse.Namespace, path: Path, answer: Classification | ProblemDetails) -> int:
+    """Print the answer of a file; return 1 for a refused frame, else 0."""
+    file = path_text(str(path))
+    if writes_text(options):
+        width = max(len(printable(path_text(str(each)))) for each in options.frames)
+        print_line(answer_line(file.ljust(width), answer))
+    else:
+        print_line(f'{{"file":{to_json(file).decode()},{answer.model_dump_json().removeprefix("{")}')
+    return int(isinstance(answer, ProblemDetails))
+
+
+def writes_text(options: argparse.Namespace) -> bool:
+    """Return whether a person reads the output: on a terminal, without `--json`."""
+    return not options.json and sys.stdout.isatty()
+
+
 def report_skipped(skipped: Sequence[SkippedFile]) -> None:
     """List the files that were skipped on standard error."""
     for each in skipped:
@@ -69,13 +90,21 @@ def report_skipped(skipped: Sequence[SkippedFile]) -> None:
 
 def print_cine(options: argparse.Namespace, line: FrameAnswer | FrameProblem | BatchEnd) -> int:
     """Print what `cine` shows of a line of a batch; return 1 for a refused frame, else 0."""
+    text = writes_text(options)
     if isinstance(line, BatchEnd):
         for each in line.summary.cines:
-            print_line(each.model_dump_json())
+            for output in cine_lines(each) if text else [each.model_dump_json()]:
+                print_line(output)
         return 0
     if options.frames or isinstance(line, FrameProblem) or line.frame.count == 1:
-        print_line(line.model_dump_json())
+        print_line(_frame_text(line) if text else line.model_dump_json())
     return int(isinstance(line, FrameProblem))
+
+
+def _frame_text(line: FrameAnswer | FrameProblem) -> str:
+    if isinstance(line, FrameProblem):
+        return refused_line(line)
+    return answer_line(f"{line.source.name}, frame {line.frame.index + 1}", line)
 
 
 def exam_files(folder: Path) -> list[ExamFile]:
@@ -102,5 +131,6 @@ def print_exam(options: argparse.Namespace, report: ExamReport, page: str | None
     """Write the page and print the exam report; return 1 if frames were refused, else 0."""
     if page is not None:
         write_file(options.output, page.encode())
-    print_line(report.model_dump_json())
+    for line in exam_lines(report) if writes_text(options) else [report.model_dump_json()]:
+        print_line(line)
     return int(bool(report.refused))

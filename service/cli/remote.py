@@ -10,10 +10,11 @@ from pathlib import Path
 import httpx2
 
 from service.cli.arguments import KEY_VARIABLE, PICTURE_TYPES, CommandError, RefusedFrame, read_secret
-from service.cli.output import exam_files, print_cine, print_exam, print_line, read_file, write_file
-from service.client import Client, CutShortError, NamedUpload, RefusedError
+from service.cli.output import exam_files, print_answer, print_cine, print_exam, print_line, read_file, write_file
+from service.client import Client, CutShortError, NamedUpload, RefusedError, UnreachableError
 from service.errors import Problem
 from service.observability.trace import new_request_id
+from service.schemas.answers import Classification
 from service.schemas.problems import ProblemDetails
 
 _CONCURRENT_REQUESTS = 8
@@ -23,19 +24,19 @@ def classify(options: argparse.Namespace) -> int:
     """Print one line per frame, in order; return 1 if a frame was refused, else 0."""
     code = 0
     with _connect(options.url) as client, ThreadPoolExecutor(_CONCURRENT_REQUESTS) as threads:
-        for line, refused in threads.map(partial(_classify_one, client, options.index), options.frames):
-            code |= refused
-            print_line(line)
+        answers = threads.map(partial(_classify_one, client, options.index), options.frames)
+        for path, answer in zip(options.frames, answers, strict=True):
+            code |= print_answer(options, path, answer)
     return code
 
 
-def _classify_one(client: Client, index: int, path: Path) -> tuple[str, int]:
+def _classify_one(client: Client, index: int, path: Path) -> Classification | ProblemDetails:
     try:
-        return client.classify(read_file(path), index=index).model_dump_json(), 0
+        return client.classify(read_file(path), index=index)
     except Problem as problem:
-        return ProblemDetails.of(problem, new_request_id()).model_dump_json(), 1
+        return ProblemDetails.of(problem, new_request_id())
     except RefusedError as error:
-        return _problem_line(error), 1
+        return _problem(error)
 
 
 def explain(options: argparse.Namespace) -> int:
@@ -73,14 +74,14 @@ def _connect(url: str) -> Iterator[Client]:
     try:
         with _client(url) as client:
             yield client
-    except (httpx2.TransportError, httpx2.InvalidURL) as error:
+    except (UnreachableError, httpx2.InvalidURL) as error:
         raise CommandError(f"the service cannot be reached: {error}") from error
     except OSError as error:
         raise CommandError(f"{error.filename} cannot be read: {error.strerror}") from error
     except CutShortError as error:
         raise CommandError("the service's answer is incomplete") from error
     except RefusedError as error:
-        raise RefusedFrame(_problem_line(error)) from error
+        raise RefusedFrame(_problem(error).model_dump_json()) from error
 
 
 def _client(url: str) -> Client:
@@ -91,11 +92,11 @@ def _client(url: str) -> Client:
         raise CommandError(f"certificates or proxy cannot be used ({names}): {error}") from error
 
 
-def _problem_line(refused: RefusedError) -> str:
-    """Return the service's problem as a JSON line; an answer without one comes from a proxy in between."""
+def _problem(refused: RefusedError) -> ProblemDetails:
+    """Return the service's problem; an answer without one comes from a proxy in between."""
     if refused.problem is None:
         raise CommandError(f"a proxy in front of the service answers {refused.status}") from refused
-    return refused.problem.model_dump_json()
+    return refused.problem
 
 
 COMMANDS = {"classify": classify, "explain": explain, "cine": cine, "exam": exam}

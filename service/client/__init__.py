@@ -11,7 +11,15 @@ Both repeat a request that the service refuses with 503, after the time in its h
 """
 
 from service.client.clients import AsyncClient, Client
-from service.client.messages import BatchRecord, ClientError, CutShortError, NamedUpload, RefusedError, Upload
+from service.client.messages import (
+    BatchRecord,
+    ClientError,
+    CutShortError,
+    NamedUpload,
+    RefusedError,
+    UnreachableError,
+    Upload,
+)
 
 __all__ = [
     "AsyncClient",
@@ -21,5 +29,6 @@ __all__ = [
     "CutShortError",
     "NamedUpload",
     "RefusedError",
+    "UnreachableError",
     "Upload",
 ]

@@ -84,7 +84,7 @@ class Client:
     ) -> Iterator[BatchRecord]:
         """Yield a record per frame in order, then the summary. Raises `RefusedError` and `CutShortError`."""
         record: BatchRecord | None = None
-        request = messages.files_request("classify/batch", files, every=every, limit=limit, top=top)
+        request = messages.batch_request(files, every=every, limit=limit, top=top)
         with closing(self._open(request)) as reply:
             try:
                 for line in reply.iter_lines():
@@ -114,16 +114,17 @@ class Client:
 
     def _read(self, request: ClientRequest, read: Callable[[bytes], T]) -> T:
         """Return what `read` makes of the reply's body."""
-        with closing(self._open(request)) as reply:
+        with messages.own_errors(), closing(self._open(request)) as reply:
             return read(reply.read())
 
     def _open(self, request: ClientRequest) -> httpx2.Response:
         """Return the first successful reply to a request, with its body unread."""
         attempt = 1
-        while not (reply := self._http.send(request.build(self._http), stream=True)).is_success:
-            reply.read()
-            time.sleep(messages.pause_s(reply, self._tries - attempt))
-            attempt += 1
+        with messages.own_errors():
+            while not (reply := self._http.send(request.build(self._http), stream=True)).is_success:
+                reply.read()
+                time.sleep(messages.pause_s(reply, self._tries - attempt))
+                attempt += 1
         return reply
 
 
@@ -174,7 +175,7 @@ class AsyncClient:
     ) -> AsyncIterator[BatchRecord]:
         """See `Client.classify_batch`."""
         record: BatchRecord | None = None
-        request = messages.files_request("classify/batch", files, every=every, limit=limit, top=top)
+        request = messages.batch_request(files, every=every, limit=limit, top=top)
         async with aclosing(await self._open(request)) as reply:
             try:
                 async for line in reply.aiter_lines():
@@ -185,13 +186,15 @@ class AsyncClient:
             raise CutShortError("The reply ended before its last line.")
 
     async def _read(self, request: ClientRequest, read: Callable[[bytes], T]) -> T:
-        async with aclosing(await self._open(request)) as reply:
-            return read(await reply.aread())
+        with messages.own_errors():
+            async with aclosing(await self._open(request)) as reply:
+                return read(await reply.aread())
 
     async def _open(self, request: ClientRequest) -> httpx2.Response:
         attempt = 1
-        while not (reply := await self._http.send(request.build(self._http), stream=True)).is_success:
-            await reply.aread()
-            await asyncio.sleep(messages.pause_s(reply, self._tries - attempt))
-            attempt += 1
+        with messages.own_errors():
+            while not (reply := await self._http.send(request.build(self._http), stream=True)).is_success:
+                await reply.aread()
+                await asyncio.sleep(messages.pause_s(reply, self._tries - attempt))
+                attempt += 1
         return reply

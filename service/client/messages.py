@@ -1,11 +1,13 @@
 """Builds requests and reads replies, for both clients."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from io import IOBase
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import httpx2
 
@@ -21,7 +23,9 @@ class NamedUpload(NamedTuple):
     path: Path
 
 
-Upload = Path | bytes | NamedUpload
+Upload = Path | str | bytes | BinaryIO | NamedUpload
+"""A file: its path, its bytes, or a file object that is open for reading bytes."""
+
 BatchRecord = FrameAnswer | FrameProblem | BatchEnd
 Parameter = str | int | bool | None
 
@@ -44,6 +48,19 @@ class RefusedError(ClientError):
 
 class CutShortError(ClientError):
     """The reply to a batch ended before its last line."""
+
+
+class UnreachableError(ClientError):
+    """The service cannot be reached, or the connection broke before the answer was complete."""
+
+
+@contextmanager
+def own_errors() -> Iterator[None]:
+    """Turn the errors of the network into `UnreachableError`."""
+    try:
+        yield
+    except httpx2.TransportError as error:
+        raise UnreachableError(str(error)) from error
 
 
 class ClientRequest(NamedTuple):
@@ -72,20 +89,31 @@ def frame_request(path: str, upload: Upload, /, **params: Parameter) -> ClientRe
 
 def files_request(path: str, uploads: Iterable[Upload], /, **params: Parameter) -> ClientRequest:
     """Return a request with many files."""
+    if isinstance(uploads, str | bytes):
+        raise TypeError("pass a list of files; one path or one file's bytes is not a list")
     files = [("files", (_name(number, upload), _content(upload))) for number, upload in enumerate(uploads)]
     return ClientRequest("POST", path, params, files=files)
 
 
+def batch_request(uploads: Iterable[Upload], /, **params: Parameter) -> ClientRequest:
+    """Return a request whose reply comes line by line."""
+    return files_request("classify/batch", uploads, **params)._replace(accept="application/x-ndjson")
+
+
 def _name(number: int, upload: Upload) -> str:
-    if isinstance(upload, bytes):
-        return str(number)
-    return upload.name if isinstance(upload, NamedUpload) else path_text(upload.name)
+    """Return the last part of the file's path, or its number where it has none."""
+    if isinstance(upload, NamedUpload):
+        return upload.name
+    path = getattr(upload, "name", None) if isinstance(upload, IOBase) else upload
+    return path_text(Path(path).name) if isinstance(path, str | Path) else str(number)
 
 
 def _content(upload: Upload) -> bytes:
     if isinstance(upload, bytes):
         return upload
-    return (upload.path if isinstance(upload, NamedUpload) else upload).read_bytes()
+    if isinstance(upload, str | Path):
+        return Path(upload).read_bytes()
+    return upload.path.read_bytes() if isinstance(upload, NamedUpload) else upload.read()
 
 
 def pause_s(refusal: httpx2.Response, tries_left: int) -> float:

@@ -1,7 +1,5 @@
 """The job `process`: a folder into JSON lines, CSV and DICOM objects, or a DICOMweb study into DICOM objects."""
 
-import csv
-import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,9 +17,10 @@ from service.jobs import JobError
 from service.jobs.files import SourceFile
 from service.jobs.journal import FolderKey, JobKey, ResultLog
 from service.jobs.listing import walk_folder
-from service.jobs.outputs import delete_drafts, one_run, whole_file, write_whole
-from service.jobs.rows import DISCLAIMER, Counts, ResultRow, SkippedFile
+from service.jobs.outputs import delete_drafts, one_run, write_whole
+from service.jobs.rows import DISCLAIMER, Counts, SkippedFile
 from service.jobs.runner import Finished, FrameChoice, JobProgress, run_job
+from service.jobs.tables.frames_csv import row_place, write_csv
 from service.jobs.worker import DicomOutput, FrameWorker
 from service.reports.dicom import DicomObject
 from service.schemas.file_names import local_path
@@ -30,11 +29,6 @@ TABLE, RESULT, OBJECTS = "frames.csv", "result.json", "dicom"
 
 _OBJECT_NAME = re.compile(r"[0-9.]+\.dcm")
 _MERCURE_FILES = {"task.json", RESULT}  # mercure also puts a file of tags, `*.tags`, next to each DICOM file
-
-_COLUMNS = (
-    "file", "frame", "plane", "probability", "second_plane", "second_probability", "sub_plane", "sub_plane_probability",
-    "abstain_reason", "problem", "detail", "dicom_problem",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +122,7 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
     if job.source == job.target:
         raise JobError("OUT must be another folder than IN: results would be read as frames")
     files, skipped = job.inputs()
-    package = pipeline.engine.package
+    package, planes = pipeline.engine.package, pipeline.engine.manifest.planes
     try:
         job.target.mkdir(parents=True, exist_ok=True)
         with one_run(job.target):
@@ -137,14 +131,14 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
             hash_files = partial(_hash_files, files, threads)
             with closing(ResultLog(job.target, job.key(package), hash_files, job.delete_objects)) as log:
                 output = DicomOutput(job.reports, job.overlays, job.store) if job.reports or job.overlays else None
-                worker = FrameWorker(pipeline, dicom=output, hash_files=True)
+                worker = FrameWorker(pipeline, len(planes), dicom=output, hash_files=True)
                 for finished in _run(files, run_job(files, worker, threads, log, job.choice)):
                     if isinstance(finished, SkippedFile):
                         skipped.append(finished)
                     else:
                         log.write(finished)
                 log.counts.skipped = len(skipped)
-                _write_csv(log.rows(), job.target / TABLE)
+                write_csv(log.rows(), planes, job.target / TABLE)
             _write_result(job.target / RESULT, log, skipped, package)
     except OSError as error:
         raise _cannot_write(job.target, error) from error
@@ -167,7 +161,7 @@ def _write_result(path: Path, log: ResultLog, skipped: list[SkippedFile], packag
     manifest, counts = package.manifest, log.counts
     refusals = [
         {"file": row.file, "frame": row.frame, "problem": row.problem.code, "detail": row.problem.detail}
-        for row in sorted(log.rows(), key=_place)
+        for row in sorted(log.rows(), key=row_place)
         if row.problem is not None
     ]
     result = counts.model_dump() | {
@@ -179,31 +173,6 @@ def _write_result(path: Path, log: ResultLog, skipped: list[SkippedFile], packag
         "__mercure_notification": {"text": counts.text(), "requested": False},
     }
     write_whole(path, json.dumps(result, indent=2).encode() + b"\n")
-
-
-def _write_csv(rows: Iterable[ResultRow], path: Path) -> None:
-    """Write one line per row, in the order of files and frames."""
-    with whole_file(path) as file:
-        text = io.TextIOWrapper(file, "utf-8", newline="")
-        table = csv.DictWriter(text, _COLUMNS, extrasaction="ignore")
-        table.writeheader()
-        table.writerows(_cells(row) for row in sorted(rows, key=_place))
-        text.detach()  # flushes, and leaves the file open
-
-
-def _place(row: ResultRow) -> tuple[str, int]:
-    return row.file, row.frame
-
-
-def _cells(row: ResultRow) -> dict[str, str | int | float | None]:
-    cells = row.cells() | {"dicom_problem": row.dicom_problem}
-    if row.file.startswith(("=", "+", "-", "@")):  # no spreadsheet may evaluate a file name as a formula
-        cells["file"] = f"'{row.file}"
-    if row.answer is not None:
-        first, second = row.answer.predictions
-        cells |= {"probability": first.probability}
-        cells |= {"second_plane": second.plane, "second_probability": second.probability}
-    return cells
 
 
 def process_study(

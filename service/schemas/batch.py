@@ -82,3 +82,9 @@ class BatchEnd(Schema):
 
     summary: BatchSummary
     request_id: str
+
+
+class Batch(BatchEnd):
+    """All lines of a batch in one document."""
+
+    records: list[FrameAnswer | FrameProblem] = Field(description="One answer or problem per frame, in order.")

@@ -37,7 +37,7 @@ class Load(Schema):
 class HealthDetails(Health):
     """The state of the service with details."""
 
-    version: str = Field(description="Version of the service.")
+    service_version: str = Field(description="Version of the service; `model.version` is that of the model.")
     model: ModelInfo
     workers: Workers
     load: Load

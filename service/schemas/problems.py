@@ -17,7 +17,7 @@ class ProblemDetails(Schema):
     )
     title: str = Field(description="Name of the kind of problem.", examples=["Not found"])
     status: int = Field(ge=400, le=599, description="HTTP status.", examples=[404])
-    detail: str = Field(description="One sentence about this request.")
+    detail: str = Field(description="One sentence about this request.", examples=["No resource exists at this path."])
     code: str = Field(description="Last part of `type`.", examples=["not-found"])
     request_id: str = Field(description="Id of the request; the log lines of the request carry it too.")
 

@@ -52,9 +52,9 @@ const NOT_READ = { code: "not-read-yet", detail: "This file is not read to its e
 
 function answerLine(item, answer, { planes }, isBest) {
   const { predictions, sub_plane: subPlane, abstain, abstain_reason: reason, frame, model, request_id: id } = answer;
-  const [first, second] = predictions;
+  const [first, second] = abstain ? [] : predictions;
   return [
-    item.name, frame.index, first.plane, first.label, first.probability, second?.plane, second?.probability,
+    item.name, frame.index, first?.plane, first?.label, first?.probability, second?.plane, second?.probability,
     subPlane?.plane, subPlane?.probability, abstain, reason, "", "", frame.width, frame.height, model.name, model.version, model.sha256, id, isBest,
     ...planes.map((plane) => predictions.find((each) => each.plane === plane.id)?.probability),
   ];

@@ -81,16 +81,27 @@ function addFiles(files) {
   if (focusLost) frameList.focus(); // the focused button disappears with the welcome section
 }
 
+// Add the drawn example files; they say that they are drawn.
+async function addExample() {
+  byId("example").disabled = true;
+  try {
+    addFiles((await service.samples()).map((file) => ({ file, name: `example/${file.name}` })));
+  } catch (refusal) {
+    announce(`The example cannot be loaded: ${refusal.detail}`);
+  }
+  byId("example").disabled = false;
+}
+
 async function start() {
   try {
     model = await service.model();
-    const { workers, expected_planes: expected } = await service.health();
+    const { workers, expected_planes: expected, service_version: version } = await service.health();
     byId("key-form").hidden = true;
     Object.assign(viewer, { model });
     Object.assign(answer, { model });
     Object.assign(exam, { model, expected: new Set(expected) });
     byId("model").classList.remove("bad");
-    setText(byId("model"), `${model.name} ${model.version} · ${model.planes.length} classes`);
+    setText(byId("model"), `Service ${version} · model ${model.name} ${model.version} · ${model.planes.length} classes`);
     fillHelp(model);
     queue.start(model.planes, workers.count);
     const formats = (await service.interface()).components.schemas.FrameInfo.properties.format.enum;
@@ -129,6 +140,7 @@ startTheme();
 startHelp();
 startProgress(queue, service);
 startFiles(addFiles);
+byId("example").addEventListener("click", addExample);
 const frameList = new FrameList(session);
 byId("view-frames").addEventListener("click", () => show("frames"));
 byId("view-exam").addEventListener("click", () => show("exam"));

@@ -82,6 +82,16 @@ export class Service extends EventTarget {
     return this.#request("openapi.json", {});
   }
 
+  // The drawn example files, as if they were chosen.
+  async samples() {
+    const list = await this.#request("sample", {});
+    const read = async ({ name, media_type: type }) => {
+      const reply = await this.#request(`sample/${name}`, { accept: type });
+      return new File([await reply.blob()], name, { type });
+    };
+    return Promise.all(list.map(read));
+  }
+
   classify(file, query, signal) {
     return this.#request("classify", { query, body: file, signal });
   }

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -45,6 +46,16 @@ def test_it_serves_logs_in_json_and_ends_in_order(
     (ready,) = [line for line in lines if line["message"] == "ready"]
     assert ready["workers"] >= 1
     assert ready["workers_source"]
+
+
+def test_a_person_at_a_terminal_reads_the_address(phantom_folder: Path) -> None:
+    master, terminal = pty.openpty()
+    try:
+        with running_service(phantom_folder, stderr=terminal) as (_, url):
+            assert f"Open {url}" in os.read(master, 65_536).decode()
+    finally:
+        os.close(master)
+        os.close(terminal)
 
 
 def test_an_upload_that_is_too_long_is_refused_before_it_is_sent(server: tuple[subprocess.Popen[str], str]) -> None:

@@ -21,7 +21,18 @@ from tests.support.repository import PROJECT
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*sorted(ROOT.glob("*.md")), *DOCS]
 SCRIPTS: dict[str, str] = PROJECT["project"]["scripts"]
-OTHER_PROGRAMS = {"cp", "curl", "docker", "git", "kubectl", "pip", "pytest", "python3"}  # assumed to be installed
+OTHER_PROGRAMS = {
+    "cp",
+    "curl",
+    "docker",
+    "git",
+    "kubectl",
+    "openapi-generator-cli",
+    "openapi-python-client",
+    "pip",
+    "pytest",
+    "python3",
+}  # assumed to be installed
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 

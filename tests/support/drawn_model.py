@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.imaging.letterbox import crop_and_letterbox
+from service.sample.frames import draw_frame
 from service.schemas.manifest import Preprocessing
-from tests.support.drawn_frames import draw_frame
 from tests.support.phantom_package import PLANES, STRIDE, Phantom
 
 KINDS = {"abdomen": 0, "brain": 1, "femur": 2, "thorax": 3, "cervix": 4}

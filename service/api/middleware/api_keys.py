@@ -11,7 +11,7 @@ from service.api_keys import KeyRing
 from service.errors import NoKey
 
 # Probes come from machines without a key; the other paths serve public content only.
-_PUBLIC = re.compile(r"/|/page/.*|/health(/.*)?|/docs(/.*)?|/openapi\.json|/problems(/.*)?")
+_PUBLIC = re.compile(r"/|/page/.*|/health(/.*)?|/docs(/.*)?|/openapi\.json|/problems(/.*)?|/sample(/.*)?")
 
 
 _MAX_OFFERED = 4  # each costs a comparison with every key

@@ -1,48 +1,59 @@
 """`POST /classify/batch`: all frames of many files in one request."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from service.analysis.batch import File, Selection
 from service.analysis.batch_session import BatchSession
 from service.api.dependencies import ModelDep, RuntimeDep
-from service.api.negotiation import NO_STORE
-from service.api.openapi import FILES_PROBLEMS, TEXT, replies
+from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
+from service.api.openapi import FILES_PROBLEMS, TEXT, example, replies
 from service.api.queries import BatchQuery, SelectionQuery
 from service.api.uploads import FILES_IN_OPENAPI, read_files
 from service.execution.work import current_work
 from service.reports.answers import batch_record
 from service.runtime import LoadedModel, Runtime
+from service.schemas.batch import Batch, BatchEnd, FrameAnswer, FrameProblem
+from service.schemas.examples import BATCH
 
-router = APIRouter()
+router = APIRouter(tags=["batches"])
+
+BatchRecord = FrameAnswer | FrameProblem | BatchEnd
 
 _NDJSON = "application/x-ndjson"
 _JOBS_PER_WORKER = 3  # in work, or done and not yet sent: enough to keep every worker busy
 _ANSWER = (
     "One line of JSON for each frame, in the order of the upload: the answer of `/classify`, or a problem, each with "
-    "its `source`. The last line holds the `summary`, with the planes of each cine. A reply without it was cut short."
+    "its `source`. The last line holds the `summary`, with the planes of each cine. A reply without it was cut short. "
+    "For `Accept: application/json`, one document with the lines as its `records`, streamed as well."
 )
 
 
 @router.post(
     "/classify/batch",
     summary="Classify all frames of many files",
-    response_class=StreamingResponse,
-    responses=replies(_ANSWER, {_NDJSON: TEXT}, *FILES_PROBLEMS),
+    response_model=Batch,
+    responses=replies(_ANSWER, {**example(BATCH), _NDJSON: TEXT}, *FILES_PROBLEMS),
     openapi_extra=FILES_IN_OPENAPI,
 )
 async def classify_batch(
-    request: Request, query: Annotated[BatchQuery, Query()], runtime: RuntimeDep, model: ModelDep
+    request: Request,
+    query: Annotated[BatchQuery, Query()],
+    runtime: RuntimeDep,
+    model: ModelDep,
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> StreamingResponse:
     """Classify all frames of many files and send each answer when it is ready. A bad file costs its own line only."""
     files = await read_files(request, runtime.settings.max_batch_bytes, runtime.settings.max_batch_frames)
-    session = open_session(runtime, model, query)
-    return StreamingResponse(_encoded(session, files, query.top), headers=NO_STORE, media_type=_NDJSON)
+    records = _records(open_session(runtime, model, query), files, query.top)
+    media_type = choose_media_type(accept, (_NDJSON, JSON))
+    encode = _as_document if media_type == JSON else _as_lines
+    return StreamingResponse(encode(records), headers=NEGOTIATED, media_type=media_type)
 
 
 def open_session(
@@ -60,7 +71,25 @@ def open_session(
     )
 
 
-async def _encoded(session: BatchSession, files: list[File], top: int) -> AsyncIterator[str]:
+async def _records(session: BatchSession, files: list[File], top: int) -> AsyncGenerator[BatchRecord, None]:
     async with aclosing(session.lines(files)) as lines:
         async for line in lines:
-            yield batch_record(line, top).model_dump_json() + "\n"
+            yield batch_record(line, top)
+
+
+async def _as_lines(records: AsyncGenerator[BatchRecord, None]) -> AsyncIterator[str]:
+    async with aclosing(records):
+        async for record in records:
+            yield record.model_dump_json() + "\n"
+
+
+async def _as_document(records: AsyncGenerator[BatchRecord, None]) -> AsyncIterator[str]:
+    """Yield the JSON of `Batch` piece by piece; a reply that was cut short is not valid JSON."""
+    before = '{"records":['
+    async with aclosing(records):
+        async for record in records:
+            if isinstance(record, BatchEnd):
+                yield before.rstrip(",") + "]," + record.model_dump_json().removeprefix("{")
+            else:
+                yield before + record.model_dump_json()
+                before = ","

@@ -18,7 +18,7 @@ from service.reports.answers import exam_report
 from service.reports.exam_html import POLICY, render
 from service.schemas.exam import ExamReport
 
-router = APIRouter()
+router = APIRouter(tags=["batches"])
 
 _HTML = "text/html"
 _ANSWER = "The frames of the exam by plane as JSON; for `Accept: text/html`, as a page with pictures."

@@ -16,7 +16,7 @@ from service.errors import BadParameter, NoDicomSource, NoSuchPlane
 from service.reports.answers import explained
 from service.schemas.answers import ExplainedClassification, PictureType
 
-router = APIRouter()
+router = APIRouter(tags=["frames"])
 
 _PICTURES: dict[str, PictureType] = {"image/jpeg": "image/jpeg", "image/png": "image/png"}
 _OFFERS = (JSON, *_PICTURES, DICOM, RELATED)

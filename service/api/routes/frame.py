@@ -15,7 +15,7 @@ from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.imaging.overlay import encode_picture
 from service.schemas.answers import PictureType
 
-router = APIRouter()
+router = APIRouter(tags=["frames"])
 
 _OFFERS: dict[str, PictureType] = {"image/jpeg": "image/jpeg", "image/png": "image/png"}
 _MAX_HEIGHT = 16_384  # pixels of the reply; JPEG allows four times as many

@@ -13,7 +13,7 @@ from service.execution.pool import WorkerPool
 from service.runtime import Runtime
 from service.schemas.health import Health, HealthDetails, Load, Workers
 
-router = APIRouter(prefix="/health")
+router = APIRouter(prefix="/health", tags=["operation"])
 
 
 @router.get("/live", summary="Liveness probe", responses=problem_replies())
@@ -35,7 +35,7 @@ async def health(runtime: RuntimeDep, model: ReadyModelDep) -> HealthDetails:
     planes = model.pipeline.engine.manifest.planes
     return HealthDetails(
         status="ready",
-        version=__version__,
+        service_version=__version__,
         model=model.info,
         workers=Workers(count=budget.count, source=budget.source, threads_for_single_request=budget.count),
         load=_load(runtime, model.pool),

@@ -6,7 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from service.api.dependencies import RuntimeDep
 from service.api.openapi import problem_replies
 
-router = APIRouter()
+router = APIRouter(tags=["operation"])
 
 
 @router.get(

@@ -7,7 +7,7 @@ from service.api.openapi import problem_replies
 from service.errors import NotReady
 from service.schemas.manifest import Manifest
 
-router = APIRouter()
+router = APIRouter(tags=["reference"])
 
 
 @router.get(

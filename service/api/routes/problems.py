@@ -6,7 +6,7 @@ from service.api.openapi import problem_replies
 from service.errors import TABLE, NotFound
 from service.schemas.problems import ProblemKind
 
-router = APIRouter(prefix="/problems")
+router = APIRouter(prefix="/problems", tags=["reference"])
 
 
 @router.get("", summary="All kinds of problems", responses=problem_replies())

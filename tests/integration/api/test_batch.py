@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from service.analysis.pipeline import Pipeline
 from service.imaging.frame import Frame
+from service.schemas.batch import Batch
 from tests.support.dicom_objects import BASELINE, compressed, jpeg, native
 from tests.support.disk_watch import WATCHING
 from tests.support.images import animation, encode, speckle
@@ -73,6 +74,18 @@ def test_each_frame_of_a_loop_is_answered_as_it_would_be_alone(client: TestClien
         assert line["source"] == {"file": 0, "name": "loop", "frame": index}
     (cine,) = end["summary"]["cines"]
     assert (cine["file"], cine["name"], cine["count"], cine["frames"]) == (0, "loop", 6, 6)
+
+
+@pytest.mark.parametrize("files", [(GOOD,), (b"text",), (GOOD, b"", LOOPS["png"])])
+def test_the_lines_as_one_document(client: TestClient, files: tuple[bytes, ...]) -> None:
+    *lines, end = ask(client, *files)
+    reply = client.post("/classify/batch", files=form(*files), headers={"Accept": "application/json"})
+    assert reply.headers["content-type"] == "application/json"
+    document = reply.json()
+    assert list(map(without, document["records"])) == list(map(without, lines))
+    assert document["summary"] == end["summary"]
+    assert {each["request_id"] for each in (document, *document["records"])} == {reply.headers["x-request-id"]}
+    Batch.model_validate(document)
 
 
 def test_every_limit_and_top(client: TestClient) -> None:

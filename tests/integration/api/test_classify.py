@@ -177,3 +177,17 @@ class TestDicom:
             answer = client.post(f"/classify?frame={index}", content=data).json()
             assert_right(answer, expected(phantom, pixels))
             assert (answer["frame"]["index"], answer["frame"]["count"]) == (index, 3)
+
+
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        ("classify", "`frame`, `top`"),
+        ("explain", "`frame`, `top`, `target`, `overlay`"),
+        ("exam", "`every`, `limit`, `expect`"),
+    ],
+)
+def test_the_refusal_of_an_unknown_parameter_names_the_known_ones(client: TestClient, path: str, known: str) -> None:
+    problem = client.post(f"/{path}?topk=3", content=b"x").json()
+    assert problem["code"] == "bad-parameter"
+    assert problem["detail"] == f"Parameter `topk` is unknown; this path takes {known}."

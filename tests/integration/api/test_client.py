@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from service.client import AsyncClient, Client, CutShortError, RefusedError
+from service.client import AsyncClient, Client, CutShortError, RefusedError, UnreachableError
 from service.client.messages import read_retry_after
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 from tests.support.images import animation, encode, speckle
@@ -33,7 +33,10 @@ def test_a_frame_is_classified(asked: Client, client: TestClient, tmp_path: Path
     path = tmp_path / "frame.png"
     path.write_bytes(GOOD)
     answer = client.post("/classify", content=GOOD).json()
-    for upload in (GOOD, path):
+    with path.open("rb") as opened:
+        found = asked.classify(opened).model_dump(mode="json")
+    assert found | {"request_id": ""} == answer | {"request_id": ""}
+    for upload in (GOOD, path, str(path), io.BytesIO(GOOD)):
         found = asked.classify(upload).model_dump(mode="json")
         assert found | {"request_id": ""} == answer | {"request_id": ""}
     assert len(asked.classify(LOOP, index=2, top=5).predictions) == 5
@@ -54,6 +57,21 @@ def test_a_batch(asked: Client, tmp_path: Path) -> None:
     assert [type(line) for line in lines] == [FrameAnswer] * 3 + [FrameProblem, BatchEnd]
     assert isinstance(lines[1], FrameAnswer)
     assert (lines[1].source.name, len(lines[1].predictions)) == ("loop.png", 3)
+
+
+def test_the_names_of_a_batch(asked: Client, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(GOOD)
+    with path.open("rb") as opened:
+        *lines, _ = asked.classify_batch([GOOD, path, str(path), opened, io.BytesIO(GOOD)])
+    names = [line.source.name for line in lines if isinstance(line, FrameAnswer)]
+    assert names == ["0", "a.png", "a.png", "a.png", "4"]
+
+
+@pytest.mark.parametrize("one", ["a.png", GOOD])
+def test_one_file_is_not_a_list(asked: Client, one: Any) -> None:
+    with pytest.raises(TypeError, match="list of files"):
+        next(asked.classify_batch(one))
 
 
 def test_an_exam(asked: Client) -> None:
@@ -235,3 +253,32 @@ def test_a_service_that_is_full_refuses_and_is_asked_again(serve: Callable[..., 
     with Client("http://testserver", transport=Emptying()) as client:
         assert client.classify(GOOD).frame.format == "png"
     assert statuses == [503, 200]
+
+
+def _fail(_: httpx2.Request) -> httpx2.Response:
+    raise httpx2.ConnectError("refused")
+
+
+def test_a_service_that_is_gone_raises_an_error_of_the_client() -> None:
+    with Client("http://testserver", transport=httpx2.MockTransport(_fail)) as client:
+        for ask in (lambda: client.classify(GOOD), lambda: next(client.classify_batch([GOOD])), client.model):
+            with pytest.raises(UnreachableError):
+                ask()
+
+    async def ask_async() -> None:
+        async with AsyncClient("http://testserver", transport=httpx2.MockTransport(_fail)) as client:
+            await client.model()
+
+    with pytest.raises(UnreachableError):
+        asyncio.run(ask_async())
+
+
+def test_a_reply_that_breaks_off_raises_an_error_of_the_client() -> None:
+    class Broken(httpx2.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"{"
+            raise httpx2.ReadError("reset")
+
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, stream=Broken()))
+    with Client("http://testserver", transport=transport) as client, pytest.raises(UnreachableError):
+        client.model()

@@ -13,6 +13,9 @@ from service import __version__
 from service.app import create_app
 from service.inference.package import PackageError
 from service.observability.logs import JsonFormatter
+from service.schemas.answers import Classification
+from service.schemas.batch import Batch
+from service.schemas.examples import BATCH, CLASSIFICATION
 from service.settings import Settings
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import PLANES, Phantom
@@ -23,7 +26,7 @@ def test_probes(client: TestClient) -> None:
     assert client.get("/health/ready").json() == {"status": "ready"}
     health = client.get("/health").json()
     assert health["status"] == "ready"
-    assert health["version"] == __version__
+    assert health["service_version"] == __version__
     assert health["model"]["name"] == "phantom"
     assert health["workers"]["count"] >= 1
     assert health["uptime_seconds"] >= 0
@@ -92,6 +95,23 @@ def test_openapi_documents_uploads_and_problems(client: TestClient) -> None:
     assert set(explain) == {"application/json", "image/jpeg", "image/png", "multipart/related"}
     classify = openapi(client)["paths"]["/classify"]["post"]["responses"]["200"]["content"]
     assert set(classify) == {"application/json", "application/dicom"}
+
+
+def test_openapi_names_operations_tags_servers_and_security(client: TestClient) -> None:
+    document = openapi(client)
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    ids = [operation["operationId"] for operation in operations]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch("[a-z_]+", each) for each in ids)
+    assert {"classify", "classify_batch", "explain", "exam"} < set(ids)
+    assert {tag for operation in operations for tag in operation["tags"]} == {tag["name"] for tag in document["tags"]}
+    assert document["servers"][0]["url"] == "/"
+    assert {name for each in document["security"] for name in each} == set(document["components"]["securitySchemes"])
+
+
+def test_the_examples_of_openapi_are_answers() -> None:
+    assert Classification.model_validate(CLASSIFICATION).model_dump(mode="json") == CLASSIFICATION
+    assert Batch.model_validate(BATCH).model_dump(mode="json") == BATCH
 
 
 def test_every_setting_says_what_it_does() -> None:

@@ -4,7 +4,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
-from tests.support.drawn_frames import draw_cine, draw_frame
+import numpy as np
+from numpy.typing import NDArray
+
+from service.sample.frames import draw_frame
 from tests.support.drawn_model import UNSURE
 from tests.support.images import animation, encode
 
@@ -35,6 +38,12 @@ def upload(name: str, content: bytes) -> Upload:
 def png(kind: str = "brain", seed: int = 0) -> bytes:
     """Return a drawn frame as a PNG file."""
     return encode(draw_frame(kind, seed=seed))
+
+
+def _cine_frames() -> list[NDArray[np.uint8]]:
+    """Return eight small frames of each of three shots; the anatomy drifts slowly under the probe."""
+    shots = [(kind, step) for kind in ("brain", "abdomen", "femur") for step in range(8)]
+    return [draw_frame(kind, height=240, width=320, seed=1, step=step) for kind, step in shots]
 
 
 def until(page: "Page", condition: str, seconds: float = 30) -> None:
@@ -95,7 +104,7 @@ def _error(page: "Page") -> None:
 
 
 def _cine(page: "Page") -> None:
-    _add(page, upload("cine.tiff", animation("TIFF", draw_cine(24, ("brain", "abdomen", "femur")))))
+    _add(page, upload("cine.tiff", animation("TIFF", _cine_frames())))
     page.click("text=Classify every frame")
     settle(page)
     page.click("text=/^Fetal brain, frame/")

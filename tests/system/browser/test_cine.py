@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from service.analysis.text import percent
+from service.sample.frames import draw_frame
 from tests.support.dicom_objects import native
-from tests.support.drawn_frames import draw_frame
 from tests.support.images import animation
 from tests.system.browser.visit import Visit, upload
 

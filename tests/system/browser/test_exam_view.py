@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import httpx2 as httpx
 import pytest
 
+from service.sample.frames import draw_frame
 from tests.support import dicom_objects
-from tests.support.drawn_frames import draw_frame
 from tests.support.drawn_model import UNSURE
 from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom

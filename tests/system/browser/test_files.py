@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.drawn_frames import draw_frame
+from service.sample.examples import EXAMPLES
+from service.sample.frames import draw_frame
 from tests.support.images import encode
 from tests.system.browser.page_states import png
 from tests.system.browser.visit import Visit, upload
@@ -35,6 +36,13 @@ class TestAddingFiles:
         page.page.locator(".tile").nth(1).wait_for()
         page.settle()
         assert [tile.split(" % ")[1] for tile in page.tiles()] == ["Pasted 1", "Pasted 2"]
+
+    def test_an_example(self, visit: Visits) -> None:
+        page = visit()
+        page.page.click("text=Try an example")
+        page.page.locator(".tile").nth(len(EXAMPLES) - 1).wait_for()
+        page.settle()
+        assert all(any(f"example/{name}" in tile for tile in page.tiles()) for name in EXAMPLES)
 
     def test_a_folder(self, visit: Visits, tmp_path: Path) -> None:
         for name in ("10.png", "9.png", ".hidden.png", "Thumbs.db"):

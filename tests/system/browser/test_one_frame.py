@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.analysis.text import percent
-from tests.support.drawn_frames import draw_frame
+from service.sample.frames import draw_frame
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
 from tests.system.browser.expected import assert_same_picture, expected_predictions, explained, service_overlay

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import pytest
 
 from service.api_keys import new_key
-from tests.support.drawn_frames import draw_frame
+from service.sample.frames import draw_frame
 from tests.support.images import encode
 from tests.support.phantom_package import Phantom
 from tests.support.server_thread import serving

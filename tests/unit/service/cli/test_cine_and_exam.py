@@ -3,6 +3,9 @@
 import io
 import json
 import os
+import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,42 @@ def model(request: Any, monkeypatch: pytest.MonkeyPatch, client: TestClient, pha
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, list[dict[str, Any]]]:
     code = cli.main([str(each) for each in arguments])
     return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+class TestATerminal:
+    """A person reads lines that start with a file or plane; `--json` gives what a pipe gets."""
+
+    @pytest.fixture
+    def read(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+        def run(*arguments: object) -> list[str]:
+            monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+            cli.main([str(each) for each in arguments])
+            return capsys.readouterr().out.splitlines()
+
+        return run
+
+    def test_classify(self, read: Callable[..., list[str]], exam: Path, model: list[str]) -> None:
+        first, second, absent = read("classify", *(exam / f"{name}.png" for name in "abc"), *model)
+        assert re.fullmatch(rf"{exam}/a.png  Fetal thorax +(> )?[0-9.]+ %", first)
+        assert second.startswith(f"{exam}/b.png  Fetal brain")
+        assert absent == f"{exam}/c.png  refused: The file cannot be read: No such file or directory."
+
+    def test_cine_counts_frames_from_1(self, read: Callable[..., list[str]], exam: Path, model: list[str]) -> None:
+        head, *lines = read("cine", exam / "below" / "loop.png", *model)
+        assert head == "loop.png  12 frames, 12 of them classified"
+        assert [line.split("  ")[1] for line in lines[:2]] == ["frames 1 to 6", "frames 7 to 12"]
+        assert all(re.match(r"loop.png  best: frame \d+ +(Fetal|Maternal) ", line) for line in lines[2:])
+
+    def test_exam(self, read: Callable[..., list[str]], exam: Path, model: list[str]) -> None:
+        lines = read("exam", exam, *model)
+        assert any(re.match(r"Fetal brain +1 found, most probable .* b.png", line) for line in lines)
+        assert any(re.match("Fetal abdomen +missing", line) for line in lines)
+        assert lines[-1] == "14 frames of 3 files, 0 refused"
+
+    @pytest.mark.parametrize("command", [("classify", "a.png"), ("cine", "below/loop.png"), ("exam", ".")])
+    def test_json(self, read: Callable[..., list[str]], exam: Path, model: list[str], command: tuple[str, str]) -> None:
+        (line,) = read(command[0], exam / command[1], "--json", *model)
+        assert isinstance(json.loads(line), dict)
 
 
 def test_cine_finds_the_segments_of_a_loop(capsys: pytest.CaptureFixture[str], exam: Path, model: list[str]) -> None:

@@ -49,7 +49,7 @@ def test_classify_answers_in_the_shape_of_the_api(
 ) -> None:
     _, (line,) = run(capsys, phantom_folder, "classify", frames[0])
     answer = client.post("/classify", content=frames[0].read_bytes()).json()
-    assert line | {"request_id": ""} == answer | {"request_id": ""}
+    assert line | {"request_id": ""} == {"file": str(frames[0]), **answer, "request_id": ""}
 
 
 def test_a_refused_file_is_a_problem_on_its_line(
@@ -145,7 +145,8 @@ def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(["--version"])
     assert caught.value.code == 0
-    assert capsys.readouterr().out.strip() == __version__
+    model = json.loads((ROOT / "service/models/default/model.json").read_text())["version"]
+    assert capsys.readouterr().out.strip() == f"service {__version__}, model {model}"
 
 
 def test_broken_metadata_prints_no_warning(phantom_folder: Path, tmp_path: Path) -> None:

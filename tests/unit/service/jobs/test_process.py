@@ -3,14 +3,19 @@
 import csv
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import service
 from service.jobs.rows import ResultRow
+from service.jobs.tables.frames_csv import COLUMNS
 from tests.support.images import encode, speckle
 from tests.support.job_inputs import FRAMES, process, result_frames, result_rows
+from tests.support.phantom_package import Phantom
 
 
 def test_every_frame_has_a_row(source: Path, out: Path, phantom_folder: Path) -> None:
@@ -21,7 +26,7 @@ def test_every_frame_has_a_row(source: Path, out: Path, phantom_folder: Path) ->
 def test_a_row_has_the_answer_of_classify(source: Path, out: Path, phantom_folder: Path, client: Any) -> None:
     process(phantom_folder, source, out)
     for row in result_rows(out):
-        reply = client.post(f"/classify?frame={row['frame']}", content=(source / row["file"]).read_bytes()).json()
+        reply = client.post(f"/classify?top=9&frame={row['frame']}", content=(source / row["file"]).read_bytes()).json()
         found = row["answer"] or row["problem"]
         assert found | {"request_id": ""} == reply | {"request_id": ""}
         assert (row["answer"] is None) == (row["file"] in ("junk", "a/cut.dcm"))
@@ -41,8 +46,30 @@ def test_the_csv_has_the_rows_in_order(source: Path, out: Path, phantom_folder: 
             assert line["plane"] == row["answer"]["predictions"][0]["plane"]
             assert float(line["second_probability"]) == row["answer"]["predictions"][1]["probability"]
             assert line["problem"] == ""
+            assert {name: float(cell) for name, cell in line.items() if name.startswith("p_")} == {
+                f"p_{each['plane']}": each["probability"] for each in row["answer"]["predictions"]
+            }
+            assert line["model_sha256"] == row["answer"]["model"]["sha256"]
         else:
             assert (line["problem"], line["detail"]) == (row["problem"]["code"], row["problem"]["detail"])
+
+
+def test_the_csv_names_no_plane_where_the_model_abstains(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "dark.png").write_bytes(encode(np.zeros((64, 64), np.uint8)))
+    process(Phantom(min_probability=0.9999).write(tmp_path / "model"), tmp_path / "in", out)
+    with (out / "frames.csv").open(newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert (line["abstain"], line["abstain_reason"]) == ("true", "uncertain")
+    assert (line["plane"], line["label"], line["probability"], line["second_plane"]) == ("", "", "", "")
+    assert sum(float(cell) for name, cell in line.items() if name.startswith("p_")) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_page_saves_the_same_columns() -> None:
+    script = (Path(service.__file__).parent / "web" / "export.js").read_text()
+    head = script.partition("const head = [")[2].partition("];")[0]
+    assert [name for name in re.findall(r'"(\w+)"', head) if name != "best"] == list(COLUMNS)
+    assert "`p_${id}`" in head
 
 
 def test_the_csv_holds_no_formula(tmp_path: Path, out: Path, phantom_folder: Path) -> None:

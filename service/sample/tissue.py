@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,6 +16,21 @@ Point = tuple[float, float]
 Floats = NDArray[np.float32]
 
 
+class Probe(NamedTuple):
+    """The sector of a probe: its apex, first and last radius in pixels, and half of its angle in radians."""
+
+    name: str
+    apex_y: float
+    near: float
+    far: float
+    half_angle: float
+    depth_cm: int
+
+
+CONVEX = Probe("C5-1  OB  MI 1.1", -150, 186, 724, 0.62, 16)
+ENDOCAVITY = Probe("E8C  OB  MI 0.6", -50, 130, 570, 1.25, 6)
+
+
 @dataclass
 class Tissue:
     """Maps of the imaged place, and a pen that draws in the body's own coordinates.
@@ -23,6 +39,8 @@ class Tissue:
     ----------
     echo, absorption
         float32 [HEIGHT, WIDTH]: scattering in dB, and loss of the beam in dB per sample.
+    probe
+        The probe that scans the tissue.
     center, scale, tilt
         Place of the body's origin in pixels, pixels per unit, and rotation in degrees.
     calipers, caption
@@ -32,6 +50,7 @@ class Tissue:
     rng: np.random.Generator
     echo: Floats = field(default_factory=lambda: np.full((HEIGHT, WIDTH), SOFT, np.float32))
     absorption: Floats = field(default_factory=lambda: np.zeros((HEIGHT, WIDTH), np.float32))
+    probe: Probe = CONVEX
     center: Point = (WIDTH / 2, 330)
     scale: float = 160
     tilt: float = 0

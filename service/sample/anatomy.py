@@ -1,14 +1,15 @@
-"""The anatomy of the standard planes, drawn for the simulated probe."""
+"""The anatomy of the standard planes and of a frame without one, drawn for the simulated probe."""
 
 from collections.abc import Callable
 
 import cv2
 import numpy as np
 
-from tests.support.drawn_tissue import (
+from service.sample.tissue import (
     BONE,
     BRIGHT,
     DARK,
+    ENDOCAVITY,
     FLUID,
     LIVER,
     MUSCLE,
@@ -20,13 +21,13 @@ from tests.support.drawn_tissue import (
 
 
 def draw_anatomy(kind: str, rng: np.random.Generator, drift: float = 0) -> Tissue:
-    """Return one of `abdomen`, `brain`, `femur`, `thorax`, `cervix`, varied by `rng` and moved by `drift` pixels."""
+    """Return the anatomy of a kind (see `KINDS`), varied by `rng` and moved by `drift` pixels."""
     tissue = Tissue(rng)
     _maternal_layers(tissue)
     tissue.bend(10, 60)
     tissue.center = (WIDTH / 2 + rng.uniform(-25, 25) + drift, 335 + rng.uniform(-15, 20) + drift / 2)
     tissue.scale, tissue.tilt = rng.uniform(150, 170), rng.uniform(-18, 18)
-    _PLANES[kind](tissue)
+    KINDS[kind](tissue)
     tissue.bend(3, 45)
     tissue.echo = np.asarray(cv2.GaussianBlur(tissue.echo, (0, 0), 1.6), np.float32)
     return tissue
@@ -142,31 +143,36 @@ def _femur(tissue: Tissue) -> None:
 
 
 def _cervix(tissue: Tissue) -> None:
-    """The sagittal plane: bladder, cervix with its canal from the internal os, the fetal head above the os."""
-    tissue.echo = np.maximum(tissue.echo, SOFT - 2)
-    tissue.tilt *= 0.4
-    tissue.center, tissue.scale = (tissue.center[0] + 20, tissue.center[1] - 40), tissue.scale * 1.05
-    tissue.mottle(2.5, 16)
-    tissue.oval(FLUID, (-1.55, 0.3), (1.05, 0.95), 0)
-    tissue.oval(FLUID, (-0.9, -0.72), (0.4, 0.14), 16, absorb=-0.02)
-    tissue.oval(SOFT + 2.5, (0.32, 0.12), (1.05, 0.6), 8)
-    tissue.mottle(1.5, 6)
-    canal = [(-0.66, 0.1), (-0.1, 0.02), (0.4, 0.1), (1.15, 0.3)]
-    tissue.curve(DARK, canal, 0.24)
-    tissue.curve(BRIGHT - 11, canal, 0.09)
-    tissue.curve(FLUID + 14, canal, 0.04)
+    """The sagittal plane through the vagina: cervix with its canal, rectum behind it, the fetal head above the os."""
+    tissue.probe, tissue.tilt = ENDOCAVITY, tissue.tilt * 0.3
+    tissue.center, tissue.scale = (tissue.center[0] - 10, tissue.center[1] - 95), tissue.scale * 1.05
+    tissue.echo[:], tissue.absorption[:] = BRIGHT - 5, 0
+    tissue.mottle(2, 28)
+    tissue.arc(BRIGHT + 7, (1.72, 1.3), (45, 225), 0.17)  # the posterior fornix and the wall of the rectum
+    tissue.oval(LIVER, (0, 0), (1.62, 1.2), -6)
+    tissue.mottle(3.7, 9)
+    canal = [(-1.1, 0.12), (-0.4, 0.2), (0.3, 0.1), (0.95, 0.08)]
+    tissue.curve(LIVER - 2.5, canal, 0.21)
+    tissue.curve(BRIGHT - 2, canal, 0.07)
     center = tissue.center
-    tissue.center = tissue.pixel(-1.62, 0.5)
-    tissue.oval(DARK - 3, (0, 0), (0.84, 0.76))
-    tissue.arc(BONE, (0.84, 0.76), (-150, 90), 0.05, absorb=0.12)
+    tissue.center = tissue.pixel(2.05, 1.15)
+    tissue.oval(FLUID, (0, 0), (1.13, 1.16))
+    tissue.oval(DARK - 3, (0, 0), (1.0, 1.0))
+    tissue.arc(BONE, (1.0, 1.0), (110, 290), 0.09, absorb=0.12)
     tissue.center = center
-    tissue.measure((-0.64, 0.1), (1.13, 0.3), "CL  35.2 mm")
+    tissue.measure((-1.1, 0.12), (0.95, 0.08), "CL  35.2 mm")
 
 
-_PLANES: dict[str, Callable[[Tissue], None]] = {
+def _placenta(tissue: Tissue) -> None:
+    """Name what `_maternal_layers` drew: a placenta and fluid, without a part of the fetus."""
+    tissue.caption = "Placenta"
+
+
+KINDS: dict[str, Callable[[Tissue], None]] = {
     "abdomen": _abdomen,
     "brain": _brain,
     "femur": _femur,
     "thorax": _thorax,
     "cervix": _cervix,
+    "placenta": _placenta,
 }

@@ -12,39 +12,31 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.support.drawn_anatomy import draw_anatomy
-from tests.support.drawn_tissue import HEIGHT, WIDTH, Tissue, sample, smooth_noise
+from service.sample.anatomy import draw_anatomy
+from service.sample.tissue import HEIGHT, WIDTH, Probe, Tissue, sample, smooth_noise
 
 Gray = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 _SAMPLES, _LINES = 620, 448  # of the scan: along the beam, and side by side
-_APEX_Y, _NEAR, _FAR, _HALF_ANGLE = -150.0, 186.0, 724.0, 0.62  # of the sector, in pixels and radians
 _DYNAMIC_RANGE = 56.0  # dB between black and white
 _LOOKS = 2
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def draw_frame(kind: str = "brain", *, height: int = 420, width: int = 560, seed: int = 0) -> Gray:
-    """Return a frame of `kind` (see `draw_anatomy`), uint8 [height, width]; the same arguments give the same frame."""
-    return np.asarray(cv2.resize(_draw(kind, seed), (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+def draw_frame(kind: str = "brain", *, height: int = 420, width: int = 560, seed: int = 0, step: int = 0) -> Gray:
+    """Return a frame of `kind` (see `anatomy.KINDS`), uint8 [height, width].
 
-
-def draw_cine(count: int, kinds: tuple[str, ...] = ("brain", "abdomen")) -> list[Gray]:
-    """Return `count` small frames that show `kinds` one after the other, each drifting slowly under the probe."""
-    parts = np.array_split(np.arange(count), len(kinds))
-    return [
-        cv2.resize(_draw(kind, 1, step), (320, 240), interpolation=cv2.INTER_AREA).astype(np.uint8)
-        for kind, part in zip(kinds, parts, strict=True)
-        for step in range(len(part))
-    ]
+    The same arguments give the same frame. With each `step` the anatomy drifts and the speckle is new, as in a loop.
+    """
+    return np.asarray(cv2.resize(_draw(kind, seed, step), (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @lru_cache(maxsize=128)
-def _draw(kind: str, seed: int, step: int = 0) -> Gray:
-    """Return a frame of full size; with each `step` the anatomy drifts and the speckle is new."""
+def _draw(kind: str, seed: int, step: int) -> Gray:
+    """Return a frame of full size."""
     tissue = draw_anatomy(kind, np.random.default_rng([seed, *kind.encode()]), drift=2.0 * step)
-    frame = _scan_convert(_scan(tissue, np.random.default_rng([seed, step])))
+    frame = _scan_convert(_scan(tissue, np.random.default_rng([seed, step])), tissue.probe)
     _annotate(frame, tissue)
     frame.setflags(write=False)
     return frame
@@ -52,9 +44,10 @@ def _draw(kind: str, seed: int, step: int = 0) -> Gray:
 
 def _scan(tissue: Tissue, rng: np.random.Generator) -> Floats:
     """Return the compressed echoes, float32 [samples, lines], 0 to 255."""
-    radius = np.linspace(_NEAR, _FAR, _SAMPLES, dtype=np.float32)[:, None]
-    angle = np.linspace(-_HALF_ANGLE, _HALF_ANGLE, _LINES, dtype=np.float32)[None]
-    x, y = WIDTH / 2 + radius * np.sin(angle), _APEX_Y + radius * np.cos(angle)
+    probe = tissue.probe
+    radius = np.linspace(probe.near, probe.far, _SAMPLES, dtype=np.float32)[:, None]
+    angle = np.linspace(-probe.half_angle, probe.half_angle, _LINES, dtype=np.float32)[None]
+    x, y = WIDTH / 2 + radius * np.sin(angle), probe.apex_y + radius * np.cos(angle)
     echo, absorption = sample(tissue.echo, x, y), sample(tissue.absorption, x, y)
 
     # Scatterers of random phase, seen through a point spread function that is wider across the beam than along it.
@@ -81,12 +74,12 @@ def _scan(tissue: Tissue, rng: np.random.Generator) -> Floats:
     return np.asarray(255 * level**2.0, np.float32)
 
 
-def _scan_convert(scan: Floats) -> Gray:
+def _scan_convert(scan: Floats, probe: Probe) -> Gray:
     """Return the sector on black, uint8 [HEIGHT, WIDTH]."""
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
-    x, y = columns - WIDTH / 2, rows - _APEX_Y
-    line = (np.arctan2(x, y) / _HALF_ANGLE + 1) / 2 * (_LINES - 1)
-    sample = (np.hypot(x, y) - _NEAR) / (_FAR - _NEAR) * (_SAMPLES - 1)
+    x, y = columns - WIDTH / 2, rows - probe.apex_y
+    line = (np.arctan2(x, y) / probe.half_angle + 1) / 2 * (_LINES - 1)
+    sample = (np.hypot(x, y) - probe.near) / (probe.far - probe.near) * (_SAMPLES - 1)
     frame = cv2.remap(np.maximum(scan, 3), line, sample.astype(np.float32), cv2.INTER_CUBIC, borderValue=0)
     inside = (line >= 0) & (line <= _LINES - 1) & (sample >= 0) & (sample <= _SAMPLES - 1)
     return np.asarray(np.where(inside, np.clip(frame, 3, 255), 0), np.uint8)
@@ -96,8 +89,8 @@ def _annotate(frame: Gray, tissue: Tissue) -> None:
     """Add what a scanner writes around and over the sector: gray bar, depth scale, calipers, captions."""
     bar = np.linspace(255, 0, 150).astype(np.uint8)[:, None]
     frame[40:190, 20:30] = bar
-    for number in range(17):
-        y, long = 36 + round(number * (HEIGHT - 66) / 16), number % 5 == 0
+    for number in range(tissue.probe.depth_cm + 1):
+        y, long = 36 + round(number * (HEIGHT - 66) / tissue.probe.depth_cm), number % 5 == 0
         cv2.line(frame, (WIDTH - 22 - 5 * long, y), (WIDTH - 18, y), 170, 1, cv2.LINE_AA)
         if long and number:
             cv2.putText(frame, str(number), (WIDTH - 54, y + 4), _FONT, 0.4, 170, 1, cv2.LINE_AA)
@@ -110,7 +103,8 @@ def _annotate(frame: Gray, tissue: Tissue) -> None:
             cv2.line(frame, (x - 6, y), (x + 6, y), 245, 1, cv2.LINE_AA)
             cv2.line(frame, (x, y - 6), (x, y + 6), 245, 1, cv2.LINE_AA)
     captions = [(tissue.caption, 16, HEIGHT - 40), ("Drawn frame, no patient", 16, HEIGHT - 18)]
-    for text, x, y in [*captions, ("C5-1  OB  MI 1.1", WIDTH - 190, 20), ("71 Hz  16 cm", WIDTH - 190, HEIGHT - 18)]:
+    settings = [(tissue.probe.name, WIDTH - 190, 20), (f"71 Hz  {tissue.probe.depth_cm} cm", WIDTH - 190, HEIGHT - 18)]
+    for text, x, y in [*captions, *settings]:
         cv2.putText(frame, text, (x, y), _FONT, 0.45, 200, 1, cv2.LINE_AA)
 
 

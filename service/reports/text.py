@@ -1,0 +1,63 @@
+"""Answers as lines for a person at a terminal. Frames are numbered from 1 here, and from 0 in JSON."""
+
+from collections.abc import Iterator
+
+from service.analysis.text import REASONS, percent, sub_plane_text, unnamed_text
+from service.schemas.answers import Classification
+from service.schemas.batch import CineSummary, FrameProblem, Source
+from service.schemas.exam import ExamReport
+from service.schemas.file_names import printable
+from service.schemas.problems import ProblemDetails
+
+_LABEL = 20  # columns
+
+
+def answer_line(file: str, answer: Classification | ProblemDetails) -> str:
+    """Return the file with its plane and probability, or why it has none."""
+    if isinstance(answer, ProblemDetails):
+        return f"{printable(file)}  refused: {answer.detail}"
+    if answer.abstain_reason is not None:
+        return f"{printable(file)}  not sure: {REASONS[answer.abstain_reason]}"
+    first = answer.predictions[0]
+    sub_plane = sub_plane_text(answer.sub_plane, answer.sub_plane_reason)
+    return f"{printable(file)}  {first.label:{_LABEL}}{percent(first.probability):>8}  {sub_plane}".rstrip()
+
+
+def cine_lines(cine: CineSummary) -> Iterator[str]:
+    """Yield the segments of a cine and the most probable frame of each plane."""
+    file = printable(cine.name or f"file {cine.file + 1}")
+    yield f"{file}  {cine.count} frames, {cine.frames} of them classified"
+    for segment in cine.segments:
+        confidence = "" if segment.confidence is None else f"{percent(segment.confidence):>8}"
+        span = f"frames {segment.start + 1} to {segment.end + 1}"
+        label = segment.label or unnamed_text(segment.abstained, segment.frames)
+        yield f"{file}  {span:{_LABEL}}{label:{_LABEL}}{confidence}"
+    for best in cine.best:
+        span = f"frame {best.frame + 1}"
+        yield f"{file}  {span:{_LABEL}}{best.label:{_LABEL}}{percent(best.probability):>8}"
+
+
+def exam_lines(report: ExamReport) -> Iterator[str]:
+    """Yield the planes of an exam with their most probable frame, then what is missing, to review, or refused."""
+    for plane in report.planes:
+        if plane.best is not None:
+            found = f"{percent(plane.best.probability):>8}  {_place(plane.best.source)}"
+            yield f"{plane.label:{_LABEL}}{len(plane.frames):>4} found, most probable{found}"
+    labels = {plane.plane: plane.label for plane in report.planes}
+    for missing in report.missing:
+        yield f"{labels.get(missing, missing):{_LABEL}}   missing"
+    for review in report.review:
+        yield f"{_place(review.source)}  to review: {REASONS[review.reason]}"
+    yield from map(refused_line, report.refused)
+    end = "" if report.complete else "; the limit on frames ended the exam early"
+    yield f"{report.frames} frames of {report.files} files, {len(report.refused)} refused{end}"
+
+
+def refused_line(problem: FrameProblem) -> str:
+    """Return the file of a refused frame and why it was refused."""
+    return f"{_place(problem.source)}  refused: {problem.detail}"
+
+
+def _place(source: Source) -> str:
+    name = printable(source.name or f"file {source.file + 1}")
+    return f"{name}, frame {source.frame + 1}" if source.frame else name
