@@ -33,8 +33,8 @@ def cine_lines(cine: CineSummary) -> Iterator[str]:
         label = segment.label or unnamed_text(segment.abstained, segment.frames)
         yield f"{file}  {span:{_LABEL}}{label:{_LABEL}}{confidence}"
     for best in cine.best:
-        span = f"frame {best.frame + 1}"
-        yield f"{file}  {span:{_LABEL}}{best.label:{_LABEL}}{percent(best.probability):>8}"
+        span = f"most probable: frame {best.frame + 1}"
+        yield f"{file}  {span}  {best.label:{_LABEL}}{percent(best.probability):>8}"
 
 
 def exam_lines(report: ExamReport) -> Iterator[str]:

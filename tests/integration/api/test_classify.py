@@ -184,7 +184,7 @@ class TestDicom:
     [
         ("classify", "`frame`, `top`"),
         ("explain", "`frame`, `top`, `target`, `overlay`"),
-        ("exam", "`every`, `limit`, `expect`"),
+        ("exam", "`every`, `limit`, `expect`, `chosen`, `unread`"),
     ],
 )
 def test_the_refusal_of_an_unknown_parameter_names_the_known_ones(client: TestClient, path: str, known: str) -> None:

@@ -74,7 +74,7 @@ class TestATerminal:
         head, *lines = read("cine", exam / "below" / "loop.png", *model)
         assert head == "loop.png  12 frames, 12 of them classified"
         assert [line.split("  ")[1] for line in lines[:2]] == ["frames 1 to 6", "frames 7 to 12"]
-        assert all(re.match(r"loop.png  best: frame \d+ +(Fetal|Maternal) ", line) for line in lines[2:])
+        assert all(re.match(r"loop.png  most probable: frame \d+ +(Fetal|Maternal) ", line) for line in lines[2:])
 
     def test_exam(self, read: Callable[..., list[str]], exam: Path, model: list[str]) -> None:
         lines = read("exam", exam, *model)
