@@ -25,7 +25,7 @@ CLASSIFICATION: dict[str, Any] = {
 }
 
 BATCH: dict[str, Any] = {
-    "summary": {"files": 1, "frames": 1, "refused": 0, "complete": True, "cines": []},
+    "summary": {"files": 1, "frames": 1, "refused": 0, "files_left": 0, "complete": True, "cines": []},
     "request_id": CLASSIFICATION["request_id"],
     "records": [{**CLASSIFICATION, "source": {"file": 0, "name": "brain.png", "frame": 0}}],
 }
