@@ -9,7 +9,7 @@ from tests.system.browser.visit import Visit
 
 def test_a_frame_is_classified_from_the_page(visit: Callable[..., Visit], address: str) -> None:
     page = visit(f"{address}/docs").page
-    operation = page.locator("#operations-default-classify")
+    operation = page.locator("#operations-frames-classify")
     operation.locator(".opblock-summary").click()
     operation.locator("input[type=file]").set_input_files(upload("frame.png", encode(speckle())))
     operation.locator("button.execute").click()
