@@ -129,12 +129,14 @@ class WorkerPool:
             self._return(job.work)
 
     def _return(self, work: Work) -> None:
+        started = perf_counter()
         with self._changed:
             self._returning += 1
             self._changed.wait_for(lambda: self.busy < self.cpu_budget.count)
             self._returning -= 1
             self.busy += 1
             _count_down(self._aside, work)
+        work.stages.append(("queue", perf_counter() - started))
 
     def close(self) -> None:
         """Finish every running and waiting job, then end the threads."""

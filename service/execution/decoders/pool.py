@@ -12,7 +12,7 @@ from service.execution.decoders.decoder import HAS_PROCESSES, Decoder, InProcess
 from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess, Delays, fork_server
 from service.execution.decoders.upload import OpenUpload
-from service.execution.work import current_work
+from service.execution.work import current_work, stage
 from service.imaging.files.formats import detect_format
 from service.imaging.files.local_file import LocalFile, Upload
 from service.imaging.frame import Frames, Limits
@@ -156,8 +156,9 @@ class DecoderPool:
     def _large(self) -> Iterator[None]:
         """Return a context in which no other decoder uses much memory; raises WorkStopped while it waits."""
         work = current_work()
-        while not self._large_lock.acquire(timeout=_RECHECK_S):
-            work.check()
+        with stage("queue"):
+            while not self._large_lock.acquire(timeout=_RECHECK_S):
+                work.check()
         try:
             yield
         finally:
