@@ -80,12 +80,13 @@ class _Decoder:
         self._frames = None
         limits = Limits(self._limits.max_bytes, self._limits.max_pixels)
         if request.source == "file":
-            self._limit_memory(self._file_bytes(request) + request.length)  # a memory map of DICOM counts as well
+            # A memory map of DICOM counts as well. Opening may inflate a deflated object.
+            self._limit_memory(LARGE + self._file_bytes(request) + request.length)
             self._frames = open_descriptor(descriptors[0], limits)
         else:
             if request.length > len(self._arena):
                 self._arena.remap()
-            self._limit_memory(self._file_bytes(request))
+            self._limit_memory(LARGE + self._file_bytes(request))
             self._frames = open_frames(self._arena.read(request.length), limits)
         return self._frames
 

@@ -24,7 +24,7 @@ from service.execution.decoders.process import fork_server
 from service.execution.work import StopReason, Work, WorkStopped, work_context
 from service.imaging.files.local_file import LocalFile, Upload
 from service.imaging.frame import Limits
-from tests.support.dicom_objects import BASELINE, J2K_LOSSLESS, compressed, jpeg, jpeg_2000, native
+from tests.support.dicom_objects import BASELINE, DEFLATED, J2K_LOSSLESS, compressed, jpeg, jpeg_2000, native
 from tests.support.images import animation, encode, speckle
 from tests.support.waiting import eventually
 
@@ -165,6 +165,13 @@ def test_memory_is_bounded_by_the_header(pool: DecoderPool) -> None:
         small.open(FILES["larger than the arena"])
     assert ENDINGS == ["memory"]
     assert pool.open(FILES["png"]).read(0).pixels.shape == FRAMES[0].shape
+
+
+def test_a_deflated_object_of_the_largest_size_is_read() -> None:
+    """Its frame is inflated before its header says how many pixels it has."""
+    data = native([np.zeros((5000, 6000), np.uint8)], DEFLATED)
+    with closing(DecoderPool(DecoderLimits(32 * 2**20, 32_000_000), 1)) as large:
+        assert large.open(data).read(0).pixels.shape == (5000, 6000)
 
 
 def test_a_file_that_shrinks_ends_its_decoder_only(pool: DecoderPool, tmp_path: Path) -> None:
