@@ -1,6 +1,7 @@
 """The service's side of one decoder process, and of the server that forks them."""
 
 import atexit
+import errno
 import json
 import os
 import select
@@ -25,7 +26,7 @@ from service.execution.decoders.limits import COPIES_OF_FILE, LARGE, DecoderLimi
 from service.execution.decoders.messages import GO, MAX_MESSAGE, Reply, Request
 
 _SLOW_S = 0.1
-"""CPU seconds after which a frame counts as slow; an ordinary one takes 2 to 30 ms."""
+"""Seconds after which a frame counts as slow, if its decoder has had a core for half of them; most take 2 to 30 ms."""
 NO_UPLOAD = -1
 _LOW_PRIORITY = 10  # a niceness: a tenth of an ordinary process's share of a core
 _EXIT_STATUS_S = 2  # seconds to wait for it
@@ -58,7 +59,7 @@ class _ForkServer:
             for last in (False, True):
                 try:
                     return self._fork(self._started(), channel, arena, status, limits)
-                except OSError:  # the server has ended
+                except ConnectionError:  # the server has ended
                     self._stop()
                     if last:
                         raise
@@ -99,8 +100,10 @@ class _ForkServer:
     def _fork(control: socket.socket, channel: int, arena: int, status: int, limits: bytes) -> tuple[int, int]:
         socket.send_fds(control, [limits], [channel, arena, status])
         answer, handles, _, _ = socket.recv_fds(control, 32, 1)
-        if not handles:  # it has ended, or the system has no process for a decoder
-            raise ConnectionResetError(answer)
+        if not answer:
+            raise ConnectionResetError
+        if not handles:  # the system has no process or descriptor left; the other decoders go on
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         return int(answer), handles[0]
 
 
@@ -128,16 +131,19 @@ class DecoderProcess:
         self.slow = False  # at low priority, which cannot be raised again
         self.out_of_memory = False  # it ends by itself
         self._lock, self._closed = Lock(), False
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._status, status = os.pipe()
-        self.arena = Arena.create()
-        with theirs:
-            try:
-                self.id, self._handle = fork_server().fork(
-                    theirs.fileno(), self.arena.descriptor, status, json.dumps(limits).encode()
-                )
-            finally:
-                os.close(status)
+        with ExitStack() as failed, ExitStack() as always:
+            self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            failed.callback(self._channel.close)
+            always.callback(theirs.close)
+            self._status, status = os.pipe()
+            failed.callback(os.close, self._status)
+            always.callback(os.close, status)
+            self.arena = Arena.create()
+            failed.callback(self.arena.close)
+            self.id, self._handle = fork_server().fork(
+                theirs.fileno(), self.arena.descriptor, status, json.dumps(limits).encode()
+            )
+            failed.pop_all()
 
     @property
     def spent(self) -> bool:
@@ -188,7 +194,7 @@ class DecoderProcess:
         stack.enter_context(context())
 
     def _receive(self, before: float, step_aside: Callable[[], None]) -> bytes:
-        """Return the next message; lower the priority of the process once it has used `_SLOW_S` of CPU time."""
+        """Return the next message; lower the priority of a process that is at work after `_SLOW_S`."""
         deadline = time.monotonic() + self.limits.wall_s
         self._channel.settimeout(_SLOW_S)
         while True:

@@ -20,7 +20,7 @@ from service.errors import DecodeLimit, FrameTooLarge, NoSuchFrame, NotFound, Pr
 from service.execution.decoders.decoder import HAS_PROCESSES, InProcessDecoder
 from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.pool import DecoderPool
-from service.execution.decoders.process import fork_server
+from service.execution.decoders.process import DecoderProcess, fork_server
 from service.execution.work import StopReason, Work, WorkStopped, work_context
 from service.imaging.files.local_file import LocalFile, Upload
 from service.imaging.frame import Limits
@@ -227,6 +227,21 @@ def test_the_fork_server_starts_again(pool: DecoderPool) -> None:
     process.wait()
     eventually(lambda: not any(each.alive for each in pool._idle))  # they die with it
     assert pool.open(FILES["png"]).read(0).pixels.shape == FRAMES[0].shape
+
+
+def test_a_decoder_that_cannot_start_costs_neither_the_others_nor_descriptors(
+    pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = pool.open(FILES["animation"])
+    server, open_files = fork_server()._process, len(list(Path("/proc/self/fd").iterdir()))
+    with monkeypatch.context() as patch:
+        patch.setattr("socket.recv_fds", lambda *_: (b"0", [], 0, None))  # as the server answers without a process
+        with pytest.raises(OSError, match="temporarily unavailable"):
+            DecoderProcess(LIMITS, pool._delays)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= open_files + 1  # the answer that was not read
+    assert fork_server()._process is server
+    assert np.array_equal(frames.read(1).pixels, FRAMES[1])
+    fork_server().close()  # its channel holds that answer
 
 
 def test_two_loops_side_by_side_take_turns(pool: DecoderPool) -> None:
