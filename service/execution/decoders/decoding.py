@@ -17,7 +17,7 @@ from service.execution.decoders.limits import COPIES_OF_FILE, LARGE, DecoderLimi
 from service.execution.decoders.messages import GO, MAX_MESSAGE, DecodedFrame, OpenedFile, Refusal, Reply, Request
 from service.execution.decoders.sandbox import confine
 from service.imaging.decode import open_frames
-from service.imaging.frame import Frame, Frames, Limits
+from service.imaging.frame import Frame, Frames
 
 _CV_NO_MEMORY = -4  # `cv2.error.code` for StsNoMem
 
@@ -78,16 +78,15 @@ class _Decoder:
         if request.source == "open" and self._frames is not None:
             return self._frames
         self._frames = None
-        limits = Limits(self._limits.max_bytes, self._limits.max_pixels)
         if request.source == "file":
             # A memory map of DICOM counts as well. Opening may inflate a deflated object.
             self._limit_memory(LARGE + self._file_bytes(request) + request.length)
-            self._frames = open_descriptor(descriptors[0], limits)
+            self._frames = open_descriptor(descriptors[0], self._limits.file)
         else:
             if request.length > len(self._arena):
                 self._arena.remap()
             self._limit_memory(LARGE + self._file_bytes(request))
-            self._frames = open_frames(self._arena.read(request.length), limits)
+            self._frames = open_frames(self._arena.read(request.length), self._limits.file)
         return self._frames
 
     def _read(self, frames: Frames, request: Request) -> Frame:

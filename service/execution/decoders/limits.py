@@ -3,6 +3,8 @@
 import math
 from typing import NamedTuple
 
+from service.imaging.frame import Limits
+
 BYTES_PER_PIXEL = 28
 """Memory that decoding takes for each pixel of the largest frame that the header names: the 25.5 bytes of an animated
 WebP, the hungriest format (`bench.decoder_memory`), and a tenth more."""
@@ -33,6 +35,11 @@ class DecoderLimits(NamedTuple):
     max_pixels: int
     cpu_s: float = 10
     allowance: int = ALLOWANCE
+
+    @property
+    def file(self) -> Limits:
+        """The limits on a file."""
+        return Limits(self.max_bytes, self.max_pixels)
 
     @property
     def memory(self) -> int:

@@ -15,7 +15,7 @@ from service.execution.decoders.upload import OpenUpload
 from service.execution.work import current_work, stage
 from service.imaging.files.formats import detect_format
 from service.imaging.files.local_file import LocalFile, Upload
-from service.imaging.frame import Frames, Limits
+from service.imaging.frame import Frames
 
 _LOG = logging.getLogger("fetal_planes.decoders")
 
@@ -69,7 +69,7 @@ class DecoderPool:
         Raises what `service.imaging.decode.open_frames` raises, and `DecodeLimit`.
         """
         if not isinstance(upload, LocalFile):  # refuse what needs no decoder
-            Limits(self.limits.max_bytes, self.limits.max_pixels).check_bytes(len(upload))
+            self.limits.file.check_bytes(len(upload))
             detect_format(upload)
         return OpenUpload(upload, self.use, self.forget).open(index)
 
@@ -180,6 +180,6 @@ def open_decoder(
     """Return decoder processes for a number of threads, on a platform without them the decoder of this process."""
     if not HAS_PROCESSES:
         _LOG.warning("this platform has no decoder processes: a hostile file can take the memory of this process")
-        return InProcessDecoder(Limits(limits.max_bytes, limits.max_pixels))
+        return InProcessDecoder(limits.file)
     # One more than the threads: a killed decoder is replaced at once.
     return DecoderPool(limits, threads + 1, step_aside, count_ending)

@@ -238,8 +238,10 @@ class DecoderProcess:
         os.close(self._status)
 
     def _exit_status(self) -> int:
-        written = _is_readable(self._status, _EXIT_STATUS_S)
-        return int((os.read(self._status, 16) if written else b"") or b"1")
+        if not _is_readable(self._status, _EXIT_STATUS_S):
+            return 1
+        # Without a status the fork server has ended, and its decoders with it: that says nothing about the file.
+        return int(os.read(self._status, 16) or -signal.SIGKILL)
 
 
 def _is_readable(descriptor: int, seconds: float) -> bool:
