@@ -26,7 +26,7 @@ MIB = 2**20
 DEADLINE_S = 60
 GOOD = encode(speckle())
 SLOW_JPEG = "jpeg-99-color-scans"
-PEAK = 800 * MIB  # of the service itself: four uploads of up to 32 MB, and four frames of 32 megapixels
+PEAK = 1024 * MIB  # of the service itself: 384 with the model at work, four forms of up to 70, frames of 32 megapixels
 
 
 @pytest.fixture(scope="module")
