@@ -1,5 +1,6 @@
 """Memory that the service shares with one decoder: the upload goes in, the frame comes out."""
 
+import math
 import mmap
 import os
 from fcntl import F_ADD_SEALS, F_SEAL_SHRINK, fcntl  # codespell:ignore
@@ -64,7 +65,7 @@ class Arena:
 
     def read_pixels(self, shape: tuple[int, ...], at: int = 0) -> Gray:
         """Return a copy of a picture of this shape."""
-        return np.frombuffer(self._map, np.uint8, int(np.prod(shape)), at).reshape(shape).copy()
+        return np.frombuffer(self._map, np.uint8, math.prod(shape), at).reshape(shape).copy()
 
     def close(self) -> None:
         """Unmap the memory; it is freed when both sides have closed it."""

@@ -14,11 +14,20 @@ from service.errors import DecodeLimit, Problem, UnreadableFrame
 from service.execution.decoders.arena import Arena
 from service.execution.decoders.decoder import open_descriptor
 from service.execution.decoders.limits import COPIES_OF_FILE, LARGE, DecoderLimits, frame_bytes
-from service.execution.decoders.messages import GO, MAX_MESSAGE, DecodedFrame, OpenedFile, Refusal, Reply, Request
+from service.execution.decoders.messages import (
+    GO,
+    DecodedFrame,
+    OpenedFile,
+    Refusal,
+    Reply,
+    Request,
+    encode_reply,
+)
 from service.execution.decoders.sandbox import confine
 from service.imaging.decode import open_frames
 from service.imaging.frame import Frame, Frames
 
+_MAX_REQUEST = 1024  # bytes
 _CV_NO_MEMORY = -4  # `cv2.error.code` for StsNoMem
 
 
@@ -45,11 +54,15 @@ class _Decoder:
     def run(self) -> NoReturn:
         """Answer every request."""
         while True:
-            message, descriptors, _, _ = socket.recv_fds(self._channel, MAX_MESSAGE, 1)
+            message, descriptors, _, _ = socket.recv_fds(self._channel, _MAX_REQUEST, 1)
             if not message:
                 os._exit(0)
-            reply = self._answer(Request(*json.loads(message)), descriptors)
-            self._channel.send(reply.model_dump_json(exclude_defaults=True).encode())
+            request = Request(*json.loads(message))
+            if request.source == "none":
+                self._frames = None
+                continue
+            reply = self._answer(request, descriptors)
+            self._channel.send(encode_reply(reply))
             if reply.problem is not None and reply.problem.code == DecodeLimit.code:
                 os._exit(0)  # a library that ran out of memory may be in any state
 
@@ -121,7 +134,7 @@ class _Decoder:
         )
 
     def _ask(self, question: Reply) -> None:
-        self._channel.send(question.model_dump_json(exclude_defaults=True).encode())
+        self._channel.send(encode_reply(question))
         if self._channel.recv(len(GO)) != GO:
             os._exit(0)
 

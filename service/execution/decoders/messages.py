@@ -4,9 +4,10 @@ Pictures, uploads and DICOM attributes travel through the arena. A decoder may h
 the service believes none of its numbers before it has checked them.
 """
 
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, TypeAdapter
 
 from service.imaging.frame import MAX_SIDE
 from service.imaging.sector import Box
@@ -17,7 +18,7 @@ MAX_MESSAGE = 64 * 1024
 
 
 class Request(NamedTuple):
-    """Decode one frame.
+    """Decode one frame, or forget the file that is open (`source` "none"); the latter has no reply.
 
     Attributes
     ----------
@@ -33,13 +34,17 @@ class Request(NamedTuple):
         one: the limit on pixels counts the frames of one leap.
     """
 
-    source: Literal["arena", "file", "open"]
+    source: Literal["arena", "file", "open", "none"]
     length: int
     frame: int
     step: bool
 
 
-class OpenedFile(BaseModel):
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+
+
+@dataclass(slots=True)
+class OpenedFile:
     """What the header says; see `Frames`."""
 
     format: Format
@@ -48,24 +53,27 @@ class OpenedFile(BaseModel):
     max_pixels: PositiveInt
 
 
-class DecodedFrame(BaseModel):
+@dataclass(slots=True)
+class DecodedFrame:
     """A frame in the arena: its gray levels, then its small color copy, then the DICOM attributes."""
 
-    height: int = Field(ge=1, le=MAX_SIDE)
-    width: int = Field(ge=1, le=MAX_SIDE)
+    height: Side
+    width: Side
     region: Box | None = None
     colors: tuple[PositiveInt, PositiveInt] | None = None
     attributes: NonNegativeInt | None = None
 
 
-class Refusal(BaseModel):
+@dataclass(slots=True)
+class Refusal:
     """A problem by its code."""
 
     code: str
     detail: str
 
 
-class Reply(BaseModel):
+@dataclass(slots=True)
+class Reply:
     """The answer to a `Request`: the file unless it was refused as a whole, then the frame or a refusal.
 
     A reply with `large` or `space` is a question. The decoder continues after `GO`: it is about to use more memory than
@@ -77,6 +85,19 @@ class Reply(BaseModel):
     problem: Refusal | None = None
     large: bool = False
     space: NonNegativeInt | None = None
+
+
+_REPLIES = TypeAdapter(Reply)
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """Return the message of a reply."""
+    return _REPLIES.dump_json(reply, exclude_defaults=True)
+
+
+def decode_reply(message: bytes) -> Reply:
+    """Return the reply of a message; raises pydantic's ValidationError where it is none."""
+    return _REPLIES.validate_json(message)
 
 
 GO = b"go"

@@ -9,8 +9,9 @@ from typing import Literal
 
 from service.errors import DecodeLimit, Overloaded, UnreadableFrame
 from service.execution.decoders.decoder import HAS_PROCESSES, Decoder, InProcessDecoder
+from service.execution.decoders.fork_server_process import fork_server
 from service.execution.decoders.limits import DecoderLimits
-from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess, Delays, fork_server
+from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess, Delays
 from service.execution.decoders.upload import OpenUpload
 from service.execution.work import current_work, stage
 from service.imaging.files.formats import detect_format
@@ -110,9 +111,14 @@ class DecoderPool:
 
     def forget(self, upload: int) -> None:
         """Free what a decoder holds of an upload that is closed."""
+        spent: list[DecoderProcess] = []
         with self._changed:
-            spent = [each for each in self._idle if each.upload == upload and each.spent]
-            self._idle = [each for each in self._idle if each not in spent]
+            for each in [each for each in self._idle if each.upload == upload]:
+                if each.spent:
+                    self._idle.remove(each)
+                    spent.append(each)
+                else:
+                    each.forget()
         for each in spent:
             each.close()
 

@@ -1,29 +1,23 @@
-"""The service's side of one decoder process, and of the server that forks them."""
+"""The service's side of one decoder process."""
 
-import atexit
-import errno
 import json
 import os
 import select
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
-from functools import cache, partial
-from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
 from pydantic import ValidationError
 
-import service
 from service.errors import DecodeLimit
 from service.execution.decoders.arena import Arena
+from service.execution.decoders.fork_server_process import fork_server
 from service.execution.decoders.limits import COPIES_OF_FILE, LARGE, DecoderLimits
-from service.execution.decoders.messages import GO, MAX_MESSAGE, Reply, Request
+from service.execution.decoders.messages import GO, MAX_MESSAGE, Reply, Request, decode_reply
 
 _SLOW_S = 0.1
 """Seconds after which a frame counts as slow, if its decoder has had a core for half of them; most take 2 to 30 ms."""
@@ -40,86 +34,31 @@ class DecoderEnded(Exception):  # noqa: N818 (not always an error)
         self.status = status
 
 
-class _ForkServer:
-    """The process that forks decoders; it starts again if it ends."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._control: socket.socket | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start the process unless it runs; it loads the decoders in the background."""
-        with self._lock:
-            self._started()
-
-    def fork(self, channel: int, arena: int, status: int, limits: bytes) -> tuple[int, int]:
-        """Return the process id of a new decoder, and a descriptor of the process."""
-        with self._lock:
-            for last in (False, True):
-                try:
-                    return self._fork(self._started(), channel, arena, status, limits)
-                except ConnectionError:  # the server has ended
-                    self._stop()
-                    if last:
-                        raise
-        raise AssertionError
-
-    def _started(self) -> socket.socket:
-        if self._process is not None and self._process.poll() is not None:
-            self._stop()
-        if self._control is None:
-            self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            paths = [str(Path(service.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-            environment = os.environ | {
-                "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-                "OPENBLAS_NUM_THREADS": "1",  # a process with threads must not fork
-            }
-            with theirs:
-                self._process = subprocess.Popen(  # noqa: S603 (our own module)
-                    [sys.executable, "-m", "service.execution.decoders.fork_server", str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()],
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                )
-        return self._control
-
-    def close(self) -> None:
-        """End the process, and with it all decoders."""
-        with self._lock:
-            self._stop()
-
-    def _stop(self) -> None:
-        if self._control is not None and self._process is not None:
-            self._control.close()
-            self._process.wait()
-        self._control = self._process = None
-
-    @staticmethod
-    def _fork(control: socket.socket, channel: int, arena: int, status: int, limits: bytes) -> tuple[int, int]:
-        socket.send_fds(control, [limits], [channel, arena, status])
-        answer, handles, _, _ = socket.recv_fds(control, 32, 1)
-        if not answer:
-            raise ConnectionResetError
-        if not handles:  # the system has no process or descriptor left; the other decoders go on
-            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        return int(answer), handles[0]
-
-
-@cache
-def fork_server() -> _ForkServer:
-    """Return the fork server of this process."""
-    server = _ForkServer()
-    atexit.register(server.close)
-    return server
-
-
 class Delays(NamedTuple):
     """What a slow decoder affects outside of its process: both return contexts."""
 
     step_aside: Callable[[], AbstractContextManager[None]]  # lets other work have the core meanwhile
     large: Callable[[], AbstractContextManager[None]]  # waits until no other decoder uses much memory
+
+
+class _Delayed(ExitStack):
+    """The delays of one request, each entered at most once."""
+
+    def __init__(self, delays: Delays) -> None:
+        super().__init__()
+        self._delays = delays
+        self._aside = self._large = False
+
+    def step_aside(self) -> None:
+        if not self._aside:
+            self.enter_context(self._delays.step_aside())
+            self._aside = True
+
+    def wait_for_memory(self) -> None:
+        self.step_aside()
+        if not self._large:
+            self.enter_context(self._delays.large())
+            self._large = True
 
 
 class DecoderProcess:
@@ -133,6 +72,7 @@ class DecoderProcess:
         self._lock, self._closed = Lock(), False
         with ExitStack() as failed, ExitStack() as always:
             self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._channel.settimeout(_SLOW_S)
             failed.callback(self._channel.close)
             always.callback(theirs.close)
             self._status, status = os.pipe()
@@ -150,6 +90,12 @@ class DecoderProcess:
         """Whether it can serve the upload that it keeps open at most."""
         return self.slow or self.out_of_memory
 
+    def forget(self) -> None:
+        """Have the process free the file that it keeps open."""
+        self.upload = NO_UPLOAD
+        with suppress(OSError):  # it has ended
+            self._channel.send(json.dumps(Request("none", 0, 0, step=False)).encode())
+
     @property
     def alive(self) -> bool:
         """Whether the process has not ended."""
@@ -165,17 +111,18 @@ class DecoderProcess:
         """
         before = self._cpu_s()
         try:
-            with ExitStack() as delayed:
-                step_aside, wait = (cache(partial(self._enter, delayed, each)) for each in self._delays)
+            with _Delayed(self._delays) as delayed:
                 if COPIES_OF_FILE * request.length > LARGE and request.source == "arena":
-                    step_aside()
-                    wait()
-                socket.send_fds(self._channel, [json.dumps(request).encode()], descriptors)
+                    delayed.wait_for_memory()
+                message = json.dumps(request).encode()
+                if descriptors:
+                    socket.send_fds(self._channel, [message], descriptors)
+                else:
+                    self._channel.send(message)
                 while True:
-                    reply = Reply.model_validate_json(self._receive(before, step_aside))
+                    reply = decode_reply(self._receive(before, delayed))
                     if reply.large:
-                        step_aside()
-                        wait()
+                        delayed.wait_for_memory()
                     elif reply.space is not None:
                         self.arena.grow(min(reply.space, self.limits.memory))
                     else:
@@ -189,14 +136,9 @@ class DecoderProcess:
         except OSError:  # it has closed the channel, or is about to
             raise DecoderEnded(self._exit_status()) from None
 
-    @staticmethod
-    def _enter(stack: ExitStack, context: Callable[[], AbstractContextManager[None]]) -> None:
-        stack.enter_context(context())
-
-    def _receive(self, before: float, step_aside: Callable[[], None]) -> bytes:
+    def _receive(self, before: float, delayed: _Delayed) -> bytes:
         """Return the next message; lower the priority of a process that is at work after `_SLOW_S`."""
         deadline = time.monotonic() + self.limits.wall_s
-        self._channel.settimeout(_SLOW_S)
         while True:
             try:
                 message = self._channel.recv(MAX_MESSAGE)
@@ -204,7 +146,7 @@ class DecoderProcess:
                 if time.monotonic() > deadline:
                     raise
                 if self._cpu_s() - before > _SLOW_S / 2:
-                    step_aside()
+                    delayed.step_aside()
                     if not self.slow:
                         self.slow = True
                         with suppress(OSError):

@@ -42,6 +42,7 @@ class OpenUpload:
         self._number = next(_NUMBERS)
         self._first: tuple[int, _Decoded] | None = None  # the frame that came with the header, until it is read
         self._again = False
+        self._kept = False  # by a decoder
 
     def open(self, index: int) -> Frames:
         """Decode the header and frame `index`; raises what `DecoderPool.open` raises."""
@@ -61,7 +62,8 @@ class OpenUpload:
 
     def _close(self) -> None:
         self._first = None
-        self._forget(self._number)
+        if self._kept:
+            self._forget(self._number)
 
     def _decode(self, index: int) -> _Decoded:
         for _ in range(_ATTEMPTS):
@@ -86,7 +88,8 @@ class OpenUpload:
                 decoder.arena.write(self._upload)
                 request = Request("arena", len(self._upload), index, step=again)
             reply = decoder.ask(request, descriptors)
-            decoder.upload = self._number if reply.file is not None and reply.file.count > 1 else NO_UPLOAD
+            self._kept = reply.file is not None and reply.file.count > 1
+            decoder.upload = self._number if self._kept else NO_UPLOAD
             decoded = _take(reply, index, decoder)
             decoder.arena.trim()
             return decoded

@@ -16,11 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.decoder_memory.process_memory import status_bytes
 from service.errors import DecodeLimit, FrameTooLarge, NoSuchFrame, NotFound, Problem, UnreadableFrame, UploadTooLarge
 from service.execution.decoders.decoder import HAS_PROCESSES, InProcessDecoder
+from service.execution.decoders.fork_server_process import fork_server
 from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.pool import DecoderPool
-from service.execution.decoders.process import DecoderProcess, fork_server
+from service.execution.decoders.process import DecoderProcess
 from service.execution.work import StopReason, Work, WorkStopped, work_context
 from service.imaging.files.local_file import LocalFile, Upload
 from service.imaging.frame import Limits
@@ -242,6 +244,17 @@ def test_a_decoder_that_cannot_start_costs_neither_the_others_nor_descriptors(
     assert fork_server()._process is server
     assert np.array_equal(frames.read(1).pixels, FRAMES[1])
     fork_server().close()  # its channel holds that answer
+
+
+def test_a_decoder_keeps_nothing_of_a_closed_loop(pool: DecoderPool) -> None:
+    frames = pool.open(native([speckle(1000, 1000, index) for index in range(6)]))
+    frames.read(5)
+    (decoder,) = (each for each in pool._idle if each.upload >= 0)
+    before = status_bytes(decoder.id, "RssAnon")
+    frames.close()
+    assert decoder.upload < 0
+    eventually(lambda: status_bytes(decoder.id, "RssAnon") < before - 4_000_000)
+    pool.open(encode(speckle())).close()
 
 
 def test_two_loops_side_by_side_take_turns(pool: DecoderPool) -> None:
