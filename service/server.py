@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.observability.logs import log_config
-from service.process_setup import exempt_startup_objects
+from service.process_setup import favor_event_loop
 from service.runtime import Runtime
 from service.settings import Settings
 from service.transport.acceptor import Acceptor
@@ -73,7 +73,7 @@ class Server(uvicorn.Server):
         signal.signal(signal.SIGHUP, self._request_reload)
         await super().startup(sockets)
         loop = asyncio.get_running_loop()
-        exempt_startup_objects()
+        favor_event_loop()
         self._connections.free_files = free_files()
         for listener in [listener for server in self.servers for listener in server.sockets]:
             loop.remove_reader(listener.fileno())  # asyncio accepts no further connections

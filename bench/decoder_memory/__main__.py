@@ -17,7 +17,7 @@ from bench.decoder_memory.process_memory import pss_bytes, status_bytes
 from bench.frames import scans
 from bench.publish import conditions, make_parser, parse
 from service.execution.decoders.decoder import Decoder, InProcessDecoder
-from service.execution.decoders.fork_server_process import fork_server
+from service.execution.decoders.fork_server import fork_server
 from service.execution.decoders.limits import COPIES_OF_FILE, DecoderLimits, frame_bytes
 from service.execution.decoders.messages import Request
 from service.execution.decoders.pool import DecoderPool

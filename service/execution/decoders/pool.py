@@ -9,7 +9,7 @@ from typing import Literal
 
 from service.errors import DecodeLimit, Overloaded, UnreadableFrame
 from service.execution.decoders.decoder import HAS_PROCESSES, Decoder, InProcessDecoder
-from service.execution.decoders.fork_server_process import fork_server
+from service.execution.decoders.fork_server import fork_server
 from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess, Delays
 from service.execution.decoders.upload import OpenUpload

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from service.errors import DecodeLimit
 from service.execution.decoders.arena import Arena
-from service.execution.decoders.fork_server_process import fork_server
+from service.execution.decoders.fork_server import fork_server
 from service.execution.decoders.limits import COPIES_OF_FILE, LARGE, DecoderLimits
 from service.execution.decoders.messages import GO, MAX_MESSAGE, Reply, Request, decode_reply
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.app import create_app
-from service.process_setup import exempt_startup_objects
+from service.process_setup import favor_event_loop
 from service.settings import Settings
 from tests.support.images import encode, speckle
 
@@ -69,7 +69,7 @@ def longest_turn(phantom_folder: Path, case: tuple[str, bytes, dict[str, str]]) 
 
         app = create_app(Settings(model=phantom_folder, workers=1))
         async with app.router.lifespan_context(app):
-            exempt_startup_objects()
+            favor_event_loop()
             watching = asyncio.create_task(watch())
             await asyncio.sleep(0.01)
             await app(scope, receive, send)

@@ -19,7 +19,7 @@ from PIL import Image
 from bench.decoder_memory.process_memory import status_bytes
 from service.errors import DecodeLimit, FrameTooLarge, NoSuchFrame, NotFound, Problem, UnreadableFrame, UploadTooLarge
 from service.execution.decoders.decoder import HAS_PROCESSES, InProcessDecoder
-from service.execution.decoders.fork_server_process import fork_server
+from service.execution.decoders.fork_server import fork_server
 from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.pool import DecoderPool
 from service.execution.decoders.process import DecoderProcess
