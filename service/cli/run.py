@@ -10,6 +10,7 @@ from service.api_keys import KeyFileError
 from service.cli.arguments import CommandError, RefusedFrame
 from service.cli.output import print_line
 from service.errors import Problem
+from service.execution.decoders.decoder import DecoderSystemError
 from service.inference.package import PackageError
 from service.jobs import JobError
 from service.observability.trace import new_request_id
@@ -37,7 +38,7 @@ def run_command(options: argparse.Namespace) -> int:
         message = f"the model package is refused: {error}"
     except KeyFileError as error:
         message = f"the API keys are refused: {error}"
-    except (CommandError, JobError) as error:
+    except (CommandError, JobError, DecoderSystemError) as error:
         message = str(error)
     sys.stderr.write(f"fetal-planes: {printable(message)}\n")
     return 2

@@ -1,5 +1,6 @@
 """What opens uploads: the interface, and the decoder for platforms without decoder processes."""
 
+import os
 import sys
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -10,6 +11,24 @@ from service.imaging.frame import Frames, Limits
 
 HAS_PROCESSES = sys.platform == "linux"
 """Whether this platform has decoder processes: shared memory with seals, and descriptors of processes."""
+
+
+class DecoderSystemError(Exception):
+    """The kernel or the container's runtime refuses what decoder processes need."""
+
+
+def check_system() -> None:
+    """Raise DecoderSystemError where this system cannot run decoder processes, although its platform has them."""
+    if not HAS_PROCESSES:
+        return
+    try:
+        os.close(os.memfd_create("check", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:
+        raise DecoderSystemError(
+            f"uploads are decoded in processes of their own, and this system refuses that ({error.strerror}). They "
+            "need Linux 5.3 or later, and a container runtime whose seccomp profile permits memfd_create and pidfd_open"
+        ) from error
 
 
 class Decoder(Protocol):

@@ -23,6 +23,8 @@ import service
 from service.execution.decoders.decoding import run_decoder
 from service.process_setup import configure_process
 
+_ANSWER_S = 20  # seconds; a fork takes milliseconds, the server's start less than a second on an idle machine
+
 
 class _ForkServer:
     """The process that forks decoders; it starts again if it ends."""
@@ -43,7 +45,7 @@ class _ForkServer:
             for last in (False, True):
                 try:
                     return self._fork(self._started(), channel, arena, status, limits)
-                except ConnectionError:  # the server has ended
+                except (ConnectionError, TimeoutError):  # the server has ended, or somebody has stopped it
                     self._stop()
                     if last:
                         raise
@@ -54,6 +56,7 @@ class _ForkServer:
             self._stop()
         if self._control is None:
             self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._control.settimeout(_ANSWER_S)
             paths = [str(Path(service.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
             environment = os.environ | {
                 "PYTHONPATH": os.pathsep.join(filter(None, paths)),
@@ -77,6 +80,7 @@ class _ForkServer:
     def _stop(self) -> None:
         if self._control is not None and self._process is not None:
             self._control.close()
+            self._process.kill()
             self._process.wait()
         self._control = self._process = None
 

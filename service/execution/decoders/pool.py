@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Literal
 
 from service.errors import DecodeLimit, Overloaded, UnreadableFrame
-from service.execution.decoders.decoder import HAS_PROCESSES, Decoder, InProcessDecoder
+from service.execution.decoders.decoder import HAS_PROCESSES, Decoder, InProcessDecoder, check_system
 from service.execution.decoders.fork_server import fork_server
 from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess, Delays
@@ -183,9 +183,13 @@ def open_decoder(
     step_aside: Callable[[], AbstractContextManager[None]] = nullcontext,
     count_ending: Callable[[str], None] = lambda _: None,
 ) -> Decoder:
-    """Return decoder processes for a number of threads, on a platform without them the decoder of this process."""
+    """Return decoder processes for a number of threads, on a platform without them the decoder of this process.
+
+    Raises `DecoderSystemError`.
+    """
     if not HAS_PROCESSES:
         _LOG.warning("this platform has no decoder processes: a hostile file can take the memory of this process")
         return InProcessDecoder(limits.file)
+    check_system()
     # One more than the threads: a killed decoder is replaced at once.
     return DecoderPool(limits, threads + 1, step_aside, count_ending)

@@ -1,5 +1,6 @@
 """Command lines of `serve` that do not start it."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from service import cli
+from service.execution.decoders.decoder import HAS_PROCESSES
 from service.execution.memory_budget import MIB
 
 
@@ -52,3 +54,22 @@ def test_a_container_without_room_for_one_frame_is_refused(
 def test_a_socket_that_was_not_inherited_is_refused(capsys: pytest.CaptureFixture[str], phantom_folder: Path) -> None:
     assert cli.main(["serve", "--model", str(phantom_folder), "--fd", "987"]) == 2
     assert "file descriptor 987 is not a socket" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not HAS_PROCESSES, reason="needs Linux")
+@pytest.mark.parametrize("missing", ["pidfd_open", "memfd_create"])
+@pytest.mark.parametrize("command", [["serve"], ["classify", __file__]])
+def test_a_system_without_decoder_processes_is_named(
+    missing: str,
+    command: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    phantom_folder: Path,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, missing, refuse)
+    assert cli.main([*command, "--model", str(phantom_folder)]) == 2
+    assert "Operation not permitted" in (error := capsys.readouterr().err)
+    assert error.count("\n") == 1

@@ -222,10 +222,16 @@ def test_every_answer_is_right_while_decoders_are_killed(pool: DecoderPool) -> N
         killer.join()
 
 
-def test_the_fork_server_starts_again(pool: DecoderPool) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_fork_server_starts_again(pool: DecoderPool, sent: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork_server().close()
+    monkeypatch.setattr("service.execution.decoders.fork_server._ANSWER_S", 2)
+    pool.start()
     process = fork_server()._process
     assert process is not None
-    process.kill()
+    process.send_signal(sent)
+    if sent is signal.SIGSTOP:
+        DecoderProcess(LIMITS, pool._delays).close()
     process.wait()
     eventually(lambda: not any(each.alive for each in pool._idle))  # they die with it
     assert pool.open(FILES["png"]).read(0).pixels.shape == FRAMES[0].shape
