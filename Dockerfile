@@ -26,9 +26,10 @@ RUN lock=service-${EXTRAS}.txt \
     && python3 deploy/image/slim.py /opt/fetal-planes
 
 COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY clients/python clients/python
 COPY model_build model_build
 COPY service service
-RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . ./clients/python \
     && pip --python /opt/fetal-planes/bin/python3 install --no-compile --no-deps --no-index /wheels/*.whl \
     && rm /opt/fetal-planes/bin/fetal-planes-build \
     && /opt/fetal-planes/bin/python3 -I deploy/image/load.py

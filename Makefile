@@ -8,7 +8,7 @@ REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 SLOW_MARKERS := slow or training or fuzz or browser or container or ray or prometheus or orthanc or realdata
 
 .DEFAULT_GOAL := help
-.PHONY: help serve check test lint docs lock screenshots image up tls-certificate sbom soak container-test clean \
+.PHONY: help serve check test lint docs lock client-types screenshots image up tls-certificate sbom soak container-test clean \
   bench-baselines bench-sizing bench-single-request-latency bench-exam-overhead bench-cine-memory bench-table-throughput \
   bench-sub-plane-head-cost bench-loader bench-decoder-memory bench-hostile
 
@@ -47,6 +47,9 @@ $(VENV)/.test: requirements/test.txt pyproject.toml
 
 docs: $(VENV)/.test ## Build the documentation into site/, which also works offline
 	$(BIN)/zensical build --strict --clean
+
+client-types: $(VENV)/.test ## Write the types of the Python client again, from those of the service
+	$(BIN)/python clients/python/generate_types.py
 
 screenshots: $(VENV)/.test ## Take the pictures of the page again, into docs/pictures (needs Chromium)
 	$(BIN)/python -m tests.system.browser.screenshots docs/pictures
@@ -137,4 +140,4 @@ bench-loader: $(VENV)/.test ## Measure whether the data loader keeps up with tra
 
 clean: ## Remove what the targets above made
 	rm -rf $(VENV) dist site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
-	find service model_build bench tests -name __pycache__ -prune -exec rm -rf {} +
+	find service model_build clients bench tests -name __pycache__ -prune -exec rm -rf {} +

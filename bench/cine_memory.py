@@ -9,8 +9,7 @@ import numpy as np
 
 from bench.publish import conditions, make_parser, parse, seconds
 from bench.servers import peak_memory_mib, running_service
-from service.client import Client
-from service.schemas.batch import BatchEnd
+from fetal_planes_client import BatchEnd, Client
 from tests.support.dicom_objects import BASELINE, compressed
 from tests.support.images import encode
 

@@ -136,13 +136,16 @@ def _read_table(name: str, children: tuple[str, ...]) -> dict[str, object]:
     parent = table.pop("extends", None)
     if parent is None:
         return table
+    choices, place = f"{', '.join(_shipped())}, or the path of a .toml file", f"{name}{_line_of(name, 'extends')}"
     if not isinstance(parent, str):
-        raise RecipeError(
-            f"{name}: extends is {parent!r}; it must be {', '.join(_shipped())}, or the path of a .toml file"
-        )
+        raise RecipeError(f"{place}: extends is {parent!r}; it must be {choices}")
     if parent.endswith(".toml"):
         parent = str(Path(name).parent / parent)
-    return _merge(_read_table(parent, (*children, name)), table)
+    try:
+        inherited = _read_table(parent, (*children, name))
+    except FileNotFoundError as error:
+        raise RecipeError(f"{place}: extends {parent!r}, which does not exist; it must be {choices}") from error
+    return _merge(inherited, table)
 
 
 def _toml_text(name: str) -> str:

@@ -32,8 +32,10 @@ class KeyRing:
             # Editors of Windows save a byte order mark; `>>` of its PowerShell writes UTF-16.
             encoding = "utf-16" if contents.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
             lines = [line.strip() for line in contents.decode(encoding).splitlines()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise KeyFileError(f"{path} cannot be read: {type(error).__name__}") from None
+        except OSError as error:
+            raise KeyFileError(f"{path} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise KeyFileError(f"{path} cannot be read: the bytes are not text") from None
         digests: dict[str, bytes] = {}
         for number, line in enumerate(lines, 1):
             if not line or line.startswith("#"):

@@ -8,6 +8,7 @@ from functools import partial
 from time import monotonic
 from typing import TypeVar
 
+from service.analysis.exam import split_ids
 from service.analysis.pipeline import Pipeline
 from service.api_keys import KeyFileError, load_keys
 from service.errors import NotReady
@@ -90,6 +91,11 @@ class Runtime:
         self._model = LoadedModel(pipeline, pool, info, monotonic())
         self.metrics.set_model(info, _plane_ids(package))
         self._watch(pool)
+        if unknown := set(split_ids(self.settings.expected_planes or "")) - set(_plane_ids(package)):
+            _LOG.warning(
+                "FETAL_PLANES_EXPECTED_PLANES names planes that the model does not know",
+                extra={"unknown": sorted(unknown), "planes": _plane_ids(package)},
+            )
         _LOG.info("ready", extra={"model": info.name, "model_version": info.version, **self._sizes()})
 
     def drain(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.execution.admission import AdmissionLimits
@@ -117,12 +118,18 @@ class Settings(BaseSettings):
 
 def describe_errors(error: ValidationError) -> str:
     """Return one sentence that names each invalid environment variable and what is wrong with its value."""
-    return "; ".join(
-        f"{PREFIX}{'_'.join(map(str, entry['loc'])).upper()}: {entry['msg']}"
-        if entry["loc"]
-        else entry["msg"].removeprefix("Value error, ")
-        for entry in error.errors()
-    )
+    return "; ".join(map(_describe_error, error.errors()))
+
+
+def _describe_error(entry: ErrorDetails) -> str:
+    if not entry["loc"]:
+        return entry["msg"].removeprefix("Value error, ")
+    field = str(entry["loc"][0])
+    reason = entry["msg"]
+    if entry["type"] == "string_pattern_mismatch":  # its message is a regular expression
+        meaning = " ".join((Settings.model_fields[field].description or "").split()).partition(". ")[0]
+        reason = f"{entry['input']!r} is not of the right form: {meaning[:1].lower()}{meaning[1:].rstrip('.')}"
+    return f"{PREFIX}{field.upper()}: {reason}"
 
 
 def _check_names(environment: Mapping[str, str], fields: Iterable[str]) -> None:

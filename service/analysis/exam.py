@@ -56,10 +56,15 @@ def choose_expected(requested: str | None, default: str | None, planes: Sequence
     chosen = default if requested is None else requested
     if chosen is None:
         return [name for name in known if name != "other"]
-    wanted = {name.strip() for name in chosen.split(",") if name.strip()}
+    wanted = set(split_ids(chosen))
     if requested is not None and not wanted <= set(known):
         raise NoSuchPlane(f"The model has no such plane. Its planes are {', '.join(known)}.")
     return [name for name in known if name in wanted]
+
+
+def split_ids(text: str) -> list[str]:
+    """Return plane ids that are separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 class ExamOptions(NamedTuple):

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from service import errors
 from service.api.problem_responses import MEDIA_TYPE
 from service.errors import Problem
+from service.schemas.examples import ANSWERS
 from service.schemas.problems import ProblemDetails
 
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
@@ -47,11 +48,6 @@ def replies(answer: str, content: dict[str, Any], *problems: type[Problem], **mo
     return {**problem_replies(*problems), 200: {"description": answer, "content": content, **more}}
 
 
-def example(value: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON content of a route's answer with an example."""
-    return {"application/json": {"example": value}}
-
-
 def problem_replies(*kinds: type[Problem]) -> Replies:
     """Return the description of the given problems, and of any other."""
     by_status: dict[int | str, list[str]] = defaultdict(list)
@@ -66,6 +62,16 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     document = FastAPI.openapi(app)  # builds the document once, so what follows may add the same again
     document["components"]["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
     document["components"]["securitySchemes"] = _SECURITY
+    _add_examples(document)
     # The key is optional: services without keys accept every request.
     document["security"] = [{}, *({name: []} for name in _SECURITY)]
     return document
+
+
+def _add_examples(document: dict[str, Any]) -> None:
+    """Add an example to each JSON answer that has one. FastAPI would leave out the fields that are null."""
+    for operation in (each for path in document["paths"].values() for each in path.values()):
+        content = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
+        name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        if name in ANSWERS:
+            content["example"] = ANSWERS[name]

@@ -13,6 +13,7 @@ from service.cli.arguments import (
     add_json,
     add_selection,
     add_url,
+    not_negative,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +47,15 @@ def register(commands: Commands) -> None:
     exam.add_argument("folder", metavar="FOLDER", type=Path)
     exam.add_argument("-o", "--output", type=Path, metavar="FILE", help="HTML page to write")
     exam.add_argument("--expect", metavar="PLANES", help="planes that the exam should have, separated by commas")
+    exam.add_argument(
+        "--chosen", action="append", default=[], type=_file_and_frame, metavar="FILE:FRAME",
+        help="frame that a person prefers to the most probable one of its plane: a path below FOLDER, and the index of "
+        "the frame in the file, from 0; may be repeated",
+    )  # fmt: skip
+    exam.add_argument(
+        "--unread", type=not_negative, default=0, metavar="N",
+        help="number of further files of the exam that are not in FOLDER (default: 0)",
+    )  # fmt: skip
     add_selection(exam)
     add_json(exam)
     add_url(exam)
@@ -61,6 +71,13 @@ def _picture_path(text: str) -> Path:
     return path
 
 
+def _file_and_frame(text: str) -> tuple[str, int]:
+    file, _, frame = text.rpartition(":")
+    if not file:
+        raise argparse.ArgumentTypeError(f"{text} must be a file and the index of a frame, such as loop.dcm:12")
+    return file, not_negative(frame)
+
+
 def _explain(options: argparse.Namespace, settings: "Settings") -> int:
     if options.output is None and options.dicom is None:
         raise CommandError("explain needs -o FILE for a picture, --dicom FOLDER for DICOM objects, or both")
@@ -72,8 +89,12 @@ def _explain(options: argparse.Namespace, settings: "Settings") -> int:
 def _run(options: argparse.Namespace, settings: "Settings") -> int:
     """Run a command through a running service, or with the model in this process."""
     if options.url:
-        from service.cli import remote
-
+        try:
+            from service.cli import remote
+        except ModuleNotFoundError as error:
+            if error.name != "fetal_planes_client":
+                raise
+            raise CommandError("--url needs the package fetal-planes-client") from error
         return remote.COMMANDS[options.command](options)
     from service.cli import local
 

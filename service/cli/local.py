@@ -14,7 +14,16 @@ from service.analysis.exam import ExamOptions, ExamReader, choose_expected, draw
 from service.analysis.pipeline import Pipeline
 from service.analysis.results import ExplainedFrame
 from service.cli.arguments import PICTURE_TYPES, CommandError
-from service.cli.output import exam_files, print_answer, print_cine, print_exam, print_line, read_file, write_file
+from service.cli.output import (
+    chosen_frames,
+    exam_files,
+    print_answer,
+    print_cine,
+    print_exam,
+    print_line,
+    read_file,
+    write_file,
+)
 from service.errors import Problem
 from service.execution.cpu_budget import cpu_budget
 from service.execution.decoders.pool import open_decoder
@@ -124,14 +133,17 @@ def exam(options: argparse.Namespace, settings: Settings) -> int:
     """Sort the files below a folder, write the page and print the exam report; return 1 if a file was refused."""
     found = exam_files(options.folder)
     files = [File(number, each.name, partial(LocalFile, each.path)) for number, each in enumerate(found)]
+    chosen = frozenset(chosen_frames(options, found))
     with open_pipeline(settings) as pipeline:
-        return asyncio.run(_exam(options, settings, files, pipeline))
+        planes = pipeline.engine.manifest.planes
+        expected = choose_expected(options.expect, settings.expected_planes, planes)
+        reader = ExamReader(planes, ExamOptions(expected, chosen, options.unread))
+        return asyncio.run(_exam(options, settings, files, pipeline, reader))
 
 
-async def _exam(options: argparse.Namespace, settings: Settings, files: Sequence[File], pipeline: Pipeline) -> int:
-    planes = pipeline.engine.manifest.planes
-    expected = choose_expected(options.expect, settings.expected_planes, planes)
-    reader = ExamReader(planes, ExamOptions(expected))
+async def _exam(
+    options: argparse.Namespace, settings: Settings, files: Sequence[File], pipeline: Pipeline, reader: ExamReader
+) -> int:
     with _batch_session(options, settings, pipeline, thumbnails=options.output is not None) as session:
         report, page = await exam_report(session, files, reader), None
         if options.output is not None:

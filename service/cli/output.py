@@ -127,6 +127,15 @@ def exam_files(folder: Path) -> list[ExamFile]:
     return files
 
 
+def chosen_frames(options: argparse.Namespace, files: Sequence[ExamFile]) -> list[tuple[int, int]]:
+    """Return the indices of file and frame of each `--chosen`; raises `CommandError` for a file that is not there."""
+    numbers = {each.name: number for number, each in enumerate(files)}
+    unknown = [file for file, _ in options.chosen if file not in numbers]
+    if unknown:
+        raise CommandError(f"--chosen: {options.folder} has no file {unknown[0]} that may hold a frame")
+    return [(numbers[file], frame) for file, frame in options.chosen]
+
+
 def print_exam(options: argparse.Namespace, report: ExamReport, page: str | None) -> int:
     """Write the page and print the exam report; return 1 if frames were refused, else 0."""
     if page is not None:

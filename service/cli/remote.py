@@ -6,16 +6,39 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
-import httpx2
+from pydantic import BaseModel, ValidationError
 
+from fetal_planes_client import (
+    BatchRecord,
+    Client,
+    ClientError,
+    CutShortError,
+    NamedUpload,
+    RefusedError,
+    UnreachableError,
+)
 from service.cli.arguments import KEY_VARIABLE, PICTURE_TYPES, CommandError, RefusedFrame, read_secret
-from service.cli.output import exam_files, print_answer, print_cine, print_exam, print_line, read_file, write_file
-from service.client import Client, CutShortError, NamedUpload, RefusedError, UnreachableError
+from service.cli.output import (
+    chosen_frames,
+    exam_files,
+    print_answer,
+    print_cine,
+    print_exam,
+    print_line,
+    read_file,
+    write_file,
+)
 from service.errors import Problem
 from service.observability.trace import new_request_id
 from service.schemas.answers import Classification
+from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
+from service.schemas.exam import ExamReport
+from service.schemas.file_names import path_text
 from service.schemas.problems import ProblemDetails
+
+T = TypeVar("T", bound=BaseModel)
 
 _CONCURRENT_REQUESTS = 8
 
@@ -32,7 +55,7 @@ def classify(options: argparse.Namespace) -> int:
 
 def _classify_one(client: Client, index: int, path: Path) -> Classification | ProblemDetails:
     try:
-        return client.classify(read_file(path), index=index)
+        return _of_service(Classification, client.classify(read_file(path), index=index))
     except Problem as problem:
         return ProblemDetails.of(problem, new_request_id())
     except RefusedError as error:
@@ -54,16 +77,19 @@ def explain(options: argparse.Namespace) -> int:
 def cine(options: argparse.Namespace) -> int:
     """Print the summary of a file with several frames; return 1 if a frame was refused, else 0."""
     with _connect(options.url) as client:
-        lines = client.classify_batch([options.file], every=options.every, limit=options.limit)
-        return max(print_cine(options, line) for line in lines)
+        files = [NamedUpload(path_text(options.file.name), options.file)]
+        lines = client.classify_batch(files, every=options.every, limit=options.limit)
+        return max(print_cine(options, _record(line)) for line in lines)
 
 
 def exam(options: argparse.Namespace) -> int:
     """Sort the files below a folder, write the page and print the exam report; return 1 if a file was refused."""
-    files = [NamedUpload(*each) for each in exam_files(options.folder)]
-    selection = {"expect": options.expect, "every": options.every, "limit": options.limit}
+    found = exam_files(options.folder)
+    files = [NamedUpload(*each) for each in found]
+    selection: dict[str, Any] = {name: getattr(options, name) for name in ("expect", "every", "limit", "unread")}
+    selection["chosen"] = chosen_frames(options, found)
     with _connect(options.url) as client:
-        report = client.exam(files, **selection)
+        report = _of_service(ExamReport, client.exam(files, **selection))
         page = client.exam_page(files, **selection) if options.output else None
     return print_exam(options, report, page)
 
@@ -74,7 +100,7 @@ def _connect(url: str) -> Iterator[Client]:
     try:
         with _client(url) as client:
             yield client
-    except (UnreachableError, httpx2.InvalidURL) as error:
+    except UnreachableError as error:
         raise CommandError(f"the service cannot be reached: {error}") from error
     except OSError as error:
         raise CommandError(f"{error.filename} cannot be read: {error.strerror}") from error
@@ -82,6 +108,8 @@ def _connect(url: str) -> Iterator[Client]:
         raise CommandError("the service's answer is incomplete") from error
     except RefusedError as error:
         raise RefusedFrame(_problem(error).model_dump_json()) from error
+    except ClientError as error:
+        raise CommandError(f"{url} does not answer as this service does: {error}") from error
 
 
 def _client(url: str) -> Client:
@@ -96,7 +124,21 @@ def _problem(refused: RefusedError) -> ProblemDetails:
     """Return the service's problem; an answer without one comes from a proxy in between."""
     if refused.problem is None:
         raise CommandError(f"a proxy in front of the service answers {refused.status}") from refused
-    return refused.problem
+    return _of_service(ProblemDetails, refused.problem)
+
+
+def _record(line: BatchRecord) -> FrameAnswer | FrameProblem | BatchEnd:
+    kinds: tuple[type[FrameAnswer | FrameProblem | BatchEnd], ...] = (FrameAnswer, FrameProblem, BatchEnd)
+    (kind,) = (kind for kind in kinds if kind.__name__ == type(line).__name__)
+    return _of_service(kind, line)
+
+
+def _of_service(kind: type[T], answer: BaseModel) -> T:
+    """Return an answer of the client as the service's own type, which the commands print."""
+    try:
+        return kind.model_validate(answer.model_dump())
+    except ValidationError as error:
+        raise CommandError(f"the service has another version: its {kind.__name__} cannot be read here") from error
 
 
 COMMANDS = {"classify": classify, "explain": explain, "cine": cine, "exam": exam}

@@ -16,7 +16,7 @@ from service.jobs import JobError
 from service.observability.trace import new_request_id
 from service.schemas.file_names import printable
 from service.schemas.problems import ProblemDetails
-from service.settings import Settings, describe_errors
+from service.settings import PREFIX, Settings, describe_errors
 
 
 def run_command(options: argparse.Namespace) -> int:
@@ -35,9 +35,10 @@ def run_command(options: argparse.Namespace) -> int:
     except ValidationError as error:
         message = f"invalid settings: {describe_errors(error)}"
     except PackageError as error:
-        message = f"the model package is refused: {error}"
+        source = f"{PREFIX}MODEL" if options.model is None else "--model"
+        message = f"the model package of {source} is refused: {error}"
     except KeyFileError as error:
-        message = f"the API keys are refused: {error}"
+        message = f"the API keys of {PREFIX}API_KEYS are refused: {error}"
     except (CommandError, JobError, DecoderSystemError) as error:
         message = str(error)
     sys.stderr.write(f"fetal-planes: {printable(message)}\n")

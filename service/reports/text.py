@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from service.analysis.text import REASONS, percent, sub_plane_text, unnamed_text
+from service.analysis.text import REASONS, left_text, percent, sub_plane_text, unnamed_text
 from service.schemas.answers import Classification
 from service.schemas.batch import CineSummary, FrameProblem, Source
 from service.schemas.exam import ExamReport
@@ -38,18 +38,21 @@ def cine_lines(cine: CineSummary) -> Iterator[str]:
 
 
 def exam_lines(report: ExamReport) -> Iterator[str]:
-    """Yield the planes of an exam with their most probable frame, then what is missing, to review, or refused."""
+    """Yield the planes of an exam with their best frame, then what is missing, not read, to review, or refused."""
     for plane in report.planes:
         if plane.best is not None:
             found = f"{percent(plane.best.probability):>8}  {_place(plane.best.source)}"
-            yield f"{plane.label:{_LABEL}}{len(plane.frames):>4} found, most probable{found}"
+            best = "chosen" if plane.chosen else "most probable"
+            yield f"{plane.label:{_LABEL}}{len(plane.frames):>4} found, {best}{found}"
     labels = {plane.plane: plane.label for plane in report.planes}
     for missing in report.missing:
         yield f"{labels.get(missing, missing):{_LABEL}}   missing"
+    for unread in report.not_read_yet:
+        yield f"{labels.get(unread, unread):{_LABEL}}   not read yet"
     for review in report.review:
         yield f"{_place(review.source)}  to review: {REASONS[review.reason]}"
     yield from map(refused_line, report.refused)
-    end = "" if report.complete else "; the limit on frames ended the exam early"
+    end = "" if report.complete else f"; {left_text(report.files_left, report.files + report.files_left)}"
     yield f"{report.frames} frames of {report.files} files, {len(report.refused)} refused{end}"
 
 

@@ -29,3 +29,60 @@ BATCH: dict[str, Any] = {
     "request_id": CLASSIFICATION["request_id"],
     "records": [{**CLASSIFICATION, "source": {"file": 0, "name": "brain.png", "frame": 0}}],
 }
+
+EXPLANATION: dict[str, Any] = {
+    **CLASSIFICATION,
+    "explanation": {
+        "method": "grad-cam",
+        "target": "fetal_brain",
+        "heatmap": [[0.0, 0.21, 0.08], [0.35, 1.0, 0.42], [0.02, 0.3, 0.11]],
+        "raw_max": 1.37,
+        "empty": False,
+        "overlay": None,
+    },
+}
+
+_BEST: dict[str, Any] = {
+    "source": {"file": 0, "name": "brain.png", "frame": 0},
+    **CLASSIFICATION["predictions"][0],
+    "runner_up": CLASSIFICATION["predictions"][1],
+    "sub_plane": CLASSIFICATION["sub_plane"],
+    "sub_plane_reason": None,
+    "tied": False,
+}
+_FEMUR: dict[str, Any] = {"plane": "fetal_femur", "label": "Fetal femur", "expected": True, "state": "not-found"}
+
+EXAM: dict[str, Any] = {
+    "expected": ["fetal_brain", "fetal_femur"],
+    "missing": ["fetal_femur"],
+    "not_read_yet": [],
+    "planes": [
+        {
+            "plane": "fetal_brain",
+            "label": "Fetal brain",
+            "expected": True,
+            "state": "found",
+            "best": _BEST,
+            "chosen": False,
+            "frames": [_BEST],
+        },
+        {**_FEMUR, "best": None, "chosen": False, "frames": []},
+    ],
+    "review": [],
+    "refused": [],
+    "cines": [],
+    "files": 1,
+    "files_left": 0,
+    "frames": 1,
+    "complete": True,
+    "model": CLASSIFICATION["model"],
+    "request_id": CLASSIFICATION["request_id"],
+}
+
+ANSWERS = {
+    "Classification": CLASSIFICATION,
+    "ExplainedClassification": EXPLANATION,
+    "Batch": BATCH,
+    "ExamReport": EXAM,
+}
+"""The example of each answer to an upload, by the name of its type."""

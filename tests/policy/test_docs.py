@@ -19,7 +19,7 @@ from tests.support.paths import ROOT
 from tests.support.repository import PROJECT
 
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
-PAGES = [*sorted(ROOT.glob("*.md")), *DOCS]
+PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "clients" / "python" / "README.md", *DOCS]
 SCRIPTS: dict[str, str] = PROJECT["project"]["scripts"]
 OTHER_PROGRAMS = {
     "cp",
@@ -74,7 +74,7 @@ def test_every_command_in_the_docs_is_valid(command: list[str], capsys: pytest.C
     words = [word for word in command if not re.fullmatch(r"[A-Z_]+=\S*", word)]  # variables set for the command
     if not words:
         return
-    program, arguments = words[0].removeprefix(".venv/bin/"), words[1:]
+    program, arguments = re.sub(r"^[\w.-]+/bin/", "", words[0]), words[1:]
     if program == "make":
         targets = [word for word in arguments if not word.startswith("-")]
         assert all(re.search(rf"^{target}:", MAKEFILE, re.MULTILINE) for target in targets)

@@ -6,12 +6,11 @@ import pytest
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
+from fetal_planes_client import BatchEnd, Client
 from model_build.data.formats.fetal_planes_db import read_records
 from model_build.data.frames import load_frames
 from model_build.data.labels import MAIN_PLANES
 from service.app import create_app
-from service.client import Client
-from service.schemas.batch import BatchEnd
 from service.settings import Settings
 from tests.support.images import animation
 from tests.support.paths import DATA

@@ -1,5 +1,6 @@
 """`POST /classify/batch`: all frames of many files in one request."""
 
+import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from functools import partial
@@ -12,7 +13,7 @@ from service.analysis.batch import File, Selection
 from service.analysis.batch_session import BatchSession
 from service.api.dependencies import ModelDep, RuntimeDep
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
-from service.api.openapi import FILES_PROBLEMS, TEXT, example, replies
+from service.api.openapi import FILES_PROBLEMS, TEXT, replies
 from service.api.queries import BatchQuery, SelectionQuery
 from service.api.uploads import FILES_IN_OPENAPI, read_files
 from service.execution.work import current_work
@@ -32,13 +33,15 @@ _ANSWER = (
     "its `source`. The last line holds the `summary`, with the planes of each cine. A reply without it was cut short. "
     "For `Accept: application/json`, one document with the lines as its `records`, streamed as well."
 )
+_END = {name: BATCH[name] for name in ("summary", "request_id")}
+_LINES = "".join(f"{json.dumps(line)}\n" for line in (*BATCH["records"], _END))
 
 
 @router.post(
     "/classify/batch",
     summary="Classify all frames of many files",
     response_model=Batch,
-    responses=replies(_ANSWER, {**example(BATCH), _NDJSON: TEXT}, *FILES_PROBLEMS),
+    responses=replies(_ANSWER, {_NDJSON: TEXT | {"example": _LINES}}, *FILES_PROBLEMS),
     openapi_extra=FILES_IN_OPENAPI,
 )
 async def classify_batch(

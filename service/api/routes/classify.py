@@ -8,13 +8,12 @@ from service.analysis.pipeline import Pipeline
 from service.api.dependencies import ModelDep
 from service.api.dicom_responses import DICOM, reply_report, require_dicom
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
-from service.api.openapi import BINARY, FRAME_PROBLEMS, example, replies
+from service.api.openapi import BINARY, FRAME_PROBLEMS, replies
 from service.api.queries import ClassifyQuery
 from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import NoDicomSource
 from service.reports.answers import classification
 from service.schemas.answers import Classification
-from service.schemas.examples import CLASSIFICATION
 
 router = APIRouter(tags=["frames"])
 
@@ -25,7 +24,7 @@ _ANSWER = "The classification as JSON; for `Accept: application/dicom`, as a str
     "/classify",
     summary="Classify a frame",
     response_model=Classification,
-    responses=replies(_ANSWER, {**example(CLASSIFICATION), DICOM: BINARY}, *FRAME_PROBLEMS, NoDicomSource),
+    responses=replies(_ANSWER, {DICOM: BINARY}, *FRAME_PROBLEMS, NoDicomSource),
     openapi_extra=FRAME_IN_OPENAPI,
 )
 async def classify(

@@ -31,6 +31,7 @@ class ExamQuery(SelectionQuery):
         default=None,
         description="Ids of the planes that the exam should contain, separated by commas. Default: the setting "
         "`FETAL_PLANES_EXPECTED_PLANES`.",
+        examples=["fetal_brain,fetal_femur"],
     )
     chosen: str = Field(
         default="",

@@ -31,7 +31,11 @@ _X_PLANE = TEXT | {"description": "The explained plane, in replies other than JS
 class ExplainQuery(ClassifyQuery):
     """Selects a frame, the plane to explain, and whether the answer holds the overlay."""
 
-    target: str | None = Field(default=None, description="Id of the plane to explain. Default: the first prediction.")
+    target: str | None = Field(
+        default=None,
+        description="Id of the plane to explain. Default: the first prediction.",
+        examples=["fetal_brain"],
+    )
     overlay: bool = Field(
         default=True, description="Whether the JSON holds the overlay, which takes most of the encoding time."
     )

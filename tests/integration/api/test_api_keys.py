@@ -83,11 +83,11 @@ def test_a_bad_file_of_keys_is_refused(
         KeyRing.load(path)
     monkeypatch.setenv("FETAL_PLANES_API_KEYS", str(path))
     assert main(["serve", "--model", str(phantom_folder), "--port", "0"]) == 2
-    assert "the API keys are refused" in capsys.readouterr().err
+    assert f"the API keys of FETAL_PLANES_API_KEYS are refused: {path}" in capsys.readouterr().err
 
 
 def test_a_missing_file_of_keys_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(KeyFileError, match="cannot be read"):
+    with pytest.raises(KeyFileError, match="cannot be read: No such file"):
         KeyRing.load(tmp_path / "none")
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +14,20 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from service.client import AsyncClient, Client, CutShortError, RefusedError, UnreachableError
-from service.client.messages import read_retry_after
-from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
+from fetal_planes_client import (
+    AsyncClient,
+    BatchEnd,
+    Client,
+    CutShortError,
+    FrameAnswer,
+    FrameProblem,
+    NamedUpload,
+    RefusedError,
+    UnreachableError,
+    UnreadableReplyError,
+    Upload,
+)
+from fetal_planes_client.messages import read_retry_after
 from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom
 
@@ -68,7 +81,33 @@ def test_the_names_of_a_batch(asked: Client, tmp_path: Path) -> None:
     assert names == ["0", "a.png", "a.png", "a.png", "4"]
 
 
-@pytest.mark.parametrize("one", ["a.png", GOOD])
+def test_a_file_of_any_kind_can_be_named(asked: Client, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(GOOD)
+    path = tmp_path / "a.png"
+    with tempfile.NamedTemporaryFile(suffix=".png") as temporary, path.open("rb") as opened:
+        temporary.write(GOOD)
+        temporary.seek(0)
+        files: list[Upload] = [NamedUpload("0", GOOD), NamedUpload("1", path), NamedUpload("2", opened), temporary]
+        *lines, _ = asked.classify_batch(files)
+    names = [line.source.name for line in lines if isinstance(line, FrameAnswer)]
+    assert names == ["0", "1", "2", Path(temporary.name).name]
+
+
+def test_a_name_that_is_not_utf_8_is_sent_as_text(asked: Client, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"a\xff.png")
+    path.write_bytes(GOOD)
+    first = next(asked.classify_batch([path]))
+    assert isinstance(first, FrameAnswer)
+    assert first.source.name == r"a\xff.png"
+
+
+def test_a_file_that_is_open_for_text_is_refused_here(asked: Client, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    with (tmp_path / "a.txt").open() as opened, pytest.raises(TypeError, match="rb"):
+        asked.classify(opened)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("one", ["a.png", Path("a.png"), GOOD])
 def test_one_file_is_not_a_list(asked: Client, one: Any) -> None:
     with pytest.raises(TypeError, match="list of files"):
         next(asked.classify_batch(one))
@@ -77,6 +116,34 @@ def test_one_file_is_not_a_list(asked: Client, one: Any) -> None:
 def test_an_exam(asked: Client) -> None:
     assert asked.exam([GOOD, LOOP], expect="other").expected == ["other"]
     assert asked.exam_page([GOOD], every=2, limit=1).startswith("<!doctype html>")
+
+
+def test_an_exam_keeps_a_choice_and_counts_files_that_were_not_sent(asked: Client) -> None:
+    twice = [GOOD, GOOD]  # the same frame: the first is the most probable one of its plane
+    (plane,) = [each for each in asked.exam(twice).planes if each.best]
+    assert plane.best is not None
+    assert (plane.chosen, plane.best.source.file) == (False, 0)
+    report = asked.exam(twice, expect=["other", "fetal_brain"], chosen=[(1, 0), (0, 99)], unread=3)
+    (plane,) = [each for each in report.planes if each.best]
+    assert plane.best is not None
+    assert (plane.chosen, plane.best.source.file) == (True, 1)
+    assert (report.expected, report.files_left, report.complete) == (["fetal_brain", "other"], 3, False)
+    assert "3 of 5 files left" in asked.exam_page(twice, unread=3)
+
+
+def test_an_option_without_effect_is_not_sent() -> None:
+    """A service that does not know it yet would refuse it."""
+    sent: list[httpx2.URL] = []
+
+    def reply(request: httpx2.Request) -> httpx2.Response:
+        sent.append(request.url)
+        return httpx2.Response(503)
+
+    with Client("http://x", tries=1, transport=httpx2.MockTransport(reply)) as client:
+        for options in ({}, {"chosen": [(0, 1), (2, 3)], "unread": 1}):
+            with pytest.raises(RefusedError):
+                client.exam([GOOD], **options)  # type: ignore[arg-type]
+    assert [dict(url.params) for url in sent] == [{"every": "1"}, {"every": "1", "chosen": "0:1,2:3", "unread": "1"}]
 
 
 def test_the_model(asked: Client) -> None:
@@ -123,8 +190,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         found.append(seconds)
 
-    monkeypatch.setattr("service.client.clients.time.sleep", found.append)
-    monkeypatch.setattr("service.client.clients.asyncio.sleep", sleep)
+    monkeypatch.setattr("fetal_planes_client.clients.time.sleep", found.append)
+    monkeypatch.setattr("fetal_planes_client.clients.asyncio.sleep", sleep)
     return found
 
 
@@ -196,7 +263,7 @@ def test_the_other_client_asks_the_same(client: TestClient) -> None:
                 asked.explain(LOOP, index=1, target="other").explanation,
                 asked.overlay(GOOD),
                 [type(line) for line in asked.classify_batch([GOOD, LOOP], every=2)],
-                asked.exam([GOOD], expect="other").missing,
+                asked.exam([GOOD], expect="other", chosen=[(0, 0)], unread=1).not_read_yet,
                 len(asked.exam_page([GOOD])),
                 asked.model(),
             ]
@@ -207,7 +274,7 @@ def test_the_other_client_asks_the_same(client: TestClient) -> None:
                 (await asked.explain(LOOP, index=1, target="other")).explanation,
                 await asked.overlay(GOOD),
                 [type(line) async for line in asked.classify_batch([GOOD, LOOP], every=2)],
-                (await asked.exam([GOOD], expect="other")).missing,
+                (await asked.exam([GOOD], expect="other", chosen=[(0, 0)], unread=1)).not_read_yet,
                 len(await asked.exam_page([GOOD])),
                 await asked.model(),
             ]
@@ -282,3 +349,18 @@ def test_a_reply_that_breaks_off_raises_an_error_of_the_client() -> None:
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, stream=Broken()))
     with Client("http://testserver", transport=transport) as client, pytest.raises(UnreachableError):
         client.model()
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://x:port", "127.0.0.1:8000", "ftp://x"])
+def test_an_address_that_is_none_raises_an_error_of_the_client(url: str) -> None:
+    with pytest.raises(UnreachableError), Client(url) as client:
+        client.model()
+
+
+@pytest.mark.parametrize("body", ["<html>Log in</html>", "{}", "[]", ""])
+def test_a_reply_of_another_service_raises_an_error_of_the_client(body: str) -> None:
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, text=f"{body}\n"))
+    with Client("http://x", transport=transport) as client:
+        for ask in (lambda: client.classify(GOOD), lambda: next(client.classify_batch([GOOD])), client.model):
+            with pytest.raises(UnreadableReplyError):
+                ask()

@@ -95,6 +95,14 @@ def test_what_is_expected_can_be_asked(
     assert ask(client, exam, f"?expect={expect}")["missing"] == missing
 
 
+def test_an_expected_plane_that_the_model_does_not_know_is_a_warning(
+    serve: Callable[..., TestClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    serve(Phantom(), expected_planes="fetal_brain, brain")
+    (warning,) = (record for record in caplog.records if "FETAL_PLANES_EXPECTED_PLANES" in record.message)
+    assert (warning.levelname, vars(warning)["unknown"]) == ("WARNING", ["brain"])
+
+
 def test_what_is_expected_can_be_set(serve: Callable[..., TestClient], exam: dict[str, bytes]) -> None:
     client = serve(Phantom(), expected_planes="other, fetal_brain, a_plane_of_another_model")
     answer = ask(client, exam)

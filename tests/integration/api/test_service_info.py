@@ -13,9 +13,9 @@ from service import __version__
 from service.app import create_app
 from service.inference.package import PackageError
 from service.observability.logs import JsonFormatter
-from service.schemas.answers import Classification
-from service.schemas.batch import Batch
-from service.schemas.examples import BATCH, CLASSIFICATION
+from service.schemas.answers import Classification, ExplainedClassification
+from service.schemas.batch import Batch, BatchEnd, FrameAnswer
+from service.schemas.exam import ExamReport
 from service.settings import Settings
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import PLANES, Phantom
@@ -109,9 +109,23 @@ def test_openapi_names_operations_tags_servers_and_security(client: TestClient) 
     assert {name for each in document["security"] for name in each} == set(document["components"]["securitySchemes"])
 
 
-def test_the_examples_of_openapi_are_answers() -> None:
-    assert Classification.model_validate(CLASSIFICATION).model_dump(mode="json") == CLASSIFICATION
-    assert Batch.model_validate(BATCH).model_dump(mode="json") == BATCH
+def test_every_answer_to_an_upload_has_an_example_that_is_one(client: TestClient) -> None:
+    models = {each.__name__: each for each in (Classification, ExplainedClassification, Batch, ExamReport)}
+    contents = [
+        operation["responses"]["200"]["content"]
+        for path in openapi(client)["paths"].values()
+        for operation in path.values()
+        if "requestBody" in operation
+    ]
+    answers = [content["application/json"] for content in contents if "application/json" in content]
+    assert len(answers) == len(models)
+    for answer in answers:
+        model = models[answer["schema"]["$ref"].rpartition("/")[2]]
+        assert model.model_validate(answer["example"]).model_dump(mode="json") == answer["example"]
+    (lines,) = (content["application/x-ndjson"]["example"] for content in contents if "application/x-ndjson" in content)
+    first, last = map(json.loads, lines.splitlines())
+    assert FrameAnswer.model_validate(first).source.name == "brain.png"
+    assert BatchEnd.model_validate(last).summary.files == 1
 
 
 def test_every_setting_says_what_it_does() -> None:

@@ -85,3 +85,19 @@ def test_variables_that_kubernetes_sets_for_services_change_nothing(
 def test_times_are_finite(monkeypatch: pytest.MonkeyPatch, field: str, value: str) -> None:
     """With an endless drain, SIGTERM would never end the service."""
     assert f"{PREFIX}{field.upper()}: " in refusal(monkeypatch, f"{PREFIX}{field.upper()}", value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "example"),
+    [
+        ("FETAL_PLANES_CORS_ORIGINS", "viewer", "such as `https://viewer.example`"),
+        ("FETAL_PLANES_ROOT_PATH", "ai fetal", "such as `/ai/fetal`"),
+    ],
+)
+def test_a_value_of_the_wrong_form_is_refused_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, example: str
+) -> None:
+    message = refusal(monkeypatch, name, value)
+    assert message.startswith(f"{name}: {value!r} is not of the right form: ")
+    assert example in message
+    assert "\\" not in message

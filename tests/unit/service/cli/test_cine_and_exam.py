@@ -1,5 +1,6 @@
 """The commands for frames give the same answers with a local model and through a running service."""
 
+import contextlib
 import io
 import json
 import os
@@ -13,9 +14,9 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from fetal_planes_client import Client
 from service import cli
 from service.cli import remote
-from service.client import Client
 from tests.support.images import animation, encode
 from tests.support.phantom_package import Phantom
 from tests.support.phantom_stills import still
@@ -82,6 +83,15 @@ class TestATerminal:
         assert any(re.match("Fetal abdomen +missing", line) for line in lines)
         assert lines[-1] == "14 frames of 3 files, 0 refused"
 
+    def test_exam_with_a_choice_and_files_that_are_elsewhere(
+        self, read: Callable[..., list[str]], exam: Path, model: list[str]
+    ) -> None:
+        (exam / "copy.png").write_bytes((exam / "b.png").read_bytes())
+        lines = read("exam", exam, "--chosen", "copy.png:0", "--unread", 2, *model)
+        assert any(re.match(r"Fetal brain +2 found, chosen .* copy.png", line) for line in lines)
+        assert any(re.match("Fetal abdomen +not read yet", line) for line in lines)
+        assert lines[-1] == "15 frames of 4 files, 0 refused; 2 of 6 files left"
+
     @pytest.mark.parametrize("command", [("classify", "a.png"), ("cine", "below/loop.png"), ("exam", ".")])
     def test_json(self, read: Callable[..., list[str]], exam: Path, model: list[str], command: tuple[str, str]) -> None:
         (line,) = read(command[0], exam / command[1], "--json", *model)
@@ -127,6 +137,26 @@ def test_exam_sorts_a_folder(capsys: pytest.CaptureFixture[str], exam: Path, mod
     text = page.read_text()
     assert text.startswith("<!doctype html>")
     assert text.count("data:image/jpeg;base64,") == 8
+
+
+def test_exam_keeps_a_choice(capsys: pytest.CaptureFixture[str], exam: Path, model: list[str], tmp_path: Path) -> None:
+    page, chosen = tmp_path / "exam.html", ["--chosen", "below/loop.png:2", "--chosen", "b.png:0"]
+    code, (report,) = run(capsys, "exam", exam, *chosen, "--unread", 1, "-o", page, *model)
+    planes = {plane["plane"]: plane for plane in report["planes"]}
+    assert code == 0
+    assert (planes["fetal_brain"]["chosen"], planes["fetal_thorax"]["chosen"]) == (True, False)
+    assert (report["files_left"], report["missing"], report["not_read_yet"]) == (1, [], ["fetal_abdomen"])
+    assert "1 of 4 files left" in page.read_text()
+
+
+@pytest.mark.parametrize("chosen", ["a.png", "a.png:-1", "a.png:x", ":1", "gone.png:0"])
+def test_exam_refuses_a_choice_that_names_no_frame(
+    capsys: pytest.CaptureFixture[str], exam: Path, model: list[str], chosen: str
+) -> None:
+    with contextlib.suppress(SystemExit):  # a mistake in the form; a file that is not there has an exit code of 2
+        assert cli.main(["exam", str(exam), "--chosen", chosen, *model]) == 2
+    error = capsys.readouterr().err
+    assert "--chosen" in error
 
 
 def test_exam_with_a_bad_file_and_other_planes(

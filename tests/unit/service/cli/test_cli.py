@@ -123,12 +123,15 @@ def test_an_overlay_with_another_suffix_is_refused(capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("command", [["classify", "x.png"], ["serve"]])
 def test_a_bad_package_is_reported_in_one_line(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str]
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: list[str]
 ) -> None:
     assert cli.main([*command, "--model", str(tmp_path)]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("fetal-planes: the model package is refused: ")
+    assert error.startswith("fetal-planes: the model package of --model is refused: ")
     assert error.count("\n") == 1
+    monkeypatch.setenv("FETAL_PLANES_MODEL", str(tmp_path))
+    assert cli.main(command) == 2
+    assert "FETAL_PLANES_MODEL" in capsys.readouterr().err
 
 
 def test_an_invalid_setting_is_named(

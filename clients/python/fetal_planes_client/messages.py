@@ -5,62 +5,46 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from io import IOBase
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from os import PathLike
+from typing import NamedTuple
 
 import httpx2
+from pydantic import ValidationError
+from pydantic_core import from_json
 
-from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
-from service.schemas.file_names import path_text
-from service.schemas.problems import ProblemDetails
-
-
-class NamedUpload(NamedTuple):
-    """A file with the name that its answers show instead of the last part of its path."""
-
-    name: str
-    path: Path
-
-
-Upload = Path | str | bytes | BinaryIO | NamedUpload
-"""A file: its path, its bytes, or a file object that is open for reading bytes."""
+from fetal_planes_client.errors import RefusedError, UnreachableError, UnreadableReplyError
+from fetal_planes_client.types.batch import BatchEnd, FrameAnswer, FrameProblem
+from fetal_planes_client.types.problems import ProblemDetails
+from fetal_planes_client.uploads import Upload, upload_content, upload_name
 
 BatchRecord = FrameAnswer | FrameProblem | BatchEnd
+"""A line of a batch: a frame, a refused frame or file, or the summary at the end."""
+
 Parameter = str | int | bool | None
 
 _MAX_PAUSE_S = 60.0
 _DEFAULT_PAUSE_S = 1.0  # without a valid header `Retry-After`
 
 
-class ClientError(Exception):
-    """The service gave no usable answer."""
-
-
-class RefusedError(ClientError):
-    """The service refused the request."""
-
-    def __init__(self, status: int, problem: ProblemDetails | None) -> None:
-        super().__init__(f"{status}: {problem.detail}" if problem else f"{status}")
-        self.status = status  # of HTTP
-        self.problem = problem  # None when the reply comes from another server, such as a proxy
-
-
-class CutShortError(ClientError):
-    """The reply to a batch ended before its last line."""
-
-
-class UnreachableError(ClientError):
-    """The service cannot be reached, or the connection broke before the answer was complete."""
-
-
 @contextmanager
 def own_errors() -> Iterator[None]:
-    """Turn the errors of the network into `UnreachableError`."""
+    """Turn the errors of httpx into `UnreachableError`, and those of pydantic into `UnreadableReplyError`."""
     try:
         yield
-    except httpx2.TransportError as error:
-        raise UnreachableError(str(error)) from error
+    except (httpx2.RequestError, httpx2.InvalidURL) as error:
+        raise UnreachableError(str(error) or type(error).__name__) from error
+    except ValidationError as error:
+        raise UnreadableReplyError(f"The reply is not a valid {error.title}.") from error
+
+
+class ExamSelection(NamedTuple):
+    """The options of an exam; see `Client.exam`."""
+
+    expect: str | Iterable[str] | None
+    every: int
+    limit: int | None
+    chosen: Iterable[tuple[int, int]]
+    unread: int
 
 
 class ClientRequest(NamedTuple):
@@ -84,14 +68,14 @@ class ClientRequest(NamedTuple):
 
 def frame_request(path: str, upload: Upload, /, **params: Parameter) -> ClientRequest:
     """Return a request with one file."""
-    return ClientRequest("POST", path, params, _content(upload))
+    return ClientRequest("POST", path, params, upload_content(upload))
 
 
 def files_request(path: str, uploads: Iterable[Upload], /, **params: Parameter) -> ClientRequest:
     """Return a request with many files."""
-    if isinstance(uploads, str | bytes):
+    if isinstance(uploads, str | bytes | PathLike):
         raise TypeError("pass a list of files; one path or one file's bytes is not a list")
-    files = [("files", (_name(number, upload), _content(upload))) for number, upload in enumerate(uploads)]
+    files = [("files", (upload_name(number, each), upload_content(each))) for number, each in enumerate(uploads)]
     return ClientRequest("POST", path, params, files=files)
 
 
@@ -100,20 +84,18 @@ def batch_request(uploads: Iterable[Upload], /, **params: Parameter) -> ClientRe
     return files_request("classify/batch", uploads, **params)._replace(accept="application/x-ndjson")
 
 
-def _name(number: int, upload: Upload) -> str:
-    """Return the last part of the file's path, or its number where it has none."""
-    if isinstance(upload, NamedUpload):
-        return upload.name
-    path = getattr(upload, "name", None) if isinstance(upload, IOBase) else upload
-    return path_text(Path(path).name) if isinstance(path, str | Path) else str(number)
-
-
-def _content(upload: Upload) -> bytes:
-    if isinstance(upload, bytes):
-        return upload
-    if isinstance(upload, str | Path):
-        return Path(upload).read_bytes()
-    return upload.path.read_bytes() if isinstance(upload, NamedUpload) else upload.read()
+def exam_request(uploads: Iterable[Upload], selection: ExamSelection, /) -> ClientRequest:
+    """Return a request for an exam. An option without effect is left out: an older service may not know it."""
+    expect, chosen = selection.expect, ",".join(f"{file}:{frame}" for file, frame in selection.chosen)
+    return files_request(
+        "exam",
+        uploads,
+        expect=expect if expect is None or isinstance(expect, str) else ",".join(expect),
+        every=selection.every,
+        limit=selection.limit,
+        chosen=chosen or None,
+        unread=selection.unread or None,
+    )
 
 
 def pause_s(refusal: httpx2.Response, tries_left: int) -> float:
@@ -141,8 +123,12 @@ def read_retry_after(header: str | None, now: datetime | None = None) -> float:
 
 
 def read_record(line: str) -> BatchRecord:
-    """Return the content of a line of a batch; the first field decides its type."""
-    if line.startswith('{"summary":'):
-        return BatchEnd.model_validate_json(line)
-    kind = FrameAnswer if line.startswith('{"predictions":') else FrameProblem
-    return kind.model_validate_json(line)
+    """Return the content of a line of a batch. Raises `UnreadableReplyError`."""
+    try:
+        record = from_json(line)
+        if "summary" in record:
+            return BatchEnd.model_validate(record)
+        kind = FrameAnswer if "predictions" in record else FrameProblem
+        return kind.model_validate(record)
+    except (TypeError, ValueError) as error:
+        raise UnreadableReplyError("A line of the reply is not a record of a batch.") from error

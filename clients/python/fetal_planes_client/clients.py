@@ -4,17 +4,21 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import aclosing, closing
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
 
 import httpx2
 
-from service.client import messages
-from service.client.credentials import find_auth
-from service.client.messages import BatchRecord, ClientRequest, CutShortError, Upload
-from service.schemas.answers import DEFAULT_TOP_K, Classification, ExplainedClassification, PictureType
-from service.schemas.batch import BatchEnd
-from service.schemas.exam import ExamReport
-from service.schemas.manifest import Manifest
+from fetal_planes_client import messages
+from fetal_planes_client.credentials import find_auth
+from fetal_planes_client.errors import CutShortError
+from fetal_planes_client.messages import BatchRecord, ClientRequest, ExamSelection
+from fetal_planes_client.types.answers import Classification, ExplainedClassification
+from fetal_planes_client.types.batch import BatchEnd
+from fetal_planes_client.types.exam import ExamReport
+from fetal_planes_client.types.manifest import Manifest
+from fetal_planes_client.uploads import Upload
+
+PictureType = Literal["image/jpeg", "image/png"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,9 +52,9 @@ class Client:
     ) -> None:
         headers = {} if api_key is None else {"X-API-Key": api_key}
         self._tries = tries
-        self._http = httpx2.Client(
-            base_url=url, headers=headers, auth=find_auth(url, api_key), timeout=timeout_s, transport=transport
-        )
+        with messages.own_errors():
+            auth = find_auth(url, api_key)
+            self._http = httpx2.Client(base_url=url, headers=headers, auth=auth, timeout=timeout_s, transport=transport)
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +66,7 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def classify(self, frame: Upload, *, index: int = 0, top: int = DEFAULT_TOP_K) -> Classification:
+    def classify(self, frame: Upload, *, index: int = 0, top: int = 2) -> Classification:
         """Return the most probable planes of a frame. Raises `RefusedError`."""
         request = messages.frame_request("classify", frame, frame=index, top=top)
         return self._read(request, Classification.model_validate_json)
@@ -80,7 +84,7 @@ class Client:
         return self._read(request._replace(accept=media_type), bytes)
 
     def classify_batch(
-        self, files: Iterable[Upload], *, every: int = 1, limit: int | None = None, top: int = DEFAULT_TOP_K
+        self, files: Iterable[Upload], *, every: int = 1, limit: int | None = None, top: int = 2
     ) -> Iterator[BatchRecord]:
         """Yield a record per frame in order, then the summary. Raises `RefusedError` and `CutShortError`."""
         record: BatchRecord | None = None
@@ -89,23 +93,52 @@ class Client:
             try:
                 for line in reply.iter_lines():
                     yield (record := messages.read_record(line))
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 raise CutShortError("The reply broke off.") from error
         if not isinstance(record, BatchEnd):
             raise CutShortError("The reply ended before its last line.")
 
     def exam(
-        self, files: Iterable[Upload], *, expect: str | None = None, every: int = 1, limit: int | None = None
+        self,
+        files: Iterable[Upload],
+        *,
+        expect: str | Iterable[str] | None = None,
+        every: int = 1,
+        limit: int | None = None,
+        chosen: Iterable[tuple[int, int]] = (),
+        unread: int = 0,
     ) -> ExamReport:
-        """Return an exam sorted by plane; `expect` holds plane ids separated by commas. Raises `RefusedError`."""
-        request = messages.files_request("exam", files, expect=expect, every=every, limit=limit)
+        """Return an exam sorted by plane. Raises `RefusedError`.
+
+        Parameters
+        ----------
+        files
+            All files of the exam.
+        expect
+            Ids of the planes that the exam should contain. Default: those of the service.
+        every, limit
+            Classify every n-th frame of each file, and at most `limit` of them.
+        chosen
+            Frames that a person prefers to the most probable one of their plane: the index of the file in `files` and
+            the index of the frame in the file, both from 0.
+        unread
+            Number of further files of the exam that are not in `files`: the exam is not complete then.
+        """
+        request = messages.exam_request(files, ExamSelection(expect, every, limit, chosen, unread))
         return self._read(request, ExamReport.model_validate_json)
 
     def exam_page(
-        self, files: Iterable[Upload], *, expect: str | None = None, every: int = 1, limit: int | None = None
+        self,
+        files: Iterable[Upload],
+        *,
+        expect: str | Iterable[str] | None = None,
+        every: int = 1,
+        limit: int | None = None,
+        chosen: Iterable[tuple[int, int]] = (),
+        unread: int = 0,
     ) -> str:
-        """Return the sorted exam as an HTML page. Raises `RefusedError`."""
-        request = messages.files_request("exam", files, expect=expect, every=every, limit=limit)
+        """Return the sorted exam as an HTML page; parameters as in `exam`. Raises `RefusedError`."""
+        request = messages.exam_request(files, ExamSelection(expect, every, limit, chosen, unread))
         return self._read(request._replace(accept="text/html"), bytes.decode)
 
     def model(self) -> Manifest:
@@ -149,9 +182,11 @@ class AsyncClient:
     ) -> None:
         headers = {} if api_key is None else {"X-API-Key": api_key}
         self._tries = tries
-        self._http = httpx2.AsyncClient(
-            base_url=url, headers=headers, auth=find_auth(url, api_key), timeout=timeout_s, transport=transport
-        )
+        with messages.own_errors():
+            auth = find_auth(url, api_key)
+            self._http = httpx2.AsyncClient(
+                base_url=url, headers=headers, auth=auth, timeout=timeout_s, transport=transport
+            )
 
     async def __aenter__(self) -> Self:
         return self
@@ -171,7 +206,7 @@ class AsyncClient:
     model = _awaitable(Client.model)
 
     async def classify_batch(
-        self, files: Iterable[Upload], *, every: int = 1, limit: int | None = None, top: int = DEFAULT_TOP_K
+        self, files: Iterable[Upload], *, every: int = 1, limit: int | None = None, top: int = 2
     ) -> AsyncIterator[BatchRecord]:
         """See `Client.classify_batch`."""
         record: BatchRecord | None = None
@@ -180,7 +215,7 @@ class AsyncClient:
             try:
                 async for line in reply.aiter_lines():
                     yield (record := messages.read_record(line))
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 raise CutShortError("The reply broke off.") from error
         if not isinstance(record, BatchEnd):
             raise CutShortError("The reply ended before its last line.")
