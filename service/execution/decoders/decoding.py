@@ -21,6 +21,7 @@ from service.execution.decoders.messages import (
     Refusal,
     Reply,
     Request,
+    decode_request,
     encode_reply,
 )
 from service.execution.decoders.sandbox import confine
@@ -57,7 +58,7 @@ class _Decoder:
             message, descriptors, _, _ = socket.recv_fds(self._channel, _MAX_REQUEST, 1)
             if not message:
                 os._exit(0)
-            request = Request(*json.loads(message))
+            request = decode_request(message)
             if request.source == "none":
                 self._frames = None
                 continue

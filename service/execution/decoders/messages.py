@@ -1,11 +1,11 @@
-"""The messages between the service and a decoder: JSON, one message per packet, checked on arrival.
+"""The messages between the service and a decoder, one per packet; replies are JSON, checked on arrival.
 
 Pictures, uploads and DICOM attributes travel through the arena. A decoder may have been taken over by a hostile file:
 the service believes none of its numbers before it has checked them.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, cast
 
 from pydantic import Field, NonNegativeInt, PositiveInt, TypeAdapter
 
@@ -15,6 +15,9 @@ from service.schemas.answers import Format
 
 MAX_MESSAGE = 64 * 1024
 """Bytes of the longest message."""
+
+
+Source = Literal["arena", "file", "open", "none"]
 
 
 class Request(NamedTuple):
@@ -34,7 +37,7 @@ class Request(NamedTuple):
         one: the limit on pixels counts the frames of one leap.
     """
 
-    source: Literal["arena", "file", "open", "none"]
+    source: Source
     length: int
     frame: int
     step: bool
@@ -88,6 +91,17 @@ class Reply:
 
 
 _REPLIES = TypeAdapter(Reply)
+
+
+def encode_request(request: Request) -> bytes:
+    """Return the message of a request: its fields, separated by spaces; `json` takes three times as long."""
+    return b"%b %d %d %d" % (request.source.encode(), request.length, request.frame, request.step)
+
+
+def decode_request(message: bytes) -> Request:
+    """Return the request of a message. It comes from the service, so it is not checked."""
+    source, length, frame, step = message.decode().split(" ")
+    return Request(cast("Source", source), int(length), int(frame), step == "1")
 
 
 def encode_reply(reply: Reply) -> bytes:

@@ -17,7 +17,7 @@ from service.errors import DecodeLimit
 from service.execution.decoders.arena import Arena
 from service.execution.decoders.fork_server import fork_server
 from service.execution.decoders.limits import COPIES_OF_FILE, LARGE, DecoderLimits
-from service.execution.decoders.messages import GO, MAX_MESSAGE, Reply, Request, decode_reply
+from service.execution.decoders.messages import GO, MAX_MESSAGE, Reply, Request, decode_reply, encode_request
 
 _SLOW_S = 0.1
 """Seconds after which a frame counts as slow, if its decoder has had a core for half of them; most take 2 to 30 ms."""
@@ -84,6 +84,7 @@ class DecoderProcess:
                 theirs.fileno(), self.arena.descriptor, status, json.dumps(limits).encode()
             )
             failed.pop_all()
+        self._ended = _poll(self._handle)
 
     @property
     def spent(self) -> bool:
@@ -94,12 +95,12 @@ class DecoderProcess:
         """Have the process free the file that it keeps open."""
         self.upload = NO_UPLOAD
         with suppress(OSError):  # it has ended
-            self._channel.send(json.dumps(Request("none", 0, 0, step=False)).encode())
+            self._channel.send(encode_request(Request("none", 0, 0, step=False)))
 
     @property
     def alive(self) -> bool:
         """Whether the process has not ended."""
-        return not _is_readable(self._handle, 0)
+        return not self._ended.poll(0)
 
     def ask(self, request: Request, descriptors: list[int]) -> Reply:
         """Return the answer to a request.
@@ -114,7 +115,7 @@ class DecoderProcess:
             with _Delayed(self._delays) as delayed:
                 if COPIES_OF_FILE * request.length > LARGE and request.source == "arena":
                     delayed.wait_for_memory()
-                message = json.dumps(request).encode()
+                message = encode_request(request)
                 if descriptors:
                     socket.send_fds(self._channel, [message], descriptors)
                 else:
@@ -180,13 +181,13 @@ class DecoderProcess:
         os.close(self._status)
 
     def _exit_status(self) -> int:
-        if not _is_readable(self._status, _EXIT_STATUS_S):
+        if not _poll(self._status).poll(1000 * _EXIT_STATUS_S):
             return 1
         # Without a status the fork server has ended, and its decoders with it: that says nothing about the file.
         return int(os.read(self._status, 16) or -signal.SIGKILL)
 
 
-def _is_readable(descriptor: int, seconds: float) -> bool:
+def _poll(descriptor: int) -> select.poll:
     poll = select.poll()  # `select` fails for descriptors above 1023
     poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(1000 * seconds))
+    return poll

@@ -4,7 +4,7 @@ import itertools
 import math
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from service.errors import TABLE, DecodeLimit, Problem, UnreadableFrame
@@ -75,19 +75,19 @@ class OpenUpload:
 
     def _ask(self, index: int) -> _Decoded:
         again, self._again = self._again, True
-        with self._use(self._number) as decoder, ExitStack() as files:
-            descriptors: list[int] = []
+        with self._use(self._number) as decoder:
             if decoder.upload == self._number:
-                request = Request("open", 0, index, step=False)
+                reply = decoder.ask(Request("open", 0, index, step=False), [])
             elif isinstance(self._upload, LocalFile):
-                descriptors.append(self._upload.open())
-                files.callback(os.close, descriptors[0])
-                request = Request("file", os.fstat(descriptors[0]).st_size, index, step=again)
+                descriptor = self._upload.open()
+                try:
+                    reply = decoder.ask(Request("file", os.fstat(descriptor).st_size, index, step=again), [descriptor])
+                finally:
+                    os.close(descriptor)
             else:
                 decoder.arena.grow(len(self._upload))
                 decoder.arena.write(self._upload)
-                request = Request("arena", len(self._upload), index, step=again)
-            reply = decoder.ask(request, descriptors)
+                reply = decoder.ask(Request("arena", len(self._upload), index, step=again), [])
             self._kept = reply.file is not None and reply.file.count > 1
             decoder.upload = self._number if self._kept else NO_UPLOAD
             decoded = _take(reply, index, decoder)
