@@ -25,7 +25,7 @@ def violations(page: "Page") -> list[str]:
     return [f"{each['id']}: {node['html'][:120]} {node['failureSummary']}" for each in found for node in each["nodes"]]
 
 
-@pytest.mark.parametrize("state", ["empty", "not-sure", "error", "exam", "cine", "help"])
+@pytest.mark.parametrize("state", ["empty", "not-sure", "error", "batch", "exam", "cine", "help"])
 def test_axe_finds_no_violation_in_any_state(visit: Visits, state: str) -> None:
     page = visit()
     PAGE_STATES[state].enter(page.page)
@@ -165,7 +165,7 @@ class TestLightAndDark:
         assert page.page.get_attribute("#theme", "aria-pressed") == "true"
 
 
-@pytest.mark.parametrize("state", ["empty", "not-sure", "exam", "cine", "help"])
+@pytest.mark.parametrize("state", ["empty", "not-sure", "batch", "exam", "cine", "help"])
 def test_no_horizontal_scrolling_at_any_width(visit: Visits, state: str) -> None:
     page = visit()
     PAGE_STATES[state].enter(page.page)
