@@ -8,7 +8,7 @@ import { Shelves } from "./shelves.js";
 import { readLeftText } from "./summary.js";
 import { leftText, plural } from "./text.js";
 
-const KEPT_FOCUS = /^(report$|read-left$|expect-|prefer-|group-|frame-|check-|duplicate-)/; // ids whose elements are drawn again
+const KEPT_FOCUS = /^(report$|read-left$|expect-|prefer-|group-|found-|check-|duplicate-)/; // ids whose elements are drawn again
 
 export class ExamView {
   #group = null; // id of the group of files that is shown, or null for all
@@ -45,7 +45,7 @@ export class ExamView {
 
   // Move the focus to the shown frame of an item, or to the title.
   focus(item = null) {
-    (byId(`frame-${item?.id}-${item?.shown}`) ?? byId("exam-title"))?.focus();
+    (byId(`found-${item?.id}-${item?.shown}`) ?? byId("exam-title"))?.focus();
   }
 
   #shown() {

@@ -114,16 +114,17 @@ export class FrameList {
     else if (event.key === " ") this.selected.toggle(chosen);
     else if (event.key === "Escape") this.selected.clear();
     else if (command && event.key.toLowerCase() === "a") this.selected.all();
-    else if (event.key in STEPS && !command) this.#step(STEPS[event.key], event.shiftKey);
+    else if (event.key in STEPS && !command) this.step(STEPS[event.key], event.shiftKey);
     else return;
     event.preventDefault();
     if (this.session.items.length) this.focus();
   }
 
-  #step(by, extend) {
+  // Choose another file that the list shows, by its distance from the chosen one; select both if asked.
+  step(distance, extend = false) {
     const { visible } = this;
     if (!visible.length) return;
-    const next = visible.indexOf(this.session.chosen) + by;
+    const next = visible.indexOf(this.session.chosen) + distance;
     if (extend) this.selected.extend(this.session.chosen);
     this.session.choose(visible[Math.min(visible.length - 1, Math.max(0, next))]);
     if (extend) this.selected.extend(this.session.chosen);

@@ -1,6 +1,6 @@
 // The queue of frames to classify: a few requests at once, in order, the chosen frame first. Counts the results.
 
-import { endedEarly, Refusal, toRefusal, stopped } from "./refusal.js";
+import { endedEarly, fromError, stopped, toRefusal } from "./refusal.js";
 
 // Events: `progress` after each step.
 export class Queue extends EventTarget {
@@ -185,9 +185,4 @@ function toResult({ source, ...line }) {
   return line.predictions
     ? { state: "answered", answer: line, evidence: new Map() }
     : { state: "refused", refusal: toRefusal(line) };
-}
-
-function fromError(error) {
-  if (error instanceof Refusal) return error;
-  return new Refusal({ code: "page-fault", title: "Not classified", detail: "The page could not read the service’s reply." });
 }

@@ -52,6 +52,12 @@ export async function readRefusal(reply) {
   return refusal;
 }
 
+// Return the refusal that an error is, or one for any other error.
+export function fromError(error) {
+  if (error instanceof Refusal) return error;
+  return new Refusal({ code: "page-fault", title: "Not classified", detail: "The page could not read the service’s reply." });
+}
+
 export const fileUnreadable = () =>
   new Refusal({
     code: "unreadable-file",

@@ -24,7 +24,7 @@ export class Shelves {
     const groups = bySubPlane(frames);
     const mark = (frame) => this.#mark(plane, frames, frame);
     return h("section", { class: "group" }, heading,
-      ...[...groups].map(([title, own]) => [title && h("h4", {}, `${title} · ${own.length}`), this.#shelf("frame", own, mark)]).flat());
+      ...[...groups].map(([title, own]) => [title && h("h4", {}, `${title} · ${own.length}`), this.#shelf("found", own, mark)]).flat());
   }
 
   // What a frame is among those of its plane, and the button that changes it.

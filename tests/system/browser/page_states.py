@@ -123,8 +123,10 @@ def _batch(page: "Page") -> None:
     _add(page, *frames, copy, upload("report.txt", b"A text."))
     for number in (1, 3, 5):
         page.locator(".tile-box").nth(number).click()
+    page.locator("#tiles .tile").nth(2).click()
     page.click("#remove")
-    page.wait_for_timeout(300)
+    page.locator(".tile-note:not(:empty)").wait_for()
+    settle(page)
 
 
 def _help(page: "Page") -> None:

@@ -55,6 +55,7 @@ class Visit:
 
     def settle(self) -> None:
         """Wait until every frame is classified and the selected frame is shown with its heat map."""
+        time.sleep(0.15)  # list and progress are drawn up to 50 ms after a click
         self.until("!document.querySelector('.tile[data-kind=waiting], .tile[data-kind=running]')")
         self.until(
             "!document.querySelector('#picture.stale:not([hidden])') && document.querySelector('#progress').hidden"
