@@ -6,11 +6,11 @@ from contextlib import aclosing
 
 from service.analysis.batch import File
 from service.analysis.batch_session import AnalyzedFrame, BatchLine, BatchSession
-from service.analysis.duplicates import find_duplicates
 from service.analysis.exam import ExamReader
 from service.analysis.results import ExplainedFrame, FrameResult, ModelIdentity
 from service.errors import Problem
 from service.execution.work import current_work
+from service.reports.duplicates import find_duplicates
 from service.schemas.answers import (
     DEFAULT_TOP_K,
     Classification,

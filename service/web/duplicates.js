@@ -1,4 +1,4 @@
-// Find files with the same bytes, as service/analysis/duplicates.py does. Hashes of the browser's crypto need HTTPS, and a
+// Find files with the same bytes, as service/reports/duplicates.py does. Hashes of the browser's crypto need HTTPS, and a
 // service in a hospital may have none: files that look the same at both ends are compared byte by byte.
 
 const END = 2 ** 16; // bytes at the beginning and at the end that tell most files apart

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.drawn_model import UNSURE
+from tests.system.browser.axe import violations
 from tests.system.browser.page_states import png
-from tests.system.browser.test_accessibility import violations
 from tests.system.browser.visit import Upload, Visit, upload
 
 if TYPE_CHECKING:

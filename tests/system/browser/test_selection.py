@@ -10,8 +10,8 @@ import pytest
 
 from service.sample.frames import draw_frame
 from tests.support import dicom_objects
+from tests.system.browser.axe import violations
 from tests.system.browser.page_states import png
-from tests.system.browser.test_accessibility import PHONE, violations
 from tests.system.browser.visit import Visit, upload
 
 Visits = Callable[..., Visit]
@@ -71,7 +71,7 @@ class TestSelection:
         assert len(page.tiles()) == 6
 
     def test_by_touch(self, visit: Visits) -> None:
-        page = visit(viewport=PHONE, has_touch=True)
+        page = visit(viewport={"width": 390, "height": 844}, has_touch=True)
         page.add(*(upload(f"{n}.png", png("brain", n)) for n in range(3)))
         for box in page.page.locator(".tile-box").all()[:2]:
             box.tap()

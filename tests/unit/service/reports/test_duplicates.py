@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.analysis.batch import File
-from service.analysis.duplicates import find_duplicates
 from service.errors import NotFound
 from service.imaging.files.local_file import LocalFile, Upload
+from service.reports.duplicates import find_duplicates
 
 T = TypeVar("T")
 
