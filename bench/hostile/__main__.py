@@ -35,14 +35,14 @@ _MIB = 2**20
 _WINDOW_S = 5.0
 _RATE = 8.0  # requests per second of the neighbors: some tenth of a core
 _PROBE_S = 0.1
-_STORM_CLIENTS, _STORM_S = 160, 10.0
+_OVERLOAD_CLIENTS, _OVERLOAD_S = 160, 10.0
 _PATIENT_S = Settings().deadline_s + 1
 _UPLOAD_S = 5
 
 
-_STORMS: dict[str, dict[str, str]] = {
-    "storm with keep-alive": {},
-    "storm without keep-alive": {"Connection": "close"},
+_OVERLOADS: dict[str, dict[str, str]] = {
+    "overload with keep-alive": {},
+    "overload without keep-alive": {"Connection": "close"},
 }
 
 
@@ -113,10 +113,10 @@ def _publish(options: argparse.Namespace, section: Section) -> bool:
             group.add(service.process.pid)
         peak = stack.enter_context(watch(service.process.pid))
         outcome = _attack(service, names, options.clients)
-        storms = [_storm(service, name, headers) for name, headers in _STORMS.items()]
+        overloads = [_overload(service, name, headers) for name, headers in _OVERLOADS.items()]
         kills = 0 if group is None else group.kills()
     job = _process(options, names)
-    rows = [*_rows(outcome, peak, options.memory, kills), *storms, *job]
+    rows = [*_rows(outcome, peak, options.memory, kills), *overloads, *job]
     head = f"{conditions(options.model)}. {len(names)} files, {len(outcome.answers)} hostile requests, "
     where = "in a control group" if group is not None else "memory watched, not limited"
     table = "".join(f"| {name} | {value} | {'yes' if met else 'NO'} |\n" for name, value, met in rows)
@@ -178,13 +178,13 @@ def _rows(outcome: Outcome, peak: Peak, memory: int, kills: int) -> list[tuple[s
     ]
 
 
-def _storm(service: RunningService, name: str, headers: dict[str, str]) -> tuple[str, str, bool]:
+def _overload(service: RunningService, name: str, headers: dict[str, str]) -> tuple[str, str, bool]:
     """Let clients that never back off send ordinary frames; each request must get a whole answer."""
     target = Target.parse(f"{service.url}/classify", headers)
-    sample = asyncio.run(closed_loop(target, scans(), _STORM_CLIENTS, _STORM_S, without_back_off=True))
+    sample = asyncio.run(closed_loop(target, scans(), _OVERLOAD_CLIENTS, _OVERLOAD_S, without_back_off=True))
     counts = Counter(sample.statuses)
     text = ", ".join(f"{count} x {status or 'no answer'}" for status, count in sorted(counts.items()))
-    return name, f"{_STORM_CLIENTS} clients, {_STORM_S:.0f} s: {text}", set(counts) <= {200, 503} and counts[200] > 0
+    return name, f"{_OVERLOAD_CLIENTS} clients, {_OVERLOAD_S:.0f} s: {text}", set(counts) <= {200, 503} and counts[200] > 0
 
 
 def _p95(sample: Sample) -> float:

@@ -2,7 +2,8 @@
 
 A cine contributes only the most probable frame of each plane. A plane that was found means that a frame was recognized
 as it; it implies nothing about the frame's quality, or about what a guideline requires of that plane. A plane counts as
-not found only after every file was read. `service/web/exam.js` sorts by the same rules.
+not found only after every file was read. Files with the same bytes count once. `service/web/exam_sort.js` sorts by the
+same rules.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from service.execution.work import current_work
 from service.imaging.frame import Frame
 from service.schemas.answers import ModelInfo
 from service.schemas.batch import BatchSummary, CineSummary, FrameAnswer, FrameProblem, Source
-from service.schemas.exam import ExamFrame, ExamPlane, ExamReport, PlaneState, ReviewFrame, ReviewReason
+from service.schemas.exam import Duplicate, ExamFrame, ExamPlane, ExamReport, PlaneState, ReviewFrame, ReviewReason
 from service.schemas.manifest import Plane
 
 MAX_THUMBNAILS = 600
@@ -117,8 +118,8 @@ class ExamReader:
             if thumbnail is not None:
                 self._keep(answer, thumbnail)
 
-    def finish(self, summary: BatchSummary, model: ModelInfo) -> ExamReport:
-        """Return the exam, after the last answer."""
+    def finish(self, summary: BatchSummary, model: ModelInfo, duplicates: list[Duplicate]) -> ExamReport:
+        """Return the exam, after the last answer; no answer is one of the `duplicates`."""
         for cine in summary.cines:
             self._add_cine(cine)
         files_left = summary.files_left + self.options.unread
@@ -131,6 +132,7 @@ class ExamReader:
             planes=planes,
             review=self._review,
             refused=self._refused,
+            duplicates=duplicates,
             cines=summary.cines,
             files=summary.files,
             files_left=files_left,

@@ -10,6 +10,7 @@ from service.analysis.exam import ExamReader
 from service.analysis.results import ExplainedFrame, FrameResult, ModelIdentity
 from service.errors import Problem
 from service.execution.work import current_work
+from service.reports.duplicates import find_duplicates
 from service.schemas.answers import (
     DEFAULT_TOP_K,
     Classification,
@@ -79,10 +80,12 @@ def batch_record(line: BatchLine | BatchSummary, top: int = DEFAULT_TOP_K) -> Fr
 
 async def exam_report(session: BatchSession, files: Sequence[File], reader: ExamReader) -> ExamReport:
     """Analyze the files of an exam and return the answer of `/exam`; the reader keeps the pictures for a page."""
-    async with aclosing(session.lines(files)) as lines:
+    duplicates = await find_duplicates(files, session.run)
+    repeated = {each.source.file for each in duplicates}
+    async with aclosing(session.lines([file for file in files if file.number not in repeated])) as lines:
         async for line in lines:
             if isinstance(line, BatchSummary):
-                report = reader.finish(line, model_info(session.pipeline.model))
+                report = reader.finish(line, model_info(session.pipeline.model), duplicates)
             else:
                 thumbnail = line.value.thumbnail if isinstance(line.value, AnalyzedFrame) else None
                 reader.add(_frame_record(line), thumbnail)

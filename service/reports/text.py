@@ -52,6 +52,8 @@ def exam_lines(report: ExamReport) -> Iterator[str]:
     for review in report.review:
         yield f"{_place(review.source)}  to review: {REASONS[review.reason]}"
     yield from map(refused_line, report.refused)
+    for duplicate in report.duplicates:
+        yield f"{_place(duplicate.source)}  duplicate of {_place(duplicate.same_as)}"
     end = "" if report.complete else f"; {left_text(report.files_left, report.files + report.files_left)}"
     yield f"{report.frames} frames of {report.files} files, {len(report.refused)} refused{end}"
 

@@ -55,6 +55,13 @@ class ExamPlane(Schema):
     frames: list[ExamFrame] = Field(description="All frames: `best`, then the others, most probable first.")
 
 
+class Duplicate(Schema):
+    """A file with the same bytes as another one of the exam; it is neither classified nor counted."""
+
+    source: Source
+    same_as: Source
+
+
 class ExamReport(Schema):
     """The frames of an exam, sorted by plane."""
 
@@ -64,8 +71,9 @@ class ExamReport(Schema):
     planes: list[ExamPlane]
     review: list[ReviewFrame] = Field(description="Frames and cines that a person should check.")
     refused: list[FrameProblem]
+    duplicates: list[Duplicate] = Field(description="Files with the same bytes as an earlier file.")
     cines: list[CineSummary]
-    files: int = Field(description="Number of files read to their end.")
+    files: int = Field(description="Number of files read to their end, without duplicates.")
     files_left: int = Field(description="Number of files that were not read to their end; 0 when `complete`.")
     frames: int = Field(description="Number of classified frames.")
     complete: bool = Field(description="True when everything was read.")

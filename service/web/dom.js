@@ -19,14 +19,17 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// Return a function that runs `work` at most once per 50 ms, also in a tab that is not drawn.
+// Return a function that runs `work` at most once per 50 ms, also in a tab that is not drawn; less often if it takes long.
 export function throttle(work) {
   let timer = 0;
+  let took = 0;
   return () => {
     timer ||= setTimeout(() => {
       timer = 0;
+      const began = performance.now();
       work();
-    }, 50);
+      took = performance.now() - began;
+    }, Math.max(50, 4 * took));
   };
 }
 

@@ -1,20 +1,28 @@
-// The exam view: frames by plane and sub-plane, planes that were not found, and frames to check by hand.
+// The exam view: planes that were not found, the choice of files and expected planes, and the frames on shelves.
 
 import { byId, h, setText } from "./dom.js";
 import { inState, sortExam } from "./exam_sort.js";
-import { save } from "./export.js";
-import { updateTile, tileParts } from "./frame_list.js";
-import { leftText, plural, REASONS, subPlaneText, unnamedText } from "./text.js";
+import { groupChoice, groupsOf, patientsIn } from "./groups.js";
+import { saveReport } from "./report.js";
+import { Shelves } from "./shelves.js";
+import { readLeftText } from "./summary.js";
+import { leftText, plural } from "./text.js";
+
+const KEPT_FOCUS = /^(report$|read-left$|expect-|prefer-|group-|found-|check-|duplicate-)/; // ids whose elements are drawn again
 
 export class ExamView {
+  #group = null; // id of the group of files that is shown, or null for all
+
   constructor(session, queue, open, service) {
-    Object.assign(this, { session, queue, open, service, model: null, expected: new Set(), element: byId("exam") });
+    Object.assign(this, { session, queue, service, model: null, expected: new Set(), element: byId("exam") });
+    this.shelves = new Shelves(session, open, () => this.show());
     this.status = h("p", { class: "muted", role: "status" });
     this.saveButton = h("button", { type: "button", id: "report", onclick: () => this.#report() }, "Save as a printable page");
   }
 
-  sorted() {
-    return sortExam(this.session, this.model.planes, this.expected);
+  // The exam of these files; by default of all that are shown.
+  sorted(items = this.#shown()) {
+    return sortExam(items, this.session.choices, this.model.planes, this.expected);
   }
 
   show() {
@@ -23,14 +31,40 @@ export class ExamView {
     const focused = document.activeElement?.id;
     const exam = this.sorted();
     this.element.replaceChildren(
-      h("h2", { id: "exam-title" }, "Exam"),
+      h("h2", { id: "exam-title", tabindex: -1 }, "Exam"),
       this.#completeness(exam),
+      this.#groups(),
       this.#choice(),
-      ...exam.groups.filter(({ frames, expected }) => frames.length || expected).map((group) => this.#group(group, exam)),
-      this.#toCheck(exam),
+      ...exam.groups.filter(({ frames, expected }) => frames.length || expected).map((group) => this.shelves.plane(group, exam)),
+      this.shelves.toCheck(exam),
+      this.shelves.duplicates(exam),
       h("div", { class: "bar" }, this.saveButton, this.status),
     );
-    if (/^(report$|read-left$|expect-|prefer-)/.test(focused ?? "")) byId(focused)?.focus();
+    if (KEPT_FOCUS.test(focused ?? "")) byId(focused)?.focus();
+  }
+
+  // Move the focus to the shown frame of an item, or to the title.
+  focus(item = null) {
+    (byId(`found-${item?.id}-${item?.shown}`) ?? byId("exam-title"))?.focus();
+  }
+
+  #shown() {
+    const { items } = this.session;
+    return groupsOf(items).find(({ id }) => id === this.#group)?.items ?? items;
+  }
+
+  // The choice between the groups of files: by patient, by folder.
+  #groups() {
+    const { items } = this.session;
+    const groups = groupsOf(items);
+    if (!groups.length) return "";
+    const describe = (own) => ` · ${patientsIn(own) > 1 ? "several patients" : stateText(this.sorted(own))}`;
+    const choose = (id) => {
+      this.#group = id;
+      this.show();
+    };
+    const chosen = groups.some(({ id }) => id === this.#group) ? this.#group : null;
+    return groupChoice(groups, items, chosen, { describe, choose });
   }
 
   // Read loops whole, once; after Stop a person decides. A file whose first frame is damaged may be a loop, too.
@@ -43,24 +77,19 @@ export class ExamView {
     }
   }
 
-  // Files are sent under numbers. Their names are inserted into the report here, in the browser.
   async #report() {
-    const { groups, left } = this.sorted();
-    const items = this.session.items.filter((item) => !item.unread);
-    if (!items.length) return setText(this.status, "No file is read to its end yet.");
-    const chosen = groups.filter((group) => group.chosen).map(({ frames: [{ item, index }] }) => `${items.indexOf(item)}:${index}`);
+    const number = groupsOf(this.session.items).findIndex(({ id }) => id === this.#group) + 1;
     this.saveButton.disabled = true;
     setText(this.status, "The service classifies the files again for the report. This takes as long as the first time.");
-    try {
-      const files = items.map(({ file }, number) => ({ file, name: placeholder(number) }));
-      const query = { expect: [...this.expected].join(","), chosen: chosen.join(","), unread: left };
-      const text = await this.service.report(files, query);
-      save(insertNames(text, items), "text/html", left ? "exam-unfinished.html" : "exam.html");
-      setText(this.status, "Saved.");
-    } catch (refusal) {
-      setText(this.status, refusal.detail ?? "The report could not be created.");
-    }
+    setText(this.status, await this.save(this.sorted(), number ? `-part-${number}` : ""));
     this.saveButton.disabled = false;
+  }
+
+  // Save the report of a sorted exam. Returns what became of it.
+  async save(sorted, part) {
+    const said = await saveReport(this.service, sorted, this.expected, part);
+    if (said === "Saved.") this.session.unsavedChoices = false;
+    return said;
   }
 
   #completeness(exam) {
@@ -68,11 +97,15 @@ export class ExamView {
     const names = (state) => inState(exam, state).map(({ label }) => label).join(", ");
     if (left) {
       const open = names("not-read-yet");
-      const read = h("button", { type: "button", id: "read-left", onclick: () => this.queue.readRest(this.session.items) },
-        left === 1 ? "Read the file that is left" : `Read the ${left} files that are left`);
+      const read = h("button", { type: "button", id: "read-left", onclick: () => this.queue.readRest(exam.items) }, readLeftText(left));
       return card("waiting", "…", `Not read yet: ${leftText(left, total)}`,
         `${open ? `Without a frame so far: ${open}. ` : ""}What is absent shows only after everything is read.`,
         this.queue.left ? null : read);
+    }
+    const patients = patientsIn(exam.items);
+    if (patients > 1) {
+      return card("abstained", "?", `Frames of ${patients} patients are mixed here`,
+        "A plane of one patient does not complete the exam of another. Choose a patient below.");
     }
     if (!this.expected.size) return h("p", { class: "card waiting" }, "No plane is expected. Choose some below.");
     const missing = names("not-found");
@@ -94,78 +127,16 @@ export class ExamView {
     };
     return h("fieldset", { class: "expected" }, h("legend", {}, "Expected in this exam"), ...this.model.planes.map(box));
   }
+}
 
-  #group({ plane, frames, state }, { left, total }) {
-    const heading = h("h3", {}, plane.label, h("span", { class: "muted" }, frames.length ? ` ${frames.length}` : ""));
-    if (!frames.length) {
-      const gap = state === "not-found" ? h("p", { class: "gap" }, "Not found")
-        : h("p", { class: "gap open" }, `Not read yet (${leftText(left, total)})`);
-      return h("section", { class: "group" }, heading, gap);
-    }
-    const groups = bySubPlane(frames);
-    const mark = (frame) => this.#mark(plane, frames, frame);
-    return h("section", { class: "group" }, heading,
-      ...[...groups].map(([title, own]) => [title && h("h4", {}, `${title} · ${own.length}`), this.#tiles(own, mark)]).flat());
-  }
-
-  // What a frame is among those of its plane, and the button that changes it.
-  #mark(plane, frames, frame) {
-    const { item, index, tied, chosen } = frame;
-    const first = frame === frames[0];
-    const text = chosen ? "Chosen by you" : first ? `Most probable${tied ? ", tied" : ""}` : tied ? "Tied" : "";
-    const change = () => {
-      if (chosen) this.session.choices.delete(plane.id);
-      else this.session.choices.set(plane.id, { item, index });
-      this.show();
-    };
-    const label = chosen ? "Undo" : "Prefer this one";
-    const button = h("button", {
-      type: "button", class: "quiet", id: `prefer-${item.id}-${index}`, "aria-label": `${label}: ${item.name}`, onclick: change,
-    }, label);
-    return h("div", { class: "mark" }, h("span", {}, text), first && !chosen ? null : button);
-  }
-
-  #toCheck({ check, refused }) {
-    const kinds = [...Object.keys(REASONS).map((reason) => [REASONS[reason], check.filter((each) => each.reason === reason)]),
-      ["Not classified", refused]];
-    const present = kinds.filter(([, frames]) => frames.length);
-    if (!present.length) return "";
-    const note = ({ item, reason }) => (reason === "no-plane"
-      ? h("div", { class: "mark" }, unnamedText(item.cine.abstained, item.cine.frames)) : null);
-    return h("section", { class: "group by-hand" }, h("h3", {}, "To check by hand"),
-      ...present.flatMap(([title, frames]) => [h("h4", {}, `${title} · ${frames.length}`), this.#tiles(frames, note)]));
-  }
-
-  #tiles(frames, mark) {
-    return h("ul", { class: "shelf" }, ...frames.map((frame) => {
-      const { item, index } = frame;
-      const tile = h("button", { type: "button", class: "tile", onclick: () => this.open(item, index) }, ...tileParts());
-      updateTile(tile, item, index);
-      return h("li", {}, mark(frame), tile);
-    }));
-  }
+// What an exam is, in one line.
+function stateText(exam) {
+  if (exam.left) return leftText(exam.left, exam.total);
+  const missing = inState(exam, "not-found").map(({ label }) => label);
+  return missing.length ? `not found: ${missing.join(", ")}` : "every expected plane was found";
 }
 
 function card(kind, sign, title, text, action = null) {
   return h("div", { class: `card ${kind}` }, h("span", { class: "sign", "aria-hidden": "true" }, sign),
     h("p", { class: "card-title" }, title), h("p", { class: "card-text" }, text), action);
-}
-
-// Frames by sub-plane, in the order of their first frames; Map.groupBy is missing in browsers of early 2024.
-function bySubPlane(frames) {
-  const groups = new Map();
-  for (const frame of frames) {
-    const title = subPlaneText(frame.answer);
-    groups.set(title, [...(groups.get(title) ?? []), frame]);
-  }
-  return groups;
-}
-
-const placeholder = (number) => `file-${number}-of-this-exam`;
-
-// Replace the placeholders in the report by the files' names, escaped as text.
-function insertNames(report, items) {
-  const entities = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-  const asText = (name) => name.replace(/[&<>"']/g, (character) => entities[character]);
-  return report.replace(/file-(\d+)-of-this-exam/g, (match, number) => asText(items[number]?.name ?? match));
 }

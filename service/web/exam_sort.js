@@ -1,10 +1,14 @@
 // Sort an exam by the rules of service/analysis/exam.py, from the answers on this page.
 
+import { originalsOf } from "./outcome.js";
 import { CLOSE, percent } from "./text.js";
 
 // Return the exam: `groups` by plane, each with its `state` and frames, the chosen or most probable one first; frames to
-// `check` and `refused` ones; `left` of `total` files that are not read to their end. Loops count once they are read whole.
-export function sortExam({ items, choices }, planes, expected) {
+// `check` and `refused` ones; `left` of `total` files that are not read to their end. Loops count once they are read whole,
+// and files with the same bytes once: `duplicates` are the others, as a map to the file that counts.
+export function sortExam(all, choices, planes, expected) {
+  const duplicates = originalsOf(all);
+  const items = all.filter((item) => !duplicates.has(item));
   const left = items.filter((item) => item.unread).length;
   const found = items.flatMap(framesFound);
   const groups = planes.map((plane) => {
@@ -12,7 +16,7 @@ export function sortExam({ items, choices }, planes, expected) {
     const state = frames.length ? "found" : left ? "not-read-yet" : "not-found";
     return { plane, frames, state, expected: expected.has(plane.id), chosen: frames[0]?.chosen ?? false };
   });
-  return { groups, check: items.flatMap(toCheck), refused: items.flatMap(refusedIn), left, total: items.length };
+  return { groups, check: items.flatMap(toCheck), refused: items.flatMap(refusedIn), duplicates, items: all, left, total: items.length };
 }
 
 // The expected planes of an exam in one state.

@@ -2,22 +2,30 @@
 
 import { h } from "./dom.js";
 
-export function asJson(items, model, exam) {
-  const frames = items.flatMap((item) =>
+// Save the answers of a sorted exam as "json" or "csv"; the name says what they are a `part` of, and if they are unfinished.
+export function saveAnswers(kind, sorted, model, part) {
+  const texts = { json: [asJson, "application/json"], csv: [asCsv, "text/csv;charset=utf-8"] };
+  const [write, type] = texts[kind];
+  save(write(model, sorted), type, `fetal-planes${part}${sorted.left ? "-unfinished" : ""}.${kind}`);
+}
+
+function asJson(model, exam) {
+  const frames = exam.items.flatMap((item) =>
     [...item.results]
       .filter(([, { state }]) => state === "answered" || state === "refused")
       .sort(([a], [b]) => a - b)
       .map(([index, { answer, refusal }]) =>
         answer ? { file: item.name, ...answer } : { file: item.name, frame: { index }, problem: problemOf(refusal) }));
   const numbering = "Frames are numbered from 0; the page numbers them from 1.";
-  return JSON.stringify({ model: { name: model.name, version: model.version }, numbering, exam: examOf(items, exam), frames }, null, 2);
+  return JSON.stringify({ model: { name: model.name, version: model.version }, numbering, exam: examOf(exam), frames }, null, 2);
 }
 
 // The exam in the words of `/exam`.
-function examOf(items, { groups, left, total }) {
+function examOf({ groups, left, total, items, duplicates }) {
   const ids = (state) => groups.filter((group) => group.expected && group.state === state).map(({ plane }) => plane.id);
   return {
-    files: total - left, files_left: left, complete: !left, not_read: items.filter((item) => item.unread).map(({ name }) => name),
+    files: total - left, files_left: left, complete: !left, not_read: items.filter((item) => item.unread && !duplicates.has(item)).map(({ name }) => name),
+    duplicates: [...duplicates].map(([{ name }, original]) => ({ file: name, same_as: original.name })),
     missing: ids("not-found"), not_read_yet: ids("not-read-yet"),
     planes: groups.map(({ plane, state, chosen, expected, frames }) => ({
       plane: plane.id, label: plane.label, expected, state, chosen, best: frames.length ? frameOf(frames[0]) : null, frames: frames.map(frameOf),
@@ -29,20 +37,20 @@ const frameOf = ({ item, index, answer, tied }) => ({ file: item.name, frame: in
 
 const problemOf = ({ status, code, title, detail, requestId }) => ({ status, code, title, detail, request_id: requestId });
 
-export function asCsv(items, model, { groups }) {
+function asCsv(model, { groups, items, duplicates }) {
   const head = [
     "file", "frame", "plane", "label", "probability", "second_plane", "second_probability", "sub_plane",
     "sub_plane_probability", "abstain", "abstain_reason",
-    "problem", "detail", "width", "height", "model", "model_version", "model_sha256", "request_id", "best",
+    "problem", "detail", "width", "height", "model", "model_version", "model_sha256", "request_id", "best", "duplicate_of",
     ...model.planes.map(({ id }) => `p_${id}`),
   ];
   const isBest = (item, index) => groups.some(({ frames: [first] }) => first?.item === item && first.index === index);
   const lines = items.flatMap((item) => [
     ...[...item.results]
       .sort(([a], [b]) => a - b)
-      .flatMap(([index, result]) => (result.answer ? [answerLine(item, result.answer, model, isBest(item, index))]
-        : result.refusal ? [refusalLine(item, index, result.refusal, model)] : [])),
-    ...(item.unread ? [refusalLine(item, "", NOT_READ, model)] : []),
+      .flatMap(([index, { answer, refusal }]) => (answer ? [answerLine(item, answer, model, isBest(item, index), duplicates)]
+        : refusal && !refusal.worthRetrying ? [refusalLine(item, index, refusal, model, duplicates)] : [])),
+    ...(item.unread ? [refusalLine(item, "", NOT_READ, model, duplicates)] : []),
   ]);
   const table = [head, ...lines].map((line) => `${line.map(cell).join(",")}\r\n`);
   return `\uFEFF${table.join("")}`; // the byte order mark tells a spreadsheet that the file is UTF-8
@@ -50,19 +58,20 @@ export function asCsv(items, model, { groups }) {
 
 const NOT_READ = { code: "not-read-yet", detail: "This file is not read to its end." };
 
-function answerLine(item, answer, { planes }, isBest) {
+function answerLine(item, answer, { planes }, isBest, duplicates) {
   const { predictions, sub_plane: subPlane, abstain, abstain_reason: reason, frame, model, request_id: id } = answer;
   const [first, second] = abstain ? [] : predictions;
   return [
     item.name, frame.index, first?.plane, first?.label, first?.probability, second?.plane, second?.probability,
     subPlane?.plane, subPlane?.probability, abstain, reason, "", "", frame.width, frame.height, model.name, model.version, model.sha256, id, isBest,
+    duplicates.get(item)?.name,
     ...planes.map((plane) => predictions.find((each) => each.plane === plane.id)?.probability),
   ];
 }
 
-function refusalLine(item, index, { code, detail, requestId }, { planes }) {
+function refusalLine(item, index, { code, detail, requestId }, { planes }, duplicates) {
   const blank = (count) => Array(count).fill("");
-  return [item.name, index, ...blank(9), code, detail, ...blank(5), requestId, "", ...blank(planes.length)];
+  return [item.name, index, ...blank(9), code, detail, ...blank(5), requestId, "", duplicates.get(item)?.name, ...blank(planes.length)];
 }
 
 // Escape a cell. A leading apostrophe keeps a spreadsheet from running a file name as a formula (OWASP, CSV injection).

@@ -4,14 +4,14 @@ import { byId } from "./dom.js";
 
 const byName = new Intl.Collator("en", { numeric: true });
 
-// Call `take` with [{file, name}] for new files.
+// Call `take` with [{file, name}] for new files, and with {folder} if they come from a folder.
 export function startFiles(take) {
   for (const id of ["files", "folder"]) {
     const input = byId(id);
     input.addEventListener("change", () => {
       const files = [...input.files].map((file) => ({ file, name: file.webkitRelativePath || file.name }));
       input.value = ""; // lets the user choose the same file again
-      take(id === "folder" ? tidy(files) : files);
+      take(id === "folder" ? tidy(files) : files, { folder: id === "folder" });
     });
   }
   for (const button of document.querySelectorAll("[data-choose]")) {
@@ -46,15 +46,17 @@ function startDrop(take) {
     event.preventDefault();
     depth = 0;
     overlay.hidden = true;
-    take(await dropped(event.dataTransfer));
+    const { files, folder } = await dropped(event.dataTransfer);
+    take(files, { folder });
   });
 }
 
 // Entries must be requested during the event; their contents may be read later.
 async function dropped(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files].map((file) => ({ file, name: file.name }));
-  return tidy((await Promise.all(entries.map((entry) => filesIn(entry)))).flat());
+  const folder = entries.some((entry) => entry.isDirectory);
+  if (!folder) return { files: [...transfer.files].map((file) => ({ file, name: file.name })), folder };
+  return { files: tidy((await Promise.all(entries.map((entry) => filesIn(entry)))).flat()), folder };
 }
 
 async function filesIn(entry) {

@@ -1,14 +1,15 @@
-// The list of frames, each with its thumbnail, plane and probability.
+// The list of files: it chooses one, marks several, and shows one kind of them if a person filters it.
 
 import { byId, h, oncePerFrame, setText } from "./dom.js";
-import { drawThumbnail } from "./pictures.js";
-import { hasGuess, plural, summary } from "./text.js";
+import { ofKind, originalsOf } from "./outcome.js";
+import { plural } from "./text.js";
+import { tileParts, updateTile } from "./tile.js";
 
 const STEPS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, PageDown: 8, PageUp: -8, Home: -Infinity, End: Infinity };
 
 export class FrameList {
   #list = byId("tiles");
-  #tiles = new Map();
+  #entries = new Map(); // item to its {place, tile, box, note}
   #stale = new Set();
   #refresh = oncePerFrame(() => this.#update());
 
@@ -17,23 +18,46 @@ export class FrameList {
     session.addEventListener("list", () => this.#arrange());
     session.addEventListener("item", ({ detail }) => this.#mark(detail));
     session.addEventListener("choice", () => this.#markChoice());
+    session.addEventListener("filter", () => this.#filter());
     this.#list.addEventListener("keydown", (event) => this.#onKey(event));
+  }
+
+  // Connect the selection, which needs the list.
+  set selection(selection) {
+    this.selected = selection;
+    selection.addEventListener("change", () => this.#markSelection());
+  }
+
+  // The files that the list shows.
+  get visible() {
+    return this.session.items.filter((item) => !this.#entries.get(item)?.place.hidden);
   }
 
   #arrange() {
     const { items } = this.session;
-    for (const [item, tile] of this.#tiles) {
-      if (items.includes(item)) continue;
-      tile.parentElement.remove();
-      this.#tiles.delete(item);
+    const kept = new Set(items);
+    for (const [item, { place }] of this.#entries) {
+      if (kept.has(item)) continue;
+      place.remove();
+      this.#entries.delete(item);
     }
-    for (const item of items.filter((each) => !this.#tiles.has(each))) {
-      const tile = h("button", { type: "button", class: "tile", tabindex: -1, onclick: () => this.session.choose(item) }, ...tileParts());
-      this.#tiles.set(item, tile);
-      this.#list.append(h("li", {}, tile));
-      this.#mark(item);
-    }
+    items.forEach((item, index) => {
+      const { place } = this.#entries.get(item) ?? this.#add(item);
+      if (this.#list.children[index] !== place) this.#list.insertBefore(place, this.#list.children[index] ?? null);
+    });
+    for (const item of items) this.#mark(item); // another file may be the duplicate now
     setText(byId("list-title"), items.length ? plural(items.length, "file") : "Frames");
+  }
+
+  #add(item) {
+    const tile = h("button", { type: "button", class: "tile", tabindex: -1, onclick: (event) => this.#onClick(item, event) }, ...tileParts());
+    const note = h("span", { class: "tile-note" });
+    tile.querySelector(".tile-name").before(note);
+    const box = h("input", { type: "checkbox", tabindex: -1, "aria-label": `Select ${item.name}`, onchange: () => this.selected.toggle(item) });
+    const place = h("li", {}, h("label", { class: "tile-box" }, box), tile);
+    this.#entries.set(item, { place, tile, box, note });
+    updateTile(tile, item, item.shown);
+    return { place };
   }
 
   #mark(item) {
@@ -42,15 +66,25 @@ export class FrameList {
   }
 
   #update() {
+    const originals = originalsOf(this.session.items);
     for (const item of this.#stale) {
-      const tile = this.#tiles.get(item);
-      if (tile) updateTile(tile, item, item.count > 1 ? item.shown : 0);
+      const { tile, note } = this.#entries.get(item) ?? {};
+      if (!tile) continue;
+      updateTile(tile, item, item.count > 1 ? item.shown : 0);
+      setText(note, originals.has(item) ? `Same as ${originals.get(item).name}` : "");
     }
     this.#stale.clear();
+    if (this.session.filter) this.#filter();
+  }
+
+  // Hide what the filter does not match.
+  #filter() {
+    const shown = new Set(ofKind(this.session.items, this.session.filter));
+    for (const [item, { place }] of this.#entries) place.hidden = !shown.has(item);
   }
 
   #markChoice() {
-    for (const [item, tile] of this.#tiles) {
+    for (const [item, { tile }] of this.#entries) {
       const chosen = item === this.session.chosen;
       if (chosen) this.#mark(item);
       if ((tile.getAttribute("aria-current") === "true") === chosen) continue;
@@ -60,41 +94,44 @@ export class FrameList {
     }
   }
 
+  #markSelection() {
+    for (const [item, { place, box }] of this.#entries) {
+      box.checked = this.selected.items.has(item);
+      place.classList.toggle("selected", box.checked);
+    }
+  }
+
+  #onClick(item, event) {
+    if (event.shiftKey) this.selected.extend(item);
+    else if (event.ctrlKey || event.metaKey) this.selected.toggle(item);
+    else this.session.choose(item);
+  }
+
   #onKey(event) {
-    const { items, chosen } = this.session;
-    if (event.key === "Delete") this.session.remove(chosen);
-    else if (event.key in STEPS) {
-      const next = items.indexOf(chosen) + STEPS[event.key];
-      this.session.choose(items[Math.min(items.length - 1, Math.max(0, next))]);
-    } else return;
+    const { chosen } = this.session;
+    const command = event.ctrlKey || event.metaKey;
+    if (event.key === "Delete") this.session.remove(this.selected.items.has(chosen) ? this.selected.ordered : [chosen]);
+    else if (event.key === " ") this.selected.toggle(chosen);
+    else if (event.key === "Escape") this.selected.clear();
+    else if (command && event.key.toLowerCase() === "a") this.selected.all();
+    else if (event.key in STEPS && !command) this.step(STEPS[event.key], event.shiftKey);
+    else return;
     event.preventDefault();
-    this.focus();
+    if (this.session.items.length) this.focus();
+  }
+
+  // Choose another file that the list shows, by its distance from the chosen one; select both if asked.
+  step(distance, extend = false) {
+    const { visible } = this;
+    if (!visible.length) return;
+    const next = visible.indexOf(this.session.chosen) + distance;
+    if (extend) this.selected.extend(this.session.chosen);
+    this.session.choose(visible[Math.min(visible.length - 1, Math.max(0, next))]);
+    if (extend) this.selected.extend(this.session.chosen);
   }
 
   // Move the focus to the chosen tile.
   focus() {
-    (this.#tiles.get(this.session.chosen) ?? byId("main")).focus();
+    (this.#entries.get(this.session.chosen)?.tile ?? byId("main")).focus();
   }
-}
-
-export const tileParts = () => [
-  h("canvas", { class: "thumb", width: 176, height: 132, "aria-hidden": "true" }),
-  h("span", { class: "tile-text" },
-    h("span", { class: "tile-plane" }),
-    h("span", { class: "tile-value" }),
-    h("span", { class: "tile-bar", "aria-hidden": "true" }, h("i")),
-    h("span", { class: "tile-name" })),
-];
-
-// Update a tile from a frame of an item.
-export function updateTile(tile, item, index) {
-  const result = item.results.get(index);
-  const { kind, text, value } = summary(result);
-  tile.dataset.kind = kind;
-  setText(tile.querySelector(".tile-plane"), text);
-  setText(tile.querySelector(".tile-value"), value);
-  setText(tile.querySelector(".tile-name"), item.count > 1 ? `${item.name} · ${index + 1}/${item.count}` : item.name);
-  tile.title = item.name;
-  tile.querySelector(".tile-bar i").style.setProperty("--share", result?.answer && hasGuess(result.answer) ? result.answer.predictions[0].probability : 0);
-  drawThumbnail(tile.querySelector(".thumb"), item.thumbnails.get(index) ?? item.thumbnails.get(0));
 }

@@ -1,19 +1,25 @@
 // Start the page: create its parts and connect their events.
 
 import { Answer } from "./answer.js";
-import { byId, oncePerFrame, setText } from "./dom.js";
+import { byId, oncePerFrame, setText, throttle } from "./dom.js";
+import { startDuplicates } from "./duplicates.js";
 import { ExamView } from "./exam.js";
-import { asCsv, asJson, save } from "./export.js";
+import { saveAnswers } from "./export.js";
 import { startFiles } from "./files.js";
 import { FrameList } from "./frame_list.js";
 import { fillHelp, startHelp } from "./help.js";
+import { isUnfinished } from "./outcome.js";
 import { Pictures } from "./pictures.js";
 import { announce, startProgress } from "./progress.js";
 import { Queue } from "./queue.js";
+import { Selection } from "./selection.js";
 import { Service } from "./service.js";
 import { Session } from "./session.js";
-import { Viewer } from "./viewer.js";
+import { startSummary } from "./summary.js";
 import { startTheme } from "./theme.js";
+import { startUndo } from "./undo.js";
+import { Viewer } from "./viewer.js";
+import { Views } from "./views.js";
 
 const service = new Service();
 const session = new Session();
@@ -21,32 +27,13 @@ const pictures = new Pictures(session, service);
 const queue = new Queue(session, service, pictures);
 const viewer = new Viewer(session, queue, pictures);
 const answer = new Answer(session, queue, viewer);
-const exam = new ExamView(session, queue, openFrame, service);
+const frameList = new FrameList(session);
+const exam = new ExamView(session, queue, (item, index) => views.openFrame(item, index), service);
+const views = new Views(session, exam, frameList);
+const findDuplicates = startDuplicates(session);
 let model = null;
-let view = "frames";
-const RETRY_MS = 5000; // until the next attempt to reach a service that does not answer
-
-function openFrame(item, index) {
-  show("frames");
-  session.choose(item, index);
-  frameList.focus();
-}
-
-function show(name) {
-  view = name;
-  for (const each of ["frames", "exam"]) byId(`view-${each}`).setAttribute("aria-pressed", String(each === name));
-  arrange();
-}
-
-function arrange() {
-  const hasItems = session.items.length > 0;
-  byId("welcome").hidden = hasItems;
-  byId("views").hidden = !hasItems;
-  byId("export").hidden = !hasItems;
-  byId("frames").hidden = !hasItems || view !== "frames";
-  byId("exam").hidden = !hasItems || view !== "exam";
-  if (hasItems && view === "exam") exam.show();
-}
+const RETRY_MS = 5000; // until the next attempt, if the service refuses to describe its model
+const MANY = 10; // files at once, from which on their exam is the first thing to see
 
 const showChosen = oncePerFrame(() => {
   const item = session.chosen;
@@ -54,8 +41,8 @@ const showChosen = oncePerFrame(() => {
   viewer.show(item);
   answer.show(item);
 });
-queue.addEventListener("progress", () => showExam());
-const showExam = oncePerFrame(() => view === "exam" && exam.show());
+const showExam = throttle(() => views.refresh());
+queue.addEventListener("progress", showExam);
 
 // Redraw the chosen frame only if something visible has changed.
 let lastShown = [];
@@ -67,18 +54,28 @@ function showIfChanged(item) {
   showChosen();
 }
 
-session.addEventListener("list", arrange);
 session.addEventListener("choice", () => session.chosen && showIfChanged(session.chosen));
 session.addEventListener("item", ({ detail }) => {
   showIfChanged(detail);
   showExam();
 });
 
-function addFiles(files) {
+function addFiles(files, { folder = false } = {}) {
   if (!files.length) return announce("No files were found in what was added.");
   const focusLost = byId("welcome").contains(document.activeElement);
-  for (const item of session.add(files)) queue.classify(item, 0);
-  if (focusLost) frameList.focus(); // the focused button disappears with the welcome section
+  const items = session.add(files);
+  for (const item of items) queue.classify(item, 0);
+  findDuplicates(items);
+  if (folder || files.length >= MANY) views.land();
+  else if (focusLost) frameList.focus(); // the focused button disappears with the welcome section
+}
+
+// Show one kind of files in the list.
+function filterList(kind) {
+  views.show("frames");
+  session.show(kind);
+  const { visible } = frameList;
+  if (visible.length && !visible.includes(session.chosen)) session.choose(visible[0]);
 }
 
 // Add the drawn example files; they say that they are drawn.
@@ -94,12 +91,14 @@ async function addExample() {
 
 async function start() {
   try {
+    const known = JSON.stringify(model);
     model = await service.model();
     const { workers, expected_planes: expected, service_version: version } = await service.health();
     byId("key-form").hidden = true;
     Object.assign(viewer, { model });
     Object.assign(answer, { model });
-    Object.assign(exam, { model, expected: new Set(expected) });
+    Object.assign(exam, { model });
+    if (known !== JSON.stringify(model)) exam.expected = new Set(expected); // else a person may have changed it
     byId("model").classList.remove("bad");
     setText(byId("model"), `Service ${version} · model ${model.name} ${model.version} · ${model.planes.length} classes`);
     fillHelp(model);
@@ -123,11 +122,16 @@ function askForKey() {
   keyRejected = true; // the form appears again only after a key that was not accepted
 }
 
-function saveAs(kind) {
-  const texts = { json: [asJson, "application/json"], csv: [asCsv, "text/csv;charset=utf-8"] };
-  const [write, type] = texts[kind];
-  const sorted = exam.sorted();
-  save(write(session.items, model, sorted), type, `fetal-planes${sorted.left ? "-unfinished" : ""}.${kind}`);
+// Save answers of all files, or of those that are selected.
+function save(kind, items = session.items) {
+  if (!model) return;
+  const part = items === session.items ? "" : "-selected";
+  const sorted = exam.sorted(items);
+  if (kind === "report") {
+    setText(byId("selection-status"), "The service makes the report…");
+    exam.save(sorted, part).then((said) => setText(byId("selection-status"), said));
+  } else saveAnswers(kind, sorted, model, part);
+  if (!part) session.unsavedChoices = false;
 }
 
 byId("key-form").addEventListener("submit", (event) => {
@@ -141,12 +145,11 @@ startHelp();
 startProgress(queue, service);
 startFiles(addFiles);
 byId("example").addEventListener("click", addExample);
-const frameList = new FrameList(session);
-byId("view-frames").addEventListener("click", () => show("frames"));
-byId("view-exam").addEventListener("click", () => show("exam"));
-byId("clear").addEventListener("click", () => {
-  session.clear();
-  byId("main").focus();
-});
-for (const kind of ["json", "csv"]) byId(`export-${kind}`).addEventListener("click", () => model && saveAs(kind));
+frameList.selection = new Selection(session, { save, visible: () => frameList.visible });
+startSummary(session, queue, filterList);
+startUndo(session, { resume: (places) => queue.resume(places), focus: () => views.focus() });
+for (const kind of ["json", "csv"]) byId(`export-${kind}`).addEventListener("click", () => save(kind));
+byId("clear").addEventListener("click", () => session.remove(session.items));
+service.addEventListener("back", () => model && start()); // it may have another model now, or ask for a key
+addEventListener("beforeunload", (event) => isUnfinished(session) && event.preventDefault());
 start();

@@ -1,13 +1,13 @@
 // The queue of frames to classify: a few requests at once, in order, the chosen frame first. Counts the results.
 
-import { endedEarly, Refusal, toRefusal, stopped } from "./service.js";
+import { endedEarly, fromError, stopped, toRefusal } from "./refusal.js";
 
 // Events: `progress` after each step.
 export class Queue extends EventTarget {
-  #waiting = [];
+  #waiting = []; // jobs {item, indices, whole, signal}: frames of a file, all in one upload or a single one
   #running = 0;
   #concurrency = 2;
-  #cines = new AbortController(); // stops cines, which would otherwise run until their last frame
+  #stop = new AbortController(); // ends cines, which would run until their last frame, and waits for the service
 
   constructor(session, service, pictures) {
     super();
@@ -29,19 +29,14 @@ export class Queue extends EventTarget {
       if (first && known.state === "waiting") this.#moveToFront(item, index);
       return;
     }
-    this.#enqueue(item, [index]);
-    this.#waiting[first ? "unshift" : "push"]([item, index]);
-    this.#startNext();
+    this.#enqueue(item, [index], { whole: false, first });
   }
 
   // Classify all remaining frames of an item in one upload.
   classifyAll(item) {
     if (item.reading) return;
     item.reading = true;
-    const pending = item.pending;
-    this.#enqueue(item, pending);
-    this.#waiting.push([item, pending]);
-    this.#startNext();
+    this.#enqueue(item, item.pending, { whole: true });
   }
 
   // Read the files that are not read to their end.
@@ -49,6 +44,14 @@ export class Queue extends EventTarget {
     for (const item of items.filter((each) => each.unread)) {
       if (item.count > 1) this.classifyAll(item);
       else this.classify(item, 0);
+    }
+  }
+
+  // Go on with what was under way when these items were removed.
+  resume(places) {
+    for (const { item, open, reading } of places) {
+      if (reading) this.classifyAll(item);
+      else for (const index of open) this.classify(item, index);
     }
   }
 
@@ -64,14 +67,14 @@ export class Queue extends EventTarget {
     return evidence.get(plane);
   }
 
-  // Drop all waiting frames; running requests finish.
+  // Drop all waiting frames. Running requests finish, unless they wait for the service.
   stop() {
-    for (const [item, indices] of this.#waiting.splice(0)) {
-      item.reading = false;
-      for (const index of [indices].flat()) this.#finish(item, index, { state: "refused", refusal: stopped() });
+    for (const job of this.#waiting.splice(0)) {
+      if (job.whole && !job.signal.aborted) job.item.reading = false;
+      for (const index of job.indices) this.#finish(job, index, { state: "refused", refusal: stopped() });
     }
-    this.#cines.abort();
-    this.#cines = new AbortController();
+    this.#stop.abort();
+    this.#stop = new AbortController();
   }
 
   get left() {
@@ -84,10 +87,12 @@ export class Queue extends EventTarget {
     return this.done < 4 || spent < 2 ? null : (spent / this.done) * this.left + this.service.busyFor;
   }
 
-  #enqueue(item, indices) {
+  #enqueue(item, indices, { whole, first = false }) {
     if (this.#waiting.length + this.#running === 0) this.#reset();
     this.total += indices.length;
+    this.#waiting[first ? "unshift" : "push"]({ item, indices, whole, signal: item.removal.signal });
     for (const index of indices) this.session.setResult(item, index, { state: "waiting" });
+    this.#startNext();
   }
 
   #reset() {
@@ -95,15 +100,15 @@ export class Queue extends EventTarget {
   }
 
   #moveToFront(item, index) {
-    const position = this.#waiting.findIndex((job) => job[0] === item && job[1] === index);
+    const position = this.#waiting.findIndex((job) => job.item === item && !job.whole && job.indices[0] === index);
     if (position > 0) this.#waiting.unshift(...this.#waiting.splice(position, 1));
   }
 
   #startNext() {
     while (this.planes.length && this.#running < this.#concurrency && this.#waiting.length) {
-      const [item, which] = this.#waiting.shift();
+      const job = this.#waiting.shift();
       this.#running += 1;
-      (Array.isArray(which) ? this.#classifyCine(item, which) : this.#classifyOne(item, which)).finally(() => {
+      (job.whole ? this.#classifyCine(job) : this.#classifyOne(job)).finally(() => {
         this.#running -= 1;
         this.#startNext();
       });
@@ -111,54 +116,60 @@ export class Queue extends EventTarget {
     this.dispatchEvent(new Event("progress"));
   }
 
-  async #classifyOne(item, index) {
-    if (item.removal.signal.aborted) return this.#finish(item, index, { state: "refused", refusal: stopped() });
+  async #classifyOne(job) {
+    const { item, signal, indices: [index] } = job;
+    if (signal.aborted) return this.#finish(job, index, { state: "refused", refusal: stopped() });
     this.session.setResult(item, index, { state: "running" });
     this.pictures.makeThumbnail(item, index);
     try {
       const query = { frame: index, top: this.planes.length };
-      const answer = await this.service.classify(item.file, query, item.removal.signal);
+      const { answer, patient } = await this.service.classify(item.file, query, signal, this.#stop.signal);
       item.count = answer.frame.count;
-      this.#finish(item, index, { state: "answered", answer, evidence: new Map() });
+      item.patient = patient;
+      this.#finish(job, index, { state: "answered", answer, evidence: new Map() });
       this.pictures.makeThumbnail(item, index);
     } catch (error) {
-      this.#finish(item, index, { state: "refused", refusal: fromError(error) });
+      this.#finish(job, index, { state: "refused", refusal: fromError(error) });
     }
   }
 
-  async #classifyCine(item, indices) {
-    const left = new Set(indices);
-    const signal = AbortSignal.any([item.removal.signal, this.#cines.signal]);
+  async #classifyCine(job) {
+    const { item } = job;
+    const left = new Set(job.indices);
+    const signal = AbortSignal.any([job.signal, this.#stop.signal]);
     let refusal = endedEarly();
     try {
       for await (const line of this.service.classifyCine(item.file, { top: this.planes.length }, signal)) {
         const { frame: index } = line.source ?? {};
         if (line.summary) item.cine = line.summary.complete ? line.summary.cines[0] ?? null : null;
         else if (index === null) refusal = toRefusal(line); // of the whole file
-        else this.#takeLine(item, index, line, left);
+        else this.#takeLine(job, index, line, left);
       }
     } catch (error) {
       refusal = signal.aborted ? stopped() : fromError(error);
     }
-    for (const index of left) this.#finish(item, index, { state: "refused", refusal });
+    for (const index of left) this.#finish(job, index, { state: "refused", refusal });
+    if (job.signal.aborted) return; // removed, and perhaps restored and read again
     item.reading = false;
     item.failed = !item.cine && !refusal.worthRetrying;
     this.session.changed(item);
   }
 
   // Take one frame's line; of a file whose first frame is damaged, the batch shows that there are more.
-  #takeLine(item, index, line, left) {
+  #takeLine(job, index, line, left) {
+    const { item } = job;
     item.count = Math.max(item.count, index + 1, line.frame?.count ?? 0);
     if (!left.delete(index)) {
       if (item.results.has(index)) return;
       this.total += 1;
     }
-    this.#finish(item, index, toResult(line));
+    this.#finish(job, index, toResult(line));
   }
 
-  #finish(item, index, result) {
-    if (item.removal.signal.aborted) {
+  #finish({ item, signal }, index, result) {
+    if (signal.aborted) {
       this.total -= 1; // a removed item no longer counts
+      this.dispatchEvent(new Event("progress"));
       return;
     }
     this.done += 1;
@@ -174,9 +185,4 @@ function toResult({ source, ...line }) {
   return line.predictions
     ? { state: "answered", answer: line, evidence: new Map() }
     : { state: "refused", refusal: toRefusal(line) };
-}
-
-function fromError(error) {
-  if (error instanceof Refusal) return error;
-  return new Refusal({ code: "page-fault", title: "Not classified", detail: "The page could not read the service’s reply." });
 }

@@ -1,5 +1,7 @@
 // The files of this visit, in memory only: which were added, which one is chosen, and the results of each.
 
+import { isOpen } from "./outcome.js";
+
 let lastId = 0;
 
 // One file. `results`, `pictures` and `thumbnails` are maps from frame index, counted from 0.
@@ -14,6 +16,8 @@ export class Item {
     this.reading = false; // whether a loop is read, or waits for it
     this.asked = false; // whether the exam view has had this loop read
     this.failed = false; // whether the service refused to read this loop
+    this.patient = null; // key of the patient, if the file states one; it names nobody
+    this.content = this; // the same for files with the same bytes
     this.shown = 0;
     this.results = new Map();
     this.pictures = new Map();
@@ -46,13 +50,26 @@ export class Item {
       .sort(([a], [b]) => a - b)
       .map(([index, result]) => [index, result.answer]);
   }
+
+  // End all requests. Returns the frames that were under way, so that `session.restore` can resume them.
+  drop() {
+    this.removal.abort();
+    const open = [...this.results].filter(([, result]) => isOpen(result)).map(([index]) => index);
+    for (const index of open) this.results.delete(index);
+    const { reading } = this;
+    this.reading = false;
+    return { open, reading };
+  }
 }
 
-// Events: `list` (items were added or removed), `item` (`detail` changed), `choice` (another frame was chosen).
+// Events: `list` (items were added or removed), `item` (`detail` changed), `choice` (another frame was chosen),
+// `removal` (`detail` can be restored), `filter` (another part of the list is shown).
 export class Session extends EventTarget {
   items = [];
   chosen = null;
   choices = new Map(); // from plane to the frame {item, index} that a person prefers in the exam
+  unsavedChoices = false; // whether a choice is in no saved file
+  filter = null; // the kind of files that the list shows, or null for all
 
   add(files) {
     const items = files.map(({ file, name }) => new Item(file, name));
@@ -62,27 +79,49 @@ export class Session extends EventTarget {
     return items;
   }
 
-  remove(item) {
-    const index = this.items.indexOf(item);
-    if (index < 0) return;
-    item.removal.abort();
-    this.items.splice(index, 1);
+  remove(items) {
+    const removed = new Set(items);
+    const places = [...this.items.entries()].filter(([, item]) => removed.has(item))
+      .map(([index, item]) => ({ index, item, ...item.drop() }));
+    if (!places.length) return;
+    const { chosen } = this;
+    this.items = this.items.filter((item) => !removed.has(item));
+    if (!this.items.length) this.filter = null;
     this.#emit("list");
-    if (this.chosen === item) this.choose(this.items[Math.min(index, this.items.length - 1)] ?? null);
+    if (removed.has(chosen)) {
+      const rank = places.findIndex(({ item }) => item === chosen);
+      this.choose(this.items[Math.min(places[rank].index - rank, this.items.length - 1)] ?? null); // the one after it
+    }
+    this.#emit("removal", { places, chosen });
   }
 
-  clear() {
-    for (const item of this.items) item.removal.abort();
-    this.items = [];
-    this.choices.clear();
+  // Put removed items back where they were, with their results.
+  restore({ places, chosen }) {
+    for (const { index, item } of places) {
+      item.removal = new AbortController();
+      this.items.splice(Math.min(index, this.items.length), 0, item);
+    }
     this.#emit("list");
-    this.choose(null);
+    this.choose(chosen);
   }
 
   choose(item, index = item?.shown ?? 0) {
     this.chosen = item;
     if (item) item.shown = index;
     this.#emit("choice");
+  }
+
+  // Prefer a frame of a plane in the exam; null for the most probable one.
+  prefer(plane, frame) {
+    if (frame) this.choices.set(plane, frame);
+    else this.choices.delete(plane);
+    this.unsavedChoices = true;
+  }
+
+  // Show one kind of files in the list, or all.
+  show(filter) {
+    this.filter = filter;
+    this.#emit("filter");
   }
 
   setResult(item, index, result) {

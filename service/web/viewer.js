@@ -26,7 +26,7 @@ export class Viewer {
       this.#redraw();
     });
     byId("outline").addEventListener("change", this.#redraw);
-    byId("remove").addEventListener("click", () => session.remove(session.chosen));
+    byId("remove").addEventListener("click", () => session.remove([session.chosen]));
   }
 
   // Show a frame, without a heat map until `showEvidence`.

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import Field
 
 from service.analysis.pipeline import Pipeline
 from service.api.dependencies import ModelDep
@@ -13,11 +14,24 @@ from service.api.queries import ClassifyQuery
 from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import NoDicomSource
 from service.reports.answers import classification
+from service.reports.patient_key import patient_key
 from service.schemas.answers import Classification
 
 router = APIRouter(tags=["frames"])
 
+_PATIENT_KEY = "X-Patient-Key"
 _ANSWER = "The classification as JSON; for `Accept: application/dicom`, as a structured report."
+
+
+class SaltedQuery(ClassifyQuery):
+    """Selects a frame, and says whether to tell its patient from others."""
+
+    patient_salt: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-zA-Z_-]{16,64}$",
+        description="A random text of the client. The reply to a DICOM frame then has the header `X-Patient-Key`, "
+        "which is equal for all frames of a patient under this salt and names nobody.",
+    )
 
 
 @router.post(
@@ -29,7 +43,7 @@ _ANSWER = "The classification as JSON; for `Accept: application/dicom`, as a str
 )
 async def classify(
     request: Request,
-    query: Annotated[ClassifyQuery, Query()],
+    query: Annotated[SaltedQuery, Query()],
     model: ModelDep,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
@@ -39,10 +53,13 @@ async def classify(
     return await model.pool.run(_answer, model.pipeline, upload, query, media_type)
 
 
-def _answer(pipeline: Pipeline, upload: bytes, query: ClassifyQuery, media_type: str) -> Response:
+def _answer(pipeline: Pipeline, upload: bytes, query: SaltedQuery, media_type: str) -> Response:
     if media_type == DICOM:
         require_dicom(upload)
         return reply_report(pipeline, pipeline.classify(upload, index=query.frame), NEGOTIATED)
     result = pipeline.classify(upload, index=query.frame)
     answer = classification(result, query.top)
-    return Response(answer.model_dump_json(), headers=NEGOTIATED, media_type=JSON)
+    headers = dict(NEGOTIATED)
+    if query.patient_salt and (key := patient_key(result.frame, query.patient_salt)):
+        headers[_PATIENT_KEY] = key
+    return Response(answer.model_dump_json(), headers=headers, media_type=JSON)

@@ -182,7 +182,7 @@ class TestDicom:
 @pytest.mark.parametrize(
     ("path", "known"),
     [
-        ("classify", "`frame`, `top`"),
+        ("classify", "`frame`, `top`, `patient_salt`"),
         ("explain", "`frame`, `top`, `target`, `overlay`"),
         ("exam", "`every`, `limit`, `expect`, `chosen`, `unread`"),
     ],

@@ -291,11 +291,12 @@ def test_a_person_s_choice_comes_first(client: TestClient, exam: dict[str, bytes
 
 def test_frames_with_the_same_percentage_tie(client: TestClient, phantom: Phantom) -> None:
     frame = encode(still(phantom, "fetal_femur", 1))
+    same_pixels = encode(still(phantom, "fetal_femur", 1), "BMP")
     loop = animation("PNG", [still(phantom, "fetal_femur", 1)] * 3)
-    answer = ask(client, {"loop.png": loop, "a.png": frame, "b.png": frame})
+    answer = ask(client, {"loop.png": loop, "a.png": frame, "b.bmp": same_pixels})
     (femur,) = [each for each in answer["planes"] if each["frames"]]
     assert [(each["source"]["name"], each["tied"]) for each in femur["frames"]] == [
-        ("loop.png", True), ("a.png", True), ("b.png", True)
+        ("loop.png", True), ("a.png", True), ("b.bmp", True)
     ]  # fmt: skip
     assert not ask(client, {"a.png": frame})["planes"][2]["best"]["tied"]
 
@@ -313,3 +314,25 @@ def test_a_minority_of_a_loop_does_not_file_it_under_a_plane(
     assert [each["reason"] for each in answer["review"]] == ["no-plane"]
     page = client.post("/exam", files=upload({"heart.png": animation("PNG", [known, *[unknown] * 4])}), headers=HTML)
     assert "4 of 5 frames not sure" in page.text
+
+
+def test_files_with_the_same_bytes_count_once(client: TestClient, exam: dict[str, bytes]) -> None:
+    once = ask(client, exam)
+    again = ask(client, exam | {"copy.png": exam["b.png"], "notes copy.txt": exam["notes.txt"]}, "?chosen=5:0")
+    assert [(each["source"]["name"], each["same_as"]["name"]) for each in again["duplicates"]] == [
+        ("copy.png", "b.png"), ("notes copy.txt", "notes.txt"),
+    ]  # fmt: skip
+    assert again["duplicates"][0]["source"] == {"file": 5, "name": "copy.png", "frame": None}
+    for key in ("planes", "refused", "files", "frames", "complete"):
+        same = [once[key], again[key]]
+        if key == "refused":
+            same = [[each["source"] for each in problems] for problems in same]
+        assert same[0] == same[1], key
+    page = client.post("/exam", files=upload(exam | {"copy.png": exam["b.png"]}), headers=HTML).text
+    assert re.search(r"<td>copy.png\s*<td>same as b.png", page)
+
+
+def test_another_file_of_the_same_size_is_no_duplicate(client: TestClient, exam: dict[str, bytes]) -> None:
+    other = bytearray(exam["b.png"])
+    other[-6] ^= 1  # the checksum of the last chunk
+    assert ask(client, exam | {"other.png": bytes(other)})["duplicates"] == []

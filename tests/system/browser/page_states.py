@@ -88,7 +88,9 @@ def empty(page: "Page") -> None:
 
 
 def _answer(page: "Page") -> None:
-    _add(page, *_exam_files())
+    _exam(page)
+    page.click("#view-frames")
+    settle(page)
 
 
 def _not_sure(page: "Page") -> None:
@@ -112,8 +114,19 @@ def _cine(page: "Page") -> None:
 
 
 def _exam(page: "Page") -> None:
-    _answer(page)
-    page.click("#view-exam")
+    _add(page, *_exam_files())  # that many files land on their exam
+
+
+def _batch(page: "Page") -> None:
+    frames = [upload(f"brain_{n}.png", png("brain", n)) for n in range(5)]
+    copy = upload("a longer name of the first frame, saved a second time.png", png("brain"))
+    _add(page, *frames, copy, upload("report.txt", b"A text."))
+    for number in (1, 3, 5):
+        page.locator(".tile-box").nth(number).click()
+    page.locator("#tiles .tile").nth(2).click()
+    page.click("#remove")
+    page.locator(".tile-note:not(:empty)").wait_for()
+    settle(page)
 
 
 def _help(page: "Page") -> None:
@@ -128,6 +141,7 @@ PAGE_STATES = {
     "not-sure": PageState(_not_sure),
     "error": PageState(_error),
     "cine": PageState(_cine, "dark"),
+    "batch": PageState(_batch),
     "exam": PageState(_exam, size=(1280, 1000)),
     "help": PageState(_help),
     "phone": PageState(_answer, size=(390, 844)),

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from tests.system.browser.axe import violations
 from tests.system.browser.page_states import PAGE_STATES, empty, png
 from tests.system.browser.visit import Visit, upload
 
 if TYPE_CHECKING:
-    from playwright.sync_api import FileChooser, Page, ViewportSize
+    from playwright.sync_api import FileChooser, ViewportSize
 
 Visits = Callable[..., Visit]
 
@@ -18,14 +19,7 @@ DESKTOP: "ViewportSize" = {"width": 1280, "height": 800}
 PHONE: "ViewportSize" = {"width": 390, "height": 844}
 
 
-def violations(page: "Page") -> list[str]:
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
-    return [f"{each['id']}: {node['html'][:120]} {node['failureSummary']}" for each in found for node in each["nodes"]]
-
-
-@pytest.mark.parametrize("state", ["empty", "not-sure", "error", "exam", "cine", "help"])
+@pytest.mark.parametrize("state", ["empty", "not-sure", "error", "batch", "exam", "cine", "help"])
 def test_axe_finds_no_violation_in_any_state(visit: Visits, state: str) -> None:
     page = visit()
     PAGE_STATES[state].enter(page.page)
@@ -165,7 +159,7 @@ class TestLightAndDark:
         assert page.page.get_attribute("#theme", "aria-pressed") == "true"
 
 
-@pytest.mark.parametrize("state", ["empty", "not-sure", "exam", "cine", "help"])
+@pytest.mark.parametrize("state", ["empty", "not-sure", "batch", "exam", "cine", "help"])
 def test_no_horizontal_scrolling_at_any_width(visit: Visits, state: str) -> None:
     page = visit()
     PAGE_STATES[state].enter(page.page)

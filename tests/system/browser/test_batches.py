@@ -43,7 +43,7 @@ class TestFiftyFrames:
         assert all(tile.startswith("Fetal femur") for tile in tiles[2::5])
         assert page.page.evaluate("window.asked") == 50
         assert 1 <= page.page.evaluate("window.most") <= 4
-        assert page.page.locator(".thumb").evaluate_all("all => all.filter((one) => one.drawn).length") == 50
+        assert page.page.locator("#tiles .thumb").evaluate_all("all => all.filter((one) => one.drawn).length") == 50
         page.until("document.querySelector('#live').textContent.startsWith('50 frames done: ')")
 
     def test_progress_is_shown_and_can_be_stopped(self, visit: Visits, fifty: list[Upload]) -> None:

@@ -221,7 +221,8 @@ def test_the_page_and_the_service_sort_an_exam_alike(visit: Visits, address: str
 
 def test_a_person_s_choice_is_kept_in_the_saved_report(visit: Visits) -> None:
     page = visit()
-    page.add(*(upload(f"brain{seed}.png", png("brain", seed)) for seed in (0, 0, 3)))
+    same_pixels = encode(draw_frame("brain", seed=0), "BMP")
+    page.add(upload("a.png", png("brain")), upload("b.bmp", same_pixels), upload("c.png", png("brain", 3)))
     open_exam(page)
     marks = page.page.locator("#exam .mark span")
     assert marks.all_inner_texts()[0] == "Most probable, tied"
@@ -235,7 +236,7 @@ def test_a_person_s_choice_is_kept_in_the_saved_report(visit: Visits) -> None:
     saved = Path(download.value.path()).read_text("utf-8")
     assert saved.count("Chosen by a person") == 1
     assert saved.index("Chosen by a person") < saved.index("Tied")
-    page.page.click("text=Undo")
+    page.page.click("text=Undo the choice")
     assert marks.all_inner_texts()[0] == "Most probable, tied"
 
 
@@ -251,13 +252,13 @@ def test_a_sub_plane_that_is_not_sure_has_its_own_group(visit: Visits, serve: Ca
         route.fulfill(response=reply, json=answer)
 
     page.page.route("**/classify?*", change)
-    page.add(upload("a.png", encode(speckle(64, 64))), upload("b.png", encode(speckle(64, 64))))
+    page.add(upload("a.png", encode(speckle(64, 64))), upload("b.bmp", encode(speckle(64, 64), "BMP")))
     open_exam(page)
     titles = page.page.locator("#exam .group:not(.by-hand) h4")
     assert sorted(titles.all_inner_texts()) == ["Not sure which sub-plane · 1", "Trans thalamic · 1"]
 
 
-@pytest.mark.parametrize("status", [401, 429, 502, 504])
+@pytest.mark.parametrize("status", [401, 429, 504])
 def test_a_frame_that_no_model_saw_is_not_read_yet(visit: Visits, status: int) -> None:
     page = visit()
     page.page.route("**/classify?*", lambda route: route.fulfill(status=status, body="a proxy's page"))

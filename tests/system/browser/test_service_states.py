@@ -75,18 +75,6 @@ def test_all_frames_are_classified_by_an_overloaded_service(
         assert all(tile.startswith("Fetal brain") for tile in page.tiles())
 
 
-def test_a_lost_connection_is_reported_and_can_be_retried(visit: Visits) -> None:
-    page = visit()
-    page.until("document.querySelector('#formats').textContent")
-    page.page.route("**/classify?*", lambda route: route.abort())
-    page.add(upload("a.png", png("brain")))
-    assert page.text("#verdict").startswith("! No connection The service cannot be reached.")
-    page.page.unroute("**/classify?*")
-    page.page.click("text=Try again")
-    page.settle()
-    assert "Fetal brain" in page.text("#verdict")
-
-
 def test_the_page_waits_for_a_service_that_is_starting(visit: Visits, address: str) -> None:
     page = visit()
     turns = []

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Request
 
 _DESKTOP = {"width": 1280, "height": 800}
-_EXPECTED = re.compile(r"status of (4\d\d|50[234])|net::ERR_FAILED")  # logged by the browser for refused requests
+_EXPECTED = re.compile(  # logged by the browser for refused requests and for a service that is down
+    r"status of (4\d\d|50[234])|net::ERR_(FAILED|CONNECTION_\w+|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)"
+)
 
 
 class Visit:
@@ -53,6 +55,7 @@ class Visit:
 
     def settle(self) -> None:
         """Wait until every frame is classified and the selected frame is shown with its heat map."""
+        time.sleep(0.15)  # list and progress are drawn up to 50 ms after a click
         self.until("!document.querySelector('.tile[data-kind=waiting], .tile[data-kind=running]')")
         self.until(
             "!document.querySelector('#picture.stale:not([hidden])') && document.querySelector('#progress').hidden"

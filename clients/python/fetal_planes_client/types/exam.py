@@ -57,6 +57,13 @@ class ExamPlane(Schema):
     """All frames: `best`, then the others, most probable first."""
 
 
+class Duplicate(Schema):
+    """A file with the same bytes as another one of the exam; it is neither classified nor counted."""
+
+    source: Source
+    same_as: Source
+
+
 class ExamReport(Schema):
     """The frames of an exam, sorted by plane."""
 
@@ -70,9 +77,11 @@ class ExamReport(Schema):
     review: list[ReviewFrame]
     """Frames and cines that a person should check."""
     refused: list[FrameProblem]
+    duplicates: list[Duplicate]
+    """Files with the same bytes as an earlier file."""
     cines: list[CineSummary]
     files: int
-    """Number of files read to their end."""
+    """Number of files read to their end, without duplicates."""
     files_left: int
     """Number of files that were not read to their end; 0 when `complete`."""
     frames: int

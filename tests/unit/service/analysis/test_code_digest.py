@@ -24,6 +24,7 @@ _DECIDES_NOTHING = {
     "execution/work.py",
     "imaging/overlay.py",
     "process_setup.py",
+    "reports/duplicates.py",
     "schemas/batch.py",
     "schemas/exam.py",
     "schemas/problems.py",

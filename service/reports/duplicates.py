@@ -1,0 +1,58 @@
+"""Find files of an exam that have the same bytes; `service/web/duplicates.js` does the same in the page."""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+
+from service.analysis.batch import File, Runner
+from service.errors import Problem
+from service.imaging.files.local_file import Upload
+from service.schemas.batch import Source
+from service.schemas.exam import Duplicate
+
+
+async def find_duplicates(files: Sequence[File], run: Runner) -> list[Duplicate]:
+    """Return the files that have the same bytes as an earlier one, in order; files that cannot be read have none."""
+    first: dict[str, File] = {}
+    found = []
+    for file in await run(partial(_same_size, files)):
+        digest = await run(partial(_digest, file))
+        if digest is not None and (same := first.setdefault(digest, file)) is not file:
+            found.append(Duplicate(source=_source(file), same_as=_source(same)))
+    return sorted(found, key=lambda each: each.source.file)
+
+
+def _same_size(files: Sequence[File]) -> list[File]:
+    """Return the files that have the size of another one; only they are read, as a folder may hold many gigabytes."""
+    by_size = defaultdict[int | None, list[File]](list)
+    for file in files:
+        by_size[_size(file)].append(file)
+    return [file for size, group in by_size.items() if size is not None and len(group) > 1 for file in group]
+
+
+def _source(file: File) -> Source:
+    return Source(file=file.number, name=file.name, frame=None)
+
+
+def _size(file: File) -> int | None:
+    try:
+        upload = file.read()
+        return len(upload) if isinstance(upload, bytes) else upload.path.stat().st_size
+    except (Problem, OSError):
+        return None
+
+
+def _digest(file: File) -> str | None:
+    try:
+        return _hash(file.read())
+    except (Problem, OSError):
+        return None
+
+
+def _hash(upload: Upload) -> str:
+    if isinstance(upload, bytes):
+        return hashlib.sha256(upload).hexdigest()
+    with os.fdopen(upload.open(), "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,43 @@
+"""`X-Patient-Key`: frames of one patient have one key, which names nobody."""
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.support import dicom_objects as dicoms
+from tests.support.images import encode, speckle
+
+SALT = "0123456789abcdef"
+
+
+def key(client: TestClient, salt: str = SALT, syntax: str = dicoms.EXPLICIT, **changes: Any) -> str | None:
+    content = dicoms.native([speckle()], syntax, **changes)
+    reply = client.post("/classify", params={"patient_salt": salt}, content=content)
+    assert reply.status_code == 200, reply.text
+    found: str | None = reply.headers.get("x-patient-key")
+    return found
+
+
+def test_frames_of_one_patient_have_one_key(client: TestClient) -> None:
+    first = key(client)
+    assert first == key(client, StudyInstanceUID="1.9", PatientName="X") == key(client, syntax=dicoms.IMPLICIT)
+    assert first not in (None, key(client, PatientID="other"), key(client, IssuerOfPatientID="ward"))
+    assert first != key(client, salt=SALT[::-1])
+
+
+def test_a_patient_id_and_its_issuer_are_not_run_together(client: TestClient) -> None:
+    assert key(client, PatientID="AB", IssuerOfPatientID="C") != key(client, PatientID="A", IssuerOfPatientID="BC")
+
+
+@pytest.mark.parametrize("changes", [{"PatientID": ""}, {"PatientID": "  "}, {"PatientID": None}])
+def test_a_patient_who_is_not_stated_has_no_key(client: TestClient, changes: dict[str, Any]) -> None:
+    assert key(client, **changes) is None
+
+
+def test_no_key_without_a_salt_or_for_a_picture(client: TestClient) -> None:
+    assert "x-patient-key" not in client.post("/classify", content=dicoms.native([speckle()])).headers
+    reply = client.post("/classify", params={"patient_salt": SALT}, content=encode(speckle()))
+    assert "x-patient-key" not in reply.headers
+    refused = client.post("/classify", params={"patient_salt": "short"}, content=encode(speckle()))
+    assert refused.json()["code"] == "bad-parameter"

@@ -1,0 +1,56 @@
+"""Files with the same bytes, found by size and hash, against a plain comparison."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.analysis.batch import File
+from service.errors import NotFound
+from service.imaging.files.local_file import LocalFile, Upload
+from service.reports.duplicates import find_duplicates
+
+T = TypeVar("T")
+
+
+async def _value(function: Callable[[], T]) -> T:
+    return function()
+
+
+def run(function: Callable[[], T], /) -> Awaitable[T]:
+    return _value(function)
+
+
+def duplicates(uploads: list[Callable[[], Upload]]) -> list[tuple[int, int]]:
+    files = [File(number, f"{number}", read) for number, read in enumerate(uploads)]
+    return [(each.source.file, each.same_as.file) for each in asyncio.run(find_duplicates(files, run))]
+
+
+@given(st.lists(st.sampled_from([b"", b"a", b"b", b"aa", b"ab"])))
+def test_every_repetition_is_found_with_its_first(contents: list[bytes]) -> None:
+    firsts = [contents.index(each) for each in contents]
+    expected = [(number, first) for number, first in enumerate(firsts) if number != first]
+    assert duplicates([partial(bytes, each) for each in contents]) == expected
+
+
+def test_files_on_disk_and_files_that_cannot_be_read(tmp_path: Path) -> None:
+    for name, content in (("a", b"one"), ("b", b"two"), ("c", b"one")):
+        (tmp_path / name).write_bytes(content)
+
+    def refuse() -> Upload:
+        raise NotFound("The file cannot be read.")
+
+    paths = [partial(LocalFile, tmp_path / name) for name in ("a", "missing", "b", "c")]
+    assert duplicates([*paths, refuse]) == [(3, 0)]
+
+
+def test_a_file_of_a_size_of_its_own_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_bytes(b"one")
+    (tmp_path / "b").write_bytes(b"other")
+    monkeypatch.setattr(LocalFile, "open", lambda self: pytest.fail("read"))
+    assert duplicates([partial(LocalFile, tmp_path / name) for name in ("a", "b")]) == []
