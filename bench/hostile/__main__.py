@@ -184,7 +184,11 @@ def _overload(service: RunningService, name: str, headers: dict[str, str]) -> tu
     sample = asyncio.run(closed_loop(target, scans(), _OVERLOAD_CLIENTS, _OVERLOAD_S, without_back_off=True))
     counts = Counter(sample.statuses)
     text = ", ".join(f"{count} x {status or 'no answer'}" for status, count in sorted(counts.items()))
-    return name, f"{_OVERLOAD_CLIENTS} clients, {_OVERLOAD_S:.0f} s: {text}", set(counts) <= {200, 503} and counts[200] > 0
+    return (
+        name,
+        f"{_OVERLOAD_CLIENTS} clients, {_OVERLOAD_S:.0f} s: {text}",
+        set(counts) <= {200, 503} and counts[200] > 0,
+    )
 
 
 def _p95(sample: Sample) -> float:

@@ -46,6 +46,7 @@ def report(*frames: ExamFrame, **changes: Any) -> ExamReport:
         "planes": [plane],
         "review": [],
         "refused": [],
+        "duplicates": [],
         "cines": [],
         "files": len(frames),
         "frames": len(frames),
