@@ -4,6 +4,7 @@ import { byId, h, setText } from "./dom.js";
 import { inState, sortExam } from "./exam_sort.js";
 import { save } from "./export.js";
 import { updateTile, tileParts } from "./frame_list.js";
+import { roving } from "./roving.js";
 import { leftText, plural, REASONS, subPlaneText, unnamedText } from "./text.js";
 
 export class ExamView {
@@ -11,6 +12,8 @@ export class ExamView {
     Object.assign(this, { session, queue, open, service, model: null, expected: new Set(), element: byId("exam") });
     this.status = h("p", { class: "muted", role: "status" });
     this.saveButton = h("button", { type: "button", id: "report", onclick: () => this.#report() }, "Save as a printable page");
+    roving(this.element, ".expected input");
+    roving(this.element, ".shelf .tile", ".mark button");
   }
 
   sorted() {
@@ -30,7 +33,7 @@ export class ExamView {
       this.#toCheck(exam),
       h("div", { class: "bar" }, this.saveButton, this.status),
     );
-    if (/^(report$|read-left$|expect-|prefer-)/.test(focused ?? "")) byId(focused)?.focus();
+    if (/^(report$|read-left$|expect-|prefer-|found-|check-)/.test(focused ?? "")) byId(focused)?.focus();
   }
 
   // Read loops whole, once; after Stop a person decides. A file whose first frame is damaged may be a loop, too.
@@ -105,7 +108,7 @@ export class ExamView {
     const groups = bySubPlane(frames);
     const mark = (frame) => this.#mark(plane, frames, frame);
     return h("section", { class: "group" }, heading,
-      ...[...groups].map(([title, own]) => [title && h("h4", {}, `${title} · ${own.length}`), this.#tiles(own, mark)]).flat());
+      ...[...groups].map(([title, own]) => [title && h("h4", {}, `${title} · ${own.length}`), this.#tiles("found", own, mark)]).flat());
   }
 
   // What a frame is among those of its plane, and the button that changes it.
@@ -133,13 +136,14 @@ export class ExamView {
     const note = ({ item, reason }) => (reason === "no-plane"
       ? h("div", { class: "mark" }, unnamedText(item.cine.abstained, item.cine.frames)) : null);
     return h("section", { class: "group by-hand" }, h("h3", {}, "To check by hand"),
-      ...present.flatMap(([title, frames]) => [h("h4", {}, `${title} · ${frames.length}`), this.#tiles(frames, note)]));
+      ...present.flatMap(([title, frames]) => [h("h4", {}, `${title} · ${frames.length}`), this.#tiles("check", frames, note)]));
   }
 
-  #tiles(frames, mark) {
+  #tiles(part, frames, mark) {
     return h("ul", { class: "shelf" }, ...frames.map((frame) => {
       const { item, index } = frame;
-      const tile = h("button", { type: "button", class: "tile", onclick: () => this.open(item, index) }, ...tileParts());
+      const id = `${part}-${item.id}-${index}`; // the focus returns to it after the exam was sorted again
+      const tile = h("button", { type: "button", class: "tile", id, onclick: () => this.open(item, index) }, ...tileParts());
       updateTile(tile, item, index);
       return h("li", {}, mark(frame), tile);
     }));

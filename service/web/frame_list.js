@@ -61,14 +61,17 @@ export class FrameList {
   }
 
   #onKey(event) {
-    const { items, chosen } = this.session;
-    if (event.key === "Delete") this.session.remove(chosen);
-    else if (event.key in STEPS) {
-      const next = items.indexOf(chosen) + STEPS[event.key];
-      this.session.choose(items[Math.min(items.length - 1, Math.max(0, next))]);
-    } else return;
+    if (event.key === "Delete") this.session.remove(this.session.chosen);
+    else if (event.key in STEPS) this.step(STEPS[event.key]);
+    else return;
     event.preventDefault();
     this.focus();
+  }
+
+  // Choose another file, by its distance from the chosen one.
+  step(distance) {
+    const { items, chosen } = this.session;
+    if (items.length) this.session.choose(items[Math.min(items.length - 1, Math.max(0, items.indexOf(chosen) + distance))]);
   }
 
   // Move the focus to the chosen tile.

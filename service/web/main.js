@@ -1,28 +1,35 @@
 // Start the page: create its parts and connect their events.
 
 import { Answer } from "./answer.js";
+import { Compare } from "./compare.js";
 import { byId, oncePerFrame, setText } from "./dom.js";
 import { ExamView } from "./exam.js";
 import { asCsv, asJson, save } from "./export.js";
 import { startFiles } from "./files.js";
 import { FrameList } from "./frame_list.js";
 import { fillHelp, startHelp } from "./help.js";
+import { startKeys } from "./keys.js";
 import { Pictures } from "./pictures.js";
+import { startPrint } from "./print.js";
 import { announce, startProgress } from "./progress.js";
 import { Queue } from "./queue.js";
 import { Service } from "./service.js";
 import { Session } from "./session.js";
-import { Viewer } from "./viewer.js";
 import { startTheme } from "./theme.js";
+import { Viewer } from "./viewer.js";
+import { Zoom } from "./zoom.js";
 
 const service = new Service();
 const session = new Session();
 const pictures = new Pictures(session, service);
 const queue = new Queue(session, service, pictures);
-const viewer = new Viewer(session, queue, pictures);
+const zoom = new Zoom();
+const viewer = new Viewer(session, queue, pictures, zoom);
+const compare = new Compare(session, viewer);
 const answer = new Answer(session, queue, viewer);
 const exam = new ExamView(session, queue, openFrame, service);
 let model = null;
+let serviceVersion = "";
 let view = "frames";
 const RETRY_MS = 5000; // until the next attempt to reach a service that does not answer
 
@@ -53,6 +60,7 @@ const showChosen = oncePerFrame(() => {
   if (!item) return;
   viewer.show(item);
   answer.show(item);
+  compare.show(item);
 });
 queue.addEventListener("progress", () => showExam());
 const showExam = oncePerFrame(() => view === "exam" && exam.show());
@@ -96,6 +104,7 @@ async function start() {
   try {
     model = await service.model();
     const { workers, expected_planes: expected, service_version: version } = await service.health();
+    serviceVersion = version;
     byId("key-form").hidden = true;
     Object.assign(viewer, { model });
     Object.assign(answer, { model });
@@ -142,6 +151,8 @@ startProgress(queue, service);
 startFiles(addFiles);
 byId("example").addEventListener("click", addExample);
 const frameList = new FrameList(session);
+startPrint(session, () => ({ exam: view === "exam", service: serviceVersion, model }));
+startKeys({ session, zoom, viewer, compare, frameList, changeView: () => show(view === "exam" ? "frames" : "exam") });
 byId("view-frames").addEventListener("click", () => show("frames"));
 byId("view-exam").addEventListener("click", () => show("exam"));
 byId("clear").addEventListener("click", () => {

@@ -111,6 +111,13 @@ def _cine(page: "Page") -> None:
     settle(page)
 
 
+def _compare(page: "Page") -> None:
+    _answer(page)
+    page.click("#compare")
+    page.click(".tile >> nth=3")
+    settle(page)
+
+
 def _exam(page: "Page") -> None:
     _answer(page)
     page.click("#view-exam")
@@ -128,6 +135,7 @@ PAGE_STATES = {
     "not-sure": PageState(_not_sure),
     "error": PageState(_error),
     "cine": PageState(_cine, "dark"),
+    "compare": PageState(_compare, "dark"),
     "exam": PageState(_exam, size=(1280, 1000)),
     "help": PageState(_help),
     "phone": PageState(_answer, size=(390, 844)),
