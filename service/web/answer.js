@@ -23,9 +23,10 @@ export class Answer {
     this.#announce(item, result);
     byId("verdict").replaceChildren(this.#verdict(item, result));
     byId("planes").hidden = true;
-    setText(byId("evidence"), "");
+    const unnamed = result?.answer && !hasGuess(result.answer) && !result.revealed;
+    setText(byId("evidence"), unnamed ? "No heat map, because the model names no plane." : "");
     byId("details").replaceChildren(...(result?.answer ? details(result.answer) : this.#refusalDetails(result)));
-    if (result?.answer && (hasGuess(result.answer) || result.revealed)) this.#showPlanes(result);
+    if (result?.answer && !unnamed) this.#showPlanes(result);
   }
 
   // Say the answer of a frame that was waited for, or that was chosen without its tile, which would say it.

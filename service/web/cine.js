@@ -2,7 +2,7 @@
 
 import { h, setText } from "./dom.js";
 import { roving } from "./roving.js";
-import { percent, plural, unnamedText } from "./text.js";
+import { hasGuess, percent, plural, unnamedText } from "./text.js";
 
 const SETTLE_MS = 120; // frames that the scrubber only passes are not requested
 
@@ -75,6 +75,11 @@ function showStrip({ names, strip, best, goTo }, item, model, answers) {
   const step = strip.width / item.count;
   context.fillStyle = getComputedStyle(strip).color;
   for (const [index, answer] of answers) {
+    if (!hasGuess(answer)) { // its probabilities mean nothing: a mark across all planes
+      context.globalAlpha = 0.35;
+      context.fillRect(index * step + step / 2 - 0.5, 1, 1, strip.height - 2);
+      continue;
+    }
     for (const { plane, probability } of answer.predictions) {
       context.globalAlpha = probability;
       const row = model.planes.findIndex((known) => known.id === plane);

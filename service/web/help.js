@@ -70,7 +70,7 @@ function metrics(model) {
     h("h3", {}, "This model and its limits"),
     h("p", {}, `${model.name} ${model.version}, trained on ${plural(data.train_frames, "frame")} of ` +
       `${patients} from ${data.name} (${data.license}; ${data.citation}). On other scanners, ` +
-      "settings or populations its accuracy is unknown."),
+      `settings or populations its accuracy is unknown.${model.weights_license ? ` License of the weights: ${model.weights_license}.` : ""}`),
     ...warnings(model),
     model.metrics.length
       ? h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Metrics" },
@@ -91,6 +91,9 @@ function metricRow({ metric, subset, split, n, value, baseline, low, high }, com
     compared && h("td", {}, isNumber(baseline) ? baseline.toFixed(3) : "–"),
     h("td", {}, `${split}, ${plural(n, "frame")}`));
 }
+
+// What the first view says of reasons to doubt the model.
+export const doubts = ({ warnings: { length } = [] }) => (length ? ` · ${plural(length, "reason")} to doubt its metrics` : "");
 
 // Reasons to doubt this model, from its manifest.
 function warnings({ warnings: reasons = [] }) {

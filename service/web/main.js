@@ -7,7 +7,7 @@ import { ExamView } from "./exam.js";
 import { asCsv, asJson, save } from "./export.js";
 import { startFiles } from "./files.js";
 import { FrameList } from "./frame_list.js";
-import { fillHelp, startHelp } from "./help.js";
+import { doubts, fillHelp, startHelp } from "./help.js";
 import { startKeys } from "./keys.js";
 import { Pictures } from "./pictures.js";
 import { startPrint } from "./print.js";
@@ -110,7 +110,7 @@ async function start() {
     Object.assign(answer, { model });
     Object.assign(exam, { model, expected: new Set(expected) });
     byId("model").classList.remove("bad");
-    setText(byId("model"), `Service ${version} · model ${model.name} ${model.version} · ${model.planes.length} classes`);
+    setText(byId("model"), `Service ${version} · model ${model.name} ${model.version} · ${model.planes.length} classes${doubts(model)}`);
     fillHelp(model);
     queue.start(model.planes, workers.count);
     const formats = (await service.interface()).components.schemas.FrameInfo.properties.format.enum;

@@ -107,6 +107,7 @@ export class Viewer extends EventTarget {
   #draw() {
     paint(this.#canvas, this.picture, this.look);
     this.zoom.sharpen();
+    byId("hold").setAttribute("aria-disabled", String(!this.#heat)); // not `disabled`, which would drop the focus
     this.dispatchEvent(new Event("drawn"));
   }
 }

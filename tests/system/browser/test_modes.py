@@ -161,6 +161,7 @@ def test_the_help_says_the_baseline_and_why_to_doubt_the_metrics(
     text = page.text("#help")
     assert "Top-1 accuracy, main planes 0.500 0.625 val, 40 frames" in text
     assert "Only 40 frames were used to calibrate." in page.text("#model-warnings")
+    assert page.text("#model").endswith("· 1 reason to doubt its metrics")
     assert violations(page.page) == []
 
 

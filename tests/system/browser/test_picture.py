@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from service.sample.frames import draw_frame
-from tests.support.images import encode
+from tests.support.images import encode, speckle
+from tests.support.phantom_package import Phantom
 from tests.system.browser.page_states import png
 from tests.system.browser.visit import Visit, upload
 
@@ -193,6 +194,16 @@ class TestHold:
         assert_shows(page, with_heat)
         page.page.keyboard.up("h")
         assert_shows(page, self.frame)
+
+
+    def test_it_is_off_without_a_heat_map(self, visit: Visits, serve: Callable[[Phantom], str]) -> None:
+        page = visit(serve(Phantom(max_ood_score=0.0)))
+        page.add(upload("gray.png", encode(speckle())))
+        assert page.text("#evidence") == "No heat map, because the model names no plane."
+        assert page.page.get_attribute("#hold", "aria-disabled") == "true"
+        page.page.click("text=Show the probabilities anyway")
+        page.settle()
+        assert page.page.get_attribute("#hold", "aria-disabled") == "false"
 
 
 class TestCompare:
