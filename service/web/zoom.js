@@ -75,7 +75,9 @@ export class Zoom extends EventTarget {
 
   #onWheel(event) {
     if (!event.target.closest(".light-box")) return;
-    if (this.scale <= 1 && event.deltaY > 0 && !event.ctrlKey) return; // lets the page scroll
+    // In a window in which the page scrolls, the wheel scrolls it; with Ctrl, as browsers report a pinch, it enlarges.
+    const { scrollHeight, clientHeight } = document.documentElement;
+    if (this.scale <= 1 && !event.ctrlKey && (event.deltaY > 0 || scrollHeight > clientHeight)) return;
     event.preventDefault();
     this.by(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.002)), pointOf(event));
   }
