@@ -33,7 +33,7 @@ export class ExamView {
       this.#toCheck(exam),
       h("div", { class: "bar" }, this.saveButton, this.status),
     );
-    if (/^(report$|read-left$|expect-|prefer-|found-|check-)/.test(focused ?? "")) byId(focused)?.focus();
+    if (/^(report$|read-left$|expect-|prefer-|frame-|check-)/.test(focused ?? "")) byId(focused)?.focus();
   }
 
   // Read loops whole, once; after Stop a person decides. A file whose first frame is damaged may be a loop, too.
@@ -108,7 +108,7 @@ export class ExamView {
     const groups = bySubPlane(frames);
     const mark = (frame) => this.#mark(plane, frames, frame);
     return h("section", { class: "group" }, heading,
-      ...[...groups].map(([title, own]) => [title && h("h4", {}, `${title} · ${own.length}`), this.#tiles("found", own, mark)]).flat());
+      ...[...groups].map(([title, own]) => [title && h("h4", {}, `${title} · ${own.length}`), this.#tiles("frame", own, mark)]).flat());
   }
 
   // What a frame is among those of its plane, and the button that changes it.
