@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -32,6 +33,7 @@ def render(
         thumbnails=thumbnails,
         evidence=evidence,
         policy=POLICY,
+        created=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         cines={cine.file: cine for cine in report.cines},
     )
 

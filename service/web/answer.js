@@ -1,10 +1,14 @@
 // The answer for the chosen frame: plane, probabilities, choice of the heat map's plane, details.
 
 import { byId, h, setText } from "./dom.js";
-import { abstention, hasGuess, isWeak, percent, REASONS, subPlaneText } from "./text.js";
+import { announce } from "./progress.js";
+import { abstention, hasGuess, isWeak, percent, REASONS, subPlaneText, summary } from "./text.js";
+
+const MAX_ANNOUNCED = 2; // frames of a batch whose answers are read out; of more, the end of the batch is
 
 export class Answer {
   #shown = null;
+  #awaited = null; // the frame, as item and index, whose result is shown as waiting
 
   constructor(session, queue, viewer) {
     Object.assign(this, { session, queue, viewer, model: null });
@@ -16,11 +20,25 @@ export class Answer {
     const result = item.result;
     if (this.#shown === result) return;
     this.#shown = result;
+    this.#announce(item, result);
     byId("verdict").replaceChildren(this.#verdict(item, result));
     byId("planes").hidden = true;
-    setText(byId("evidence"), "");
+    const unnamed = result?.answer && !hasGuess(result.answer) && !result.revealed;
+    setText(byId("evidence"), unnamed ? "No heat map, because the model names no plane." : "");
     byId("details").replaceChildren(...(result?.answer ? details(result.answer) : this.#refusalDetails(result)));
-    if (result?.answer && (hasGuess(result.answer) || result.revealed)) this.#showPlanes(result);
+    if (result?.answer && !unnamed) this.#showPlanes(result);
+  }
+
+  // Say the answer of a frame that was waited for, or that was chosen without its tile, which would say it.
+  #announce(item, result) {
+    const frame = `${item.id}:${item.shown}`;
+    const done = ["answered", "refused"].includes(result?.state);
+    const unsaid = this.#awaited === frame ? this.queue.total <= MAX_ANNOUNCED : !document.activeElement.matches(".tile");
+    if (done && unsaid) {
+      const { text, value } = summary(result);
+      announce(`${item.name}: ${[text, value].filter(Boolean).join(", ")}.`);
+    }
+    this.#awaited = done ? null : frame;
   }
 
   #showPlanes(result) {

@@ -1,7 +1,8 @@
 // Files with many frames: a scrubber, and a strip of probabilities with one row per plane and one column per frame.
 
 import { h, setText } from "./dom.js";
-import { percent, plural, unnamedText } from "./text.js";
+import { roving } from "./roving.js";
+import { hasGuess, percent, plural, unnamedText } from "./text.js";
 
 const SETTLE_MS = 120; // frames that the scrubber only passes are not requested
 
@@ -31,7 +32,7 @@ export function createCineControls(session, queue, container) {
     type: "range", id: "scrubber", min: 0, value: 0, step: 1, oninput: () => goTo(Number(scrubber.value)),
   });
   const position = h("output", { for: "scrubber" });
-  const strip = h("canvas", { role: "img" });
+  const strip = h("canvas", { role: "img", onclick: (event) => goTo(Math.floor((event.offsetX / strip.clientWidth) * item.count)) });
   const names = h("div", { class: "strip-names", "aria-hidden": "true" });
   const rows = h("div", { class: "strip", hidden: true }, names, strip);
   const best = h("p", { class: "best" });
@@ -48,6 +49,7 @@ export function createCineControls(session, queue, container) {
     segmentText,
     best,
   );
+  roving(container);
 
   return (shown, knownModel) => {
     if (item !== shown) clearTimeout(timer);
@@ -73,6 +75,11 @@ function showStrip({ names, strip, best, goTo }, item, model, answers) {
   const step = strip.width / item.count;
   context.fillStyle = getComputedStyle(strip).color;
   for (const [index, answer] of answers) {
+    if (!hasGuess(answer)) { // its probabilities mean nothing: a mark across all planes
+      context.globalAlpha = 0.35;
+      context.fillRect(index * step + step / 2 - 0.5, 1, 1, strip.height - 2);
+      continue;
+    }
     for (const { plane, probability } of answer.predictions) {
       context.globalAlpha = probability;
       const row = model.planes.findIndex((known) => known.id === plane);

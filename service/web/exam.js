@@ -4,6 +4,7 @@ import { byId, h, setText } from "./dom.js";
 import { inState, sortExam } from "./exam_sort.js";
 import { groupChoice, groupsOf, patientsIn } from "./groups.js";
 import { saveReport } from "./report.js";
+import { roving } from "./roving.js";
 import { Shelves } from "./shelves.js";
 import { readLeftText } from "./summary.js";
 import { leftText, plural } from "./text.js";
@@ -18,6 +19,8 @@ export class ExamView {
     this.shelves = new Shelves(session, open, () => this.show());
     this.status = h("p", { class: "muted", role: "status" });
     this.saveButton = h("button", { type: "button", id: "report", onclick: () => this.#report() }, "Save as a printable page");
+    roving(this.element, ".expected input");
+    roving(this.element, ".shelf .tile", ".mark button");
   }
 
   // The exam of these files; by default of all that are shown.

@@ -112,7 +112,7 @@ export class FrameList {
     const command = event.ctrlKey || event.metaKey;
     if (event.key === "Delete") this.session.remove(this.selected.items.has(chosen) ? this.selected.ordered : [chosen]);
     else if (event.key === " ") this.selected.toggle(chosen);
-    else if (event.key === "Escape") this.selected.clear();
+    else if (event.key === "Escape" && this.selected.items.size) this.selected.clear();
     else if (command && event.key.toLowerCase() === "a") this.selected.all();
     else if (event.key in STEPS && !command) this.step(STEPS[event.key], event.shiftKey);
     else return;
@@ -129,6 +129,7 @@ export class FrameList {
     this.session.choose(visible[Math.min(visible.length - 1, Math.max(0, next))]);
     if (extend) this.selected.extend(this.session.chosen);
   }
+
 
   // Move the focus to the chosen tile.
   focus() {

@@ -1,6 +1,7 @@
 // The help dialog "How to read this": what the answers mean, and the metrics of the model's manifest.
 
 import { byId, h } from "./dom.js";
+import { OTHER_KEYS, SHORTCUTS, singleKeys } from "./shortcuts.js";
 import { plural, roundPercent } from "./text.js";
 
 export function startHelp() {
@@ -15,10 +16,22 @@ export function fillHelp(model) {
       h("button", { type: "button", onclick: () => byId("help").close() }, "Close")),
     h("p", {}, h("b", {}, "Research use only. Not a medical device."), " Do not base decisions about a patient on it."),
     ...(model ? [...answers(model), ...metrics(model)] : [h("p", {}, "The model’s metrics are not loaded yet.")]),
+    ...shortcuts(),
     h("h3", {}, "Your frames"),
     h("p", {}, "A frame is sent to this service without its file name. The service does not store it, and this page stores " +
       "nothing: all frames and answers are gone when you close it."),
   );
+}
+
+function shortcuts() {
+  const row = ([keys, text]) => h("div", {}, h("dt", {}, keys.map((key) => h("kbd", {}, key))), h("dd", {}, text));
+  const toggle = ({ target }) => { singleKeys.on = target.checked; };
+  return [
+    h("h3", {}, "Keys"),
+    h("dl", { class: "shortcuts" }, ...[...SHORTCUTS, ...OTHER_KEYS].map(row)),
+    h("label", { class: "check" }, h("input", { type: "checkbox", id: "single-keys", checked: singleKeys.on, onchange: toggle }),
+      "Use the single keys"),
+  ];
 }
 
 function answers(model) {
@@ -51,19 +64,40 @@ const METRIC_NAMES = {
 function metrics(model) {
   const { training_data: data } = model;
   const patients = data.train_patients === null ? "unknown patients" : plural(data.train_patients, "patient");
-  const rows = model.metrics.map(({ metric, subset, split, n, value, low, high }) => {
-    const interval = ![low, high].every(Number.isFinite) ? "" : ` (${low.toFixed(3)} to ${high.toFixed(3)})`;
-    return h("tr", {}, h("th", { scope: "row" }, `${METRIC_NAMES[metric] ?? metric}, ${subset} planes`),
-      h("td", {}, `${value.toFixed(3)}${interval}`), h("td", {}, `${split}, ${plural(n, "frame")}`));
-  });
-  const heads = ["Metric", "Value (95 % interval)", "Measured on"].map((text) => h("th", { scope: "col" }, text));
+  const compared = model.metrics.some(({ baseline }) => isNumber(baseline));
+  const heads = ["Metric", "Value (95 % interval)", compared && "Without looking", "Measured on"].filter(Boolean);
   return [
-    h("h3", {}, "Metrics of this model"),
+    h("h3", {}, "This model and its limits"),
     h("p", {}, `${model.name} ${model.version}, trained on ${plural(data.train_frames, "frame")} of ` +
       `${patients} from ${data.name} (${data.license}; ${data.citation}). On other scanners, ` +
-      "settings or populations its accuracy is unknown."),
-    rows.length
-      ? h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows))
+      `settings or populations its accuracy is unknown.${model.weights_license ? ` License of the weights: ${model.weights_license}.` : ""}`),
+    ...warnings(model),
+    model.metrics.length
+      ? h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Metrics" },
+        h("table", {}, h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))),
+          h("tbody", {}, model.metrics.map((metric) => metricRow(metric, compared)))))
       : h("p", {}, "The manifest has no metrics."),
-  ];
+    compared && h("p", { class: "muted" }, "“Without looking” is the same metric of answers that ignore " +
+      "the frame and always give the frequencies of the planes. A model that is not better has learned nothing."),
+  ].filter(Boolean);
+}
+
+const isNumber = (value) => Number.isFinite(value); // absent and null: not measured
+
+function metricRow({ metric, subset, split, n, value, baseline, low, high }, compared) {
+  const interval = [low, high].every(isNumber) ? ` (${low.toFixed(3)} to ${high.toFixed(3)})` : "";
+  return h("tr", {}, h("th", { scope: "row" }, `${METRIC_NAMES[metric] ?? metric}, ${subset} planes`),
+    h("td", {}, `${value.toFixed(3)}${interval}`),
+    compared && h("td", {}, isNumber(baseline) ? baseline.toFixed(3) : "–"),
+    h("td", {}, `${split}, ${plural(n, "frame")}`));
+}
+
+// What the first view says of reasons to doubt the model.
+export const doubts = ({ warnings: { length } = [] }) => (length ? ` · ${plural(length, "reason")} to doubt its metrics` : "");
+
+// Reasons to doubt this model, from its manifest.
+function warnings({ warnings: reasons = [] }) {
+  if (!reasons.length) return [];
+  return [h("div", { class: "note bad", id: "model-warnings" }, h("b", {}, "Reasons to doubt these metrics"),
+    h("ul", {}, ...reasons.map((reason) => h("li", {}, reason))))];
 }

@@ -1,15 +1,18 @@
 // Start the page: create its parts and connect their events.
 
 import { Answer } from "./answer.js";
+import { Compare } from "./compare.js";
 import { byId, oncePerFrame, setText, throttle } from "./dom.js";
 import { startDuplicates } from "./duplicates.js";
 import { ExamView } from "./exam.js";
 import { saveAnswers } from "./export.js";
 import { startFiles } from "./files.js";
 import { FrameList } from "./frame_list.js";
-import { fillHelp, startHelp } from "./help.js";
+import { doubts, fillHelp, startHelp } from "./help.js";
+import { startKeys } from "./keys.js";
 import { isUnfinished } from "./outcome.js";
 import { Pictures } from "./pictures.js";
+import { startPrint } from "./print.js";
 import { announce, startProgress } from "./progress.js";
 import { Queue } from "./queue.js";
 import { Selection } from "./selection.js";
@@ -20,18 +23,22 @@ import { startTheme } from "./theme.js";
 import { startUndo } from "./undo.js";
 import { Viewer } from "./viewer.js";
 import { Views } from "./views.js";
+import { Zoom } from "./zoom.js";
 
 const service = new Service();
 const session = new Session();
 const pictures = new Pictures(session, service);
 const queue = new Queue(session, service, pictures);
-const viewer = new Viewer(session, queue, pictures);
+const zoom = new Zoom();
+const viewer = new Viewer(session, queue, pictures, zoom);
+const compare = new Compare(session, viewer);
 const answer = new Answer(session, queue, viewer);
 const frameList = new FrameList(session);
 const exam = new ExamView(session, queue, (item, index) => views.openFrame(item, index), service);
 const views = new Views(session, exam, frameList);
 const findDuplicates = startDuplicates(session);
 let model = null;
+let serviceVersion = "";
 const RETRY_MS = 5000; // until the next attempt, if the service refuses to describe its model
 const MANY = 10; // files at once, from which on their exam is the first thing to see
 
@@ -40,6 +47,7 @@ const showChosen = oncePerFrame(() => {
   if (!item) return;
   viewer.show(item);
   answer.show(item);
+  compare.show(item);
 });
 const showExam = throttle(() => views.refresh());
 queue.addEventListener("progress", showExam);
@@ -94,13 +102,14 @@ async function start() {
     const known = JSON.stringify(model);
     model = await service.model();
     const { workers, expected_planes: expected, service_version: version } = await service.health();
+    serviceVersion = version;
     byId("key-form").hidden = true;
     Object.assign(viewer, { model });
     Object.assign(answer, { model });
     Object.assign(exam, { model });
     if (known !== JSON.stringify(model)) exam.expected = new Set(expected); // else a person may have changed it
     byId("model").classList.remove("bad");
-    setText(byId("model"), `Service ${version} · model ${model.name} ${model.version} · ${model.planes.length} classes`);
+    setText(byId("model"), `Service ${version} · model ${model.name} ${model.version} · ${model.planes.length} classes${doubts(model)}`);
     fillHelp(model);
     queue.start(model.planes, workers.count);
     const formats = (await service.interface()).components.schemas.FrameInfo.properties.format.enum;
@@ -152,4 +161,9 @@ for (const kind of ["json", "csv"]) byId(`export-${kind}`).addEventListener("cli
 byId("clear").addEventListener("click", () => session.remove(session.items));
 service.addEventListener("back", () => model && start()); // it may have another model now, or ask for a key
 addEventListener("beforeunload", (event) => isUnfinished(session) && event.preventDefault());
+startPrint(session, () => ({ exam: views.shown === "exam", service: serviceVersion, model }));
+startKeys({
+  session, zoom, viewer, compare, frameList,
+  changeView: () => views.show(views.shown === "exam" ? "frames" : "exam"),
+});
 start();

@@ -1,4 +1,4 @@
-// Light or dark: the system's setting until the button is pressed. The choice is not stored.
+// Light or dark: the system's setting until the button is pressed. Large text, for projectors. Choices are not stored.
 
 import { byId } from "./dom.js";
 
@@ -16,4 +16,8 @@ export function startTheme() {
   });
   system.addEventListener("change", show);
   show();
+  byId("large").addEventListener("click", ({ currentTarget: large }) => {
+    const on = document.documentElement.toggleAttribute("data-large");
+    large.setAttribute("aria-pressed", String(on));
+  });
 }

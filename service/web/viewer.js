@@ -3,22 +3,28 @@
 import { byId, oncePerFrame, setText } from "./dom.js";
 import { drawLegend, heatmapLayer, peakRegion } from "./heatmap.js";
 import { createCineControls } from "./cine.js";
+import { paint } from "./paint.js";
 import { isWeak, plural } from "./text.js";
 
-const MAX_SIDE = 1600; // pixels of the canvas; larger frames are scaled down
+const MAX_SIDE = 1600; // pixels of the canvas; larger frames are scaled down until they are enlarged
+const MAX_ZOOMED_SIDE = 4096;
 const MAX_HEATMAP_SIDE = 800; // pixels of the heat map; the canvas interpolates the rest
+const SEEN_OPACITY = 0.65; // of a heat map that is hidden and shown while a key is held
 
-export class Viewer {
+// Events: `drawn`, after the canvas was painted.
+export class Viewer extends EventTarget {
   #canvas = byId("picture");
   #bitmap = null;
   #frame = null;
   #shown = []; // item, index and result
   #heat = null;
   #strength = 1; // of the heat map's peak, next to that of the most probable plane
+  #held = false;
   #redraw = oncePerFrame(() => this.#draw());
 
-  constructor(session, queue, pictures) {
-    Object.assign(this, { session, queue, pictures, model: null });
+  constructor(session, queue, pictures, zoom) {
+    super();
+    Object.assign(this, { session, queue, pictures, zoom, model: null });
     this.cine = createCineControls(session, queue, byId("cine"));
     drawLegend(byId("legend"));
     byId("opacity").addEventListener("input", () => {
@@ -27,6 +33,26 @@ export class Viewer {
     });
     byId("outline").addEventListener("change", this.#redraw);
     byId("remove").addEventListener("click", () => session.remove([session.chosen]));
+    zoom.addEventListener("zoom", this.#redraw);
+  }
+
+  // Hide the heat map, or show it if it is hidden, as long as `held` is true.
+  set held(held) {
+    this.#held = held;
+    this.#redraw();
+  }
+
+  // The picture for `paint`; without its heat map while it is being replaced.
+  get picture() {
+    const heat = this.#canvas.classList.contains("stale") ? null : this.#heat;
+    return { bitmap: this.#bitmap, frame: this.#frame, heat, strength: this.#strength };
+  }
+
+  // How pictures are painted now.
+  get look() {
+    const chosen = Number(byId("opacity").value) / 100;
+    const opacity = this.#held ? (chosen ? 0 : SEEN_OPACITY) : chosen;
+    return { opacity, outline: byId("outline").checked, side: this.zoom.scale > 1 ? MAX_ZOOMED_SIDE : MAX_SIDE };
   }
 
   // Show a frame, without a heat map until `showEvidence`.
@@ -79,28 +105,10 @@ export class Viewer {
   }
 
   #draw() {
-    const bitmap = this.#bitmap;
-    if (!bitmap) {
-      this.#canvas.getContext("2d").clearRect(0, 0, this.#canvas.width, this.#canvas.height);
-      return;
-    }
-    const scale = Math.min(1, MAX_SIDE / Math.max(bitmap.width, bitmap.height));
-    const [width, height] = [Math.round(bitmap.width * scale), Math.round(bitmap.height * scale)];
-    if (this.#canvas.width !== width || this.#canvas.height !== height) {
-      [this.#canvas.width, this.#canvas.height] = [width, height];
-    }
-    const context = this.#canvas.getContext("2d");
-    context.clearRect(0, 0, width, height);
-    context.drawImage(bitmap, 0, 0, width, height);
-    if (this.#heat && !this.#canvas.classList.contains("stale")) this.#drawHeat(context, scale);
-    if (this.#frame && byId("outline").checked) drawOutline(context, this.#frame.crop, scale);
-  }
-
-  #drawHeat(context, scale) {
-    const [left, top, right, bottom] = this.#frame.crop.map((side) => side * scale);
-    context.globalAlpha = (this.#strength * Number(byId("opacity").value)) / 100;
-    context.drawImage(this.#heat, left, top, right - left, bottom - top);
-    context.globalAlpha = 1;
+    paint(this.#canvas, this.picture, this.look);
+    this.zoom.sharpen();
+    byId("hold").setAttribute("aria-disabled", String(!this.#heat)); // not `disabled`, which would drop the focus
+    this.dispatchEvent(new Event("drawn"));
   }
 }
 
@@ -110,14 +118,3 @@ function describe(frame) {
 }
 
 const atRegion = (region) => (region === "center" ? "in the center" : `at the ${region}`);
-
-function drawOutline(context, crop, scale) {
-  const [left, top, right, bottom] = crop.map((side) => side * scale);
-  const unit = Math.max(1, context.canvas.width / 500);
-  for (const [color, dash] of [["#000", []], ["#fff", [6 * unit, 4 * unit]]]) {
-    context.setLineDash(dash);
-    context.strokeStyle = color;
-    context.lineWidth = unit * (dash.length ? 1.5 : 3);
-    context.strokeRect(left + unit, top + unit, right - left - 2 * unit, bottom - top - 2 * unit);
-  }
-}

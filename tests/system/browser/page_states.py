@@ -113,6 +113,13 @@ def _cine(page: "Page") -> None:
     settle(page)
 
 
+def _compare(page: "Page") -> None:
+    _answer(page)
+    page.click("#compare")
+    page.click(".tile >> nth=3")
+    settle(page)
+
+
 def _exam(page: "Page") -> None:
     _add(page, *_exam_files())  # that many files land on their exam
 
@@ -142,6 +149,7 @@ PAGE_STATES = {
     "error": PageState(_error),
     "cine": PageState(_cine, "dark"),
     "batch": PageState(_batch),
+    "compare": PageState(_compare, "dark"),
     "exam": PageState(_exam, size=(1280, 1000)),
     "help": PageState(_help),
     "phone": PageState(_answer, size=(390, 844)),

@@ -90,6 +90,23 @@ class TestCineInOneUpload:
         page.until("document.querySelector('.tile-name').textContent === 'cine.tiff · 2/3'")
         assert "Fetal femur" in page.text("#verdict")
 
+    def test_the_strip_shows_no_guess_for_a_frame_unlike_the_training_frames(self, visit: Visits) -> None:
+        unknown = self.line(1) | {"abstain": True, "abstain_reason": "out-of-distribution"}
+        page = self.read(visit, "".join(json.dumps(line) + "\n" for line in (self.line(0), unknown, self.line(2))))
+        opaque = page.page.evaluate(
+            """() => {
+              const strip = document.querySelector(".strip canvas");
+              const { data } = strip.getContext("2d").getImageData(0, 0, strip.width, strip.height);
+              const most = [0, 0, 0];
+              for (let at = 0; at < data.length / 4; at += 1) {
+                const frame = Math.floor(((at % strip.width) / strip.width) * 3);
+                most[frame] = Math.max(most[frame], data[4 * at + 3]);
+              }
+              return most;
+            }"""
+        )
+        assert opaque[1] < 100 < min(opaque[0], opaque[2])
+
     def test_a_reply_that_ends_early_is_reported_and_can_be_retried(self, visit: Visits) -> None:
         page = self.read(visit, json.dumps(self.line(1)) + "\n" + '{"predictions"')
         assert page.text("#verdict").startswith("! Not classified")

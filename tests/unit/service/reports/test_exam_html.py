@@ -1,5 +1,6 @@
 """The page of an exam report: what it shows, what it escapes, and what it must never load."""
 
+import re
 from typing import Any, get_args
 
 import pytest
@@ -158,3 +159,9 @@ def test_a_guess_is_shown_only_where_the_probabilities_mean_something(reason: Re
 def test_frames_of_a_loop_are_counted_from_one() -> None:
     cine = CineSummary.model_construct(file=0, name="loop", count=12, segments=[], best=[])
     assert "loop, frame 1 of 12" in render(report(frame("loop"), cines=[cine]), {}, {})
+
+
+def test_the_page_has_the_date_and_numbers_its_printed_pages() -> None:
+    page = render(report(), {}, {})
+    assert re.search(r"Created 20\d\d-\d\d-\d\d \d\d:\d\d UTC\.", page)
+    assert 'content: "Page " counter(page) " of " counter(pages)' in page

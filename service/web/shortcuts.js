@@ -1,0 +1,59 @@
+// Single keys for what is done often. They can be switched off in the help, for people who dictate (WCAG 2.1.4).
+
+import { byId } from "./dom.js";
+
+// Keys, what they do in words, and the action's name.
+export const SHORTCUTS = [
+  [["+"], "enlarge the picture", "zoomIn"],
+  [["−"], "make it smaller", "zoomOut"],
+  [["0"], "show the whole frame", "zoomReset"],
+  [["H"], "held: hide the heat map, or show a hidden one", "hold"],
+  [["N"], "next file", "next"],
+  [["P"], "previous file", "previous"],
+  [["C"], "compare this frame with another", "compare"],
+  [["V"], "change between frames and exam", "view"],
+  [["?"], "this help", "help"],
+];
+// Keys that need no switch, in the help only.
+export const OTHER_KEYS = [
+  [["Arrow keys", "Home", "End"], "move in the list, the exam, a loop or a row of buttons"],
+  [["Arrow keys"], "on the picture: move it if it is enlarged, otherwise show the next file"],
+  [["Escape"], "end the comparison, or select no file"],
+  [["Space"], "in the list: select the file"],
+  [["Ctrl", "A"], "in the list: select all files"],
+  [["Delete"], "in the list: remove the file, or those selected"],
+  [["Ctrl", "Z"], "bring back what was removed"],
+  [["Ctrl", "P"], "print"],
+];
+
+let enabled = true;
+export const singleKeys = {
+  get on() {
+    return enabled;
+  },
+  set on(value) {
+    enabled = value;
+  },
+};
+
+const ACTIONS = new Map(SHORTCUTS.flatMap(([keys, , action]) => keys.map((key) => [key.toLowerCase(), action])));
+for (const [key, action] of [["=", "zoomIn"], ["-", "zoomOut"]]) ACTIONS.set(key, action);
+
+// `actions` has a function for each name; `hold` has {press, release}.
+export function startShortcuts(actions) {
+  addEventListener("keydown", (event) => {
+    const action = actionOf(event);
+    if (event.key === "Escape" && !event.defaultPrevented && !byId("help").open) actions.escape();
+    if (!action) return;
+    event.preventDefault();
+    if (action === "hold") actions.hold.press();
+    else if (!event.repeat || action.startsWith("zoom") || action === "next" || action === "previous") actions[action]();
+  });
+  addEventListener("keyup", (event) => event.key.toLowerCase() === "h" && actions.hold.release());
+}
+
+function actionOf(event) {
+  const typing = event.target.matches?.('input[type="password"], input[type="text"], input[type="search"], textarea');
+  if (!enabled || typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return null;
+  return ACTIONS.get(event.key.toLowerCase()) ?? null;
+}
