@@ -21,6 +21,7 @@ export function startKeys({ session, zoom, viewer, compare, frameList, changeVie
     escape: () => compare.on && compare.stop(),
   });
   roving(byId("skip"), "a");
+  for (const id of ["summary", "undo-bar", "selection"]) roving(byId(id));
   for (const toolbar of document.querySelectorAll('[role="toolbar"]')) roving(toolbar);
   byId("picture").addEventListener("keydown", ({ key, defaultPrevented }) => {
     if (!defaultPrevented && zoom.scale === 1 && key in PICTURE_STEPS) frameList.step(PICTURE_STEPS[key]);
