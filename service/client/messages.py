@@ -27,7 +27,7 @@ Upload = Path | str | bytes | BinaryIO | NamedUpload
 """A file: its path, its bytes, or a file object that is open for reading bytes."""
 
 BatchRecord = FrameAnswer | FrameProblem | BatchEnd
-Parameter = str | int | bool | None
+Parameter = str | int | float | bool | None
 
 _MAX_PAUSE_S = 60.0
 _DEFAULT_PAUSE_S = 1.0  # without a valid header `Retry-After`

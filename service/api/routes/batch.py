@@ -10,8 +10,9 @@ from fastapi.responses import StreamingResponse
 
 from service.analysis.batch import File, Selection
 from service.analysis.batch_session import BatchSession
+from service.analysis.prediction_set import SetRule
 from service.api.dependencies import ModelDep, RuntimeDep
-from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
+from service.api.negotiation import JSON, NDJSON, NEGOTIATED, choose_media_type
 from service.api.openapi import FILES_PROBLEMS, TEXT, example, replies
 from service.api.queries import BatchQuery, SelectionQuery
 from service.api.uploads import FILES_IN_OPENAPI, read_files
@@ -25,7 +26,6 @@ router = APIRouter(tags=["batches"])
 
 BatchRecord = FrameAnswer | FrameProblem | BatchEnd
 
-_NDJSON = "application/x-ndjson"
 _JOBS_PER_WORKER = 3  # in work, or done and not yet sent: enough to keep every worker busy
 _ANSWER = (
     "One line of JSON for each frame, in the order of the upload: the answer of `/classify`, or a problem, each with "
@@ -38,7 +38,7 @@ _ANSWER = (
     "/classify/batch",
     summary="Classify all frames of many files",
     response_model=Batch,
-    responses=replies(_ANSWER, {**example(BATCH), _NDJSON: TEXT}, *FILES_PROBLEMS),
+    responses=replies(_ANSWER, {**example(BATCH), NDJSON: TEXT}, *FILES_PROBLEMS),
     openapi_extra=FILES_IN_OPENAPI,
 )
 async def classify_batch(
@@ -49,9 +49,10 @@ async def classify_batch(
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> StreamingResponse:
     """Classify all frames of many files and send each answer when it is ready. A bad file costs its own line only."""
+    media_type = choose_media_type(accept, (NDJSON, JSON))
+    sets = query.set_rule(model.pipeline.engine.manifest, media_type)
     files = await read_files(request, runtime.settings.max_batch_bytes, runtime.settings.max_batch_frames)
-    records = _records(open_session(runtime, model, query), files, query.top)
-    media_type = choose_media_type(accept, (_NDJSON, JSON))
+    records = _records(open_session(runtime, model, query), files, query.top, sets)
     encode = _as_document if media_type == JSON else _as_lines
     return StreamingResponse(encode(records), headers=NEGOTIATED, media_type=media_type)
 
@@ -71,10 +72,12 @@ def open_session(
     )
 
 
-async def _records(session: BatchSession, files: list[File], top: int) -> AsyncGenerator[BatchRecord, None]:
+async def _records(
+    session: BatchSession, files: list[File], top: int, sets: SetRule | None
+) -> AsyncGenerator[BatchRecord, None]:
     async with aclosing(session.lines(files)) as lines:
         async for line in lines:
-            yield batch_record(line, top)
+            yield batch_record(line, top, sets)
 
 
 async def _as_lines(records: AsyncGenerator[BatchRecord, None]) -> AsyncIterator[str]:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from service.analysis.pipeline import Pipeline
+from service.analysis.prediction_set import SetRule
 from service.api.dependencies import ModelDep
 from service.api.dicom_responses import DICOM, reply_report, require_dicom
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
@@ -35,15 +36,19 @@ async def classify(
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
     """Read one frame and return its most probable planes. `abstain` is true when they should not be relied on."""
-    upload = await read_upload(request, model.pipeline.limits.max_bytes)
     media_type = choose_media_type(accept, (JSON, DICOM))
-    return await model.pool.run(_answer, model.pipeline, upload, query, media_type)
-
-
-def _answer(pipeline: Pipeline, upload: bytes, query: ClassifyQuery, media_type: str) -> Response:
+    sets = query.set_rule(model.pipeline.engine.manifest, media_type)
+    upload = await read_upload(request, model.pipeline.limits.max_bytes)
     if media_type == DICOM:
-        require_dicom(upload)
-        return reply_report(pipeline, pipeline.classify(upload, index=query.frame), NEGOTIATED)
-    result = pipeline.classify(upload, index=query.frame)
-    answer = classification(result, query.top)
+        return await model.pool.run(_report, model.pipeline, upload, query.frame)
+    return await model.pool.run(_answer, model.pipeline, upload, query, sets)
+
+
+def _report(pipeline: Pipeline, upload: bytes, index: int) -> Response:
+    require_dicom(upload)
+    return reply_report(pipeline, pipeline.classify(upload, index=index), NEGOTIATED)
+
+
+def _answer(pipeline: Pipeline, upload: bytes, query: ClassifyQuery, sets: SetRule | None) -> Response:
+    answer = classification(pipeline.classify(upload, index=query.frame), query.top, sets)
     return Response(answer.model_dump_json(), headers=NEGOTIATED, media_type=JSON)

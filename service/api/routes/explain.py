@@ -6,6 +6,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import Field
 
 from service.analysis.pipeline import Pipeline
+from service.analysis.prediction_set import SetRule
 from service.api.dependencies import ModelDep
 from service.api.dicom_responses import DICOM, RELATED, reply_report_and_overlay, require_dicom
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
@@ -54,11 +55,12 @@ async def explain(
     media_type = choose_media_type(accept, _OFFERS)
     if media_type != JSON and not query.overlay:
         raise BadParameter("`overlay=false` needs a JSON reply; the header `Accept` asks for another one.")
+    sets = query.set_rule(model.pipeline.engine.manifest, media_type)
     upload = await read_upload(request, model.pipeline.limits.max_bytes)
-    return await model.pool.run(_answer, model.pipeline, upload, query, media_type)
+    return await model.pool.run(_answer, model.pipeline, upload, query, sets, media_type)
 
 
-def _answer(pipeline: Pipeline, upload: bytes, query: ExplainQuery, media_type: str) -> Response:
+def _answer(pipeline: Pipeline, upload: bytes, query: ExplainQuery, sets: SetRule | None, media_type: str) -> Response:
     if media_type in (DICOM, RELATED):
         require_dicom(upload)
     result = pipeline.explain(upload, index=query.frame, target=query.target)
@@ -69,5 +71,5 @@ def _answer(pipeline: Pipeline, upload: bytes, query: ExplainQuery, media_type: 
         picture = pipeline.draw(result, picture_type)
         return Response(picture, headers=NEGOTIATED | plane, media_type=picture_type)
     overlay = pipeline.draw(result, "image/jpeg") if query.overlay else None
-    answer = explained(result, overlay, query.top)
+    answer = explained(result, overlay, query.top, sets)
     return Response(answer.model_dump_json(), headers=NEGOTIATED, media_type=JSON)
