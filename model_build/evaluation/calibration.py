@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from model_build.data.records import Record
-from service.schemas.manifest import Abstention, Plane
+from service.schemas.manifest import Abstention, Plane, PredictionSets
 
 _UNCERTAIN_SHARE = 0.04  # validation frames below `min_probability`; most show planes with few training frames
 
@@ -19,8 +19,18 @@ class Acceptance:
     """How many inputs of one kind there are, and on how many of them the model does not abstain."""
 
     name: str
-    frames: int
-    accepted: int
+    named: tuple[int, ...]  # inputs by their most probable plane
+    answered: tuple[int, ...]  # those of them that the model does not abstain on
+
+    @property
+    def frames(self) -> int:
+        """The number of inputs."""
+        return sum(self.named)
+
+    @property
+    def accepted(self) -> int:
+        """The number of inputs that the model does not abstain on."""
+        return sum(self.answered)
 
     @property
     def share(self) -> float:
@@ -30,6 +40,15 @@ class Acceptance:
     def row(self) -> dict[str, str | int | float]:
         """Return the row of a table."""
         return {"input": self.name, "frames": self.frames, "accepted": self.accepted}
+
+    def plane_rows(self, planes: Sequence[Plane]) -> list[dict[str, str | int | float]]:
+        """Return one row for each plane that inputs are named as."""
+        counts = zip(planes, self.named, self.answered, strict=True)
+        return [
+            {"input": self.name, "named": plane.label, "frames": named, "answered": answered}
+            for plane, named, answered in counts
+            if named
+        ]
 
 
 _TEMPERATURES = 0.2, 5.0  # the limits of a temperature
@@ -43,7 +62,9 @@ class Calibration:
     temperature: float
     abstention: Abstention
     augmented: Acceptance  # augmented validation inputs of the main planes: they stand in for another hospital
+    of_planes: tuple[Acceptance, ...]  # the augmented validation inputs of each plane
     left_out: tuple[Acceptance, ...]  # each by a score and limits that were fitted without it
+    prediction_sets: PredictionSets
     sub_plane_temperature: float | None = None  # without a sub-plane head
 
 
