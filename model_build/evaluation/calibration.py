@@ -1,5 +1,6 @@
-"""Temperatures and the threshold of confidence, chosen on validation patients."""
+"""Temperatures, the threshold of confidence and prediction sets, fitted to validation patients."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,7 @@ class Acceptance:
         ]
 
 
+_DECIMALS = 4  # of the probabilities of prediction sets: coarser than what PyTorch and ONNX Runtime differ by
 _TEMPERATURES = 0.2, 5.0  # the limits of a temperature
 _FEW_FRAMES = 50  # with fewer, two frames decide the threshold of `uncertain`
 
@@ -88,6 +90,25 @@ def uncertain_limit(probabilities: NDArray[np.floating]) -> float:
     The probabilities [N, K] are calibrated.
     """
     return float(np.quantile(probabilities.max(1), _UNCERTAIN_SHARE))
+
+
+def fit_prediction_sets(
+    probabilities: NDArray[np.floating], records: Sequence[Record], kept: NDArray[np.bool_]
+) -> PredictionSets:
+    """Return the lowest probability [N, K] of the true plane on each patient's frames of it.
+
+    `kept`, bool [N], is false for frames that are out of distribution: no set is predicted for those. Frames of one
+    patient are not exchangeable with each other, but patients are; a limit that a patient's lowest probability reaches
+    holds for all of the patient's frames.
+    """
+    lowest: list[dict[str, float]] = [defaultdict(lambda: 1.0) for _ in range(probabilities.shape[1])]
+    for row in np.flatnonzero(kept).tolist():
+        record = records[row]
+        own = lowest[record.plane]
+        own[record.patient] = min(own[record.patient], float(probabilities[row, record.plane]))
+    scale = 10**_DECIMALS
+    rounded = (sorted(float(np.floor(each * scale) / scale) for each in own.values()) for own in lowest)
+    return PredictionSets(probabilities=tuple(map(tuple, rounded)))
 
 
 def calibration_warnings(calibration: Calibration, val: Sequence[Record], planes: Sequence[Plane]) -> list[str]:

@@ -13,9 +13,8 @@ from model_build.data.records import DataError
 from model_build.data.splits import warn
 from model_build.evaluation.headline import Evaluation, abstention_warning, below_baseline, headline_metrics
 from model_build.evaluation.plots import draw_confusion, draw_reliability, plot_label
-from model_build.evaluation.prediction_sets import coverage_rows
 from model_build.evaluation.predictions import classify_frames, match_planes
-from model_build.evaluation.selective import write_selective
+from model_build.evaluation.selective import coverage_rows, write_selective
 from model_build.evaluation.sub_planes import per_sub_plane, per_subset
 from model_build.evaluation.tables import Row, per_plane, per_scanner, write_table
 from service.inference.engine import Engine

@@ -19,10 +19,10 @@ from model_build.evaluation.report import write_report
 from model_build.evaluation.sub_planes import predict_sub_planes, sub_plane_metrics
 from model_build.package_folder import check_target, new_package
 from model_build.packaging.calibrate import calibrate, fit_ood_terms
-from model_build.packaging.fitted import read_fitted
 from model_build.packaging.manifest import make_manifest, write_manifest
 from model_build.packaging.model_card import write_card
 from model_build.packaging.onnx_export import ServedClassifier, export_classifier
+from model_build.packaging.ood.fitted import read_fitted
 from model_build.packaging.ood.outputs import collect_ood_data
 from model_build.packaging.parity import check_parity
 from model_build.packaging.sub_planes import export_sub_planes

@@ -9,13 +9,18 @@ from scipy.special import softmax
 from model_build.data.datasets import eval_inputs
 from model_build.data.labels import main_planes
 from model_build.data.records import planes_of
-from model_build.evaluation.calibration import Acceptance, Calibration, fit_temperature, uncertain_limit
-from model_build.evaluation.prediction_sets import fit_prediction_sets
+from model_build.evaluation.calibration import (
+    Acceptance,
+    Calibration,
+    fit_prediction_sets,
+    fit_temperature,
+    uncertain_limit,
+)
 from model_build.evaluation.sub_planes import predict_sub_planes
 from model_build.models.distance import Distance
 from model_build.models.ood_score import OodScore
-from model_build.packaging.fitted import Fitted, OodTerms
 from model_build.packaging.ood.fit import far_limit, fit_distance, fit_ood_score, score, score_left_out, score_limits
+from model_build.packaging.ood.fitted import Fitted, OodTerms
 from model_build.packaging.ood.outputs import OodData, Outputs, infer
 from model_build.packaging.trained_run import TrainedRun
 from service.analysis.abstention import abstain_reason

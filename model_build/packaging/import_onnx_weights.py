@@ -22,7 +22,7 @@ from model_build.models.batchnorm import norm_pairs
 from model_build.models.efficientnet import Backbone
 from model_build.models.multi_task import MultiTaskNetwork, create_network
 from model_build.new_run import check_new
-from model_build.packaging.fitted import write_fitted
+from model_build.packaging.ood.fitted import write_fitted
 from model_build.packaging.parity import ExportError
 from model_build.packaging.sub_planes import SUB_PLANES_FILE
 from model_build.recipe import Recipe

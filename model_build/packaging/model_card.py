@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from model_build.data.records import NOT_STATED
 from model_build.data.splits import find_test_side
 from model_build.evaluation.headline import Evaluation
-from model_build.evaluation.prediction_sets import coverage_rows
+from model_build.evaluation.selective import coverage_rows
 from model_build.evaluation.sub_planes import per_sub_plane
 from model_build.evaluation.tables import per_plane, per_scanner
 from model_build.packaging.ood.fit import OOD_SHARE

@@ -2,9 +2,9 @@
 
 from pydantic import BaseModel, Field
 
-from service.analysis.prediction_set import SetRule
 from service.api.negotiation import JSON, NDJSON
 from service.errors import BadParameter
+from service.inference.prediction_set import SetRule
 from service.schemas.answers import DEFAULT_TOP_K
 from service.schemas.manifest import Manifest
 

@@ -12,7 +12,6 @@ from service.analysis.batch import File, Selection
 from service.analysis.batch_session import BatchSession
 from service.analysis.exam import ExamOptions, ExamReader, choose_expected, draw_evidence
 from service.analysis.pipeline import Pipeline
-from service.analysis.prediction_set import SetRule
 from service.analysis.results import ExplainedFrame
 from service.cli.arguments import PICTURE_TYPES, CommandError
 from service.cli.output import exam_files, print_answer, print_cine, print_exam, print_line, read_file, write_file
@@ -23,6 +22,7 @@ from service.execution.work import Work, work_context
 from service.imaging.files.local_file import LocalFile
 from service.inference.engine import Engine
 from service.inference.package import load_package
+from service.inference.prediction_set import SetRule
 from service.jobs.outputs import one_run
 from service.observability.trace import new_request_id
 from service.reports.answers import batch_record, classification, exam_report, explained

@@ -7,10 +7,10 @@ from contextlib import aclosing
 from service.analysis.batch import File
 from service.analysis.batch_session import AnalyzedFrame, BatchLine, BatchSession
 from service.analysis.exam import ExamReader
-from service.analysis.prediction_set import SetRule
 from service.analysis.results import ExplainedFrame, FrameResult, ModelIdentity
 from service.errors import Problem
 from service.execution.work import current_work
+from service.inference.prediction_set import SetRule
 from service.schemas.answers import (
     DEFAULT_TOP_K,
     Classification,
@@ -44,7 +44,7 @@ def classification(result: FrameResult, top: int = DEFAULT_TOP_K, sets: SetRule 
         abstain_reason=result.abstain_reason,
         sub_plane=SubPlane(**result.sub_plane._asdict()) if result.sub_plane else None,
         sub_plane_reason=result.sub_plane_reason,
-        prediction_set=sets.predict(result) if sets else None,
+        prediction_set=sets.predict(result.scores, result.abstain_reason) if sets else None,
         frame=FrameInfo(
             format=frame.format,
             width=frame.width,

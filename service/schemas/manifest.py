@@ -58,7 +58,7 @@ class Abstention(_Strict):
 
 
 class PredictionSets(_Strict):
-    """What prediction sets are made of: `service.analysis.prediction_set` applies it."""
+    """What prediction sets are made of: `service.inference.prediction_set` applies it."""
 
     probabilities: tuple[tuple[Annotated[float, Field(ge=0, le=1)], ...], ...] = Field(
         description="For each plane, in the order of `planes`, one probability per validation patient with frames of "

@@ -10,13 +10,13 @@ from fastapi.responses import StreamingResponse
 
 from service.analysis.batch import File, Selection
 from service.analysis.batch_session import BatchSession
-from service.analysis.prediction_set import SetRule
 from service.api.dependencies import ModelDep, RuntimeDep
 from service.api.negotiation import JSON, NDJSON, NEGOTIATED, choose_media_type
 from service.api.openapi import FILES_PROBLEMS, TEXT, example, replies
 from service.api.queries import BatchQuery, SelectionQuery
 from service.api.uploads import FILES_IN_OPENAPI, read_files
 from service.execution.work import current_work
+from service.inference.prediction_set import SetRule
 from service.reports.answers import batch_record
 from service.runtime import LoadedModel, Runtime
 from service.schemas.batch import Batch, BatchEnd, FrameAnswer, FrameProblem

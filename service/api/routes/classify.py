@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from service.analysis.pipeline import Pipeline
-from service.analysis.prediction_set import SetRule
 from service.api.dependencies import ModelDep
 from service.api.dicom_responses import DICOM, reply_report, require_dicom
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
@@ -13,6 +12,7 @@ from service.api.openapi import BINARY, FRAME_PROBLEMS, example, replies
 from service.api.queries import ClassifyQuery
 from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import NoDicomSource
+from service.inference.prediction_set import SetRule
 from service.reports.answers import classification
 from service.schemas.answers import Classification
 from service.schemas.examples import CLASSIFICATION

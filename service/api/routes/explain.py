@@ -6,7 +6,6 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import Field
 
 from service.analysis.pipeline import Pipeline
-from service.analysis.prediction_set import SetRule
 from service.api.dependencies import ModelDep
 from service.api.dicom_responses import DICOM, RELATED, reply_report_and_overlay, require_dicom
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
@@ -14,6 +13,7 @@ from service.api.openapi import BINARY, FRAME_PROBLEMS, TEXT, replies
 from service.api.queries import ClassifyQuery
 from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import BadParameter, NoDicomSource, NoSuchPlane
+from service.inference.prediction_set import SetRule
 from service.reports.answers import explained
 from service.schemas.answers import ExplainedClassification, PictureType
 

@@ -7,8 +7,9 @@ import pytest
 
 from model_build.data.labels import PLANES
 from model_build.data.records import Record
-from model_build.evaluation.prediction_sets import coverage_rows, fit_prediction_sets
+from model_build.evaluation.calibration import fit_prediction_sets
 from model_build.evaluation.predictions import Predictions
+from model_build.evaluation.selective import coverage_rows
 from service.schemas.manifest import PredictionSets
 
 ALL = np.ones(4, np.bool_)

@@ -18,7 +18,7 @@ from model_build.data.formats import read_data
 from model_build.data.frames import load_frames
 from model_build.evaluation.sub_planes import predict_sub_planes
 from model_build.models.inference import predict
-from model_build.packaging.fitted import read_fitted
+from model_build.packaging.ood.fitted import read_fitted
 from model_build.run_dir import SPLITS, read_network, read_recipe
 from service.inference.package import load_package
 from tests.support.tiny_run import BuiltModel

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Self
 
-from service.analysis.results import FrameResult
 from service.errors import BadParameter
-from service.schemas.answers import PredictionSet
+from service.inference.engine import Scores
+from service.schemas.answers import AbstainReason, PredictionSet
 from service.schemas.manifest import Plane, PredictionSets
 
 _ROUNDING = 1e-9  # (n + 1) * level is a whole number for levels such as 0.95, but not in binary
@@ -49,11 +49,11 @@ class SetRule:
         limits = (limit_of(own if known else pooled, level) for own, known in zip(scores, supported, strict=True))
         return cls(level, tuple(limits), supported, tuple(plane.id for plane in planes))
 
-    def predict(self, result: FrameResult) -> PredictionSet | None:
+    def predict(self, scores: Scores, reason: AbstainReason | None) -> PredictionSet | None:
         """Return the set of a frame; None where the model abstains because the frame is unlike those of validation."""
-        if result.abstain_reason in ("color-flow", "out-of-distribution"):
+        if reason in ("color-flow", "out-of-distribution"):
             return None
-        order, probabilities = result.scores.ranked(), result.scores.probabilities
+        order, probabilities = scores.ranked(), scores.probabilities
         return PredictionSet(
             level=self.level,
             planes=[self.ids[plane] for plane in self.members(order, probabilities.tolist())],

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from service.analysis.prediction_set import SetRule, limit_of
 from service.errors import BadParameter
+from service.inference.prediction_set import SetRule, limit_of
 from service.schemas.manifest import Plane, PredictionSets
 
 PLANES = tuple(Plane(id=f"plane_{number}", label=f"Plane {number}") for number in range(6))
