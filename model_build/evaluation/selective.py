@@ -85,7 +85,7 @@ def calibration_rows(predictions: Predictions, bins: int = 15) -> list[Row]:
     return rows
 
 
-def coverage_rows(predictions: Predictions, sets: PredictionSets, levels: Sequence[float] = SET_LEVELS) -> list[Row]:
+def coverage_rows(predictions: Predictions, fitted: PredictionSets, levels: Sequence[float] = SET_LEVELS) -> list[Row]:
     """Return one row per level and plane: the frames whose set holds their plane, and the mean size of their sets.
 
     Frames that are out of distribution get no set and are not counted. A level that no plane has enough validation
@@ -96,23 +96,27 @@ def coverage_rows(predictions: Predictions, sets: PredictionSets, levels: Sequen
     rows: list[Row] = []
     for level in levels:
         try:
-            rule = SetRule.of(predictions.planes, sets, level)
+            rule = SetRule.of(predictions.planes, fitted, level)
         except BadParameter:
             continue
-        members = [rule.members(np.argsort(-row, kind="stable").tolist(), row.tolist()) for row in kept.probabilities]
-        covered = np.array([label in own for label, own in zip(kept.labels.tolist(), members, strict=True)], np.bool_)
-        sizes = np.array(list(map(len, members)), np.int64)
+        found = [rule.members(row.tolist()) for row in kept.probabilities]
+        empty = np.array([not members for members in found], np.bool_)
+        sets = [members or {first} for members, first in zip(found, kept.predicted.tolist(), strict=True)]
+        covered = np.array([label in own for label, own in zip(kept.labels.tolist(), sets, strict=True)], np.bool_)
+        counts = np.stack([covered, list(map(len, sets)), empty], axis=1)  # int64 [N, 3]
         for number, plane in enumerate(predictions.planes):
             own = kept.labels == number
             row: Row = {"level": level, "plane": plane.label, "supported": "yes" if rule.supported[number] else "no"}
-            rows.append(row | _coverage(kept.select(own).patients, covered[own], sizes[own]))
+            rows.append(row | _coverage(kept.select(own).patients, counts[own]))
         everything: Row = {"level": level, "plane": "all", "supported": ""}
-        rows.append(everything | _coverage(kept.patients, covered, sizes))
+        rows.append(everything | _coverage(kept.patients, counts))
     return rows
 
 
-def _coverage(patients: Sequence[str], covered: NDArray[np.bool_], sizes: NDArray[np.int64]) -> Row:
-    hits, count = int(covered.sum()), len(covered)
+def _coverage(patients: Sequence[str], counts: NDArray[np.int64]) -> Row:
+    """Return the columns of frames; `counts`, [N, 3], has for each whether its set holds its plane, size, emptiness."""
+    covered, sizes, empty = counts.T
+    hits, count = int(covered.sum()), len(counts)
     missed = {patient for patient, hit in zip(patients, covered, strict=True) if not hit}
     low, high = exact_interval(hits, count)
     return {
@@ -124,6 +128,7 @@ def _coverage(patients: Sequence[str], covered: NDArray[np.bool_], sizes: NDArra
         "patients": len(set(patients)),
         "patients_covered": len(set(patients) - missed),
         "mean_size": float(sizes.mean()) if count else "",
+        "empty": int(empty.sum()),
     }
 
 

@@ -53,19 +53,22 @@ class SetRule:
         """Return the set of a frame; None where the model abstains because the frame is unlike those of validation."""
         if reason in ("color-flow", "out-of-distribution"):
             return None
-        order, probabilities = scores.ranked(), scores.probabilities
+        members = self.members(scores.probabilities.tolist())
+        order = scores.ranked()
         return PredictionSet(
             level=self.level,
-            planes=[self.ids[plane] for plane in self.members(order, probabilities.tolist())],
+            planes=[self.ids[plane] for plane in order if plane in members] or [self.ids[order[0]]],
+            empty=not members,
             unsupported=[plane for plane, known in zip(self.ids, self.supported, strict=True) if not known],
         )
 
-    def members(self, order: Sequence[int], probabilities: Sequence[float]) -> list[int]:
-        """Return the numbers of the planes in the set, in the order given, most probable first.
+    def members(self, probabilities: Sequence[float]) -> set[int]:
+        """Return the numbers of the planes that reach their limit.
 
-        The first is always in the set, although no plane may reach its limit: more planes only add coverage.
+        There may be none. `predict` then adds the first prediction, which can only add coverage.
         """
-        return [order[0], *(plane for plane in order[1:] if probabilities[plane] >= self.limits[plane])]
+        pairs = zip(probabilities, self.limits, strict=True)
+        return {plane for plane, (probability, limit) in enumerate(pairs) if probability >= limit}
 
 
 def limit_of(probabilities: Sequence[float], level: float) -> float:

@@ -45,6 +45,10 @@ class PredictionSet(Schema):
         description="Ids of the planes in the set, the most probable first; at least the first prediction.",
         examples=[["fetal_brain"]],
     )
+    empty: bool = Field(
+        description="True when no plane is probable enough for the level: the frame fits none as well as validation "
+        "frames do. `planes` then holds the first prediction, as an addition."
+    )
     unsupported: list[str] = Field(
         description="Ids of planes with too few validation patients for this level. The set treats them by a limit "
         "of all planes together, and claims no coverage of them.",

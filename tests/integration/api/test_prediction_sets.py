@@ -30,10 +30,16 @@ def test_an_answer_holds_the_set(sets: TestClient, path: str) -> None:
     found = answer["prediction_set"]
     assert found["level"] == 0.95
     assert found["unsupported"] == ["maternal_cervix", "other"]
-    assert found["planes"][0] == ranked[0]
+    assert found["empty"] is False
     # Planes 0 and 2 always reach their limit of 0, planes 1 and 3 never reach theirs of 1.
-    assert {PLANES[0], PLANES[2]} <= set(found["planes"]) <= {PLANES[0], PLANES[2], *PLANES[4:], ranked[0]}
+    assert {PLANES[0], PLANES[2]} <= set(found["planes"]) <= {PLANES[0], PLANES[2], *PLANES[4:]}
     assert found["planes"] == [plane for plane in ranked if plane in found["planes"]]
+
+
+def test_an_empty_set_is_marked_and_holds_the_first_prediction(serve: Callable[..., TestClient]) -> None:
+    answer = serve(Phantom(set_scores=((1.0,) * 40,) * 6)).post("/classify?set=0.9", content=STILL).json()
+    assert answer["prediction_set"]["empty"] is True
+    assert answer["prediction_set"]["planes"] == [answer["predictions"][0]["plane"]]
 
 
 def test_a_batch_holds_the_sets(sets: TestClient) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from service.errors import BadParameter
+from service.inference.engine import Scores
 from service.inference.prediction_set import SetRule, limit_of
 from service.schemas.manifest import Plane, PredictionSets
 
@@ -60,13 +61,18 @@ def test_a_model_without_sets_refuses() -> None:
         SetRule.of(PLANES, None, 0.9)
 
 
-@given(st.lists(st.floats(0, 1), min_size=6, max_size=6))
-def test_a_set_holds_the_first_plane_and_all_that_reach_their_limit(probabilities: list[float]) -> None:
+@given(st.lists(st.floats(0, 1, width=32), min_size=6, max_size=6))
+def test_a_set_holds_the_planes_that_reach_their_limit_and_is_never_empty(probabilities: list[float]) -> None:
     rule = SetRule.of(PLANES, scores(40, 40, 40, 40, 40, 40), 0.95)
-    order = np.argsort(-np.array(probabilities), kind="stable").tolist()
-    members = rule.members(order, probabilities)
-    assert members[0] == order[0]
-    assert set(members[1:]) == {plane for plane in order[1:] if probabilities[plane] >= rule.limits[plane]}
+    found = Scores(np.array(probabilities, np.float32), 0.0, 0.0)
+    answer = rule.predict(found, None)
+    assert answer is not None
+    ranked = [PLANES[plane].id for plane in found.ranked()]
+    expected = [plane for plane in ranked if probabilities[int(plane[-1])] >= rule.limits[int(plane[-1])]]
+    assert answer.planes == (expected or ranked[:1])
+    assert answer.empty == (not expected)
+    assert rule.predict(found, "uncertain") == answer
+    assert rule.predict(found, "color-flow") is None
 
 
 def test_the_manifest_refuses_scores_that_do_not_ascend() -> None:
