@@ -6,6 +6,7 @@
   once; nothing recomputes a split.
 - `versions.json`: versions of Python and of the libraries that decide the result.
 - `log.csv`: one row per epoch. `checkpoint.pt`: the state after the last epoch.
+- `fitted.pt`: what a package was calibrated to, in a run that was imported from it.
 - `model.pt` and, with a sub-plane head, `sub_planes.pt`: the averaged weights. `model.pt` is written last.
 """
 

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Literal, Union, get_args, get_origin
+from typing import Annotated, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -60,6 +60,8 @@ def text_of(annotation: object) -> str:
         return f"Literal[{choices}] | str"
     if origin in (Union, UnionType):
         return " | ".join(map(text_of, parts))
+    if origin is Annotated:  # with limits, which are the service's concern
+        return text_of(parts[0])
     if origin is not None:
         return f"{text_of(origin)}[{', '.join(map(text_of, parts))}]"
     return "None" if annotation is NoneType else str(getattr(annotation, "__name__", annotation))

@@ -23,6 +23,8 @@ def register(subparsers: Subparsers) -> None:
     package.add_argument("--name", required=True, help="name of the model, such as the hospital's or the study's")
     package.add_argument("--version", required=True, help="version of the model")
     package.add_argument("--license", help="license of the weights, such as Apache-2.0; the model card states it")
+    text = "fit temperatures, OOD terms and thresholds again, where the run keeps those of an imported package"
+    package.add_argument("--refit", action="store_true", help=text)
     text = "package a model that is not better than always answering the most frequent plane"
     package.add_argument("--force", action="store_true", help=text)
     package.add_argument("--replace", action="store_true", help="replace a package that is in the folder already")
@@ -57,6 +59,7 @@ def _package(options: argparse.Namespace) -> None:
         cache=options.cache,
         license=options.license,
         replace=options.replace,
+        refit=options.refit,
         force=options.force,
     )
     _print(build_package(options.run, options.data, options.package, package))

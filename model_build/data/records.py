@@ -38,6 +38,7 @@ class Record:
     sub_plane: int | None = None  # index into `SUB_PLANES`; None where it is not labeled
     stretched: bool = False
     index: int = 0  # of the frame in its file, which may be a loop
+    group: str | None = None  # the part of its plane that is reported apart, such as "adult carotid artery"
 
     @property
     def key(self) -> tuple[Path, int]:

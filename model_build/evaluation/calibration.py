@@ -1,5 +1,6 @@
-"""Temperatures and the threshold of confidence, chosen on validation patients."""
+"""Temperatures, the threshold of confidence and prediction sets, fitted to validation patients."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from model_build.data.records import Record
-from service.schemas.manifest import Abstention, Plane
+from service.schemas.manifest import Abstention, Plane, PredictionSets
 
 _UNCERTAIN_SHARE = 0.04  # validation frames below `min_probability`; most show planes with few training frames
 
@@ -19,8 +20,18 @@ class Acceptance:
     """How many inputs of one kind there are, and on how many of them the model does not abstain."""
 
     name: str
-    frames: int
-    accepted: int
+    named: tuple[int, ...]  # inputs by their most probable plane
+    answered: tuple[int, ...]  # those of them that the model does not abstain on
+
+    @property
+    def frames(self) -> int:
+        """The number of inputs."""
+        return sum(self.named)
+
+    @property
+    def accepted(self) -> int:
+        """The number of inputs that the model does not abstain on."""
+        return sum(self.answered)
 
     @property
     def share(self) -> float:
@@ -31,7 +42,17 @@ class Acceptance:
         """Return the row of a table."""
         return {"input": self.name, "frames": self.frames, "accepted": self.accepted}
 
+    def plane_rows(self, planes: Sequence[Plane]) -> list[dict[str, str | int | float]]:
+        """Return one row for each plane that inputs are named as."""
+        counts = zip(planes, self.named, self.answered, strict=True)
+        return [
+            {"input": self.name, "named": plane.label, "frames": named, "answered": answered}
+            for plane, named, answered in counts
+            if named
+        ]
 
+
+_DECIMALS = 4  # of the probabilities of prediction sets: coarser than what PyTorch and ONNX Runtime differ by
 _TEMPERATURES = 0.2, 5.0  # the limits of a temperature
 _FEW_FRAMES = 50  # with fewer, two frames decide the threshold of `uncertain`
 
@@ -43,7 +64,9 @@ class Calibration:
     temperature: float
     abstention: Abstention
     augmented: Acceptance  # augmented validation inputs of the main planes: they stand in for another hospital
+    of_planes: tuple[Acceptance, ...]  # the augmented validation inputs of each plane
     left_out: tuple[Acceptance, ...]  # each by a score and limits that were fitted without it
+    prediction_sets: PredictionSets
     sub_plane_temperature: float | None = None  # without a sub-plane head
 
 
@@ -67,6 +90,25 @@ def uncertain_limit(probabilities: NDArray[np.floating]) -> float:
     The probabilities [N, K] are calibrated.
     """
     return float(np.quantile(probabilities.max(1), _UNCERTAIN_SHARE))
+
+
+def fit_prediction_sets(
+    probabilities: NDArray[np.floating], records: Sequence[Record], kept: NDArray[np.bool_]
+) -> PredictionSets:
+    """Return the lowest probability [N, K] of the true plane on each patient's frames of it.
+
+    `kept`, bool [N], is false for frames that are out of distribution: no set is predicted for those. Frames of one
+    patient are not exchangeable with each other, but patients are; a limit that a patient's lowest probability reaches
+    holds for all of the patient's frames.
+    """
+    lowest: list[dict[str, float]] = [defaultdict(lambda: 1.0) for _ in range(probabilities.shape[1])]
+    for row in np.flatnonzero(kept).tolist():
+        record = records[row]
+        own = lowest[record.plane]
+        own[record.patient] = min(own[record.patient], float(probabilities[row, record.plane]))
+    scale = 10**_DECIMALS
+    rounded = (sorted(float(np.floor(each * scale) / scale) for each in own.values()) for own in lowest)
+    return PredictionSets(probabilities=tuple(map(tuple, rounded)))
 
 
 def calibration_warnings(calibration: Calibration, val: Sequence[Record], planes: Sequence[Plane]) -> list[str]:

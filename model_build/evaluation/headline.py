@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from model_build.evaluation.calibration import Calibration
 from model_build.evaluation.metrics import STATISTICS, frequencies, patient_bootstrap
 from model_build.evaluation.predictions import Predictions
-from service.schemas.manifest import Metric
+from service.schemas.manifest import Metric, PredictionSets
 
 _NO_BASELINE = "calibration_error"  # answers that ignore the frame are calibrated
 _SCORES = {"top1": "top-1", "macro_f1": "macro-F1"}  # that a model must be better than the baseline in
@@ -21,6 +21,7 @@ class Evaluation:
     metrics: list[Metric]
     sub_planes: "Evaluation | None" = None
     calibration: Calibration | None = None  # where the package was calibrated in the same run
+    prediction_sets: PredictionSets | None = None  # the manifest's
 
 
 def headline_metrics(predictions: Predictions, split: str) -> list[Metric]:

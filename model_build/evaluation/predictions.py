@@ -24,6 +24,7 @@ class Predictions:
     abstained: NDArray[np.bool_]  # [N], whether the engine abstains
     planes: tuple[Plane, ...]  # K, in the order of the columns
     ood_scores: NDArray[np.floating] | None = None  # [N], where the engine computed them
+    out_of_distribution: NDArray[np.bool_] | None = None  # [N], whether that is why it abstains
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -54,8 +55,15 @@ class Predictions:
     def select(self, rows: NDArray[np.bool_]) -> "Predictions":
         """Return the predictions on the frames where `rows`, bool [N], is true."""
         records = [self.records[row] for row in np.flatnonzero(rows).tolist()]
-        scores = None if self.ood_scores is None else self.ood_scores[rows]
-        return Predictions(records, self.probabilities[rows], self.abstained[rows], self.planes, scores)
+        scores, far = self.ood_scores, self.out_of_distribution
+        return replace(
+            self,
+            records=records,
+            probabilities=self.probabilities[rows],
+            abstained=self.abstained[rows],
+            ood_scores=None if scores is None else scores[rows],
+            out_of_distribution=None if far is None else far[rows],
+        )
 
 
 def classify_frames(engine: Engine, frames: Frames, records: Sequence[Record]) -> Predictions:
@@ -65,10 +73,14 @@ def classify_frames(engine: Engine, frames: Frames, records: Sequence[Record]) -
         engine.score(crop_and_letterbox(frame, manifest.preprocessing).pixels)
         for frame in tqdm(frames, desc="scoring", disable=None)
     ]
-    abstained = np.array([abstain_reason(score, manifest.abstention) is not None for score in scores])
-    probabilities = np.stack([score.probabilities for score in scores])
+    reasons = [abstain_reason(score, manifest.abstention) for score in scores]
     return Predictions(
-        records, probabilities, abstained, manifest.planes, np.array([score.ood_score for score in scores])
+        records,
+        probabilities=np.stack([score.probabilities for score in scores]),
+        abstained=np.array([reason is not None for reason in reasons]),
+        planes=manifest.planes,
+        ood_scores=np.array([score.ood_score for score in scores]),
+        out_of_distribution=np.array([reason == "out-of-distribution" for reason in reasons]),
     )
 
 

@@ -14,7 +14,7 @@ from model_build.data.splits import warn
 from model_build.evaluation.headline import Evaluation, abstention_warning, below_baseline, headline_metrics
 from model_build.evaluation.plots import draw_confusion, draw_reliability, plot_label
 from model_build.evaluation.predictions import classify_frames, match_planes
-from model_build.evaluation.selective import write_selective
+from model_build.evaluation.selective import coverage_rows, write_selective
 from model_build.evaluation.sub_planes import per_sub_plane, per_subset
 from model_build.evaluation.tables import Row, per_plane, per_scanner, write_table
 from service.inference.engine import Engine
@@ -41,7 +41,8 @@ def evaluate_package(package: Path, data: Path, split: str, out: Path) -> list[M
         raise DataError(f"{path_text(data)} has no frame in its {split} split; all of its frames are in {stated}")
     predictions = classify_frames(engine, load_frames(records), records)
     metrics = headline_metrics(predictions, split)
-    write_report(out / "report", Evaluation(predictions, metrics), engine.manifest.temperature, {})
+    evaluation = Evaluation(predictions, metrics, prediction_sets=engine.manifest.prediction_sets)
+    write_report(out / "report", evaluation, engine.manifest.temperature, {})
     warn((*below_baseline(metrics), *abstention_warning(predictions)))
     return metrics
 
@@ -55,16 +56,21 @@ def write_report(folder: Path, evaluation: Evaluation, temperature: float, parit
     write_table(folder / "planes.csv", per_plane(predictions))
     write_table(folder / "scanners.csv", per_scanner(predictions))
     write_selective(folder, predictions)
+    if evaluation.prediction_sets and (rows := coverage_rows(predictions, evaluation.prediction_sets)):
+        write_table(folder / "prediction_sets.csv", rows)
     if evaluation.calibration:
-        accepted = (evaluation.calibration.augmented, *evaluation.calibration.left_out)
-        write_table(folder / "acceptance.csv", [each.row() for each in accepted])
+        calibration = evaluation.calibration
+        own, other = (calibration.augmented, *calibration.of_planes), calibration.left_out
+        write_table(folder / "acceptance.csv", [each.row() for each in (*own, *other)])
+        named = [row for each in (*own[1:], *other) for row in each.plane_rows(predictions.planes)]
+        write_table(folder / "named.csv", named)
     _write_summary(folder, evaluation, parity=parity)
     labels = [plane.label for plane in predictions.planes]
     counts = confusion_matrix(predictions.labels, predictions.predicted, labels=range(len(labels)))
-    rows: list[Row] = [
+    confusion: list[Row] = [
         {"true": labels[row], **dict(zip(labels, counts[row], strict=True))} for row in range(len(counts))
     ]
-    write_table(folder / "confusion.csv", rows)
+    write_table(folder / "confusion.csv", confusion)
     draw_confusion(counts, [plot_label(plane) for plane in predictions.planes], folder / "confusion.png")
     calibrated = predictions.probabilities.astype(np.float64)
     # softmax(logits) is proportional to softmax(logits / T) ** T: this undoes the temperature.

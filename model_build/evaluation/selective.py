@@ -1,10 +1,10 @@
-"""Selective prediction: what accuracy a model reaches if it answers its most confident frames only.
+"""Selective prediction: what accuracy a model reaches if it answers its most confident frames only, or with sets.
 
 Frames are ordered by a confidence. The risk-coverage curve is the error rate among the first n of N frames over the
 coverage n / N, and AURC the mean of that curve (Geifman and El-Yaniv 2017, arXiv 1705.08500; El-Yaniv and Wiener 2010).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from model_build.evaluation.metrics import Floats, bin_numbers
+from model_build.evaluation.metrics import Floats, bin_numbers, exact_interval
 from model_build.evaluation.predictions import Predictions
 from model_build.evaluation.tables import Row, write_table
+from service.errors import BadParameter
+from service.inference.prediction_set import SetRule
+from service.schemas.manifest import PredictionSets
 
 COVERAGES = (0.85, 0.9, 0.95, 1.0)
+SET_LEVELS = (0.8, 0.9, 0.95)
 _DPI = 110
 
 
@@ -79,6 +83,53 @@ def calibration_rows(predictions: Predictions, bins: int = 15) -> list[Row]:
             error += float(inside.mean()) * abs(float(own[inside].mean()) - float(probability[inside].mean()))
         rows.append({"plane": plane.label, "frames": int(own.sum()), "calibration_error": error})
     return rows
+
+
+def coverage_rows(predictions: Predictions, fitted: PredictionSets, levels: Sequence[float] = SET_LEVELS) -> list[Row]:
+    """Return one row per level and plane: the frames whose set holds their plane, and the mean size of their sets.
+
+    Frames that are out of distribution get no set and are not counted. A level that no plane has enough validation
+    patients for has no row.
+    """
+    far = predictions.out_of_distribution
+    kept = predictions if far is None else predictions.select(~far)
+    rows: list[Row] = []
+    for level in levels:
+        try:
+            rule = SetRule.of(predictions.planes, fitted, level)
+        except BadParameter:
+            continue
+        found = [rule.members(row.tolist()) for row in kept.probabilities]
+        empty = np.array([not members for members in found], np.bool_)
+        sets = [members or {first} for members, first in zip(found, kept.predicted.tolist(), strict=True)]
+        covered = np.array([label in own for label, own in zip(kept.labels.tolist(), sets, strict=True)], np.bool_)
+        counts = np.stack([covered, list(map(len, sets)), empty], axis=1)  # int64 [N, 3]
+        for number, plane in enumerate(predictions.planes):
+            own = kept.labels == number
+            row: Row = {"level": level, "plane": plane.label, "supported": "yes" if rule.supported[number] else "no"}
+            rows.append(row | _coverage(kept.select(own).patients, counts[own]))
+        everything: Row = {"level": level, "plane": "all", "supported": ""}
+        rows.append(everything | _coverage(kept.patients, counts))
+    return rows
+
+
+def _coverage(patients: Sequence[str], counts: NDArray[np.int64]) -> Row:
+    """Return the columns of frames; `counts`, [N, 3], has for each whether its set holds its plane, size, emptiness."""
+    covered, sizes, empty = counts.T
+    hits, count = int(covered.sum()), len(counts)
+    missed = {patient for patient, hit in zip(patients, covered, strict=True) if not hit}
+    low, high = exact_interval(hits, count)
+    return {
+        "frames": count,
+        "covered": hits,
+        "coverage": hits / count if count else "",
+        "coverage_low": low,
+        "coverage_high": high,
+        "patients": len(set(patients)),
+        "patients_covered": len(set(patients) - missed),
+        "mean_size": float(sizes.mean()) if count else "",
+        "empty": int(empty.sum()),
+    }
 
 
 def draw_risk_coverage(predictions: Predictions, path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +17,28 @@ Row = dict[str, str | int | float]
 def per_plane(predictions: Predictions) -> list[Row]:
     """Return one row per plane: counts, recall with its exact interval, precision and top-2 recall.
 
-    A rate of no frame is empty: recall where no frame shows the plane, precision where it is never predicted.
+    Below a plane with frames of several groups, each group has a row without precision. A rate of no frame is empty:
+    recall where no frame shows the plane, precision where it is never predicted.
     """
     rows: list[Row] = []
     for number, plane in enumerate(predictions.planes):
         own, claimed = predictions.select(predictions.labels == number), int((predictions.predicted == number).sum())
-        hits, count = own.predicted == number, len(own.records)
-        row: Row = {"plane": plane.label, "frames": count, "patients": len(set(own.patients))}
-        row |= _rate_columns("recall", hits)
-        row["precision"] = int(hits.sum()) / claimed if claimed else ""
-        row["top2_recall"] = top_k_rate(own.probabilities, own.labels, 2) if count else ""
-        rows.append(row)
+        hits = int((own.predicted == number).sum())
+        rows.append(_plane_row(plane.label, own, hits / claimed if claimed else ""))
+        groups = sorted({record.group for record in own.records if record.group})
+        for group in groups if len(groups) > 1 else ():
+            part = own.select(np.array([record.group == group for record in own.records]))
+            rows.append(_plane_row(f"{plane.label}: {group}", part, ""))
     return rows
+
+
+def _plane_row(name: str, own: Predictions, precision: float | Literal[""]) -> Row:
+    """Return the row of a plane, or of a group of it, from the frames that show it."""
+    row: Row = {"plane": name, "frames": len(own.records), "patients": len(set(own.patients))}
+    row |= _rate_columns("recall", own.predicted == own.labels)
+    row["precision"] = precision
+    row["top2_recall"] = top_k_rate(own.probabilities, own.labels, 2) if own.records else ""
+    return row
 
 
 def per_scanner(predictions: Predictions) -> list[Row]:

@@ -22,6 +22,7 @@ from model_build.packaging.calibrate import calibrate, fit_ood_terms
 from model_build.packaging.manifest import make_manifest, write_manifest
 from model_build.packaging.model_card import write_card
 from model_build.packaging.onnx_export import ServedClassifier, export_classifier
+from model_build.packaging.ood.fitted import read_fitted
 from model_build.packaging.ood.outputs import collect_ood_data
 from model_build.packaging.parity import check_parity
 from model_build.packaging.sub_planes import export_sub_planes
@@ -65,11 +66,12 @@ def build_package(run: Path, data: Path, package: Path, options: PackageOptions)
 def _build(run: Path, data: Path, draft: Path, options: PackageOptions) -> list[Metric]:
     # 1. Read the run: recipe, network, data set and split.
     trained = read_run(run, data, options)
-    # 2. Fit the OOD terms to augmented training inputs and to negatives.
+    # 2. Fit the OOD terms to augmented training inputs and to negatives, unless the run keeps those of its package.
     ood_data = collect_ood_data(trained)
-    terms = fit_ood_terms(ood_data)
+    fitted = None if options.refit else read_fitted(run)
+    terms = fitted.terms if fitted else fit_ood_terms(ood_data)
     # 3. Calibrate on the validation frames.
-    calibration = calibrate(trained, terms, ood_data)
+    calibration = calibrate(trained, terms, ood_data, fitted)
     # 4. Export the graphs into the draft folder.
     served = ServedClassifier(trained.network.classifier, terms.ood_score, terms.distance, calibration.temperature)
     opset = export_classifier(served, trained.recipe.preprocessing.size, len(trained.data.planes), draft)
@@ -80,7 +82,9 @@ def _build(run: Path, data: Path, draft: Path, options: PackageOptions) -> list[
     # 5. Check that ONNX Runtime and PyTorch agree.
     parity = check_parity(served, draft, _parity_inputs(trained), len(manifest.planes))
     # 6. Evaluate the exported graphs on the test frames.
-    evaluation = replace(_evaluate(trained, manifest, draft), calibration=calibration)
+    evaluation = replace(
+        _evaluate(trained, manifest, draft), calibration=calibration, prediction_sets=calibration.prediction_sets
+    )
     warnings = _warnings(trained, calibration, evaluation)
     if (below := below_baseline(evaluation.metrics)) and not options.force:
         raise PackageError(f"{' '.join(below)} Train on more frames or for longer, or package it with --force")

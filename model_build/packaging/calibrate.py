@@ -9,24 +9,26 @@ from scipy.special import softmax
 from model_build.data.datasets import eval_inputs
 from model_build.data.labels import main_planes
 from model_build.data.records import planes_of
-from model_build.evaluation.calibration import Acceptance, Calibration, fit_temperature, uncertain_limit
+from model_build.evaluation.calibration import (
+    Acceptance,
+    Calibration,
+    fit_prediction_sets,
+    fit_temperature,
+    uncertain_limit,
+)
 from model_build.evaluation.sub_planes import predict_sub_planes
 from model_build.models.distance import Distance
 from model_build.models.ood_score import OodScore
 from model_build.packaging.ood.fit import far_limit, fit_distance, fit_ood_score, score, score_left_out, score_limits
+from model_build.packaging.ood.fitted import Fitted, OodTerms
 from model_build.packaging.ood.outputs import OodData, Outputs, infer
 from model_build.packaging.trained_run import TrainedRun
 from service.analysis.abstention import abstain_reason
 from service.inference.engine import Scores
+from service.schemas.answers import AbstainReason
 from service.schemas.manifest import Abstention
 
-
-@dataclass(frozen=True, eq=False)
-class OodTerms:
-    """What the graph says about inputs that are not frames of the planes."""
-
-    ood_score: OodScore
-    distance: Distance
+_AUGMENTED = "augmented validation inputs"
 
 
 def fit_ood_terms(data: OodData) -> OodTerms:
@@ -34,34 +36,55 @@ def fit_ood_terms(data: OodData) -> OodTerms:
     return OodTerms(fit_ood_score(data), fit_distance(data.train))
 
 
-def calibrate(trained: TrainedRun, terms: OodTerms, data: OodData) -> Calibration:
-    """Choose temperatures and abstention thresholds, and measure what they accept of inputs that a fit left out."""
-    records = trained.split.val
-    logits = infer(trained.network.classifier, eval_inputs(trained.load(records), trained.recipe.preprocessing)).logits
-    temperature = fit_temperature(logits.numpy(), planes_of(records))
-    ids = [plane.id for plane in trained.data.planes]
+def calibrate(trained: TrainedRun, terms: OodTerms, data: OodData, fitted: Fitted | None = None) -> Calibration:
+    """Choose temperatures and abstention thresholds, and measure what they accept of inputs that a fit left out.
+
+    Those of `fitted` are kept.
+    """
+    records, ids = trained.split.val, [plane.id for plane in trained.data.planes]
     strict, left_out = np.isin(ids, trained.recipe.strict_planes), score_left_out(data)
-    rule = Rule(
-        terms.distance,
-        temperature,
-        Abstention(
-            min_probability=uncertain_limit(softmax(logits.numpy() / temperature, axis=1)),
+    served = infer(trained.network.classifier, eval_inputs(trained.load(records), trained.recipe.preprocessing))
+    if fitted is not None:
+        rule = Rule(terms.distance, fitted.temperature, fitted.thresholds)
+    else:
+        temperature = fit_temperature(served.logits.numpy(), planes_of(records))
+        thresholds = Abstention(
+            min_probability=uncertain_limit(softmax(served.logits.numpy() / temperature, axis=1)),
             max_ood_score=score_limits(terms.ood_score, data.val, left_out, strict),
             max_distance=far_limit(data),
-        ),
-    )
-    main = data.val.outputs.select(np.isin(data.val.planes, main_planes(ids) or range(len(ids))))
-    augmented = rule.acceptance("augmented validation inputs", terms.ood_score, main)
+        )
+        rule = Rule(terms.distance, temperature, thresholds)
     accepted = []
     for each in left_out:
         limits = score_limits(each.ood_score, data.val, left_out, strict)
         accepted.append(rule.with_limits(limits).acceptance(each.name, each.ood_score, each.outputs))
-    calibration = Calibration(temperature, rule.thresholds, augmented, tuple(accepted))
+    main = np.isin(data.val.planes, main_planes(ids) or range(len(ids)))
+    of_planes = [
+        rule.acceptance(
+            f"{_AUGMENTED}: {plane.label}", terms.ood_score, data.val.outputs.select(data.val.planes == row)
+        )
+        for row, plane in enumerate(trained.data.planes)
+    ]
+    far = np.array([reason == "out-of-distribution" for reason in rule.reasons(terms.ood_score, served)])
+    return Calibration(
+        rule.temperature,
+        rule.thresholds,
+        rule.acceptance(_AUGMENTED, terms.ood_score, data.val.outputs.select(main)),
+        tuple(of_planes),
+        tuple(accepted),
+        fit_prediction_sets(rule.probabilities(served), records, ~far),
+        _sub_plane_temperature(trained, fitted),
+    )
+
+
+def _sub_plane_temperature(trained: TrainedRun, fitted: Fitted | None) -> float | None:
+    """Return the temperature of the sub-plane head, None without one."""
     if trained.sub_plane_split is None:
-        return calibration
+        return None
+    if fitted is not None and fitted.sub_plane_temperature is not None:
+        return fitted.sub_plane_temperature
     val = trained.sub_plane_split.val
-    sub_plane_logits = predict_sub_planes(trained.network, trained.sub_plane_inputs(val))
-    return replace(calibration, sub_plane_temperature=fit_temperature(sub_plane_logits, planes_of(val)))
+    return fit_temperature(predict_sub_planes(trained.network, trained.sub_plane_inputs(val)), planes_of(val))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +101,19 @@ class Rule:
 
     def acceptance(self, name: str, ood_score: OodScore, outputs: Outputs) -> Acceptance:
         """Return how many of the inputs the service would answer."""
-        probabilities: NDArray[np.float32] = softmax(outputs.logits.numpy() / self.temperature, axis=1)
+        answered = np.array([reason is None for reason in self.reasons(ood_score, outputs)], np.bool_)
+        counts = (
+            np.bincount(rows, minlength=outputs.logits.shape[1]) for rows in (outputs.named, outputs.named[answered])
+        )
+        named, accepted = (tuple(map(int, each)) for each in counts)
+        return Acceptance(name, named, accepted)
+
+    def reasons(self, ood_score: OodScore, outputs: Outputs) -> list[AbstainReason | None]:
+        """Return for each input why the service would abstain, None where it would answer."""
         terms = score(ood_score, outputs).tolist(), self.distance.of(outputs.descriptors).tolist()
-        rows = [Scores(*row) for row in zip(probabilities, *terms, strict=True)]
-        accepted = [abstain_reason(row, self.thresholds) is None for row in rows]
-        return Acceptance(name, len(accepted), sum(accepted))
+        rows = [Scores(*row) for row in zip(self.probabilities(outputs), *terms, strict=True)]
+        return [abstain_reason(row, self.thresholds) for row in rows]
+
+    def probabilities(self, outputs: Outputs) -> NDArray[np.float32]:
+        """Return the calibrated probabilities, float32 [N, K]."""
+        return np.asarray(softmax(outputs.logits.numpy() / self.temperature, axis=1))

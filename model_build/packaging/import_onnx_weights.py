@@ -4,6 +4,7 @@ The manifest may be of an older format than the service reads, so that a network
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,12 @@ from model_build.models.batchnorm import norm_pairs
 from model_build.models.efficientnet import Backbone
 from model_build.models.multi_task import MultiTaskNetwork, create_network
 from model_build.new_run import check_new
+from model_build.packaging.ood.fitted import write_fitted
 from model_build.packaging.parity import ExportError
 from model_build.packaging.sub_planes import SUB_PLANES_FILE
 from model_build.recipe import Recipe
 from model_build.run_dir import SplitKind, start_run, write_network, write_splits
-from service.inference.package import CLASSIFIER, MANIFEST
+from service.inference.package import CLASSIFIER, MANIFEST, PackageError, load_package
 from service.inference.session import open_session
 from service.schemas.manifest import Planes, Preprocessing, TrainingData
 
@@ -45,6 +47,8 @@ class _Described(BaseModel):
 
 def import_onnx_weights(package: Path, recipe: Recipe, run: Path, data: Path, stretched: Path | None = None) -> None:
     """Write a run directory with the network of a package and the split of `recipe`, which the package was trained by.
+
+    The run also keeps the package's fitted constants, so that `package` gives the same answers again.
 
     Raises
     ------
@@ -67,6 +71,8 @@ def import_onnx_weights(package: Path, recipe: Recipe, run: Path, data: Path, st
     check_new(run)
     start_run(run, recipe, manifest.planes)
     write_splits(run, splits)
+    with suppress(PackageError):  # a package of an older format lacks constants of today's rule: they are fitted again
+        write_fitted(run, load_package(package).manifest, _weights(package / CLASSIFIER))
     write_network(run, network)
 
 

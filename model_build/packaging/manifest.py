@@ -18,7 +18,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     others = [path for path in sorted(folder.iterdir()) if path.name != MANIFEST]
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in others}
     complete = manifest.model_copy(update={"files": files})
-    later = ("sub_planes", "weights_license", "warnings")  # older services do not know these fields
+    later = ("sub_planes", "prediction_sets", "weights_license", "warnings")  # older services do not know these fields
     exclude = {name for name in later if not getattr(complete, name)}
     (folder / MANIFEST).write_text(complete.model_dump_json(indent=2, exclude=exclude) + "\n", "utf-8")
 
@@ -49,5 +49,6 @@ def make_manifest(trained: TrainedRun, calibration: Calibration, opset: int, opt
         metrics=(),
         code_version=__version__,
         sub_planes=sub_planes,
+        prediction_sets=calibration.prediction_sets,
         weights_license=options.license,
     )

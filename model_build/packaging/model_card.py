@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from model_build.data.records import NOT_STATED
 from model_build.data.splits import find_test_side
 from model_build.evaluation.headline import Evaluation
+from model_build.evaluation.selective import coverage_rows
 from model_build.evaluation.sub_planes import per_sub_plane
 from model_build.evaluation.tables import per_plane, per_scanner
 from model_build.packaging.ood.fit import OOD_SHARE
@@ -38,11 +39,24 @@ def write_card(
         turned_away=int(evaluation.predictions.abstained.sum()),
         val_frames=len(trained.split.val),
         per_plane=per_plane(evaluation.predictions),
+        groups=_groups(trained),
+        coverage=coverage_rows(evaluation.predictions, manifest.prediction_sets) if manifest.prediction_sets else (),
         per_scanner=per_scanner(evaluation.predictions),
         sub_planes=evaluation.sub_planes,
         per_sub_plane=per_sub_plane(evaluation.sub_planes.predictions) if evaluation.sub_planes else (),
     )
     (folder / "MODEL_CARD.md").write_text(text, "utf-8")
+
+
+def _groups(trained: TrainedRun) -> dict[str, dict[str, dict[str, int]]]:
+    """Return, for each plane with groups and each group, its numbers of training and of test frames."""
+    groups: dict[str, dict[str, dict[str, int]]] = {}
+    for side in ("train", "test"):
+        for record in getattr(trained.split, side):
+            if record.group:
+                counts = groups.setdefault(trained.data.planes[record.plane].label, {})
+                counts.setdefault(record.group, {"train": 0, "test": 0})[side] += 1
+    return groups
 
 
 def render(template: str, **values: object) -> str:

@@ -29,6 +29,7 @@ class PackageOptions:
     cache: Path | None = None  # decoded frames, see `open_frames`
     license: str | None = None  # of the weights
     replace: bool = False  # a package at the same path
+    refit: bool = False  # the constants that an imported run keeps
     force: bool = False  # also a model that is not better than its baseline
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-JSON = "application/json"
+JSON, NDJSON = "application/json", "application/x-ndjson"
 NO_STORE = {"Cache-Control": "no-store"}  # answers are about patients
 NEGOTIATED = NO_STORE | {"Vary": "Accept"}
 """Headers of an answer whose media type the client chose."""

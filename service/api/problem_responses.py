@@ -51,7 +51,8 @@ HANDLERS: dict[int | type[Exception], Any] = dict.fromkeys((Problem, HTTPExcepti
 def _known_parameters(scope: Scope) -> str:
     """Return the names of the query parameters of the request's route, which one pydantic model holds."""
     (query,) = scope["route"].dependant.query_params
-    return ", ".join(f"`{name}`" for name in query.field_info.annotation.model_fields)
+    fields = query.field_info.annotation.model_fields
+    return ", ".join(f"`{field.alias or name}`" for name, field in fields.items())
 
 
 def _as_problem(error: Exception, scope: Scope) -> Problem:

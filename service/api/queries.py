@@ -2,7 +2,13 @@
 
 from pydantic import BaseModel, Field
 
+from service.api.negotiation import JSON, NDJSON
+from service.errors import BadParameter
+from service.inference.prediction_set import SetRule
 from service.schemas.answers import DEFAULT_TOP_K
+from service.schemas.manifest import Manifest
+
+_WITH_SETS = (JSON, NDJSON)
 
 
 class FrameQuery(BaseModel, extra="forbid"):
@@ -11,8 +17,32 @@ class FrameQuery(BaseModel, extra="forbid"):
     frame: int = Field(default=0, ge=0, description="Index of the frame in the file, from 0.")
 
 
-class ClassifyQuery(FrameQuery):
-    """Selects a frame and the number of predictions."""
+class SetQuery(BaseModel, extra="forbid"):
+    """Asks for prediction sets."""
+
+    set_level: float | None = Field(
+        default=None,
+        alias="set",
+        ge=0.5,
+        lt=1,
+        description="Level of a prediction set, such as 0.95: the answer holds the smallest set of planes with this "
+        "coverage on validation patients. Default: no set.",
+    )
+
+    def set_rule(self, manifest: Manifest, media_type: str) -> SetRule | None:
+        """Return the rule of the model's sets at the requested level, None where no set is wanted.
+
+        Raises `BadParameter` where the model or the media type of the reply has no sets at this level.
+        """
+        if self.set_level is None:
+            return None
+        if media_type not in _WITH_SETS:
+            raise BadParameter("`set` needs a JSON reply; the header `Accept` asks for another one.")
+        return SetRule.of(manifest.planes, manifest.prediction_sets, self.set_level)
+
+
+class ClassifyQuery(SetQuery, FrameQuery):
+    """Selects a frame, the number of predictions and the prediction set."""
 
     top: int = Field(
         default=DEFAULT_TOP_K, ge=1, le=1000, description="Number of predictions in the answer, at most all planes."
@@ -30,8 +60,8 @@ class SelectionQuery(BaseModel, extra="forbid"):
     )
 
 
-class BatchQuery(SelectionQuery):
-    """Selects frames of each file and the number of predictions."""
+class BatchQuery(SetQuery, SelectionQuery):
+    """Selects frames of each file, the number of predictions and the prediction sets."""
 
     top: int = Field(
         default=DEFAULT_TOP_K, ge=1, le=1000, description="Number of predictions in each answer, at most all planes."

@@ -62,6 +62,21 @@ def add_frame(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_set(command: argparse.ArgumentParser) -> None:
+    """Add the option that asks for prediction sets."""
+    command.add_argument(
+        "--set", dest="set_level", type=_level, metavar="LEVEL",
+        help="also give the smallest set of planes with this coverage on validation patients, such as 0.95",
+    )  # fmt: skip
+
+
+def _level(text: str) -> float:
+    with suppress(ValueError):
+        if 0.5 <= (level := float(text)) < 1:
+            return level
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0.5 and below 1")
+
+
 def not_negative(text: str) -> int:
     """Return an integer of at least 0."""
     with suppress(ValueError):

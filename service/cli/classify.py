@@ -12,6 +12,7 @@ from service.cli.arguments import (
     add_frame,
     add_json,
     add_selection,
+    add_set,
     add_url,
     not_negative,
 )
@@ -25,6 +26,7 @@ def register(commands: Commands) -> None:
     classify = add_command(commands, "classify", _run, "classify frames, one line per frame")
     classify.add_argument("frames", nargs="+", metavar="FRAME", type=Path)
     add_frame(classify)
+    add_set(classify)
     add_json(classify)
     add_url(classify)
 
@@ -34,6 +36,7 @@ def register(commands: Commands) -> None:
     explain.add_argument("--dicom", type=Path, metavar="FOLDER", help="folder for report.dcm and overlay.dcm")
     explain.add_argument("--target", metavar="PLANE", help="plane to explain (default: the most probable one)")
     add_frame(explain)
+    add_set(explain)
     add_url(explain)
 
     cine = add_command(commands, "cine", _run, "find the planes in a cine loop, and the most probable frame of each")

@@ -24,13 +24,14 @@ from service.cli.output import (
     read_file,
     write_file,
 )
-from service.errors import Problem
+from service.errors import BadParameter, Problem
 from service.execution.cpu_budget import cpu_budget
 from service.execution.decoders.pool import open_decoder
 from service.execution.work import Work, work_context
 from service.imaging.files.local_file import LocalFile
 from service.inference.engine import Engine
 from service.inference.package import load_package
+from service.inference.prediction_set import SetRule
 from service.jobs.outputs import one_run
 from service.observability.trace import new_request_id
 from service.reports.answers import batch_record, classification, exam_report, explained
@@ -54,16 +55,26 @@ def classify(options: argparse.Namespace, settings: Settings) -> int:
     """Print one line per frame, in order; return 1 if a frame was refused, else 0."""
     code = 0
     with open_pipeline(settings) as pipeline, ThreadPoolExecutor(cpu_budget(settings.workers).count) as threads:
-        answers = threads.map(partial(_classify_one, pipeline, options.index), options.frames)
+        sets = _set_rule(options, pipeline)
+        answers = threads.map(partial(_classify_one, pipeline, options.index, sets), options.frames)
         for path, answer in zip(options.frames, answers, strict=True):
             code |= print_answer(options, path, answer)
     return code
 
 
-def _classify_one(pipeline: Pipeline, index: int, path: Path) -> Classification | ProblemDetails:
+def _set_rule(options: argparse.Namespace, pipeline: Pipeline) -> SetRule | None:
+    """Return the rule of the prediction sets that the options ask for; raises `CommandError` where there is none."""
+    manifest, level = pipeline.engine.manifest, options.set_level
+    try:
+        return None if level is None else SetRule.of(manifest.planes, manifest.prediction_sets, level)
+    except BadParameter as problem:
+        raise CommandError(problem.detail.replace("`set`", "--set")) from problem
+
+
+def _classify_one(pipeline: Pipeline, index: int, sets: SetRule | None, path: Path) -> Classification | ProblemDetails:
     with work_context(Work(new_request_id())) as work:
         try:
-            return classification(pipeline.classify(read_file(path), index=index))
+            return classification(pipeline.classify(read_file(path), index=index), sets=sets)
         except Problem as problem:
             return ProblemDetails.of(problem, work.request_id)
 
@@ -71,10 +82,11 @@ def _classify_one(pipeline: Pipeline, index: int, path: Path) -> Classification 
 def explain(options: argparse.Namespace, settings: Settings) -> int:
     """Write a picture, DICOM objects or both, and print the explanation."""
     with open_pipeline(settings) as pipeline, work_context(Work(new_request_id())):
+        sets = _set_rule(options, pipeline)
         upload = read_file(options.frame)
         result = pipeline.explain(upload, index=options.index, target=options.target)
         files = _explained_files(options, pipeline, upload, result)  # all of them, before the first is written
-        answer = explained(result, None)
+        answer = explained(result, None, sets=sets)
     with _output_folder(options.dicom):
         for path, contents in files.items():
             write_file(path, contents)

@@ -47,15 +47,17 @@ def classify(options: argparse.Namespace) -> int:
     """Print one line per frame, in order; return 1 if a frame was refused, else 0."""
     code = 0
     with _connect(options.url) as client, ThreadPoolExecutor(_CONCURRENT_REQUESTS) as threads:
-        answers = threads.map(partial(_classify_one, client, options.index), options.frames)
+        answers = threads.map(partial(_classify_one, client, options), options.frames)
         for path, answer in zip(options.frames, answers, strict=True):
             code |= print_answer(options, path, answer)
     return code
 
 
-def _classify_one(client: Client, index: int, path: Path) -> Classification | ProblemDetails:
+def _classify_one(client: Client, options: argparse.Namespace, path: Path) -> Classification | ProblemDetails:
     try:
-        return _of_service(Classification, client.classify(read_file(path), index=index))
+        return _of_service(
+            Classification, client.classify(read_file(path), index=options.index, set_level=options.set_level)
+        )
     except Problem as problem:
         return ProblemDetails.of(problem, new_request_id())
     except RefusedError as error:
@@ -66,7 +68,7 @@ def explain(options: argparse.Namespace) -> int:
     """Write a picture and print the explanation; return 1 if the frame was refused, else 0."""
     upload = read_file(options.frame)
     with _connect(options.url) as client:
-        answer = client.explain(upload, index=options.index, target=options.target)
+        answer = client.explain(upload, index=options.index, target=options.target, set_level=options.set_level)
         media_type = PICTURE_TYPES[options.output.suffix.lower()]
         overlay = client.overlay(upload, index=options.index, target=options.target, media_type=media_type)
     write_file(options.output, overlay)

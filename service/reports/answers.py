@@ -10,6 +10,7 @@ from service.analysis.exam import ExamReader
 from service.analysis.results import ExplainedFrame, FrameResult, ModelIdentity
 from service.errors import Problem
 from service.execution.work import current_work
+from service.inference.prediction_set import SetRule
 from service.reports.duplicates import find_duplicates
 from service.schemas.answers import (
     DEFAULT_TOP_K,
@@ -32,8 +33,11 @@ def model_info(model: ModelIdentity) -> ModelInfo:
     return ModelInfo(**model._asdict())
 
 
-def classification(result: FrameResult, top: int = DEFAULT_TOP_K) -> Classification:
-    """Return the answer of `/classify`, with the `top` most probable planes and the request id of the current work."""
+def classification(result: FrameResult, top: int = DEFAULT_TOP_K, sets: SetRule | None = None) -> Classification:
+    """Return the answer of `/classify`, with the `top` most probable planes and the request id of the current work.
+
+    It holds a prediction set where a rule is given.
+    """
     frame = result.frame
     return Classification(
         predictions=[Prediction(**score._asdict()) for score in result.ranked[:top]],
@@ -41,6 +45,7 @@ def classification(result: FrameResult, top: int = DEFAULT_TOP_K) -> Classificat
         abstain_reason=result.abstain_reason,
         sub_plane=SubPlane(**result.sub_plane._asdict()) if result.sub_plane else None,
         sub_plane_reason=result.sub_plane_reason,
+        prediction_set=sets.predict(result.scores, result.abstain_reason) if sets else None,
         frame=FrameInfo(
             format=frame.format,
             width=frame.width,
@@ -55,7 +60,9 @@ def classification(result: FrameResult, top: int = DEFAULT_TOP_K) -> Classificat
     )
 
 
-def explained(result: ExplainedFrame, overlay: bytes | None, top: int = DEFAULT_TOP_K) -> ExplainedClassification:
+def explained(
+    result: ExplainedFrame, overlay: bytes | None, top: int = DEFAULT_TOP_K, sets: SetRule | None = None
+) -> ExplainedClassification:
     """Return the answer of `/explain`; `overlay` is the picture as JPEG, or None to leave it out."""
     picture = None
     if overlay is not None:
@@ -68,14 +75,16 @@ def explained(result: ExplainedFrame, overlay: bytes | None, top: int = DEFAULT_
         empty=result.heat.empty,
         overlay=picture,
     )
-    return ExplainedClassification(**dict(classification(result, top)), explanation=explanation)
+    return ExplainedClassification(**dict(classification(result, top, sets)), explanation=explanation)
 
 
-def batch_record(line: BatchLine | BatchSummary, top: int = DEFAULT_TOP_K) -> FrameAnswer | FrameProblem | BatchEnd:
+def batch_record(
+    line: BatchLine | BatchSummary, top: int = DEFAULT_TOP_K, sets: SetRule | None = None
+) -> FrameAnswer | FrameProblem | BatchEnd:
     """Return a line of `/classify/batch`."""
     if isinstance(line, BatchSummary):
         return BatchEnd(summary=line, request_id=current_work().request_id)
-    return _frame_record(line, top)
+    return _frame_record(line, top, sets)
 
 
 async def exam_report(session: BatchSession, files: Sequence[File], reader: ExamReader) -> ExamReport:
@@ -92,8 +101,8 @@ async def exam_report(session: BatchSession, files: Sequence[File], reader: Exam
     return report
 
 
-def _frame_record(line: BatchLine, top: int = DEFAULT_TOP_K) -> FrameAnswer | FrameProblem:
+def _frame_record(line: BatchLine, top: int = DEFAULT_TOP_K, sets: SetRule | None = None) -> FrameAnswer | FrameProblem:
     source = Source(file=line.file.number, name=line.file.name, frame=line.index)
     if isinstance(line.value, Problem):
         return FrameProblem(**dict(ProblemDetails.of(line.value, current_work().request_id)), source=source)
-    return FrameAnswer(**dict(classification(line.value.result, top)), source=source)
+    return FrameAnswer(**dict(classification(line.value.result, top, sets)), source=source)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from service.analysis.text import REASONS, left_text, percent, sub_plane_text, unnamed_text
-from service.schemas.answers import Classification
+from service.schemas.answers import Classification, PredictionSet
 from service.schemas.batch import CineSummary, FrameProblem, Source
 from service.schemas.exam import ExamReport
 from service.schemas.file_names import printable
@@ -16,11 +16,17 @@ def answer_line(file: str, answer: Classification | ProblemDetails) -> str:
     """Return the file with its plane and probability, or why it has none."""
     if isinstance(answer, ProblemDetails):
         return f"{printable(file)}  refused: {answer.detail}"
+    planes = "" if answer.prediction_set is None else _set_text(answer.prediction_set)
     if answer.abstain_reason is not None:
-        return f"{printable(file)}  not sure: {REASONS[answer.abstain_reason]}"
+        return f"{printable(file)}  not sure: {REASONS[answer.abstain_reason]}{planes}"
     first = answer.predictions[0]
     sub_plane = sub_plane_text(answer.sub_plane, answer.sub_plane_reason)
-    return f"{printable(file)}  {first.label:{_LABEL}}{percent(first.probability):>8}  {sub_plane}".rstrip()
+    return f"{printable(file)}  {first.label:{_LABEL}}{percent(first.probability):>8}  {sub_plane}".rstrip() + planes
+
+
+def _set_text(found: PredictionSet) -> str:
+    """Return the planes of a prediction set with its level."""
+    return f"  set at {found.level:g}: {', '.join(found.planes)}"
 
 
 def cine_lines(cine: CineSummary) -> Iterator[str]:

@@ -33,6 +33,29 @@ class SubPlane(Schema):
     )
 
 
+class PredictionSet(Schema):
+    """The planes that a frame may show, at a level of coverage."""
+
+    level: float = Field(
+        description="The requested level: of the patients of a plane, the share for whom the set holds it. It is "
+        "known for patients like those of the validation data only, and not for another hospital.",
+        examples=[0.95],
+    )
+    planes: list[str] = Field(
+        description="Ids of the planes in the set, the most probable first; at least the first prediction.",
+        examples=[["fetal_brain"]],
+    )
+    empty: bool = Field(
+        description="True when no plane is probable enough for the level: the frame fits none as well as validation "
+        "frames do. `planes` then holds the first prediction, as an addition."
+    )
+    unsupported: list[str] = Field(
+        description="Ids of planes with too few validation patients for this level. The set treats them by a limit "
+        "of all planes together, and claims no coverage of them.",
+        examples=[["maternal_cervix", "other"]],
+    )
+
+
 class FrameInfo(Schema):
     """The frame that the service read from the upload."""
 
@@ -78,6 +101,11 @@ class Classification(Schema):
     )
     sub_plane_reason: SubPlaneReason | None = Field(
         default=None, description="`close`: the model names no sub-plane, as two are almost equally probable."
+    )
+    prediction_set: PredictionSet | None = Field(
+        default=None,
+        description="Null unless the request says `set`, and when the model abstains for `color-flow` or "
+        "`out-of-distribution`: a set says nothing about such a frame.",
     )
     frame: FrameInfo
     model: ModelInfo

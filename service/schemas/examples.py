@@ -11,6 +11,7 @@ CLASSIFICATION: dict[str, Any] = {
     "abstain_reason": None,
     "sub_plane": {"plane": "trans_thalamic", "label": "Trans-thalamic", "probability": 0.874},
     "sub_plane_reason": None,
+    "prediction_set": None,
     "frame": {
         "format": "png",
         "width": 959,

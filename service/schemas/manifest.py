@@ -57,6 +57,22 @@ class Abstention(_Strict):
     )
 
 
+class PredictionSets(_Strict):
+    """What prediction sets are made of: `service.inference.prediction_set` applies it."""
+
+    probabilities: tuple[tuple[Annotated[float, Field(ge=0, le=1)], ...], ...] = Field(
+        description="For each plane, in the order of `planes`, one probability per validation patient with frames of "
+        "it, ascending: the lowest calibrated probability of the plane among these frames, rounded down. Frames that "
+        "are out of distribution do not count."
+    )
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if any(list(each) != sorted(each) for each in self.probabilities):
+            raise ValueError("prediction_sets: the probabilities of each plane must ascend")
+        return self
+
+
 class Metric(_Strict):
     """One metric of the model, measured on one subset of one split."""
 
@@ -114,15 +130,18 @@ class Manifest(_Strict):
     metrics: tuple[Metric, ...] = Field(description="Headline metrics of the model card.")
     code_version: str = Field(description="Version of fetal-planes that built the package.")
     sub_planes: SubPlanes | None = Field(default=None, description="Null when the package has no sub-planes.")
+    prediction_sets: PredictionSets | None = Field(default=None, description="Null when the package states none.")
     weights_license: str | None = Field(default=None, description="License of the weights; null when none is stated.")
     warnings: tuple[str, ...] = Field(
         default=(), description="Reasons to doubt the metrics or the calibration, a sentence each."
     )
 
     @model_validator(mode="after")
-    def _each_plane_has_a_limit(self) -> Self:
+    def _each_plane_has_its_values(self) -> Self:
         if len(self.abstention.max_ood_score) != len(self.planes):
             raise ValueError(f"abstention: max_ood_score must have {len(self.planes)} values, one per plane")
+        if self.prediction_sets is not None and len(self.prediction_sets.probabilities) != len(self.planes):
+            raise ValueError(f"prediction_sets: there must be {len(self.planes)} lists, one per plane")
         return self
 
     @model_validator(mode="after")

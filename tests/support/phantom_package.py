@@ -35,6 +35,7 @@ class Phantom:
     min_probability: float = 0.0
     max_ood_score: float = 1.0  # of every plane
     max_distance: float = 1.0
+    set_scores: tuple[tuple[float, ...], ...] = ()  # of each plane, what prediction sets are made of
     sub_planes: tuple[str, ...] = ()
     sub_planes_of: str = "fetal_brain"
     kernels: Floats = field(init=False)
@@ -97,7 +98,10 @@ class Phantom:
             "temperature": 1.0,
             "metrics": [],
         }
-        return ({"sub_planes": described} if self.sub_planes else {}) | {
+        optional: dict[str, Any] = {"sub_planes": described} if self.sub_planes else {}
+        if self.set_scores:
+            optional["prediction_sets"] = {"probabilities": self.set_scores}
+        return optional | {
             "format": 2,
             "name": "phantom",
             "version": "1.2.3",

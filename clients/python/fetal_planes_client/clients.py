@@ -66,14 +66,18 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def classify(self, frame: Upload, *, index: int = 0, top: int = 2) -> Classification:
-        """Return the most probable planes of a frame. Raises `RefusedError`."""
-        request = messages.frame_request("classify", frame, frame=index, top=top)
+    def classify(
+        self, frame: Upload, *, index: int = 0, top: int = 2, set_level: float | None = None
+    ) -> Classification:
+        """Return the most probable planes of a frame; with `set_level`, also a set of planes. Raises `RefusedError`."""
+        request = messages.frame_request("classify", frame, frame=index, top=top, set=set_level)
         return self._read(request, Classification.model_validate_json)
 
-    def explain(self, frame: Upload, *, index: int = 0, target: str | None = None) -> ExplainedClassification:
+    def explain(
+        self, frame: Upload, *, index: int = 0, target: str | None = None, set_level: float | None = None
+    ) -> ExplainedClassification:
         """Return the classification of a frame with a heat map, without an overlay. Raises `RefusedError`."""
-        request = messages.frame_request("explain", frame, frame=index, overlay=False, target=target)
+        request = messages.frame_request("explain", frame, frame=index, overlay=False, target=target, set=set_level)
         return self._read(request, ExplainedClassification.model_validate_json)
 
     def overlay(
@@ -84,11 +88,17 @@ class Client:
         return self._read(request._replace(accept=media_type), bytes)
 
     def classify_batch(
-        self, files: Iterable[Upload], *, every: int = 1, limit: int | None = None, top: int = 2
+        self,
+        files: Iterable[Upload],
+        *,
+        every: int = 1,
+        limit: int | None = None,
+        top: int = 2,
+        set_level: float | None = None,
     ) -> Iterator[BatchRecord]:
         """Yield a record per frame in order, then the summary. Raises `RefusedError` and `CutShortError`."""
         record: BatchRecord | None = None
-        request = messages.batch_request(files, every=every, limit=limit, top=top)
+        request = messages.batch_request(files, every=every, limit=limit, top=top, set=set_level)
         with closing(self._open(request)) as reply:
             try:
                 for line in reply.iter_lines():
@@ -206,11 +216,17 @@ class AsyncClient:
     model = _awaitable(Client.model)
 
     async def classify_batch(
-        self, files: Iterable[Upload], *, every: int = 1, limit: int | None = None, top: int = 2
+        self,
+        files: Iterable[Upload],
+        *,
+        every: int = 1,
+        limit: int | None = None,
+        top: int = 2,
+        set_level: float | None = None,
     ) -> AsyncIterator[BatchRecord]:
         """See `Client.classify_batch`."""
         record: BatchRecord | None = None
-        request = messages.batch_request(files, every=every, limit=limit, top=top)
+        request = messages.batch_request(files, every=every, limit=limit, top=top, set=set_level)
         async with aclosing(await self._open(request)) as reply:
             try:
                 async for line in reply.aiter_lines():

@@ -20,7 +20,7 @@ from fetal_planes_client.uploads import Upload, upload_content, upload_name
 BatchRecord = FrameAnswer | FrameProblem | BatchEnd
 """A line of a batch: a frame, a refused frame or file, or the summary at the end."""
 
-Parameter = str | int | bool | None
+Parameter = str | int | float | bool | None
 
 _MAX_PAUSE_S = 60.0
 _DEFAULT_PAUSE_S = 1.0  # without a valid header `Retry-After`

@@ -12,11 +12,12 @@ from fastapi.responses import StreamingResponse
 from service.analysis.batch import File, Selection
 from service.analysis.batch_session import BatchSession
 from service.api.dependencies import ModelDep, RuntimeDep
-from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
+from service.api.negotiation import JSON, NDJSON, NEGOTIATED, choose_media_type
 from service.api.openapi import FILES_PROBLEMS, TEXT, replies
 from service.api.queries import BatchQuery, SelectionQuery
 from service.api.uploads import FILES_IN_OPENAPI, read_files
 from service.execution.work import current_work
+from service.inference.prediction_set import SetRule
 from service.reports.answers import batch_record
 from service.runtime import LoadedModel, Runtime
 from service.schemas.batch import Batch, BatchEnd, FrameAnswer, FrameProblem
@@ -26,7 +27,6 @@ router = APIRouter(tags=["batches"])
 
 BatchRecord = FrameAnswer | FrameProblem | BatchEnd
 
-_NDJSON = "application/x-ndjson"
 _JOBS_PER_WORKER = 3  # in work, or done and not yet sent: enough to keep every worker busy
 _ANSWER = (
     "One line of JSON for each frame, in the order of the upload: the answer of `/classify`, or a problem, each with "
@@ -41,7 +41,7 @@ _LINES = "".join(f"{json.dumps(line)}\n" for line in (*BATCH["records"], _END))
     "/classify/batch",
     summary="Classify all frames of many files",
     response_model=Batch,
-    responses=replies(_ANSWER, {_NDJSON: TEXT | {"example": _LINES}}, *FILES_PROBLEMS),
+    responses=replies(_ANSWER, {NDJSON: TEXT | {"example": _LINES}}, *FILES_PROBLEMS),
     openapi_extra=FILES_IN_OPENAPI,
 )
 async def classify_batch(
@@ -52,9 +52,10 @@ async def classify_batch(
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> StreamingResponse:
     """Classify all frames of many files and send each answer when it is ready. A bad file costs its own line only."""
+    media_type = choose_media_type(accept, (NDJSON, JSON))
+    sets = query.set_rule(model.pipeline.engine.manifest, media_type)
     files = await read_files(request, runtime.settings.max_batch_bytes, runtime.settings.max_batch_frames)
-    records = _records(open_session(runtime, model, query), files, query.top)
-    media_type = choose_media_type(accept, (_NDJSON, JSON))
+    records = _records(open_session(runtime, model, query), files, query.top, sets)
     encode = _as_document if media_type == JSON else _as_lines
     return StreamingResponse(encode(records), headers=NEGOTIATED, media_type=media_type)
 
@@ -74,10 +75,12 @@ def open_session(
     )
 
 
-async def _records(session: BatchSession, files: list[File], top: int) -> AsyncGenerator[BatchRecord, None]:
+async def _records(
+    session: BatchSession, files: list[File], top: int, sets: SetRule | None
+) -> AsyncGenerator[BatchRecord, None]:
     async with aclosing(session.lines(files)) as lines:
         async for line in lines:
-            yield batch_record(line, top)
+            yield batch_record(line, top, sets)
 
 
 async def _as_lines(records: AsyncGenerator[BatchRecord, None]) -> AsyncIterator[str]:

@@ -13,6 +13,7 @@ from service.api.openapi import BINARY, FRAME_PROBLEMS, replies
 from service.api.queries import ClassifyQuery
 from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import NoDicomSource
+from service.inference.prediction_set import SetRule
 from service.reports.answers import classification
 from service.reports.patient_key import patient_key
 from service.schemas.answers import Classification
@@ -48,17 +49,22 @@ async def classify(
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
     """Read one frame and return its most probable planes. `abstain` is true when they should not be relied on."""
-    upload = await read_upload(request, model.pipeline.limits.max_bytes)
     media_type = choose_media_type(accept, (JSON, DICOM))
-    return await model.pool.run(_answer, model.pipeline, upload, query, media_type)
-
-
-def _answer(pipeline: Pipeline, upload: bytes, query: SaltedQuery, media_type: str) -> Response:
+    sets = query.set_rule(model.pipeline.engine.manifest, media_type)
+    upload = await read_upload(request, model.pipeline.limits.max_bytes)
     if media_type == DICOM:
-        require_dicom(upload)
-        return reply_report(pipeline, pipeline.classify(upload, index=query.frame), NEGOTIATED)
+        return await model.pool.run(_report, model.pipeline, upload, query.frame)
+    return await model.pool.run(_answer, model.pipeline, upload, query, sets)
+
+
+def _report(pipeline: Pipeline, upload: bytes, index: int) -> Response:
+    require_dicom(upload)
+    return reply_report(pipeline, pipeline.classify(upload, index=index), NEGOTIATED)
+
+
+def _answer(pipeline: Pipeline, upload: bytes, query: SaltedQuery, sets: SetRule | None) -> Response:
     result = pipeline.classify(upload, index=query.frame)
-    answer = classification(result, query.top)
+    answer = classification(result, query.top, sets)
     headers = dict(NEGOTIATED)
     if query.patient_salt and (key := patient_key(result.frame, query.patient_salt)):
         headers[_PATIENT_KEY] = key

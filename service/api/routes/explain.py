@@ -13,6 +13,7 @@ from service.api.openapi import BINARY, FRAME_PROBLEMS, TEXT, replies
 from service.api.queries import ClassifyQuery
 from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import BadParameter, NoDicomSource, NoSuchPlane
+from service.inference.prediction_set import SetRule
 from service.reports.answers import explained
 from service.schemas.answers import ExplainedClassification, PictureType
 
@@ -58,11 +59,12 @@ async def explain(
     media_type = choose_media_type(accept, _OFFERS)
     if media_type != JSON and not query.overlay:
         raise BadParameter("`overlay=false` needs a JSON reply; the header `Accept` asks for another one.")
+    sets = query.set_rule(model.pipeline.engine.manifest, media_type)
     upload = await read_upload(request, model.pipeline.limits.max_bytes)
-    return await model.pool.run(_answer, model.pipeline, upload, query, media_type)
+    return await model.pool.run(_answer, model.pipeline, upload, query, sets, media_type)
 
 
-def _answer(pipeline: Pipeline, upload: bytes, query: ExplainQuery, media_type: str) -> Response:
+def _answer(pipeline: Pipeline, upload: bytes, query: ExplainQuery, sets: SetRule | None, media_type: str) -> Response:
     if media_type in (DICOM, RELATED):
         require_dicom(upload)
     result = pipeline.explain(upload, index=query.frame, target=query.target)
@@ -73,5 +75,5 @@ def _answer(pipeline: Pipeline, upload: bytes, query: ExplainQuery, media_type: 
         picture = pipeline.draw(result, picture_type)
         return Response(picture, headers=NEGOTIATED | plane, media_type=picture_type)
     overlay = pipeline.draw(result, "image/jpeg") if query.overlay else None
-    answer = explained(result, overlay, query.top)
+    answer = explained(result, overlay, query.top, sets)
     return Response(answer.model_dump_json(), headers=NEGOTIATED, media_type=JSON)

@@ -51,7 +51,8 @@ def test_the_answer_is_the_model_s(
 def test_the_shape_is_the_contract_s(client: TestClient, phantom_folder: Any) -> None:
     answer = client.post("/classify", content=encode(speckle())).json()
     assert list(answer) == [
-        *("predictions", "abstain", "abstain_reason", "sub_plane", "sub_plane_reason", "frame", "model", "request_id")
+        *("predictions", "abstain", "abstain_reason", "sub_plane", "sub_plane_reason", "prediction_set"),
+        *("frame", "model", "request_id"),
     ]
     assert set(answer["predictions"][0]) == {"plane", "label", "probability"}
     assert set(answer["model"]) == {"name", "version", "sha256"}
@@ -182,8 +183,8 @@ class TestDicom:
 @pytest.mark.parametrize(
     ("path", "known"),
     [
-        ("classify", "`frame`, `top`, `patient_salt`"),
-        ("explain", "`frame`, `top`, `target`, `overlay`"),
+        ("classify", "`frame`, `set`, `top`, `patient_salt`"),
+        ("explain", "`frame`, `set`, `top`, `target`, `overlay`"),
         ("exam", "`every`, `limit`, `expect`, `chosen`, `unread`"),
     ],
 )

@@ -29,6 +29,22 @@ class SubPlane(Schema):
     """Calibrated probability, given that the first prediction is right."""
 
 
+class PredictionSet(Schema):
+    """The planes that a frame may show, at a level of coverage."""
+
+    level: float
+    """The requested level: of the patients of a plane, the share for whom the set holds it. It is known for
+    patients like those of the validation data only, and not for another hospital."""
+    planes: list[str]
+    """Ids of the planes in the set, the most probable first; at least the first prediction."""
+    empty: bool
+    """True when no plane is probable enough for the level: the frame fits none as well as validation frames do.
+    `planes` then holds the first prediction, as an addition."""
+    unsupported: list[str]
+    """Ids of planes with too few validation patients for this level. The set treats them by a limit of all planes
+    together, and claims no coverage of them."""
+
+
 class FrameInfo(Schema):
     """The frame that the service read from the upload."""
 
@@ -77,6 +93,9 @@ class Classification(Schema):
     abstains, and when two are close."""
     sub_plane_reason: Literal["close"] | str | None = None
     """`close`: the model names no sub-plane, as two are almost equally probable."""
+    prediction_set: PredictionSet | None = None
+    """Null unless the request says `set`, and when the model abstains for `color-flow` or `out-of-distribution`: a
+    set says nothing about such a frame."""
     frame: FrameInfo
     model: ModelInfo
     request_id: str

@@ -39,6 +39,15 @@ class Abstention(Schema):
     """Above this `distance` (an output of the graph, no unit) the frame is `out-of-distribution`."""
 
 
+class PredictionSets(Schema):
+    """What prediction sets are made of: `service.inference.prediction_set` applies it."""
+
+    probabilities: tuple[tuple[float, ...], ...]
+    """For each plane, in the order of `planes`, one probability per validation patient with frames of it,
+    ascending: the lowest calibrated probability of the plane among these frames, rounded down. Frames that are out
+    of distribution do not count."""
+
+
 class Metric(Schema):
     """One metric of the model, measured on one subset of one split."""
 
@@ -110,6 +119,8 @@ class Manifest(Schema):
     """Version of fetal-planes that built the package."""
     sub_planes: SubPlanes | None = None
     """Null when the package has no sub-planes."""
+    prediction_sets: PredictionSets | None = None
+    """Null when the package states none."""
     weights_license: str | None = None
     """License of the weights; null when none is stated."""
     warnings: tuple[str, ...] = ()

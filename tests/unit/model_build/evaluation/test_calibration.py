@@ -8,12 +8,14 @@ import pytest
 from model_build.data.labels import PLANES
 from model_build.data.records import Record
 from model_build.evaluation.calibration import Acceptance, Calibration, at_limit, calibration_warnings, fit_temperature
-from service.schemas.manifest import Abstention
+from service.schemas.manifest import Abstention, PredictionSets
 
 
 def calibration(temperature: float = 1.1, least: float = 0.6, sub_planes: float | None = None) -> Calibration:
     limits = Abstention(min_probability=least, max_ood_score=(3.0,) * len(PLANES), max_distance=2)
-    return Calibration(temperature, limits, Acceptance("augmented", 0, 0), (), sub_planes)
+    return Calibration(
+        temperature, limits, Acceptance("augmented", (), ()), (), (), PredictionSets(probabilities=()), sub_planes
+    )
 
 
 def frames(count: int, planes: int = len(PLANES)) -> list[Record]:

@@ -35,6 +35,9 @@ def test_the_scanner_is_not_trained_on_and_a_second_call_trains_nothing(
     (row,) = read_table(out / "scanners.csv")
     # Four of the eight training patients were examined with the Aloka; each has a frame of the four main planes.
     assert (row["scanner"], row["frames"]) == ("Aloka", "16")
+    assert float(row["accuracy_at_0.85"]) >= float(row["top1"]) == float(row["accuracy_at_1"])
+    assert 0 <= float(row["aurc"]) <= 1
+    assert 0 <= float(row["calibration_error"]) <= 1
 
 
 def test_scanners_are_read_from_a_table(tiny_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from model_build.cli import main
+from model_build.data.labels import PLANES
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from tests.support.paths import ROOT
@@ -73,11 +74,28 @@ def test_the_card_and_the_report_state_what_was_left_out(built: BuiltModel) -> N
     card = (built.package / "MODEL_CARD.md").read_text()
     rows = read_table(built.run / "report" / "acceptance.csv")
     names = ["liver", "muscle", "texture of other organs", "blocks shuffled", "warped"]
-    assert [row["input"] for row in rows] == ["augmented validation inputs", *names]
-    for row in rows[1:]:
+    own = [f"augmented validation inputs: {plane.label}" for plane in PLANES]
+    assert [row["input"] for row in rows] == ["augmented validation inputs", *own, *names]
+    for row in rows[7:]:
         assert f"| {row['input']} | {row['frames']} | {row['accepted']} |" in card
     expected = 100 - 100 * int(rows[0]["accepted"]) / int(rows[0]["frames"])
     assert f"about {expected:.0f} % of good frames of the main planes" in card
+
+
+def test_the_report_states_what_inputs_are_named_as(built: BuiltModel) -> None:
+    accepted = read_table(built.run / "report" / "acceptance.csv")[1:]
+    named = read_table(built.run / "report" / "named.csv")
+    for row in accepted:
+        own = [each for each in named if each["input"] == row["input"]]
+        assert sum(int(each["frames"]) for each in own) == int(row["frames"])
+        assert sum(int(each["answered"]) for each in own) == int(row["accepted"])
+
+
+def test_the_manifest_holds_a_probability_of_each_validation_patient(built: BuiltModel) -> None:
+    sets = load_package(built.package).manifest.prediction_sets
+    assert sets is not None
+    assert len(sets.probabilities) == len(PLANES)
+    assert all(len(own) <= 2 for own in sets.probabilities)  # two validation patients
 
 
 def test_each_plane_has_a_limit_and_the_strict_one_is_not_higher(built: BuiltModel) -> None:

@@ -86,3 +86,18 @@ def test_an_unknown_brain_plane_is_refused(tmp_path: Path) -> None:
     folder = write_sub_plane_phantoms(tmp_path / "data", 3, ("Trans-atlantic",), ("Fetal brain",))
     with pytest.raises(DataError, match="Trans-atlantic"):
         read_records(folder)
+
+
+def test_carotid_arteries_among_other_are_a_group(tmp_path: Path) -> None:
+    """Scanner and operator tell them apart; a table without operators says nothing about them."""
+    folder = write_phantoms(tmp_path / "data", patients=4)
+    rows = rows_of(folder)
+    for row in rows:
+        row[4] = "Other" if row[1] in ("0", "1") else "Op. 3"  # patient 1 was examined with the Aloka
+    write_table(folder, rows)
+    groups = {(record.patient, record.plane): record.group for record in read_records(folder)}
+    assert {patient for (patient, _), group in groups.items() if group == "adult carotid artery"} == {"1"}
+    assert all((group is None) == (plane != 5) for (_, plane), group in groups.items())
+    table = folder / "FETAL_PLANES_DB_data.csv"
+    table.write_text(table.read_text().replace("Operator", "Nothing"))
+    assert {record.group for record in read_records(folder)} == {None}
