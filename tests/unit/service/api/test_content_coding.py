@@ -81,6 +81,8 @@ def test_a_bomb_is_refused(coding: str, compress: Callable[[bytes], bytes]) -> N
         ("deflate", zlib.compress(b"a" * 999)[:-5]),
         ("deflate", zlib.compress(b"a") + b"more"),
     ],
+    # By name: gzip writes the time into the body, and xdist's processes must find the same tests.
+    ids=["nonsense", "cut", "more", "many members", "cut deflate", "more deflate"],
 )
 def test_a_damaged_body_is_refused(coding: str, body: bytes) -> None:
     with pytest.raises(MalformedRequest):
