@@ -66,7 +66,7 @@ def texts() -> list[str]:
 
 def test_process(odd: Path, environment: dict[str, str]) -> None:
     out = odd.parent / os.fsdecode(b"r\xe9sultats")
-    run(environment, *[("process", "--reports", odd, out)] * 2)
+    run(environment, ("process", "--reports", odd, out), ("process", "--reports", odd, out))
     rows = [json.loads(line) for line in (out / "frames.jsonl").read_bytes().splitlines()]
     assert sorted(row["file"] for row in rows) == texts()
     with (out / "frames.csv").open(encoding="utf-8", newline="") as file:
@@ -86,7 +86,7 @@ def test_exam(odd: Path, environment: dict[str, str]) -> None:
 def test_table(odd: Path, environment: dict[str, str]) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="the extra `table` is not installed")
     out = odd.parent / os.fsdecode(b"t\xe4ble")
-    run(environment, *[("table", odd, out)] * 2)
+    run(environment, ("table", odd, out), ("table", odd, out))
     names = []
     for part in out.glob("batch=*/*"):
         with part.open("rb") as file:
@@ -97,7 +97,7 @@ def test_table(odd: Path, environment: dict[str, str]) -> None:
 def test_one_frame(odd: Path, environment: dict[str, str]) -> None:
     paths = [odd / os.fsdecode(name) for name in NAMES]
     picture = odd.parent / os.fsdecode(b"\xfc.png")
-    commands = [("classify", *paths), ("explain", paths[2], "-o", picture), ("cine", paths[2])]
-    *lines, _, cine = run(environment, *commands).splitlines()
+    explain = ("explain", paths[2], "-o", picture)
+    *lines, _, cine = run(environment, ("classify", *paths), explain, ("cine", paths[2])).splitlines()
     assert len([line for line in lines if json.loads(line)["predictions"]]) == len(NAMES)
     assert json.loads(cine)["source"]["name"] == name_text(NAMES[2])
