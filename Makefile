@@ -18,9 +18,10 @@ help: ## List these targets
 serve: $(VENV)/.service ## Install the service and serve on 127.0.0.1:8000
 	$(BIN)/fetal-planes serve
 
-# Unmarked tests only; pytest-xdist runs them on both cores of a small machine.
+# Unmarked tests only; pytest-xdist runs them on both cores of a small machine. With `worksteal`, the tests of a file
+# mostly run in one process, which starts their servers once.
 check: lint ## Run the linters, the type checker and the fast tests: about two minutes on two idle cores
-	$(BIN)/pytest -q -n 2 -m "not ($(SLOW_MARKERS))"
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not ($(SLOW_MARKERS))"
 
 test: $(VENV)/.test ## Install everything and run all tests
 	$(BIN)/pytest

@@ -71,13 +71,14 @@ def wait_until_ready(
         The service is not ready within `timeout_s`, or `process` has ended.
     """
     deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline and (process is None or process.poll() is None):
-        try:
-            if httpx2.get(f"{url}/health/ready").is_success:
-                return
-        except httpx2.TransportError:
-            pass
-        time.sleep(0.1)
+    with httpx2.Client(timeout=5) as client:  # one for all attempts: each client loads the CA certificates
+        while time.monotonic() < deadline and (process is None or process.poll() is None):
+            try:
+                if client.get(f"{url}/health/ready").is_success:
+                    return
+            except httpx2.TransportError:
+                pass
+            time.sleep(0.1)
     raise TimeoutError(f"{url} is not ready")
 
 

@@ -16,7 +16,7 @@ import httpx2
 import numpy as np
 import pytest
 
-from bench.servers import free_port, running_service, start_service, stop, wait_until_ready
+from bench.servers import RunningService, free_port, running_service, start_service, stop, wait_until_ready
 from tests.support.images import encode, speckle
 from tests.support.sockets import address, read_reply
 from tests.support.waiting import TIMEOUT_S, eventually
@@ -37,6 +37,21 @@ def few_files(model: Path, **settings: str) -> Iterator[tuple[str, IO[str]]]:
             yield url, log
         finally:
             stop(process)
+
+
+@pytest.fixture(scope="module")
+def crowded(phantom_folder: Path) -> Iterator[str]:
+    """The URL of a service that may open few files and answers two requests at a time."""
+    with few_files(phantom_folder, workers="1", max_requests="2") as (url, _):
+        yield url
+
+
+@pytest.fixture(scope="module")
+def service(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningService, Path]]:
+    """A service, and the file of its log."""
+    log = tmp_path_factory.mktemp("service") / "log"
+    with log.open("w") as file, running_service(phantom_folder, {"upload_s": "5"}, stderr=file.fileno()) as service:
+        yield service, log
 
 
 def upload(*headers: str, path: str = "/classify", body: bytes = FRAME) -> bytes:
@@ -60,26 +75,25 @@ def test_connections_without_requests_keep_no_client_out(phantom_folder: Path) -
         assert len(lines) < 20
 
 
-def test_a_process_without_free_files_logs_it_once_per_second_and_recovers(phantom_folder: Path) -> None:
-    with tempfile.TemporaryFile("w+") as log, running_service(phantom_folder, stderr=log.fileno()) as (process, url):
-        before = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
-        used = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
-        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (used + 5, before[1]))
-        held = [socket.create_connection(address(url), timeout=TIMEOUT_S) for _ in range(50)]
-        time.sleep(2.5)
-        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, before)
-        assert httpx2.get(f"{url}/health/live", timeout=TIMEOUT_S).status_code == 200
-        for connection in held:
-            connection.close()
-        log.seek(0)
-        assert 1 <= sum("no connection can be accepted" in line for line in log) <= 4
+def test_a_process_without_free_files_logs_it_once_per_second_and_recovers(
+    service: tuple[RunningService, Path],
+) -> None:
+    (process, url), log = service
+    before = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    used = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (used + 5, before[1]))
+    held = [socket.create_connection(address(url), timeout=TIMEOUT_S) for _ in range(50)]
+    time.sleep(2.5)
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, before)
+    assert httpx2.get(f"{url}/health/live", timeout=TIMEOUT_S).status_code == 200
+    for connection in held:
+        connection.close()
+    assert 1 <= log.read_text().count("no connection can be accepted") <= 4
 
 
 @pytest.mark.parametrize("headers", [(), ("Connection: close",)], ids=["keep-alive", "close"])
 @pytest.mark.parametrize(("clients", "more"), [(30, 6_000_000), (OPEN_FILES, 100_000)], ids=["large", "many"])
-def test_every_request_under_overload_is_answered(
-    phantom_folder: Path, headers: tuple[str], clients: int, more: int
-) -> None:
+def test_every_request_under_overload_is_answered(crowded: str, headers: tuple[str], clients: int, more: int) -> None:
     """Uploads that do not fit into the sockets' buffers, and more clients than files: nobody is reset."""
     big = upload(*headers, body=FRAME + bytes(more))
 
@@ -87,7 +101,7 @@ def test_every_request_under_overload_is_answered(
         statuses = Counter[bytes]()
         connection: socket.socket | None = None
         for _turn in range(5):
-            connection = connection or socket.create_connection(address(url), timeout=TIMEOUT_S)
+            connection = connection or socket.create_connection(address(crowded), timeout=TIMEOUT_S)
             connection.sendall(big)
             head, _ = read_reply(connection)
             statuses[head[9:12]] += 1
@@ -99,7 +113,7 @@ def test_every_request_under_overload_is_answered(
             connection.close()
         return statuses
 
-    with few_files(phantom_folder, workers="1", max_requests="2") as (url, _), ThreadPoolExecutor(clients) as threads:
+    with ThreadPoolExecutor(clients) as threads:
         statuses = sum(threads.map(client, range(clients)), Counter[bytes]())
     assert statuses.keys() == {b"200", b"503"}
     assert statuses.total() == 5 * clients
@@ -143,10 +157,10 @@ def rest(connection: socket.socket) -> int:
     return count
 
 
-def test_a_reader_that_keeps_up_gets_all_of_a_large_reply(phantom_folder: Path) -> None:
-    with running_service(phantom_folder, {"upload_s": "5"}, stderr=subprocess.DEVNULL) as (_, url):
-        reply = httpx2.post(f"{url}/frame", content=NOISE, headers={"Accept": "image/png"})
-        assert len(reply.content) == int(reply.headers["content-length"]) > 2**20
+def test_a_reader_that_keeps_up_gets_all_of_a_large_reply(service: tuple[RunningService, Path]) -> None:
+    (_, url), _ = service
+    reply = httpx2.post(f"{url}/frame", content=NOISE, headers={"Accept": "image/png"})
+    assert len(reply.content) == int(reply.headers["content-length"]) > 2**20
 
 
 def test_many_readers_of_a_page_hold_little_memory(phantom_folder: Path) -> None:

@@ -3,8 +3,6 @@
 import json
 import logging.config
 import os
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +15,9 @@ from service.app import create_app
 from service.observability.logs import log_config
 from service.settings import Settings
 from tests.support import dicom_objects as dicoms
+from tests.support.commands import run_commands
 from tests.support.dicom_objects import PLANTED
 from tests.support.images import speckle
-from tests.support.paths import ROOT
 
 PIXELS = speckle(60, 80, seed=5)
 CINE = [PIXELS] * 3
@@ -122,12 +120,9 @@ def test_by_the_command_line(phantom_folder: Path, tmp_path: Path) -> None:
         ["explain", str(folder / f"{list(OBJECTS).index('charset')}.dcm"), *explained],
         ["process", str(folder), str(out), "--reports", "--overlays"],
     ]
-    for command in commands:
-        run = subprocess.run(
-            [sys.executable, "-m", "service.cli", *command], cwd=ROOT, env=environment, capture_output=True, check=False
-        )
-        assert run.returncode in (0, 1), run.stderr
-        assert planted_in(run.stdout + run.stderr) == []
+    run = run_commands(commands, environment)
+    assert run.returncode in (0, 1), run.stderr
+    assert planted_in(run.stdout + run.stderr) == []
     assert list(temporary.rglob("*")) == []
     for path in out.rglob("*"):
         if path.is_file() and path.suffix != ".dcm":

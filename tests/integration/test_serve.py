@@ -17,28 +17,27 @@ from typing import Any
 import httpx2
 import pytest
 
-from bench.servers import ROOT, free_port, running_service, start_service, wait_until_ready
+from bench.servers import ROOT, RunningService, free_port, running_service, start_service, wait_until_ready
 from tests.support.images import encode, speckle
 from tests.support.waiting import TIMEOUT_S, eventually
 
 
-@pytest.fixture
-def server(phantom_folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    with running_service(phantom_folder, stderr=subprocess.PIPE) as (process, url):
-        yield process, url
+@pytest.fixture(scope="module")
+def server(phantom_folder: Path) -> Iterator[RunningService]:
+    """A service for tests that do not end it."""
+    with running_service(phantom_folder, stderr=subprocess.DEVNULL) as service:
+        yield service
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_logs_in_json_and_ends_in_order(
-    server: tuple[subprocess.Popen[str], str], sent: signal.Signals
-) -> None:
-    process, url = server
-    frame = encode(speckle())
-    reply = httpx2.post(f"{url}/classify", files={"file": frame}, headers={"x-request-id": "find-me"})
-    assert reply.json()["frame"]["format"] == "png"
-    assert "server" not in reply.headers
-    process.send_signal(sent)
-    _, errors = process.communicate(timeout=TIMEOUT_S)
+def test_it_serves_logs_in_json_and_ends_in_order(phantom_folder: Path, sent: signal.Signals) -> None:
+    with running_service(phantom_folder, stderr=subprocess.PIPE) as (process, url):
+        frame = encode(speckle())
+        reply = httpx2.post(f"{url}/classify", files={"file": frame}, headers={"x-request-id": "find-me"})
+        assert reply.json()["frame"]["format"] == "png"
+        assert "server" not in reply.headers
+        process.send_signal(sent)
+        _, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0
     lines = [json.loads(line) for line in errors.splitlines()]
     (request,) = [line for line in lines if line.get("request_id") == "find-me"]
@@ -58,9 +57,8 @@ def test_a_person_at_a_terminal_reads_the_address(phantom_folder: Path) -> None:
         os.close(terminal)
 
 
-def test_an_upload_that_is_too_long_is_refused_before_it_is_sent(server: tuple[subprocess.Popen[str], str]) -> None:
-    _, url = server
-    host, port = url.removeprefix("http://").split(":")
+def test_an_upload_that_is_too_long_is_refused_before_it_is_sent(server: RunningService) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=TIMEOUT_S) as connection:
         connection.sendall(b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
         reply = b"".join(iter(lambda: connection.recv(4096), b""))  # to the end: the server hangs up
@@ -68,10 +66,16 @@ def test_an_upload_that_is_too_long_is_refused_before_it_is_sent(server: tuple[s
     assert b"upload-too-large" in reply
 
 
-def test_a_port_in_use_is_an_error(server: tuple[subprocess.Popen[str], str], phantom_folder: Path) -> None:
-    _, url = server
-    process = start_service(phantom_folder, int(url.rsplit(":", 1)[1]), stderr=subprocess.PIPE)
-    _, errors = process.communicate(timeout=TIMEOUT_S)
+def test_a_service_leaves_no_core_dump(server: RunningService) -> None:
+    limits = Path(f"/proc/{server.process.pid}/limits").read_text()
+    (line,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+    assert line.split()[4:6] == ["0", "0"]
+
+
+def test_a_port_in_use_is_an_error(phantom_folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        process = start_service(phantom_folder, other.getsockname()[1], stderr=subprocess.PIPE)
+        _, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode not in (0, None)
     assert "address already in use" in errors
 

@@ -122,13 +122,6 @@ def ignores_sighup(process_id: int) -> bool:
     return any(int(status[mask], 16) & 1 << signal.SIGHUP - 1 for mask in ("SigIgn", "SigCgt"))
 
 
-def test_a_service_leaves_no_core_dump(phantom_folder: Path) -> None:
-    with running_service(phantom_folder) as (process, _):
-        limits = Path(f"/proc/{process.pid}/limits").read_text()
-    (line,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
-    assert line.split()[4:6] == ["0", "0"]
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_sigterm_ends_the_first_process_of_a_container(tmp_path: Path) -> None:
     """The kernel drops signals that the first process of a PID namespace has no handler for."""

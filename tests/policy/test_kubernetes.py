@@ -4,7 +4,6 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-from cloudcoil.models.prometheus_operator import v1 as operator
 from prometheus_client import generate_latest
 
 import service
@@ -42,7 +41,10 @@ def container(resources: list[Resource]) -> Any:
 def test_valid_by_the_schemas(resources: list[Resource], version: str) -> None:
     for resource in resources:
         if resource["apiVersion"].startswith("monitoring.coreos.com/"):
-            operator.ServiceMonitor.model_validate(resource)
+            # Here, because this import takes longer than most files of tests.
+            from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
+
+            ServiceMonitor.model_validate(resource)
         else:
             kubernetes_validate.validate(resource, version, strict=True)
 

@@ -60,7 +60,7 @@ def test_a_body_comes_out_as_it_was(data: bytes, coding: tuple[str, Callable[[by
 
 @pytest.mark.parametrize(("coding", "compress"), CODINGS)
 def test_a_large_body_comes_in_pieces(coding: str, compress: Callable[[bytes], bytes]) -> None:
-    data = b"".join(number.to_bytes(4, "big") for number in range(700_000))
+    data = b"".join(number.to_bytes(4, "big") for number in range(400_000))
     assert read(coding, compress(data)) == data
 
 
@@ -81,6 +81,8 @@ def test_a_bomb_is_refused(coding: str, compress: Callable[[bytes], bytes]) -> N
         ("deflate", zlib.compress(b"a" * 999)[:-5]),
         ("deflate", zlib.compress(b"a") + b"more"),
     ],
+    # By name: gzip writes the time into the body, and xdist's processes must find the same tests.
+    ids=["nonsense", "cut", "more", "many members", "cut deflate", "more deflate"],
 )
 def test_a_damaged_body_is_refused(coding: str, body: bytes) -> None:
     with pytest.raises(MalformedRequest):

@@ -1,12 +1,8 @@
 """DICOM objects of `fetal-planes process`, and the systems that start it: mercure and XNAT."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pydicom
 import pytest
@@ -71,44 +67,46 @@ def test_a_result_that_fails_costs_neither_the_answer_nor_the_other_result(
 class TestMercure:
     """mercure names two folders in the environment, puts tags next to the images, and sends on a flat folder."""
 
-    def run(self, tmp_path: Path, model: Path, task: dict[str, Any] | None = None, *options: str) -> Path:
-        source, target = tmp_path / "in", tmp_path / "out"
-        source.mkdir(exist_ok=True)
-        target.mkdir()
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        source = tmp_path / "in"
+        source.mkdir()
         (source / "1.2.3.4.1#1.2.3.4.5.dcm").write_bytes(CINE)
         (source / "1.2.3.4.1#1.2.3.4.5.tags").write_text(json.dumps({"PatientName": dicoms.PLANTED["PatientName"]}))
-        if task is not None:
-            (source / "task.json").write_text(json.dumps(task))
-        environment = os.environ | {
-            "MERCURE_IN_DIR": str(source), "MERCURE_OUT_DIR": str(target), "FETAL_PLANES_MODEL": str(model)
-        }  # fmt: skip
-        command = [sys.executable, "-m", "service.cli", "process", *options]
-        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+        return source
+
+    @pytest.fixture
+    def target(self, tmp_path: Path, source: Path, phantom_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """The folder of results, named in the environment as the folder of the images is."""
+        target = tmp_path / "out"
+        target.mkdir()
+        monkeypatch.setenv("MERCURE_IN_DIR", str(source))
+        monkeypatch.setenv("MERCURE_OUT_DIR", str(target))
+        monkeypatch.setenv("FETAL_PLANES_MODEL", str(phantom_folder))
         return target
 
-    def test_objects_are_next_to_the_result(self, tmp_path: Path, phantom_folder: Path) -> None:
-        out = self.run(tmp_path, phantom_folder)
-        assert len(list(out.glob("*.dcm"))) == 10
-        result = json.loads((out / "result.json").read_text())
+    def test_objects_are_next_to_the_result(self, target: Path) -> None:
+        assert cli.main(["process"]) == 0
+        assert len(list(target.glob("*.dcm"))) == 10
+        result = json.loads((target / "result.json").read_text())
         assert result["frames"] == 5
         notification = result["__mercure_notification"]
         assert notification["text"].startswith("5 frames: ")
         assert notification["requested"] is False
-        assert {row["file"] for row in result_rows(out)} == {"1.2.3.4.1#1.2.3.4.5.dcm"}
+        assert {row["file"] for row in result_rows(target)} == {"1.2.3.4.1#1.2.3.4.5.dcm"}
 
-    def test_a_refused_frame_fails_the_job_only_if_asked(self, tmp_path: Path, phantom_folder: Path) -> None:
-        (tmp_path / "in").mkdir()
-        (tmp_path / "in" / "bad.dcm").write_bytes(CINE[:600])
-        out = self.run(tmp_path, phantom_folder)
-        assert json.loads((out / "result.json").read_text())["refused"] == 1
-        out.rename(tmp_path / "before")
-        with pytest.raises(subprocess.CalledProcessError) as failed:
-            self.run(tmp_path, phantom_folder, None, "--no-allow-refused")
-        assert failed.value.returncode == 1
+    def test_a_refused_frame_fails_the_job_only_if_asked(self, source: Path, target: Path) -> None:
+        (source / "bad.dcm").write_bytes(CINE[:600])
+        assert cli.main(["process"]) == 0
+        assert json.loads((target / "result.json").read_text())["refused"] == 1
+        target.rename(target.with_name("before"))
+        target.mkdir()
+        assert cli.main(["process", "--no-allow-refused"]) == 1
 
-    def test_the_task_chooses_the_objects(self, tmp_path: Path, phantom_folder: Path) -> None:
-        out = self.run(tmp_path, phantom_folder, {"process": {"settings": {"overlays": False}}})
-        assert set(sop_classes(out)) == {SR}
+    def test_the_task_chooses_the_objects(self, source: Path, target: Path) -> None:
+        (source / "task.json").write_text(json.dumps({"process": {"settings": {"overlays": False}}}))
+        assert cli.main(["process"]) == 0
+        assert set(sop_classes(target)) == {SR}
 
 
 def test_the_command_label_of_xnat_runs(out: Path, source: Path, phantom_folder: Path) -> None:

@@ -3,43 +3,45 @@
 import errno
 import json
 import os
-import subprocess
-import sys
+import resource
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from service.analysis.pipeline import Pipeline
 from service.jobs.outputs import write_whole
+from service.jobs.process import FolderJob, process_folder
+from service.jobs.rows import Counts
 from tests.support import dicom_objects as dicoms
 from tests.support.images import speckle
 from tests.support.job_inputs import FRAMES, process, result_frames, result_rows
-from tests.support.paths import ROOT
 
-SMALL_DISK = """
-import resource, sys
-from service import cli
-from service.jobs import process
 
-def process_folder(job, pipeline, threads, work=process.process_folder):
-    # No file may exceed the limit: as on a full disk, the write that reaches it writes a part. The decoders come first,
-    # because the memory that they share counts as a file.
-    pipeline.decoder.start()
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
-    return work(job, pipeline, threads)
-
-process.process_folder = process_folder
-sys.exit(cli.main(sys.argv[2:]))
-"""
+def process_on_a_small_disk(limit: int, job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
+    """Process a folder while no file may exceed a size: as on a full disk, the write that reaches it writes a part."""
+    pipeline.decoder.start()  # first, because the memory that the decoders share counts as a file
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        return process_folder(job, pipeline, threads)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("limit", [1, 700, 3000, 5000])
-def test_a_log_that_cannot_grow_ends_the_run(source: Path, out: Path, phantom_folder: Path, limit: int) -> None:
-    command = [sys.executable, "-c", SMALL_DISK, str(limit), "process", str(source), str(out)]
-    done = subprocess.run(
-        [*command, "--model", str(phantom_folder)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert f"{out} cannot be written: File too large; run the same command again" in done.stderr
+def test_a_log_that_cannot_grow_ends_the_run(
+    source: Path,
+    out: Path,
+    phantom_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    limit: int,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("service.jobs.process.process_folder", partial(process_on_a_small_disk, limit))
+        assert process(phantom_folder, source, out) == 2
+    assert f"{out} cannot be written: File too large; run the same command again" in capsys.readouterr().err
     assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
     assert process(phantom_folder, source, out) == 1  # two files are refused
     assert sorted(result_frames(out)) == FRAMES

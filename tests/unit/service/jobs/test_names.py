@@ -3,16 +3,15 @@
 import csv
 import json
 import os
-import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from service.schemas.file_names import name_text
 from tests.support import dicom_objects as dicoms
+from tests.support.commands import run_commands
 from tests.support.images import encode, speckle
-from tests.support.paths import ROOT
 
 NAMES = [
     b"plain.png",
@@ -55,9 +54,8 @@ def environment(request: pytest.FixtureRequest, phantom_folder: Path) -> dict[st
     return plain | {"FETAL_PLANES_MODEL": str(phantom_folder)} | locale
 
 
-def run(environment: dict[str, str], *arguments: str | Path) -> bytes:
-    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
+def run(environment: dict[str, str], *commands: Sequence[str | Path]) -> bytes:
+    done = run_commands(commands, environment)
     assert (done.returncode, done.stderr.count(b"Traceback")) == (0, 0), done.stderr
     return done.stdout
 
@@ -68,10 +66,9 @@ def texts() -> list[str]:
 
 def test_process(odd: Path, environment: dict[str, str]) -> None:
     out = odd.parent / os.fsdecode(b"r\xe9sultats")
-    for _ in range(2):
-        run(environment, "process", "--reports", odd, out)
-        rows = [json.loads(line) for line in (out / "frames.jsonl").read_bytes().splitlines()]
-        assert sorted(row["file"] for row in rows) == texts()
+    run(environment, ("process", "--reports", odd, out), ("process", "--reports", odd, out))
+    rows = [json.loads(line) for line in (out / "frames.jsonl").read_bytes().splitlines()]
+    assert sorted(row["file"] for row in rows) == texts()
     with (out / "frames.csv").open(encoding="utf-8", newline="") as file:
         assert sorted(line["file"].removeprefix("'") for line in csv.DictReader(file)) == texts()
     assert len(list((out / "dicom").iterdir())) == len(NAMES) // 2
@@ -79,7 +76,7 @@ def test_process(odd: Path, environment: dict[str, str]) -> None:
 
 def test_exam(odd: Path, environment: dict[str, str]) -> None:
     page = odd.parent / os.fsdecode(b"\xfc.html")
-    report = json.loads(run(environment, "exam", odd, "-o", page))
+    report = json.loads(run(environment, ("exam", odd, "-o", page)))
     assert report["frames"] == len(NAMES)
     shown = page.read_text("utf-8")
     assert "\\xfcller" in shown
@@ -89,8 +86,7 @@ def test_exam(odd: Path, environment: dict[str, str]) -> None:
 def test_table(odd: Path, environment: dict[str, str]) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="the extra `table` is not installed")
     out = odd.parent / os.fsdecode(b"t\xe4ble")
-    for _ in range(2):
-        run(environment, "table", odd, out)
+    run(environment, ("table", odd, out), ("table", odd, out))
     names = []
     for part in out.glob("batch=*/*"):
         with part.open("rb") as file:
@@ -100,7 +96,8 @@ def test_table(odd: Path, environment: dict[str, str]) -> None:
 
 def test_one_frame(odd: Path, environment: dict[str, str]) -> None:
     paths = [odd / os.fsdecode(name) for name in NAMES]
-    lines = run(environment, "classify", *paths).splitlines()
+    picture = odd.parent / os.fsdecode(b"\xfc.png")
+    explain = ("explain", paths[2], "-o", picture)
+    *lines, _, cine = run(environment, ("classify", *paths), explain, ("cine", paths[2])).splitlines()
     assert len([line for line in lines if json.loads(line)["predictions"]]) == len(NAMES)
-    run(environment, "explain", paths[2], "-o", odd.parent / os.fsdecode(b"\xfc.png"))
-    assert json.loads(run(environment, "cine", paths[2]))["source"]["name"] == name_text(NAMES[2])
+    assert json.loads(cine)["source"]["name"] == name_text(NAMES[2])
