@@ -47,7 +47,7 @@ def markers_of(path: Path) -> set[str]:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out the files of which `-m "not (...)"` selects no test: their imports take seconds."""
+    """Leave out the files whose tests `-m "not (...)"` never selects: their imports take seconds."""
     without = re.fullmatch(r"not \(([\w ]+)\)", config.option.markexpr)
     left_out = set(without[1].split(" or ")) if without else set()
     return True if collection_path.is_file() and markers_of(collection_path) & left_out else None

@@ -71,6 +71,7 @@ EXAM: dict[str, Any] = {
     ],
     "review": [],
     "refused": [],
+    "duplicates": [],
     "cines": [],
     "files": 1,
     "files_left": 0,

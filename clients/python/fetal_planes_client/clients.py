@@ -19,6 +19,7 @@ from fetal_planes_client.types.manifest import Manifest
 from fetal_planes_client.uploads import Upload
 
 PictureType = Literal["image/jpeg", "image/png"]
+Level = float | None  # coverage of a prediction set, 0.5 to 1; None asks for no set
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,15 +67,13 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def classify(
-        self, frame: Upload, *, index: int = 0, top: int = 2, set_level: float | None = None
-    ) -> Classification:
+    def classify(self, frame: Upload, *, index: int = 0, top: int = 2, set_level: Level = None) -> Classification:
         """Return the most probable planes of a frame; with `set_level`, also a set of planes. Raises `RefusedError`."""
         request = messages.frame_request("classify", frame, frame=index, top=top, set=set_level)
         return self._read(request, Classification.model_validate_json)
 
     def explain(
-        self, frame: Upload, *, index: int = 0, target: str | None = None, set_level: float | None = None
+        self, frame: Upload, *, index: int = 0, target: str | None = None, set_level: Level = None
     ) -> ExplainedClassification:
         """Return the classification of a frame with a heat map, without an overlay. Raises `RefusedError`."""
         request = messages.frame_request("explain", frame, frame=index, overlay=False, target=target, set=set_level)
@@ -94,7 +93,7 @@ class Client:
         every: int = 1,
         limit: int | None = None,
         top: int = 2,
-        set_level: float | None = None,
+        set_level: Level = None,
     ) -> Iterator[BatchRecord]:
         """Yield a record per frame in order, then the summary. Raises `RefusedError` and `CutShortError`."""
         record: BatchRecord | None = None
@@ -222,7 +221,7 @@ class AsyncClient:
         every: int = 1,
         limit: int | None = None,
         top: int = 2,
-        set_level: float | None = None,
+        set_level: Level = None,
     ) -> AsyncIterator[BatchRecord]:
         """See `Client.classify_batch`."""
         record: BatchRecord | None = None

@@ -15,7 +15,7 @@ Cells = dict[str, str | int | float | None]
 COLUMNS = (
     "file", "frame", "plane", "label", "probability", "second_plane", "second_probability", "sub_plane",
     "sub_plane_probability", "abstain", "abstain_reason", "problem", "detail", "width", "height", "model",
-    "model_version", "model_sha256", "request_id",
+    "model_version", "model_sha256", "request_id", "duplicate_of",
 )  # fmt: skip
 """The columns before those of the planes, `p_<plane>`."""
 
@@ -29,7 +29,10 @@ def write_csv(rows: Iterable[ResultRow], planes: Iterable[Plane], path: Path) ->
         text = io.TextIOWrapper(file, "utf-8", newline="")
         table = csv.DictWriter(text, columns)
         table.writeheader()
-        table.writerows(_cells(row) for row in sorted(rows, key=row_place))
+        first: dict[str, str] = {}  # file by its digest
+        for row in sorted(rows, key=row_place):
+            same = first.setdefault(row.sha256, row.file) if row.sha256 else row.file
+            table.writerow(_cells(row, None if same == row.file else same))
         text.detach()  # flushes, and leaves the file open
 
 
@@ -38,9 +41,17 @@ def row_place(row: ResultRow) -> tuple[str, int]:
     return row.file, row.frame
 
 
-def _cells(row: ResultRow) -> Cells:
-    """Return the cells of a row. No spreadsheet may evaluate a name as a formula: an apostrophe goes before it."""
-    cells: Cells = {"file": row.file, "frame": row.frame, "dicom_problem": row.dicom_problem}
+def _cells(row: ResultRow, duplicate_of: str | None) -> Cells:
+    """Return the cells of a row, and of the earlier file with the same bytes.
+
+    No spreadsheet may evaluate a name as a formula: an apostrophe goes before it.
+    """
+    cells: Cells = {
+        "file": row.file,
+        "frame": row.frame,
+        "dicom_problem": row.dicom_problem,
+        "duplicate_of": duplicate_of,
+    }
     if row.problem is not None:
         cells |= {"problem": row.problem.code, "detail": row.problem.detail, "request_id": row.problem.request_id}
     cells |= _answer_cells(row)

@@ -119,7 +119,7 @@ def test_an_exam(asked: Client) -> None:
 
 
 def test_an_exam_keeps_a_choice_and_counts_files_that_were_not_sent(asked: Client) -> None:
-    twice = [GOOD, GOOD]  # the same frame: the first is the most probable one of its plane
+    twice = [GOOD, GOOD + b"\0"]  # the same frame in two files: the first is the most probable one of its plane
     (plane,) = [each for each in asked.exam(twice).planes if each.best]
     assert plane.best is not None
     assert (plane.chosen, plane.best.source.file) == (False, 0)

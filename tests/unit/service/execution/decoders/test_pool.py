@@ -223,14 +223,15 @@ def test_every_answer_is_right_while_decoders_are_killed(pool: DecoderPool) -> N
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
-def test_the_fork_server_starts_again(pool: DecoderPool, sent: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
-    fork_server().close()
-    monkeypatch.setattr("service.execution.decoders.fork_server._ANSWER_S", 2)
+def test_the_fork_server_starts_again(pool: DecoderPool, sent: signal.Signals) -> None:
     pool.start()
-    process = fork_server()._process
+    server = fork_server()
+    process, control = server._process, server._control
     assert process is not None
+    assert control is not None
     process.send_signal(sent)
     if sent is signal.SIGSTOP:
+        control.settimeout(0.1)  # that of the next server is longer
         DecoderProcess(LIMITS, pool._delays).close()
     process.wait()
     eventually(lambda: not any(each.alive for each in pool._idle))  # they die with it
