@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from service.execution.cgroup import cgroup_folders, read_text
-from service.execution.decoders.limits import ALLOWANCE, LARGE, DecoderLimits
+from service.execution.decoders.limits import ALLOWANCE, KEPT, LARGE, DecoderLimits
 from service.execution.pool import slow_decoders
 
 MIB = 2**20
@@ -14,7 +14,7 @@ BASE_BYTES = 256 * MIB  # of the process with a warmed-up model: 243 MiB
 RELOAD_BYTES = 192 * MIB  # while a second model is loaded next to the first, and kept for the next reload: 173 MiB
 WORKER_BYTES = 64 * MIB  # of each worker: its runs of the model, and what it keeps of large frames
 PIXEL_BYTES = 16  # to explain and draw a frame, by its pixels: 13.6
-DECODER_BYTES = 16 * MIB  # of an idle decoder: 11 to 16 MiB of its own
+DECODER_BYTES = 16 * MIB + KEPT  # of an idle decoder: 11 to 16 MiB of its own, and what it may keep
 
 
 class MemoryLimitError(Exception):

@@ -13,7 +13,7 @@ import cv2
 from service.errors import DecodeLimit, Problem, UnreadableFrame
 from service.execution.decoders.arena import Arena
 from service.execution.decoders.decoder import open_descriptor
-from service.execution.decoders.limits import COPIES_OF_FILE, LARGE, DecoderLimits, frame_bytes
+from service.execution.decoders.limits import COPIES_OF_FILE, KEPT, LARGE, DecoderLimits, frame_bytes
 from service.execution.decoders.messages import (
     GO,
     DecodedFrame,
@@ -51,6 +51,7 @@ class _Decoder:
     def __init__(self, channel: socket.socket, arena: Arena, limits: DecoderLimits, statm: int) -> None:
         self._channel, self._arena, self._limits, self._statm = channel, arena, limits, statm
         self._frames: Frames | None = None
+        self._mapped_at_start = self._mapped()
 
     def run(self) -> NoReturn:
         """Answer every request."""
@@ -63,9 +64,12 @@ class _Decoder:
                 self._frames = None
                 continue
             reply = self._answer(request, descriptors)
+            # A library that ran out of memory may be in any state, and some never give back what a file made them take.
+            failed = reply.problem is not None and reply.problem.code == DecodeLimit.code
+            reply.ends = failed or (self._frames is None and self._mapped() - self._mapped_at_start > KEPT)
             self._channel.send(encode_reply(reply))
-            if reply.problem is not None and reply.problem.code == DecodeLimit.code:
-                os._exit(0)  # a library that ran out of memory may be in any state
+            if reply.ends:
+                os._exit(0)
 
     def _answer(self, request: Request, descriptors: list[int]) -> Reply:
         signal.setitimer(signal.ITIMER_PROF, self._limits.cpu_s)  # of CPU time; SIGPROF ends the process
@@ -144,8 +148,12 @@ class _Decoder:
 
     def _limit_memory(self, more: int) -> None:
         """Limit the address space to what is mapped now, the allowance, and `more` bytes."""
-        mapped = int(os.pread(self._statm, 64, 0).split(b" ", 1)[0]) * mmap.PAGESIZE
-        resource.setrlimit(resource.RLIMIT_AS, (mapped + self._limits.allowance + more, resource.RLIM_INFINITY))
+        limit = self._mapped() + len(self._arena) + self._limits.allowance + more
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+
+    def _mapped(self) -> int:
+        """Return the bytes of address space of this process, without the arena."""
+        return int(os.pread(self._statm, 64, 0).split(b" ", 1)[0]) * mmap.PAGESIZE - len(self._arena)
 
 
 def _refusal(error: Exception) -> Refusal:

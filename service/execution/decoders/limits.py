@@ -12,6 +12,8 @@ ALLOWANCE = 32 * 2**20
 """Bytes that any file may take beyond that: tables, metadata, and what the allocator keeps."""
 LARGE = 64 * 2**20
 """Files and frames that need more bytes than this beyond the allowance are decoded one after the other."""
+KEPT = 16 * 2**20
+"""Bytes that a decoder may keep when it has no file open; one that keeps more ends, and another one starts."""
 COPIES_OF_FILE = 3
 """Copies of the file in the decoder: the upload, its checked parts, and the decoder's own."""
 

@@ -80,13 +80,14 @@ class Reply:
     """The answer to a `Request`: the file unless it was refused as a whole, then the frame or a refusal.
 
     A reply with `large` or `space` is a question. The decoder continues after `GO`: it is about to use more memory than
-    most, or needs an arena of `space` bytes to return the frame.
+    most, or needs an arena of `space` bytes to return the frame. After a reply with `ends` it ends.
     """
 
     file: OpenedFile | None = None
     frame: DecodedFrame | None = None
     problem: Refusal | None = None
     large: bool = False
+    ends: bool = False
     space: NonNegativeInt | None = None
 
 

@@ -68,7 +68,8 @@ class DecoderProcess:
         self.limits, self._delays = limits, delays
         self.upload = NO_UPLOAD  # the number of the upload that it keeps open
         self.slow = False  # at low priority, which cannot be raised again
-        self.out_of_memory = False  # it ends by itself
+        self.ends = False  # by itself, after its last reply
+        self.out_of_memory = False
         self._lock, self._closed = Lock(), False
         with ExitStack() as failed, ExitStack() as always:
             self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -89,7 +90,7 @@ class DecoderProcess:
     @property
     def spent(self) -> bool:
         """Whether it can serve the upload that it keeps open at most."""
-        return self.slow or self.out_of_memory
+        return self.slow or self.ends
 
     def forget(self) -> None:
         """Have the process free the file that it keeps open."""
@@ -127,6 +128,7 @@ class DecoderProcess:
                     elif reply.space is not None:
                         self.arena.grow(min(reply.space, self.limits.memory))
                     else:
+                        self.ends = reply.ends
                         self.out_of_memory = reply.problem is not None and reply.problem.code == DecodeLimit.code
                         return reply
                     self._channel.send(GO)

@@ -27,6 +27,7 @@ from service.execution.work import StopReason, Work, WorkStopped, work_context
 from service.imaging.files.local_file import LocalFile, Upload
 from service.imaging.frame import Limits
 from tests.support.dicom_objects import BASELINE, DEFLATED, J2K_LOSSLESS, compressed, jpeg, jpeg_2000, native
+from tests.support.hostile import HOSTILE
 from tests.support.images import animation, encode, speckle
 from tests.support.waiting import eventually
 
@@ -262,6 +263,18 @@ def test_a_decoder_keeps_nothing_of_a_closed_loop(pool: DecoderPool) -> None:
     assert decoder.upload < 0
     eventually(lambda: status_bytes(decoder.id, "RssAnon") < before - 4_000_000)
     pool.open(encode(speckle())).close()
+
+
+def test_a_decoder_that_keeps_memory_without_a_file_is_replaced() -> None:
+    with closing(DecoderPool(LIMITS._replace(max_pixels=32_000_000), 1, count_ending=ENDINGS.append)) as pool:
+        pool.open(FILES["png"]).close()
+        (first,) = pool._idle
+        pool.open(FILES["png"]).close()
+        assert pool._idle == [first]
+        with pytest.raises(UnreadableFrame):
+            pool.open(HOSTILE["j2k-4096-tiles-small-precincts"]()).read(0)
+        assert pool._idle == []
+        assert ENDINGS == []
 
 
 def test_two_loops_side_by_side_take_turns(pool: DecoderPool) -> None:
