@@ -32,14 +32,16 @@ _MAX_REQUEST = 1024  # bytes
 _CV_NO_MEMORY = -4  # `cv2.error.code` for StsNoMem
 
 
-def run_decoder(channel: int, arena: int, limits: bytes) -> NoReturn:
-    """Serve requests until the service closes the channel; the process ends then."""
+def run_decoder(channel: int, arena: int, limits: bytes, server: int) -> NoReturn:
+    """Serve requests until the service closes the channel; the process ends then, or with the fork server."""
     try:
         null = os.open(os.devnull, os.O_RDWR)
         for standard in range(3):
             os.dup2(null, standard)
         statm = os.open("/proc/self/statm", os.O_RDONLY)
         confine()
+        if os.getppid() != server:  # it ended before `confine` tied this process to it
+            os._exit(1)
         _Decoder(socket.socket(fileno=channel), Arena(arena), DecoderLimits(*json.loads(limits)), statm).run()
     finally:
         os._exit(1)  # without this process's copies of the exit handlers of the fork server

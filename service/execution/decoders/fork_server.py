@@ -116,6 +116,7 @@ def main(control: socket.socket) -> NoReturn:
     statuses: dict[int, tuple[int, int]] = {}  # by the descriptor of a process: its id, and its pipe
     poll = select.poll()
     poll.register(control, select.POLLIN)
+    server = os.getpid()
     while True:
         for ready, _ in poll.poll():
             if ready != control.fileno():
@@ -136,7 +137,7 @@ def main(control: socket.socket) -> NoReturn:
             if not process:
                 for descriptor in (control.fileno(), status, *statuses, *(pipe for _, pipe in statuses.values())):
                     os.close(descriptor)
-                run_decoder(channel, arena, message)
+                run_decoder(channel, arena, message, server)
             handle = os.pidfd_open(process)
             os.close(channel)
             os.close(arena)

@@ -165,10 +165,18 @@ def test_the_help_says_the_baseline_and_why_to_doubt_the_metrics(
     assert violations(page.page) == []
 
 
-def test_the_shipped_model_has_no_empty_column(visit: Visits) -> None:
+def test_the_shipped_model_states_baselines_and_its_license(visit: Visits) -> None:
     with serving(SHIPPED_MODEL) as address:
         page = visit(address)
         page.until("document.querySelector('#formats').textContent")
         page.page.click("#open-help")
-        assert "Without looking" not in page.text("#help")
+        assert "Without looking" in page.text("#help")
+        assert "Apache-2.0" in page.text("#help")
         assert page.page.locator("#model-warnings").count() == 0
+
+
+def test_a_model_without_baselines_has_no_empty_column(visit: Visits) -> None:
+    page = visit()
+    page.until("document.querySelector('#formats').textContent")
+    page.page.click("#open-help")
+    assert "Without looking" not in page.text("#help")

@@ -217,4 +217,4 @@ def test_a_stopped_batch_is_saved_as_unfinished(visit: Visits) -> None:
     lines = Path(download.value.path()).read_text("utf-8-sig").splitlines()
     rows = [line.split(",") for line in lines[1:]]
     assert [row[0] for row in rows] == ["0.png", "1.png", "2.png", "3.png", "4.png"]  # one row for each file
-    assert [row[11] for row in rows] == ["", *["not-read-yet"] * 4]
+    assert sorted(row[11] for row in rows) == ["", *["not-read-yet"] * 4]  # requests may overtake one another
