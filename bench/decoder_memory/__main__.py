@@ -24,6 +24,7 @@ from service.execution.decoders.pool import DecoderPool
 from service.execution.decoders.process import DecoderEnded, DecoderProcess, Delays
 from service.imaging.decode import decode_frame
 from service.imaging.frame import Limits
+from service.process_setup import configure_process
 from tests.support.file_kinds import MAKERS, Maker, drawn
 from tests.support.images import encode
 
@@ -128,6 +129,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="regular expression: measure these formats only")
     parser.add_argument("--turns", type=int, default=400, help="of the comparison of CPU times")
     options, section = parse(parser, "decoder-memory")
+    configure_process()  # as the service: without, the allocator gives every frame back and faults it in again
     section.publish(_report(options))
 
 
