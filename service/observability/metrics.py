@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import get_args
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
@@ -10,8 +10,10 @@ from service import __version__
 from service.errors import TABLE
 from service.schemas.answers import AbstainReason, ModelInfo
 
+DecoderEnding = Literal["crash", "cpu-time", "killed", "memory", "stopped"]
+"""Why a decoder ended: its file crashed it or reached a limit, somebody killed it, or its request was stopped."""
+
 _RELOAD_RESULTS = ("switched", "unchanged", "refused", "failed")
-DECODER_ENDINGS = ("crash", "cpu-time", "killed", "memory", "stopped")
 _PROBABILITY_BUCKETS = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _SECONDS_BUCKETS = (0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -71,7 +73,7 @@ class Metrics:
         _start_at_zero(self._refused, TABLE)
         _start_at_zero(self._abstentions, get_args(AbstainReason))
         _start_at_zero(self._reloads, _RELOAD_RESULTS)
-        _start_at_zero(self._decoder_endings, DECODER_ENDINGS)
+        _start_at_zero(self._decoder_endings, get_args(DecoderEnding))
 
     def watch(self, read: Mapping[str, Callable[[], float]]) -> None:
         """Expose `GAUGES`; `read` has a function for each name, called at each scrape."""

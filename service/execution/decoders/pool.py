@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from service.errors import DecodeLimit, Overloaded, UnreadableFrame
 from service.execution.decoders.decoder import HAS_PROCESSES, Decoder, InProcessDecoder, check_system
@@ -18,10 +18,10 @@ from service.imaging.files.formats import detect_format
 from service.imaging.files.local_file import LocalFile, Upload
 from service.imaging.frame import Frames
 
-_LOG = logging.getLogger("fetal_planes.decoders")
+if TYPE_CHECKING:
+    from service.observability.metrics import DecoderEnding
 
-Ending = Literal["crash", "cpu-time", "killed", "memory", "stopped"]
-"""Why a decoder ended: its file crashed it or reached a limit, somebody killed it, or its request was stopped."""
+_LOG = logging.getLogger("fetal_planes.decoders")
 
 _KILLED = (-signal.SIGKILL, -signal.SIGTERM)
 _RECHECK_S = 0.2
@@ -93,7 +93,7 @@ class DecoderPool:
                 yield decoder
         except DecoderEnded as ended:
             decoder.close()
-            ending: Ending = "stopped" if work.stopped else _ending(ended.status)
+            ending: DecoderEnding = "stopped" if work.stopped else _ending(ended.status)
             self._count_ending(ending)
             work.check()
             if ending == "killed":
@@ -171,7 +171,7 @@ class DecoderPool:
             self._large_lock.release()
 
 
-def _ending(status: int) -> Ending:
+def _ending(status: int) -> "DecoderEnding":
     if status in _KILLED:
         return "killed"
     return "cpu-time" if status == -signal.SIGPROF else "crash"
