@@ -33,11 +33,14 @@ class File(NamedTuple):
         The name that it came with.
     read
         Returns its bytes, or where they are on disk; may raise a `Problem`.
+    size
+        Of its bytes, where `read` would copy them; else None.
     """
 
     number: int
     name: str | None
     read: Callable[[], Upload]
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

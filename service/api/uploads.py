@@ -78,7 +78,7 @@ async def read_files(request: Request, max_bytes: int, max_files: int) -> list[F
     if not body:
         raise EmptyUpload("The upload is empty.")
     if boundary is None:
-        return [File(0, None, lambda: body)]
+        return [File(0, None, lambda: body, len(body))]
     return await asyncio.to_thread(_form_files, body, boundary, max_files)  # thousands of parts take a while
 
 
@@ -87,7 +87,8 @@ def _form_files(body: bytes, boundary: bytes, max_files: int) -> list[File]:
     for content, name in form_parts(body, boundary, FILES_FIELD):
         if len(files) == max_files:
             raise UploadTooLarge(f"The form has more files than the limit of {max_files}.")
-        files.append(File(len(files), name, partial[bytes](body.__getitem__, content)))
+        size = content.stop - content.start
+        files.append(File(len(files), name, partial[bytes](body.__getitem__, content), size))
     if not files:
         raise EmptyUpload("The form has no files.")
     return files

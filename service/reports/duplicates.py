@@ -37,6 +37,8 @@ def _source(file: File) -> Source:
 
 
 def _size(file: File) -> int | None:
+    if file.size is not None:
+        return file.size
     try:
         upload = file.read()
         return len(upload) if isinstance(upload, bytes) else upload.path.stat().st_size
