@@ -3,6 +3,7 @@
 import http.client
 import json
 import multiprocessing
+import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -174,4 +175,5 @@ class Attacker:
 
 
 def _run(sender: Connection, url: str, names: Sequence[str], clients: int) -> None:
+    os.nice(19)  # an attacker has a machine of its own: what it does must not slow down what is measured
     sender.send([tuple(each) for each in attack_service(url, names, clients)])

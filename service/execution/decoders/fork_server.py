@@ -25,6 +25,8 @@ from service.process_setup import configure_process
 
 _ANSWER_S = 20  # seconds; a fork takes milliseconds, the server's start less than a second on an idle machine
 
+_NICENESS = 5  # of decoders, beyond the service's: where cores are short, replies and health probes go first
+
 
 class _ForkServer:
     """The process that forks decoders; it starts again if it ends."""
@@ -110,6 +112,7 @@ def main(control: socket.socket) -> NoReturn:
     status. The answer is the process id, with a descriptor of the process.
     """
     configure_process()
+    os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the service decides
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     gc.freeze()  # the collector would touch, and so copy, the pages that decoders share

@@ -22,7 +22,7 @@ from service.execution.decoders.messages import GO, MAX_MESSAGE, Reply, Request,
 _SLOW_S = 0.1
 """Seconds after which a frame counts as slow, if its decoder has had a core for half of them; most take 2 to 30 ms."""
 NO_UPLOAD = -1
-_LOW_PRIORITY = 10  # a niceness: a tenth of an ordinary process's share of a core
+_SLOW_NICENESS = 8  # beyond that of other decoders: a sixth of their share of a core
 _EXIT_STATUS_S = 2  # seconds to wait for it
 
 
@@ -153,7 +153,8 @@ class DecoderProcess:
                     if not self.slow:
                         self.slow = True
                         with suppress(OSError):
-                            os.setpriority(os.PRIO_PROCESS, self.id, _LOW_PRIORITY)
+                            niceness = os.getpriority(os.PRIO_PROCESS, self.id) + _SLOW_NICENESS
+                            os.setpriority(os.PRIO_PROCESS, self.id, niceness)
                 continue
             if not message:
                 raise ConnectionResetError

@@ -152,13 +152,30 @@ def test_a_frame_that_takes_too_long_is_refused(pool: DecoderPool) -> None:
 
 
 def test_a_stop_ends_the_decoder_at_once(pool: DecoderPool) -> None:
-    work, data = Work(), slow_file()
+    work = Work()
+    for each in pool._idle:
+        os.kill(each.id, signal.SIGSTOP)  # none will ever answer
     threading.Timer(0.15, work.stop, [StopReason.DEADLINE]).start()
     started = time.monotonic()
     with work_context(work), pytest.raises(WorkStopped):
-        pool.open(data)
-    assert time.monotonic() - started < 0.9
+        pool.open(FILES["png"])
+    assert time.monotonic() - started < LIMITS.wall_s / 2
     assert ENDINGS == ["stopped"]
+    for each in pool._idle:
+        os.kill(each.id, signal.SIGCONT)
+
+
+def test_decoders_leave_the_cores_to_the_service_and_slow_ones_to_other_decoders() -> None:
+    with closing(DecoderPool(LIMITS._replace(cpu_s=10), 1)) as pool:
+        pool.start()
+        (decoder,) = pool._idle
+        niceness = os.getpriority(os.PRIO_PROCESS, decoder.id)
+        assert niceness > os.getpriority(os.PRIO_PROCESS, 0)
+        opened = threading.Thread(target=pool.open, args=[slow_file()])
+        opened.start()
+        eventually(lambda: os.getpriority(os.PRIO_PROCESS, decoder.id) > niceness)
+        decoder.kill()
+        opened.join()
 
 
 def test_memory_is_bounded_by_the_header(pool: DecoderPool) -> None:
