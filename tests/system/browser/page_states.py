@@ -58,6 +58,14 @@ def until(page: "Page", condition: str, seconds: float = 30) -> None:
         time.sleep(0.03)
 
 
+def rendered(page: "Page") -> None:
+    """Wait until the page has seen every change of its surroundings, and has drawn what its scripts asked for.
+
+    A change of the window or of the color scheme reaches scripts with the next frame that the browser draws.
+    """
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))")
+
+
 def settle(page: "Page") -> None:
     """Wait until all frames are classified and the selected frame is shown."""
     until(page, "!document.querySelector('.tile[data-kind=waiting], .tile[data-kind=running], #picture.stale')")

@@ -11,12 +11,11 @@ from tests.system.browser.page_states import PAGE_STATES, empty, png
 from tests.system.browser.visit import Visit, upload
 
 if TYPE_CHECKING:
-    from playwright.sync_api import FileChooser, ViewportSize
+    from playwright.sync_api import FileChooser
 
 Visits = Callable[..., Visit]
 
-DESKTOP: "ViewportSize" = {"width": 1280, "height": 800}
-PHONE: "ViewportSize" = {"width": 390, "height": 844}
+DESKTOP, PHONE = (1280, 800), (390, 844)
 
 
 @pytest.mark.parametrize("state", ["empty", "not-sure", "error", "batch", "exam", "cine", "compare", "help"])
@@ -25,10 +24,10 @@ def test_axe_finds_no_violation_in_any_state(visit: Visits, state: str) -> None:
     PAGE_STATES[state].enter(page.page)
     found = {}
     for scheme in ("light", "dark"):
-        page.page.emulate_media(color_scheme=scheme)
+        page.emulate(color_scheme=scheme)
         for size in (DESKTOP, PHONE):
-            page.page.set_viewport_size(size)
-            found[scheme, size["width"]] = violations(page.page)
+            page.resize(*size)
+            found[scheme, size] = violations(page.page)
     assert len(found) == 4
     assert not [each for each in found.items() if each[1]]
 
@@ -155,7 +154,7 @@ class TestLightAndDark:
 
     def test_a_change_of_the_system_s_scheme_is_followed(self, visit: Visits) -> None:
         page = visit(color_scheme="light")
-        page.page.emulate_media(color_scheme="dark")
+        page.emulate(color_scheme="dark")
         assert self.background(page) < 60
         assert page.page.get_attribute("#theme", "aria-pressed") == "true"
 
@@ -165,7 +164,7 @@ def test_no_horizontal_scrolling_at_any_width(visit: Visits, state: str) -> None
     page = visit()
     PAGE_STATES[state].enter(page.page)
     for width in (320, 390, 600, 768, 1000, 1024, 1920):
-        page.page.set_viewport_size({"width": width, "height": 740})
+        page.resize(width, 740)
         over = page.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert over == 0, width
 

@@ -91,11 +91,11 @@ def test_large_text_for_projectors(visit: Visits, state: str) -> None:
     page.page.evaluate("document.querySelector('#large').click()")  # the help may be open over it
     assert page.page.get_attribute("#large", "aria-pressed") == "true"
     for scheme in ("light", "dark"):
-        page.page.emulate_media(color_scheme=scheme)
+        page.emulate(color_scheme=scheme)
         assert violations(page.page) == []
         assert contrast(page.page) > 15
     for width in (320, 390, 640, 1000, 1280, 1920):
-        page.page.set_viewport_size({"width": width, "height": 800})
+        page.resize(width)
         assert overflow(page) == 0, width
     size = page.page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")
     assert size >= 24
@@ -129,7 +129,7 @@ def test_axe_finds_no_violation_while_a_frame_is_enlarged(visit: Visits, scheme:
     page.add(upload("a.png", png("brain")))
     page.page.keyboard.press("+")
     for width in (390, 1280):
-        page.page.set_viewport_size({"width": width, "height": 800})
+        page.resize(width)
         assert violations(page.page) == []
         assert overflow(page) == 0
 

@@ -116,9 +116,19 @@ class TestLeaving:
             dialog.dismiss()
 
         page.page.on("dialog", stay)
+        loads: list[object] = []
+
+        def load(loaded: object) -> None:
+            loads.append(loaded)
+
+        page.page.on("domcontentloaded", load)
         page.page.evaluate("setTimeout(() => location.reload())")
-        page.page.wait_for_timeout(400)
+        for _ in range(400):
+            if warnings or loads:
+                break
+            page.page.wait_for_timeout(50)
         page.page.remove_listener("dialog", stay)
+        page.page.remove_listener("domcontentloaded", load)
         return bool(warnings)
 
     def test_a_warning_while_files_are_left(self, visit: Visits, warnings: list[str]) -> None:

@@ -49,7 +49,7 @@ def scale(page: Visit) -> float:
     return box(page)["width"] / frame_box(page)["width"]
 
 
-def assert_shows(page: Visit, picture: NDArray[np.uint8], seconds: float = 5) -> None:
+def assert_shows(page: Visit, picture: NDArray[np.uint8], seconds: float = 20) -> None:
     """Check that the canvas shows a picture soon."""
     deadline = time.monotonic() + seconds
     while not np.array_equal(page.picture(), picture) and time.monotonic() < deadline:

@@ -69,7 +69,7 @@ def test_the_print_button_prints_dark_on_white(visit: Visits, theme: str) -> Non
     page.page.evaluate("window.print = () => { window.printed = true; }")
     page.page.click("#print")
     assert page.page.evaluate("window.printed")
-    page.page.emulate_media(media="print")
+    page.emulate(media="print")
     colors = "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
     ground, ink = page.page.evaluate(colors)
     assert ground == "rgb(255, 255, 255)"
@@ -80,5 +80,5 @@ def test_an_enlarged_picture_is_printed_whole(visit: Visits) -> None:
     page = visit()
     page.add(upload("brain.png", png("brain")))
     page.page.keyboard.press("+")
-    page.page.emulate_media(media="print")
+    page.emulate(media="print")
     assert page.page.evaluate("getComputedStyle(document.querySelector('#picture')).transform") == "none"

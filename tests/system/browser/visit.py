@@ -2,7 +2,6 @@
 
 import base64
 import re
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.system.browser.page_states import Upload, until, upload
+from tests.system.browser.page_states import Upload, rendered, until, upload
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Request
@@ -55,7 +54,7 @@ class Visit:
 
     def settle(self) -> None:
         """Wait until every frame is classified and the selected frame is shown with its heat map."""
-        time.sleep(0.15)  # list and progress are drawn up to 50 ms after a click
+        self.page.evaluate("new Promise((done) => setTimeout(done, 100))")  # the list is drawn 50 ms after a click
         self.until("!document.querySelector('.tile[data-kind=waiting], .tile[data-kind=running]')")
         self.until(
             "!document.querySelector('#picture.stale:not([hidden])') && document.querySelector('#progress').hidden"
@@ -64,7 +63,7 @@ class Visit:
             "document.querySelector('#planes').hidden || /^(Evidence|Weak evidence|No evidence|No heat)/.test("
             "document.querySelector('#evidence').textContent)"
         )
-        time.sleep(0.1)  # the canvas is drawn with the browser's next animation frame
+        rendered(self.page)  # the canvas is drawn with the browser's next animation frame
 
     def until(self, condition: str) -> None:
         until(self.page, condition)
@@ -97,7 +96,17 @@ class Visit:
     def slide(self, selector: str, value: int) -> None:
         """Move a slider, which fires its `input` event."""
         self.page.locator(selector).fill(str(value))
-        time.sleep(0.1)
+        rendered(self.page)
+
+    def emulate(self, **media: Any) -> None:
+        """Change what the page knows of its surroundings: `media`, `color_scheme`."""
+        self.page.emulate_media(**media)
+        rendered(self.page)
+
+    def resize(self, width: int, height: int = 800) -> None:
+        """Change the size of the window."""
+        self.page.set_viewport_size({"width": width, "height": height})
+        rendered(self.page)
 
     def drop(self, uploads: Sequence[Upload], kind: str = "drop") -> None:
         """Drop files on the page, or paste them."""
