@@ -46,7 +46,7 @@ def _cine_frames() -> list[NDArray[np.uint8]]:
     return [draw_frame(kind, height=240, width=320, seed=1, step=step) for kind, step in shots]
 
 
-def until(page: "Page", condition: str, seconds: float = 30) -> None:
+def until(page: "Page", condition: str, seconds: float = 60) -> None:
     """Wait until a JavaScript expression is true.
 
     Playwright's own wait evaluates text as code, which the page's Content-Security-Policy forbids.

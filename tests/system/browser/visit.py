@@ -26,7 +26,7 @@ class Visit:
     def __init__(self, browser: "Browser", address: str, options: dict[str, Any]) -> None:
         self.address = address
         self.context = browser.new_context(**{"viewport": _DESKTOP, "reduced_motion": "reduce", **options})
-        self.context.set_default_timeout(20_000)
+        self.context.set_default_timeout(60_000)  # a busy machine takes long to load a page
         self.errors: list[str] = []
         self.requests: list[Request] = []
         self.page = self.context.new_page()
