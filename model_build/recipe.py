@@ -28,6 +28,18 @@ class Training(BaseModel, frozen=True, extra="forbid"):
     # The last blocks must stay trainable.
     frozen_blocks: int = Field(ge=0, le=14, description="The stem and this number of blocks keep ImageNet weights.")
     grad_accum_steps: int = Field(1, ge=1, description="Micro-batches of a process per step, to save memory.")
+    fixed_norms: bool = Field(
+        default=False, description="The backbone's BatchNorms keep their statistics: for fine-tuning."
+    )
+
+
+class Distillation(BaseModel, frozen=True, extra="forbid"):
+    """How the plane head learns from a teacher: a trained network, and a logistic probe on SonoNet-16."""
+
+    label_weight: float = Field(ge=0, description="Weight of the loss against the labels.")
+    soft_weight: float = Field(gt=0, description="Weight of the loss against the teacher's probabilities.")
+    probe_weight: float = Field(ge=0, le=1, description="Weight of the probe in the teacher's mean; 0: network only.")
+    mirrored: bool = Field(description="Whether the network's part is the mean over each view and its mirror image.")
 
 
 class SubPlanes(BaseModel, frozen=True, extra="forbid"):
@@ -44,6 +56,10 @@ class Augmentation(BaseModel, frozen=True, extra="forbid"):
     intensity: float = Field(ge=0, le=2, description="Gain, gamma, time-gain compensation, histogram matching.")
     texture: float = Field(ge=0, le=2, description="Speckle, blur, resolution, compression.")
     graphics: float = Field(ge=0, le=2, description="Text, rulers, calipers, shadows, erased patches.")
+    wide_field: float = Field(
+        default=0, ge=0, le=2, description="A small fetus in a wide field, two bodies in one frame."
+    )
+    low_signal: float = Field(default=0, ge=0, le=2, description="Dark gain, raised noise floor.")
 
 
 class Recipe(BaseModel, frozen=True, extra="forbid"):
@@ -57,6 +73,7 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
         default=(), description="Ids of planes with a lower limit of the OOD score: other organs share their probe."
     )
     sub_planes: SubPlanes | None = Field(default=None, description="Null for a network without a sub-plane head.")
+    distillation: Distillation | None = Field(default=None, description="Null to train by the labels alone.")
     seed: int = 0
     # The test side: the published one, a fifth of the patients, or a fifth of the frames.
     split: Literal["official", "patients", "frames"] = "official"

@@ -39,7 +39,7 @@ def register(subparsers: Subparsers) -> None:
     ablate.add_argument("--seeds", type=int, default=3, help="trainings per combination (default: 3)")
 
     recipe = argparse.ArgumentParser(add_help=False)
-    recipe.add_argument("recipe", help="default, edge, lite2, paper, or path of a .toml file")
+    recipe.add_argument("recipe", help="default, distill, edge, lite2, paper, or path of a .toml file")
     text = "train, package and evaluate a recipe, and compare it with the published results"
     reproduce = add_command(subparsers, "reproduce", _reproduce, text, recipe, out, DATA, TRAINING)
     reproduce.add_argument("--version", default="1.0.0", help="version of the models (default: 1.0.0)")

@@ -17,6 +17,12 @@ def register(subparsers: Subparsers) -> None:
     train.add_argument("--resume", action="store_true", help="continue from the last checkpoint of the run directory")
     text = "drop training frames that show the same picture as a validation or test frame"
     train.add_argument("--drop-near-duplicates", action="store_true", help=text)
+    text = "finished run whose weights to start from (default: ImageNet weights); see `import-weights`"
+    train.add_argument("--start", type=Path, metavar="RUN", help=text)
+    text = "finished run whose network teaches, for a recipe that has a distillation"
+    train.add_argument("--teacher", type=Path, metavar="RUN", help=text)
+    text = "published weights of SonoNet-16 (.npz), whose features the teacher's probe is fitted to"
+    train.add_argument("--sononet", type=Path, metavar="FILE", help=text)
     text = "write RUN/tensorboard (needs: pip install tensorboard)"
     train.add_argument("--tensorboard", action="store_true", help=text)
 
@@ -32,6 +38,7 @@ def register(subparsers: Subparsers) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from model_build.recipe import load_recipe
+    from model_build.training.distillation import TeacherFiles
     from model_build.training.distributed import join_distributed
     from model_build.training.run import train_run
     from model_build.training.trainer import RunOptions
@@ -50,6 +57,8 @@ def _train(options: argparse.Namespace) -> None:
             workers=options.workers,
             resume=options.resume,
             weights=options.weights,
+            start=options.start,
+            teacher=TeacherFiles(options.teacher, options.sononet) if options.teacher else None,
             cache=options.cache,
             drop_near_duplicates=options.drop_near_duplicates,
             tensorboard=options.tensorboard,
@@ -65,10 +74,10 @@ def _average_weights(options: argparse.Namespace) -> None:
 
 def _validate(options: argparse.Namespace) -> None:
     from model_build.evaluation.tables import write_table
-    from model_build.evaluation.validation import validate
+    from model_build.evaluation.validation import VIEWS, validate
 
     rows = validate(options.runs, options.data)
     write_table(options.out, rows)
     for row in rows:
-        scores = ", ".join(f"{row[f'top1_at_{magnitude}']:.4f} at {magnitude}" for magnitude in ("0", "1", "1.5"))
+        scores = ", ".join(f"{row[f'top1_at_{suffix}']:.4f} at {suffix}" for suffix in VIEWS)
         sys.stdout.write(f"{row['run']}: top-1 {scores}\n")

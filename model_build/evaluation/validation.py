@@ -16,18 +16,27 @@ from model_build.data.formats import read_data
 from model_build.data.frames import load_frames
 from model_build.data.labels import main_planes
 from model_build.data.records import Dataset, planes_of
-from model_build.evaluation.metrics import top_k_rate
+from model_build.evaluation.metrics import calibration_error, top_k_rate
+from model_build.evaluation.selective import risk_coverage
 from model_build.evaluation.tables import Row
 from model_build.models.inference import predict
 from model_build.recipe import Augmentation, Recipe
 from model_build.run_dir import check_finished, read_model, read_planes, read_recipe, read_split, read_split_text
 
 AUGMENTED_PER_FRAME = 6
-_MAGNITUDES = (1.0, 1.5)
+_RISK = 0.01  # error rate of the answered views at which abstention is compared
+
+
+def _all(magnitude: float, **others: float) -> Augmentation:
+    return Augmentation(geometry=magnitude, intensity=magnitude, texture=magnitude, graphics=magnitude, **others)
+
+
+VIEWS = {"0": None, "1": _all(1), "1.5": _all(1.5), "wide": _all(1, wide_field=2, low_signal=2)}
+"""What each validation frame is scored on, by the suffix of the columns: as served, and augmented views."""
 
 
 def validate(runs: Sequence[Path], data: Path) -> list[Row]:
-    """Return one row per run: log loss, top-1 and top-1 on the main planes, at each magnitude (0: no augmentation).
+    """Return one row per run: what `_scores` measures, on each of `VIEWS`.
 
     Every run gets the same augmentation of the same frames, with its own preprocessing.
 
@@ -48,15 +57,31 @@ def validate(runs: Sequence[Path], data: Path) -> list[Row]:
         model, names = read_model(run), [plane.id for plane in read_planes(run)]
         main = np.isin(labels, main_planes(names) or range(len(names)))
         row: Row = {"run": run.name, "frames": len(val), "main_frames": int(main.sum())}
-        for magnitude in (0.0, *_MAGNITUDES):
-            inputs = _inputs(val_data, recipe, recipes[0], magnitude)
-            probabilities, repeats = predict(model, inputs).softmax(1).numpy(), len(inputs) // len(val)
-            all_labels, all_main = np.tile(labels, repeats), np.tile(main, repeats)
-            row[f"top1_at_{magnitude:g}"] = top_k_rate(probabilities, all_labels)
-            row[f"main_top1_at_{magnitude:g}"] = top_k_rate(probabilities[all_main], all_labels[all_main])
-            row[f"loss_at_{magnitude:g}"] = mean_log_loss(probabilities, all_labels)
+        for suffix, strength in VIEWS.items():
+            inputs = _inputs(val_data, recipe, recipes[0], strength)
+            repeats = len(inputs) // len(val)
+            scores = _scores(predict(model, inputs), np.tile(labels, repeats), np.tile(main, repeats))
+            row |= {f"{name}_at_{suffix}": value for name, value in scores.items()}
         rows.append(row)
     return rows
+
+
+def _scores(logits: Tensor, labels: NDArray[np.int64], main: NDArray[np.bool_]) -> dict[str, float]:
+    """Return top-1, top-1 of the main planes, log loss and calibration error before temperature scaling.
+
+    `main_abstained` is the share of views of the main planes with the highest energy that must be left out so that at
+    most one in a hundred of the others is wrong.
+    """
+    probabilities, evidence = logits.softmax(1).numpy(), logits.logsumexp(1).numpy()[main]
+    risk = risk_coverage(evidence, probabilities[main].argmax(1) == labels[main])
+    answered = np.flatnonzero(risk <= _RISK)
+    return {
+        "top1": top_k_rate(probabilities, labels),
+        "main_top1": top_k_rate(probabilities[main], labels[main]),
+        "loss": mean_log_loss(probabilities, labels),
+        "calibration_error": calibration_error(probabilities, labels),
+        "main_abstained": 1 - (float(answered[-1] + 1) if len(answered) else 0.0) / len(risk),
+    }
 
 
 def mean_log_loss(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
@@ -64,10 +89,9 @@ def mean_log_loss(probabilities: NDArray[np.float32], labels: NDArray[np.int64])
     return float(-np.log(probabilities[np.arange(len(labels)), labels]).mean())
 
 
-def _inputs(val_data: Dataset, recipe: Recipe, first: Recipe, magnitude: float) -> Tensor:
-    if magnitude == 0:
+def _inputs(val_data: Dataset, recipe: Recipe, first: Recipe, strength: Augmentation | None) -> Tensor:
+    if strength is None:
         return eval_inputs(val_data.frames, recipe.preprocessing)
     # Augmentation depends on the seed and on the number of epochs of a recipe: all runs use those of the first recipe.
-    strength = Augmentation(geometry=magnitude, intensity=magnitude, texture=magnitude, graphics=magnitude)
     update = {"preprocessing": recipe.preprocessing, "augmentation": strength, "seed": 0}
     return augmented_inputs(val_data, first.model_copy(update=update), AUGMENTED_PER_FRAME)

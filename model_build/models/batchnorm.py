@@ -32,3 +32,9 @@ def fold_batchnorm(backbone: Backbone) -> None:
         bn.weight.fill_(1)
         mean.zero_()
         variance.fill_(1 - bn.eps)
+
+
+def is_folded(backbone: Backbone) -> bool:
+    """Return whether the BatchNorms of a backbone are folded into its convolutions."""
+    norms = [each for each in backbone.modules() if isinstance(each, nn.BatchNorm2d)]
+    return not any(norm.get_buffer("running_mean").any() for norm in norms)

@@ -17,6 +17,7 @@ class MultiTaskNetwork(nn.Module):
         self.classifier = classifier
         self.sub_planes = SubPlaneHead(classifier.backbone.stage_channels, num_sub_planes) if num_sub_planes else None
         self._frozen: tuple[nn.Module, ...] = ()
+        self._fixed: tuple[nn.Module, ...] = ()
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return plane logits [N, K] and sub-plane logits [N, M] (None without a head) of frames [N, 1, S, S]."""
@@ -33,10 +34,14 @@ class MultiTaskNetwork(nn.Module):
         for module in self._frozen:
             module.requires_grad_(False)
 
+    def fix_norms(self) -> None:
+        """Keep the statistics of the backbone's BatchNorms; their scale and bias still train."""
+        self._fixed = tuple(each for each in self.classifier.backbone.modules() if isinstance(each, nn.BatchNorm2d))
+
     def train(self, mode: bool = True) -> Self:
-        """Set training or evaluation mode; frozen modules stay in evaluation mode."""
+        """Set training or evaluation mode; frozen modules and fixed BatchNorms stay in evaluation mode."""
         super().train(mode)
-        for module in self._frozen:
+        for module in (*self._frozen, *self._fixed):
             module.eval()
         return self
 

@@ -19,18 +19,19 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from model_build.data.datasets import AugmentedDataset, eval_inputs
+from model_build.data.datasets import IGNORE_INDEX, AugmentedDataset, eval_inputs
 from model_build.data.labels import PLANES, SUB_PLANES
 from model_build.data.records import Dataset, planes_of
 from model_build.data.samplers import BalancedBatchSampler
 from model_build.models.inference import predict
 from model_build.models.multi_task import MultiTaskNetwork, create_network
+from model_build.models.precision import autocast
 from model_build.recipe import Recipe
 from model_build.run_dir import CHECKPOINT, LOG, start_run
+from model_build.training.distillation import PROBE, Teacher, TeacherFiles, read_teacher, start_from
 from model_build.training.distributed import BatchNormStatistics, Distributed, MicroBatchSampler, micro_batch_seed
 from model_build.training.logger import RunLogger, epoch_metrics
 from model_build.training.losses import multi_task_loss
-from model_build.training.precision import autocast
 from model_build.training.schedule import make_optimizer
 from service.schemas.manifest import Plane
 
@@ -48,6 +49,8 @@ class RunOptions:
     workers: int = 0  # loader processes per training process; 0 augments in the training process
     resume: bool = False  # continue from the run's checkpoint, if it has one
     weights: Path | None = None  # a file of backbone weights, where they are not in an installed wheel
+    start: Path | None = None  # a finished run with the weights to start from, instead of ImageNet weights
+    teacher: TeacherFiles | None = None  # for a recipe that has a distillation
     cache: Path | None = None  # a folder for decoded frames, see `open_frames`
     drop_near_duplicates: bool = False  # instead of refusing a data set with a picture on two sides of the split
     tensorboard: bool = False
@@ -81,9 +84,19 @@ class Trainer:
         torch.manual_seed(0)
         labeled = any(record.sub_plane is not None for record in train_data.records)
         counts = len(planes), len(SUB_PLANES) if recipe.sub_planes and labeled else 0
-        self.network = create_network(recipe.network, *counts, pretrained=True, weights=options.weights).to(device)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        pretrained = options.start is None
+        self.network = create_network(recipe.network, *counts, pretrained=pretrained, weights=options.weights)
+        if options.start is not None:
+            start_from(self.network, options.start, recipe)
+        self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.freeze(settings.frozen_blocks)
+        if settings.fixed_norms:
+            self.network.fix_norms()
+
+        # The teacher of a distillation; its probe is fitted once and kept in the run's folder.
+        self.teacher: Teacher | None = None
+        if recipe.distillation is not None:
+            self.teacher = read_teacher(options.teacher, recipe, train_data, run / PROBE).to(device)
 
         # Data: augmented frames in balanced batches, each divided into the micro-batches of all processes.
         self.augmented = AugmentedDataset(train_data, recipe)
@@ -121,6 +134,8 @@ class Trainer:
         # Start the run's folder, or continue after the epoch of its checkpoint.
         if is_main:
             start_run(self.run, recipe, self.planes)
+            if self.teacher is not None:
+                self.teacher.write_probe(self.run / PROBE)
         resume = self.options.resume and (self.run / CHECKPOINT).exists()
         first = self.load_checkpoint() if resume else 0
 
@@ -172,8 +187,10 @@ class Trainer:
             frames, planes, sub_planes = (tensor.to(device, non_blocking=True) for tensor in batch)
             with self._gradient_sync(last=number == accum - 1):
                 with autocast(device):
-                    logits = self._parallel(frames.to(torch.float32, memory_format=torch.channels_last))
-                loss = multi_task_loss(logits, planes, sub_planes, self.recipe)
+                    inputs = frames.to(torch.float32, memory_format=torch.channels_last)
+                    logits = self._parallel(inputs)
+                soft_targets = None if self.teacher is None else self.teacher(inputs, planes != IGNORE_INDEX)
+                loss = multi_task_loss(logits, planes, sub_planes, self.recipe, soft_targets)
                 torch.autograd.backward(loss / accum)
             losses.append(loss.detach())
             if statistics:

@@ -36,7 +36,7 @@ def test_every_shipped_recipe_is_valid(name: str) -> None:
 
 
 def test_the_shipped_recipes_are_known() -> None:
-    assert SHIPPED == ["default", "edge", "lite2", "paper"]
+    assert SHIPPED == ["default", "distill", "edge", "lite2", "paper"]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_all_wrong_fields_are_named_at_once(tmp_path: Path) -> None:
 def test_what_a_recipe_may_extend_is_listed(tmp_path: Path, parent: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(f"extends = {parent}\n")
-    with pytest.raises(RecipeError, match=r"mine\.toml, line 1: extends .*default, edge, lite2, paper"):
+    with pytest.raises(RecipeError, match=r"mine\.toml, line 1: extends .*default, distill, edge, lite2, paper"):
         load_recipe(str(path))
 
 
@@ -122,5 +122,5 @@ def test_a_recipe_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
 
 
 def test_a_recipe_that_does_not_exist_is_refused_with_the_choices() -> None:
-    with pytest.raises(FileNotFoundError, match="no recipe no_such_recipe: the choices are default, edge"):
+    with pytest.raises(FileNotFoundError, match="no recipe no_such_recipe: the choices are default, distill, edge"):
         load_recipe("no_such_recipe")

@@ -111,7 +111,10 @@ def test_labels_are_printed_on_a_terminal_of_another_script(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["check", "data", "--recipe", "no-such"], "no recipe no-such: the choices are default, edge, lite2, paper"),
+        (
+            ["check", "data", "--recipe", "no-such"],
+            "no recipe no-such: the choices are default, distill, edge, lite2, paper",
+        ),
         (["check", "data", "--recipe", "data"], "no recipe data: the choices are"),
         (["check", "no such data"], "no such data is neither a folder nor a table"),
         (["train", "file/run", "--data", "data", "--recipe", "default"], "file"),

@@ -19,7 +19,7 @@ from service.imaging.sector import find_sector
 from service.schemas.manifest import Preprocessing
 from tests.support.tiny_dataset import phantom
 
-STRONG = Augmentation(geometry=2, intensity=2, texture=2, graphics=2)
+STRONG = Augmentation(geometry=2, intensity=2, texture=2, graphics=2, wide_field=2, low_signal=2)
 NONE = Augmentation(geometry=0, intensity=0, texture=0, graphics=0)
 
 

@@ -28,10 +28,13 @@ def test_runs_are_scored_on_original_and_augmented_validation_frames(
     assert main(["validate", *map(str, runs), "--data", str(phantoms), "--out", str(tmp_path / "table.csv")]) == 0
     with (tmp_path / "table.csv").open(newline="") as lines:
         first, second, third = csv.DictReader(lines)
-    for magnitude in ("0", "1", "1.5"):
+    for magnitude in ("0", "1", "1.5", "wide"):
         assert float(first[f"loss_at_{magnitude}"]) == pytest.approx(1.791759, abs=1e-5)  # log 6: six equal planes
         assert float(first[f"top1_at_{magnitude}"]) == pytest.approx(1 / 6, abs=1e-5)
         assert float(first[f"main_top1_at_{magnitude}"]) == pytest.approx(1 / 4, abs=1e-5)
+        assert float(first[f"calibration_error_at_{magnitude}"]) == pytest.approx(0, abs=1e-5)
+        # No order of equal views leaves one error in a hundred of them, but the first ones may happen to be right.
+        assert 0.7 < float(first[f"main_abstained_at_{magnitude}"]) <= 1
     assert float(second["loss_at_1"]) != float(second["loss_at_0"])
     # The seed of a run must not change the augmented frames that it is scored on.
     assert {**second, "run": ""} == {**third, "run": ""}
