@@ -34,6 +34,9 @@ def register(subparsers: Subparsers) -> None:
     validate = add_command(subparsers, "validate", _validate, "compare runs on their validation patients", DATA)
     validate.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run directories with the same split")
     validate.add_argument("--out", type=Path, required=True, help="CSV file to write")
+    text = "also score the teacher of the first distilled run: the run whose network taught it; needs --sononet"
+    validate.add_argument("--teacher", type=Path, metavar="RUN", help=text)
+    validate.add_argument("--sononet", type=Path, metavar="FILE", help="published weights of SonoNet-16 (.npz)")
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -76,7 +79,12 @@ def _validate(options: argparse.Namespace) -> None:
     from model_build.evaluation.tables import write_table
     from model_build.evaluation.validation import VIEWS, validate
 
-    rows = validate(options.runs, options.data)
+    others = {}
+    if options.teacher:
+        from model_build.training.distillation import TeacherFiles, teacher_of
+
+        others["teacher"] = teacher_of(options.runs, TeacherFiles(options.teacher, options.sononet))
+    rows = validate(options.runs, options.data, others)
     write_table(options.out, rows)
     for row in rows:
         scores = ", ".join(f"{row[f'top1_at_{suffix}']:.4f} at {suffix}" for suffix in VIEWS)

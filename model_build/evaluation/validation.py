@@ -4,12 +4,12 @@ Most networks classify every validation frame correctly. Augmented frames still 
 scanners that are not in the data. Each run is scored on the original frames and on two magnitudes of augmentation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from model_build.data.datasets import augmented_inputs, eval_inputs
 from model_build.data.formats import read_data
@@ -35,10 +35,11 @@ VIEWS = {"0": None, "1": _all(1), "1.5": _all(1.5), "wide": _all(1, wide_field=2
 """What each validation frame is scored on, by the suffix of the columns: as served, and augmented views."""
 
 
-def validate(runs: Sequence[Path], data: Path) -> list[Row]:
+def validate(runs: Sequence[Path], data: Path, others: Mapping[str, nn.Module] | None = None) -> list[Row]:
     """Return one row per run: what `_scores` measures, on each of `VIEWS`.
 
-    Every run gets the same augmentation of the same frames, with its own preprocessing.
+    Every run gets the same augmentation of the same frames, with its own preprocessing. `others` are more networks by
+    name, each with a row of its own: gray levels [N, 1, S, S] to logits [N, K], with the first run's preprocessing.
 
     Raises
     ------
@@ -50,13 +51,16 @@ def validate(runs: Sequence[Path], data: Path) -> list[Row]:
     recipes = [read_recipe(run) for run in runs]
     if len({read_split_text(run) for run in runs}) > 1:
         raise ValueError("the runs have different splits; only runs with the same split can be compared")
+    networks: list[tuple[str, nn.Module]] = [(run.name, read_model(run)) for run in runs]
+    networks += (others or {}).items()
+    recipes += recipes[:1] * (len(networks) - len(runs))
     val = read_split(runs[0], read_data(data)).val
     val_data, labels = Dataset(load_frames(val), val), planes_of(val)
+    names = [plane.id for plane in read_planes(runs[0])]
+    main = np.isin(labels, main_planes(names) or range(len(names)))
     rows: list[Row] = []
-    for run, recipe in zip(runs, recipes, strict=True):
-        model, names = read_model(run), [plane.id for plane in read_planes(run)]
-        main = np.isin(labels, main_planes(names) or range(len(names)))
-        row: Row = {"run": run.name, "frames": len(val), "main_frames": int(main.sum())}
+    for (name, model), recipe in zip(networks, recipes, strict=True):
+        row: Row = {"run": name, "frames": len(val), "main_frames": int(main.sum())}
         for suffix, strength in VIEWS.items():
             inputs = _inputs(val_data, recipe, recipes[0], strength)
             repeats = len(inputs) // len(val)

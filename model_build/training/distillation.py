@@ -3,6 +3,7 @@
 The probe is fitted to augmented views of training frames, so no validation patient teaches anything.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +21,11 @@ from model_build.models.multi_task import MultiTaskNetwork
 from model_build.models.sononet import SonoNet16
 from model_build.recipe import Distillation, Recipe
 from model_build.run_dir import RunError, read_model, read_network, read_planes, read_recipe
+from service.schemas.file_names import path_text
 
 _VIEWS = 2  # augmented inputs per training frame
 _INVERSE_REGULARIZATION = 0.1
+_MIN_PROBABILITY = 1e-12
 
 PROBE = "probe.pt"
 
@@ -68,7 +71,7 @@ class Probe(nn.Module):
 
 
 class Teacher(nn.Module):
-    """Probabilities of the mean of a network, over views and their mirror images, and a probe."""
+    """The mean of the probabilities of a network, over views and their mirror images, and of a probe."""
 
     def __init__(self, network: PlaneClassifier, probe: Probe | None, settings: Distillation) -> None:
         super().__init__()
@@ -77,13 +80,14 @@ class Teacher(nn.Module):
         self.eval().requires_grad_(False)
 
     @torch.no_grad()
-    def forward(self, frames: Tensor, wanted: Tensor) -> Tensor:
-        """Return probabilities [M, K] of the `wanted` ones, bool [N], of gray levels [N, 1, S, S]."""
-        frames = frames[wanted]
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return log-probabilities [N, K] of gray levels [N, 1, S, S]."""
         soft: Tensor = self.network(frames).softmax(1)
         if self.settings.mirrored:
             soft = soft.add(self.network(frames.flip(3)).softmax(1)).div(2)
-        return soft if self.probe is None else soft.lerp(self.probe(frames).softmax(1), self.settings.probe_weight)
+        if self.probe is not None:
+            soft = soft.lerp(self.probe(frames).softmax(1), self.settings.probe_weight)
+        return soft.clamp(min=_MIN_PROBABILITY).log()
 
     def write_probe(self, file: Path) -> None:
         """Write the weights of the probe, if the teacher has one: a resumed run does not fit it again."""
@@ -112,6 +116,14 @@ def read_teacher(files: TeacherFiles | None, recipe: Recipe, data: Dataset, prob
         rows = [row for row, record in enumerate(data.records) if not record.stretched]
         probe.fit(Dataset([data.frames[row] for row in rows], [data.records[row] for row in rows]), recipe)
     return Teacher(network, probe, recipe.distillation)
+
+
+def teacher_of(runs: Sequence[Path], files: TeacherFiles) -> Teacher:
+    """Return the teacher of the first of `runs` that was distilled; raises RunError where none was."""
+    for run in runs:
+        if (recipe := read_recipe(run)).distillation is not None and (run / PROBE).is_file():
+            return read_teacher(files, recipe, Dataset([], []), run / PROBE)
+    raise RunError(f"none of the runs was distilled with a probe: {', '.join(path_text(run) for run in runs)}")
 
 
 def start_from(network: MultiTaskNetwork, run: Path, recipe: Recipe) -> None:

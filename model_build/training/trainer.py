@@ -189,7 +189,7 @@ class Trainer:
                 with autocast(device):
                     inputs = frames.to(torch.float32, memory_format=torch.channels_last)
                     logits = self._parallel(inputs)
-                soft_targets = None if self.teacher is None else self.teacher(inputs, planes != IGNORE_INDEX)
+                soft_targets = None if self.teacher is None else self.teacher(inputs[planes != IGNORE_INDEX]).exp()
                 loss = multi_task_loss(logits, planes, sub_planes, self.recipe, soft_targets)
                 torch.autograd.backward(loss / accum)
             losses.append(loss.detach())
