@@ -39,7 +39,8 @@ def validate(runs: Sequence[Path], data: Path, others: Mapping[str, nn.Module] |
     """Return one row per run: what `_scores` measures, on each of `VIEWS`.
 
     Every run gets the same augmentation of the same frames, with its own preprocessing. `others` are more networks by
-    name, each with a row of its own: gray levels [N, 1, S, S] to logits [N, K], with the first run's preprocessing.
+    name, each with a row of its own: gray levels [N, 1, S, S], with the first run's preprocessing, to log-probabilities
+    [N, K], which have no energy.
 
     Raises
     ------
@@ -65,7 +66,9 @@ def validate(runs: Sequence[Path], data: Path, others: Mapping[str, nn.Module] |
             inputs = _inputs(val_data, recipe, recipes[0], strength)
             repeats = len(inputs) // len(val)
             scores = _scores(predict(model, inputs), np.tile(labels, repeats), np.tile(main, repeats))
-            row |= {f"{name}_at_{suffix}": value for name, value in scores.items()}
+            if others and name in others:
+                scores["main_abstained"] = float("nan")
+            row |= {f"{score}_at_{suffix}": value for score, value in scores.items()}
         rows.append(row)
     return rows
 

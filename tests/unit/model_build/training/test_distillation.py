@@ -160,6 +160,7 @@ def test_the_command_distills(
     rows = read_table(out)
     assert [row["run"] for row in rows] == [files.run.name, "run", "teacher"]
     assert rows[2]["loss_at_1"] != rows[0]["loss_at_1"]
+    assert [row["main_abstained_at_1"] == "nan" for row in rows] == [False, False, True]
     command.remove(str(tmp_path / "run"))
     assert main([*command, "--teacher", str(files.run), "--sononet", str(files.sononet)]) == 1
     assert "none of the runs was distilled with a probe" in capsys.readouterr().err
