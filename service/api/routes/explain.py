@@ -8,6 +8,7 @@ from pydantic import Field
 from service.analysis.pipeline import Pipeline
 from service.api.dependencies import ModelDep
 from service.api.dicom_responses import DICOM, RELATED, reply_report_and_overlay, require_dicom
+from service.api.frame_route import FrameRoute
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
 from service.api.openapi import BINARY, FRAME_PROBLEMS, TEXT, replies
 from service.api.queries import ClassifyQuery
@@ -17,7 +18,7 @@ from service.inference.prediction_set import SetRule
 from service.reports.answers import explained
 from service.schemas.answers import ExplainedClassification, PictureType
 
-router = APIRouter(tags=["frames"])
+router = APIRouter(tags=["frames"], route_class=FrameRoute)
 
 _PICTURES: dict[str, PictureType] = {"image/jpeg": "image/jpeg", "image/png": "image/png"}
 _OFFERS = (JSON, *_PICTURES, DICOM, RELATED)

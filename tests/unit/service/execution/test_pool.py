@@ -38,6 +38,23 @@ def test_work_is_done_in_order_in_a_worker(pool: WorkerPool) -> None:
     assert asyncio.run(pool.run(threading.current_thread)).name.startswith("worker")
 
 
+def test_a_job_wakes_no_thread_that_has_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    choose = WorkerPool._choose
+    monkeypatch.setattr(
+        WorkerPool, "_choose", lambda pool: (looks.append(threading.current_thread().name), choose(pool))[1]
+    )
+    pool = WorkerPool(CpuBudget(2, "test"))
+
+    async def ask() -> None:
+        for _ in range(20):
+            await asyncio.gather(*(pool.run(int) for _ in range(5)))
+
+    asyncio.run(ask())
+    assert len(looks) <= 3 * 100 + 8  # at most the thread that ends a job, and one that a new job wakes
+    pool.close()
+
+
 def test_an_error_reaches_the_caller(pool: WorkerPool) -> None:
     with pytest.raises(ZeroDivisionError):
         asyncio.run(pool.run(lambda: 1 / 0))
