@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -39,11 +41,14 @@ def test_work_is_done_in_order_in_a_worker(pool: WorkerPool) -> None:
 
 
 def test_a_job_wakes_no_thread_that_has_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[str] = []
+    looks = itertools.count()
     choose = WorkerPool._choose
-    monkeypatch.setattr(
-        WorkerPool, "_choose", lambda pool: (looks.append(threading.current_thread().name), choose(pool))[1]
-    )
+
+    def counted(pool: WorkerPool) -> Any:
+        next(looks)
+        return choose(pool)
+
+    monkeypatch.setattr(WorkerPool, "_choose", counted)
     pool = WorkerPool(CpuBudget(2, "test"))
 
     async def ask() -> None:
@@ -51,7 +56,7 @@ def test_a_job_wakes_no_thread_that_has_nothing_to_do(monkeypatch: pytest.Monkey
             await asyncio.gather(*(pool.run(int) for _ in range(5)))
 
     asyncio.run(ask())
-    assert len(looks) <= 3 * 100 + 8  # at most the thread that ends a job, and one that a new job wakes
+    assert next(looks) <= 3 * 100 + 8  # at most the thread that ends a job, and one that a new job wakes
     pool.close()
 
 
