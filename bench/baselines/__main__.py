@@ -2,11 +2,13 @@
 
 Each round starts every server in turn, alone on the machine, warms it up, loads it in closed loops and ends it. The
 result is the median of the rounds. A ratio is the median of each round's ratio, because a machine's speed drifts from
-round to round. The load generator runs on the same cores as the server, for all servers alike.
+round to round. CPU time is that of all processes of a server. The load generator runs on the same cores as the server,
+for all servers alike.
 """
 
 import argparse
 import asyncio
+import re
 import statistics
 import sys
 import time
@@ -15,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.baselines.split import Parts, measure_split
 from bench.frames import scans
 from bench.publish import conditions, make_parser, parse
 from bench.servers import free_port, running_group
@@ -74,20 +77,24 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8, help="length of each loop")
+    parser.add_argument("--only", default="", help="regular expression: measure these servers only, and ours")
     options, section = parse(parser, "baselines")
     frames = scans()
     rounds = [_run_round(number, frames, options) for number in range(options.rounds)]
+    parts = [measure_split(options.model, frames, options.seconds) for _ in rounds]
     size = sum(map(len, frames)) // len(frames) // 1000
     setup = f"{len(frames)} PNG frames of {size} kB; medians of {options.rounds} rounds, loops of {options.seconds:g} s"
-    section.publish(f"{conditions(options.model)}; {setup}.\n\n{_table(rounds)}")
+    section.publish(f"{conditions(options.model)}; {setup}.\n\n{_table(rounds)}{_split(parts)}")
 
 
 def _run_round(number: int, frames: list[bytes], options: argparse.Namespace) -> Round:
     rows = {UPPER_BOUND: [Row(UPPER_BOUND, 0, 0, 0, _upper_bound(options.model, frames, options.seconds), 0, 0, 0)]}
-    for candidate in CANDIDATES:
+    for candidate in [each for each in CANDIDATES if each is CANDIDATES[0] or re.search(options.only, each.name)]:
         rows[candidate.name] = list(_measure(candidate, frames, options.seconds))
-        rate = rows[candidate.name][0].per_second
-        sys.stderr.write(f"round {number + 1}: {candidate.name}: {rate} answers/s\n")
+        busy = rows[candidate.name][0]
+        sys.stderr.write(
+            f"round {number + 1}: {candidate.name}: {busy.per_second} answers/s, {busy.cpu_ms} CPU ms each\n"
+        )
     return rows
 
 
@@ -143,17 +150,21 @@ async def _until_it_answers(target: Target, frame: bytes, name: str) -> None:
 def _table(rounds: list[Round]) -> str:
     ours = CANDIDATES[0].name
     lines = [
-        f"| Server | Answers/s, {CLIENTS} clients | Relative to fetal-planes | p50, ms | p99, ms "
-        "| Single-request p50, ms |\n| --- | --- | --- | --- | --- | --- |\n"
+        f"| Server | Answers/s, {CLIENTS} clients | Relative to fetal-planes | CPU ms per answer "
+        "| Relative to fetal-planes | p50, ms | p99, ms | Single-request p50, ms |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
     ]
-    for name in (UPPER_BOUND, *(candidate.name for candidate in CANDIDATES)):
+    for name in rounds[0]:
         rows = [each[name] for each in rounds]
         rate = statistics.median(row[0].per_second for row in rows)
         ratio = statistics.median(each[name][0].per_second / each[ours][0].per_second for each in rounds)
-        times = ["", "", ""]
+        times = ["", "", "", "", ""]
         if name != UPPER_BOUND:
             busy = [statistics.median(getattr(row[0], field) for row in rows) for field in ("p50_ms", "p99_ms")]
-            times = [f"{value:.0f}" for value in (*busy, statistics.median(row[1].p50_ms for row in rows))]
+            cpu_ms = statistics.median(row[0].cpu_ms for row in rows)
+            cpu_ratio = statistics.median(each[name][0].cpu_ms / each[ours][0].cpu_ms for each in rounds)
+            times = [f"{cpu_ms:.1f}", f"{cpu_ratio:.2f}"]
+            times += [f"{value:.0f}" for value in (*busy, statistics.median(row[1].p50_ms for row in rows))]
         lines.append(f"| {name} | {rate:.1f} | {ratio:.2f} | {' | '.join(times)} |\n")
     capacity, _, *overloads = zip(*(each[ours] for each in rounds), strict=True)
     with_back_off, without_back_off = (_overload(capacity, overload) for overload in overloads)
@@ -162,6 +173,13 @@ def _table(rounds: list[Round]) -> str:
         f"`Retry-After` asks: {with_back_off}. Clients without back-off, on the service's own cores: "
         f"{without_back_off}.\n"
     )
+
+
+def _split(measured: list[Parts]) -> str:
+    names = ("decoding, with its decoder process", "crop", "network", "event loop with HTTP", "in all")
+    medians = (statistics.median(column) for column in zip(*measured, strict=True))
+    listed = ", ".join(f"{name} {ms:.2f}" for name, ms in zip(names, medians, strict=True))
+    return f"\nParts of an answer of fetal-planes, CPU ms: {listed}.\n"
 
 
 def _overload(capacity: Sequence[Row], overload: Sequence[Row]) -> str:

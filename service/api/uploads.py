@@ -105,12 +105,17 @@ async def _read_body(request: Request, most: int, max_bytes: int) -> bytes:
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:
         raise _too_large(max_bytes)
-    body = io.BytesIO()  # grows in place and returns its buffer; joining chunks would hold a long upload twice
+    body, first = io.BytesIO(), b""  # grows in place and returns its buffer; joining chunks would hold it twice
     async for chunk in request.stream():
-        if body.tell() + len(chunk) > most:
+        if body.tell() + len(first) + len(chunk) > most:
             raise _too_large(max_bytes)
-        body.write(chunk)
-    return body.getvalue()
+        if first or body.tell():
+            body.write(first)
+            body.write(chunk)
+            first = b""
+        else:
+            first = chunk  # often all of the body, which need not be copied
+    return first or body.getvalue()
 
 
 def _too_large(max_bytes: int) -> UploadTooLarge:

@@ -103,7 +103,8 @@ class WorkerPool:
                 if self._closing:
                     raise RuntimeError("the pool is closed")
                 self._waiting.append(job)
-                self._changed.notify()
+                if self.busy + self._returning < self.cpu_budget.count:  # else a thread that ends its job takes it
+                    self._changed.notify()
             try:
                 return await job.future
             finally:
@@ -163,7 +164,9 @@ class WorkerPool:
             with self._changed:
                 self.busy -= 1
                 _count_down(self._working, work)
-                self._changed.notify_all()
+                # This thread chooses the next job itself. To wake the others costs as much as a small answer.
+                if self._returning or self._closing:
+                    self._changed.notify_all()
 
     def _next(self) -> _Job[Any] | None:
         """Wait for the next job and count this thread as busy; None when the pool closes and the queue is empty."""

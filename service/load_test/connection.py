@@ -5,6 +5,8 @@ A full client needs more CPU per request than the service does, and would measur
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -25,6 +27,13 @@ class Target(NamedTuple):
             raise ValueError(f"{url} is not a URL that begins with http://")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(parts.hostname, parts.port or 80, path, headers or {})
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the host is this machine by its loopback address."""
+        with suppress(ValueError):
+            return ip_address(self.host).is_loopback
+        return self.host == "localhost"
 
     def request(self, frame: bytes) -> bytes:
         """Return the bytes of a POST request with one frame."""

@@ -22,6 +22,7 @@ class Row(NamedTuple):
     p50_ms: float  # nearest-rank percentiles of the answers' times; not a number without an answer
     p95_ms: float
     p99_ms: float
+    cpu_ms: float = math.nan  # CPU time of the server per answer, refusals included; known for a local server only
 
     @classmethod
     def of(cls, load: str, sample: Sample) -> "Row":
@@ -31,7 +32,9 @@ class Row(NamedTuple):
         failed = len(sample.statuses) - len(times) - refused
         rate = round(len(times) / sample.wall_s, 1) if sample.wall_s else 0.0
         ranks = np.percentile(times or [math.nan], (50, 95, 99), method="inverted_cdf").tolist()
-        return cls(load, len(times), refused, failed, rate, *(round(seconds * 1000, 1) for seconds in ranks))
+        cpu_ms = round(1000 * sample.cpu_s / len(times), 2) if times else math.nan
+        p50_ms, p95_ms, p99_ms = (round(seconds * 1000, 1) for seconds in ranks)
+        return cls(load, len(times), refused, failed, rate, p50_ms, p95_ms, p99_ms, cpu_ms)
 
 
 def as_table(rows: Sequence[Row]) -> str:

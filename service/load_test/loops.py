@@ -11,11 +11,13 @@ A request's time runs from when it was due, so that a service that stalls cannot
 
 import asyncio
 import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
 from service.load_test.connection import Connection, Target
+from service.load_test.server_cpu import cpu_seconds, listeners
 
 _TIMEOUT_S = 60
 
@@ -27,6 +29,7 @@ class Sample:
     statuses: list[int] = field(default_factory=list)  # HTTP status; 0 without a reply
     seconds: list[float] = field(default_factory=list)
     wall_s: float = 0.0  # from the first request to the last reply
+    cpu_s: float = math.nan  # of the server meanwhile; known for a local one only
 
     def add(self, status: int, seconds: float) -> None:
         """Add one request."""
@@ -39,7 +42,7 @@ async def closed_loop(
 ) -> Sample:
     """Let `clients` send requests for `seconds`; a refused client waits for `Retry-After`, or not at all."""
     requests, sample = _requests(target, frames), Sample()
-    started = perf_counter()
+    cpu_s, started = _server_cpu(target), perf_counter()
 
     async def client() -> None:
         connection = Connection(target, _TIMEOUT_S)
@@ -51,14 +54,14 @@ async def closed_loop(
         connection.close()
 
     await asyncio.gather(*(client() for _ in range(clients)))
-    sample.wall_s = perf_counter() - started
+    sample.wall_s, sample.cpu_s = perf_counter() - started, cpu_s()
     return sample
 
 
 async def open_loop(target: Target, frames: Sequence[bytes], rate: float, seconds: float) -> Sample:
     """Send `rate` requests per second for `seconds`, evenly spaced, each when it is due."""
     requests, sample, idle = _requests(target, frames), Sample(), list[Connection]()
-    started = perf_counter()
+    cpu_s, started = _server_cpu(target), perf_counter()
 
     async def send(due: float) -> None:
         connection = idle.pop() if idle else Connection(target, _TIMEOUT_S)
@@ -72,8 +75,15 @@ async def open_loop(target: Target, frames: Sequence[bytes], rate: float, second
             tasks.create_task(send(due))
     for connection in idle:
         connection.close()
-    sample.wall_s = perf_counter() - started
+    sample.wall_s, sample.cpu_s = perf_counter() - started, cpu_s()
     return sample
+
+
+def _server_cpu(target: Target) -> Callable[[], float]:
+    """Return a function that returns the CPU seconds of the server since now; not a number for a remote one."""
+    servers = listeners(target.port) if target.is_local else set[int]()
+    before = cpu_seconds(servers)
+    return lambda: cpu_seconds(servers) - before if servers else math.nan
 
 
 def _requests(target: Target, frames: Sequence[bytes]) -> Iterator[bytes]:

@@ -30,6 +30,7 @@ _LINE_ENDS = b"\r\n"  # ignored before a request (RFC 9112, 2.2): some clients s
 _PIECE = 32 * 1024  # bytes of a reply that are handed to the connection at once, and that may wait there
 _UNSENT = 128 * 1024  # bytes of a reply that the kernel keeps for one connection
 _LINGER_S = 5.0  # seconds that a client may go on sending after a reply that ends its connection
+_PAUSE_S = 0.25  # seconds until the next request of a client that was refused is read
 _HALF_CLOSE_S = 1.0  # seconds from a request to the end of its client's side
 
 
@@ -57,6 +58,8 @@ class HttpProtocol(H11Protocol):
         self._half_closed = False  # the client sends nothing more and still reads
         self._was_idle = False
         self._closes = False  # the reply in progress ends the connection
+        self._refused = False  # the last upload got 503
+        self._pause: asyncio.TimerHandle | None = None
         self._cut_short = False  # it has been sent while the client still sends its upload
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -73,6 +76,7 @@ class HttpProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Count the connection no more."""
         self._check.cancel()
+        self._resume()
         self._connections.leave(self)
         super().connection_lost(exc)
 
@@ -85,6 +89,7 @@ class HttpProtocol(H11Protocol):
         if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
             data = data.lstrip(_LINE_ENDS)
         super().data_received(data)
+        self._pause_if_refused()
         if self._in_progress():
             self._was_idle = False
             self._connections.busy(self)
@@ -106,6 +111,7 @@ class HttpProtocol(H11Protocol):
         if following and following[:1] in _LINE_ENDS:
             self.conn._receive_buffer.maybe_extract_at_most(len(following) - len(following.lstrip(_LINE_ENDS)))
         super().on_response_complete()
+        self._pause_if_refused()
         if self._in_progress() or self.transport.is_closing():
             return
         self._connections.idle(self)
@@ -137,6 +143,23 @@ class HttpProtocol(H11Protocol):
     def _in_progress(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
+    def _pause_if_refused(self) -> None:
+        """Let the kernel hold the next request for a moment where the last one was refused and has been read.
+
+        Clients that ask again at once, against `Retry-After`, would take the cores from the answers: each refusal
+        costs the service a read upload.
+        """
+        if self._refused and self.conn.their_state is h11.IDLE and not self._lingers:
+            self._refused = False
+            self.flow.pause_reading()
+            self._pause = self.loop.call_later(min(_PAUSE_S, self._limits.transfer_s / 4), self._resume)
+
+    def _resume(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+            self.flow.resume_reading()
+
     def _abort_if_idle(self) -> None:
         # Two idle checks in a row close the connection: the last request may have ended just before the first.
         was_idle, self._was_idle = self._was_idle, not self._in_progress()
@@ -158,6 +181,7 @@ class HttpProtocol(H11Protocol):
         if message["type"] == "http.response.start":
             headers = [*message.get("headers", []), *self._close_header()]
             self._closes = _closes(scope, headers) or not self.cycle.keep_alive
+            self._refused = message["status"] == HTTPStatus.SERVICE_UNAVAILABLE and scope["method"] == "POST"
             await send({**message, "headers": headers})
             return
         body, more = message.get("body", b""), message.get("more_body", False)

@@ -10,7 +10,7 @@ from service.api.dependencies import ModelDep
 from service.api.dicom_responses import DICOM, reply_report, require_dicom
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
 from service.api.openapi import BINARY, FRAME_PROBLEMS, replies
-from service.api.queries import ClassifyQuery
+from service.api.queries import ClassifyQuery, FrameRoute
 from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import NoDicomSource
 from service.inference.prediction_set import SetRule
@@ -18,7 +18,7 @@ from service.reports.answers import classification
 from service.reports.patient_key import patient_key
 from service.schemas.answers import Classification
 
-router = APIRouter(tags=["frames"])
+router = APIRouter(tags=["frames"], route_class=FrameRoute)
 
 _PATIENT_KEY = "X-Patient-Key"
 _ANSWER = "The classification as JSON; for `Accept: application/dicom`, as a structured report."

@@ -10,14 +10,14 @@ from service.api.dependencies import ModelDep
 from service.api.dicom_responses import DICOM, RELATED, reply_report_and_overlay, require_dicom
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
 from service.api.openapi import BINARY, FRAME_PROBLEMS, TEXT, replies
-from service.api.queries import ClassifyQuery
+from service.api.queries import ClassifyQuery, FrameRoute
 from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import BadParameter, NoDicomSource, NoSuchPlane
 from service.inference.prediction_set import SetRule
 from service.reports.answers import explained
 from service.schemas.answers import ExplainedClassification, PictureType
 
-router = APIRouter(tags=["frames"])
+router = APIRouter(tags=["frames"], route_class=FrameRoute)
 
 _PICTURES: dict[str, PictureType] = {"image/jpeg": "image/jpeg", "image/png": "image/png"}
 _OFFERS = (JSON, *_PICTURES, DICOM, RELATED)

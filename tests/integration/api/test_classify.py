@@ -192,3 +192,16 @@ def test_the_refusal_of_an_unknown_parameter_names_the_known_ones(client: TestCl
     problem = client.post(f"/{path}?topk=3", content=b"x").json()
     assert problem["code"] == "bad-parameter"
     assert problem["detail"] == f"Parameter `topk` is unknown; this path takes {known}."
+
+
+@pytest.mark.parametrize(("path", "defaults"), [("/classify", "top=2&frame=0"), ("/explain", "top=2&overlay=true")])
+@pytest.mark.parametrize("accept", [None, "image/png", "application/dicom"])
+def test_a_request_without_parameters_is_one_with_all_defaults(
+    client: TestClient, path: str, defaults: str, accept: str | None
+) -> None:
+    headers = {"X-Request-ID": "same"} | ({} if accept is None else {"Accept": accept})
+    replies = [
+        client.post(f"{path}{query}", content=encode(speckle()), headers=headers) for query in ("", f"?{defaults}")
+    ]
+    assert replies[0].content == replies[1].content
+    assert (replies[0].status_code, replies[0].headers) == (replies[1].status_code, replies[1].headers)

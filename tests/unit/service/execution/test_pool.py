@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -36,6 +38,26 @@ def test_work_is_done_in_order_in_a_worker(pool: WorkerPool) -> None:
     asyncio.run(ask())
     assert done == list(range(20))
     assert asyncio.run(pool.run(threading.current_thread)).name.startswith("worker")
+
+
+def test_a_job_wakes_no_thread_that_has_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = itertools.count()
+    choose = WorkerPool._choose
+
+    def counted(pool: WorkerPool) -> Any:
+        next(looks)
+        return choose(pool)
+
+    monkeypatch.setattr(WorkerPool, "_choose", counted)
+    pool = WorkerPool(CpuBudget(2, "test"))
+
+    async def ask() -> None:
+        for _ in range(20):
+            await asyncio.gather(*(pool.run(int) for _ in range(5)))
+
+    asyncio.run(ask())
+    assert next(looks) <= 3 * 100 + 8  # at most the thread that ends a job, and one that a new job wakes
+    pool.close()
 
 
 def test_an_error_reaches_the_caller(pool: WorkerPool) -> None:

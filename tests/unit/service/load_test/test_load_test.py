@@ -3,6 +3,8 @@
 import asyncio
 import csv
 import math
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from service.cli import main
 from service.load_test.connection import Target
 from service.load_test.load_table import Row, as_table
 from service.load_test.loops import Sample, closed_loop, open_loop
+from service.load_test.server_cpu import cpu_seconds
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 FULL = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -106,12 +109,41 @@ def test_the_percentile_is_a_nearest_rank() -> None:
 
 
 def test_the_row_counts_answers_only() -> None:
-    row = Row.of("2 clients", Sample([200, 200, 503, 0], [0.010, 0.030, 9.0, 9.0], 2.0))
-    assert row == Row("2 clients", 2, 1, 1, 1.0, 10.0, 30.0, 30.0)
+    row = Row.of("2 clients", Sample([200, 200, 503, 0], [0.010, 0.030, 9.0, 9.0], 2.0, cpu_s=0.02))
+    assert row == Row("2 clients", 2, 1, 1, 1.0, 10.0, 30.0, 30.0, 10.0)
     assert (
         as_table([row]).splitlines()[2]
-        == "| 2 clients | 2        | 1       | 1      | 1.0        | 10.0   | 30.0   | 30.0   |"
+        == "| 2 clients | 2        | 1       | 1      | 1.0        | 10.0   | 30.0   | 30.0   | 10.0   |"
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_row_tells_the_cpu_time_of_a_local_server_per_answer() -> None:
+    row = Row.of("x", Sample([200, 200, 503], [0.1, 0.1, 0.1], 1.0, cpu_s=0.03))
+    assert row.cpu_ms == 15.0
+    assert math.isnan(Row.of("x", Sample([503], [0.1], 1.0, cpu_s=0.03)).cpu_ms)
+    sample = ScriptedServer(OK).run(lambda target: closed_loop(target, [b"frame"], 1, 0.2))
+    assert 0 < sample.cpu_s < 60  # this process, which is the server
+
+
+def test_the_cpu_time_of_a_distant_server_is_not_known() -> None:
+    assert [Target(host, 1, "/").is_local for host in ("127.0.0.1", "::1", "localhost", "192.0.2.1", "a.b")] == [
+        *(True, True, True),
+        *(False, False),
+    ]
+    assert math.isnan(asyncio.run(open_loop(Target("127.0.0.1", 1, "/"), [b"frame"], 100, 0.02)).cpu_s)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_cpu_time_counts_the_descendants_that_live_and_those_that_ended() -> None:
+    spin = "import time\nwhile time.process_time() < {}: pass\n"
+    nested = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}]); print('done', flush=True); input()"
+    command = [sys.executable, "-c", nested.format(spin.format(0.5))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "done\n"
+        assert 0.45 < cpu_seconds({process.pid}) < 30
+        process.communicate("\n")
 
 
 @pytest.mark.parametrize("url", ["https://x/classify", "x", "http://"])

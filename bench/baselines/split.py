@@ -1,0 +1,104 @@
+"""The CPU time of the parts of an answer.
+
+Decoding, crop and network are measured in this process, in as many threads as the service has; HTTP is the time of the
+service's event loop.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.servers import running_service
+from service.analysis.abstention import measure_flow
+from service.analysis.pipeline import Pipeline
+from service.execution.cpu_budget import cpu_budget
+from service.execution.decoders.pool import open_decoder
+from service.imaging.letterbox import crop_and_letterbox
+from service.inference.engine import Engine
+from service.inference.package import load_package
+from service.load_test.connection import Target
+from service.load_test.loops import closed_loop
+from service.load_test.server_cpu import cpu_seconds
+from service.process_setup import configure_process
+from service.settings import Settings
+
+_CLIENTS = 16
+
+
+class Parts(NamedTuple):
+    """CPU milliseconds per answer."""
+
+    decode: float  # with the decoder process and the way there and back
+    crop: float  # sector search, letterbox and color flow
+    network: float
+    http: float  # the thread of the event loop: connections, HTTP, admission
+    total: float  # of an answer, with what is not listed: making the answer, and the way to the worker thread and back
+
+
+def measure_split(model: Path, frames: list[bytes], seconds: float) -> Parts:
+    """Return the parts of an answer of the service."""
+    spent = measure_work(model, frames, seconds)
+    with running_service(model, {"log_level": "warning"}) as (process, url):
+        target = Target.parse(f"{url}/classify")
+        asyncio.run(closed_loop(target, frames, _CLIENTS, min(1.0, seconds)))  # warms up
+        before = _main_thread_s(process.pid)
+        sample = asyncio.run(closed_loop(target, frames, _CLIENTS, seconds))
+        http = _main_thread_s(process.pid) - before
+    answers = sample.statuses.count(200)
+    return Parts(*spent, 1000 * http / answers, 1000 * sample.cpu_s / answers)
+
+
+def _main_thread_s(process: int) -> float:
+    """Return the CPU seconds of a process's first thread so far, which runs the event loop (Linux)."""
+    return int(Path(f"/proc/{process}/task/{process}/schedstat").read_text().split()[0]) / 1e9
+
+
+def measure_work(model: Path, frames: list[bytes], seconds: float) -> tuple[float, float, float]:
+    """Return the CPU time of decoding, cropping and running the network, in every core's thread at once."""
+    configure_process()
+    settings = Settings()
+    count = cpu_budget().count
+    with closing(open_decoder(settings.decoder_limits, count)) as decoder:
+        decoder.start()
+        pipeline = Pipeline(Engine(load_package(model)), settings.limits, decoder)
+        pipeline.classify(frames[0])
+        others = _other_processes_s()
+        end, lock, totals = time.perf_counter() + seconds, threading.Lock(), [0.0] * 4
+
+        def work(thread: int) -> None:
+            done = thread
+            while time.perf_counter() < end:
+                spent = list(_parts(pipeline, frames[done % len(frames)]))
+                done += 1
+                with lock:
+                    totals[:] = [total + each for total, each in zip(totals, (*spent, 1), strict=True)]
+
+        with ThreadPoolExecutor(count) as threads:
+            list(threads.map(work, range(count)))
+        decode, crop, network, answers = totals
+        decode += _other_processes_s() - others
+    return 1000 * decode / answers, 1000 * crop / answers, 1000 * network / answers
+
+
+def _parts(pipeline: Pipeline, upload: bytes) -> Iterator[float]:
+    started = time.thread_time()
+    frame = pipeline.read(upload)
+    decoded = time.thread_time()
+    yield decoded - started
+    pixels, crop = crop_and_letterbox(frame.pixels, pipeline.engine.manifest.preprocessing, frame.region)
+    measure_flow(frame.colors, crop.box, frame.pixels.shape)
+    cropped = time.thread_time()
+    yield cropped - decoded
+    pipeline.engine.score(pixels)
+    yield time.thread_time() - cropped
+
+
+def _other_processes_s() -> float:
+    """Return the CPU seconds of the processes that this one has started."""
+    return cpu_seconds({os.getpid()}) - time.process_time()
