@@ -99,15 +99,15 @@ async function addExample() {
 
 async function start() {
   try {
-    const known = JSON.stringify(model);
-    model = await service.model();
-    const { workers, expected_planes: expected, service_version: version } = await service.health();
+    const described = await service.model();
+    const { workers, service_version: version } = await service.health();
+    useProtocols(await service.protocols());
     serviceVersion = version;
+    model = described;
     byId("key-form").hidden = true;
     Object.assign(viewer, { model });
     Object.assign(answer, { model });
     Object.assign(exam, { model });
-    if (known !== JSON.stringify(model)) exam.expected = new Set(expected); // else a person may have changed it
     byId("model").classList.remove("bad");
     setText(byId("model"), `Service ${version} · model ${model.name} ${model.version} · ${model.planes.length} classes${doubts(model)}`);
     fillHelp(model);
@@ -120,6 +120,12 @@ async function start() {
     if (refusal.status === 401) askForKey();
     else setTimeout(start, RETRY_MS);
   }
+}
+
+// Keep the protocol that a person chose, as long as the service has it.
+function useProtocols({ default: byDefault, protocols }) {
+  const find = (id) => protocols.find((each) => each.id === id);
+  Object.assign(exam, { protocols, protocol: find(exam.protocol?.id) ?? find(byDefault) });
 }
 
 let keyRejected = false;
