@@ -48,15 +48,15 @@ export function candidateOf({ abstain_reason: reason, predictions: [first], sub_
 
 const SIGNS = { fulfilled: "✓", doubtful: "?", missing: "–", "not-read-yet": "…" };
 
-// The list of checked items. `describe` returns what follows the label of an item.
-export function checklist(items, describe) {
+// The list of checked items. `describe` returns what follows the label of an item; `unread` names the state of one not read yet.
+export function checklist(items, describe, unread = ITEM_STATES["not-read-yet"]) {
   return h("ol", { class: "checklist", "aria-label": "Protocol" }, ...items.map((item, number) => {
     const count = item.min > 1 ? ` · ${Math.min(item.frames.length, item.min)} of ${item.min}` : "";
     return h("li", { "data-state": item.state },
       h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[item.state]),
       h("div", {}, h("b", {}, item.label), item.optional ? h("span", { class: "muted" }, " optional") : null,
         item.note && h("p", { class: "muted" }, item.note)),
-      h("span", { class: "item-state" }, `${ITEM_STATES[item.state]}${count}`),
+      h("span", { class: "item-state" }, `${item.state === "not-read-yet" ? unread : ITEM_STATES[item.state]}${count}`),
       describe(item, number));
   }));
 }
@@ -71,8 +71,8 @@ export function aboutProtocol({ name, version, exam, source, not_covered: notCov
 }
 
 // The choice between protocols; `choose` receives the chosen one.
-export function protocolChoice(protocols, chosen, choose) {
-  const select = h("select", { id: "protocol", onchange: ({ target }) => choose(protocols.find(({ id }) => id === target.value)) },
+export function protocolChoice(protocols, chosen, choose, name = "protocol") {
+  const select = h("select", { id: name, onchange: ({ target }) => choose(protocols.find(({ id }) => id === target.value)) },
     ...protocols.map(({ id, name, version }) => h("option", { value: id, selected: id === chosen.id }, `${name} (${version})`)));
-  return h("div", { class: "bar" }, h("label", { for: "protocol" }, "Protocol"), select);
+  return h("div", { class: "bar" }, h("label", { for: name }, "Protocol"), select);
 }
