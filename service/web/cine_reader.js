@@ -97,24 +97,30 @@ function bestOf(frames, planes, smoothed, own) {
   return best;
 }
 
-// The means of 8 x 8 cells, rounded to gray levels; a pixel on an edge counts for both cells by its parts.
+// The means of 8 x 8 cells, in gray levels. The picture is halved as often as possible first, as service/imaging/overlay.py
+// does; a halving drops the last row or column of an odd number.
 function areaAverage(gray, width, height) {
-  const [across, down] = [overlaps(width), overlaps(height)];
-  return down.flatMap((rows) => across.map((columns) => {
-    let [total, area] = [0, 0];
-    for (const [y, high] of rows) {
-      for (const [x, wide] of columns) {
-        total += gray[y * width + x] * high * wide;
-        area += high * wide;
-      }
-    }
-    return Math.round(total / area);
+  let picture = { gray, width, height };
+  while (picture.height >= 2 * SIDE && picture.width >= 2 * SIDE) {
+    const [columns, rows] = [Math.floor(picture.width / 2), Math.floor(picture.height / 2)];
+    picture = { gray: average(picture, columns, rows, 2, 2), width: columns, height: rows };
+  }
+  return average(picture, SIDE, SIDE, picture.width / SIDE, picture.height / SIDE);
+}
+
+// The rounded means of `columns` x `rows` cells; a pixel on an edge counts for both cells by its parts.
+function average({ gray, width, height }, columns, rows, stepX, stepY) {
+  const [across, down] = [overlaps(width, columns, stepX), overlaps(height, rows, stepY)];
+  return down.flatMap((high) => across.map((wide) => {
+    let total = 0;
+    for (const [y, tall] of high) for (const [x, broad] of wide) total += gray[y * width + x] * tall * broad;
+    return Math.round(total / (stepX * stepY));
   }));
 }
 
-function overlaps(length) {
-  const step = length / SIDE;
-  return range(0, SIDE).map((cell) => {
+// For each cell, the pixels [index, part] that it covers.
+function overlaps(length, cells, step) {
+  return range(0, cells).map((cell) => {
     const [from, to] = [cell * step, (cell + 1) * step];
     return range(Math.floor(from), Math.min(length, Math.ceil(to))).map((at) => [at, Math.min(at + 1, to) - Math.max(at, from)]);
   });

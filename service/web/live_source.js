@@ -35,7 +35,7 @@ export class LiveSource extends EventTarget {
     const options = [...found, ...screen, [FILE, "A video file"]];
     byId("live-device").replaceChildren(...options.map(([id, text]) => h("option", { value: id, selected: id === value }, text)));
     if (!isSecureContext) {
-      this.#note("Browsers give cameras and screens to secure pages only. Open this page at http://localhost on the computer of " +
+      this.#note("Browsers give cameras and screens to secure pages only. Open this page as localhost on the computer of " +
         "the service, or let the operator serve it over TLS. A video file works here, too.");
     }
   }
