@@ -20,6 +20,7 @@
     │   ├── DecodeLimit          422  needs more memory or CPU time than its size justifies
     │   ├── NoSuchFrame          422
     │   ├── NoSuchPlane          422
+    │   ├── NoSuchProtocol       422
     │   └── NoDicomSource        422  a DICOM result needs a DICOM upload
     ├── InternalError            500  a bug
     ├── Unavailable              503
@@ -144,6 +145,10 @@ class NoSuchFrame(Unusable, code="no-such-frame"):
 
 class NoSuchPlane(Unusable, code="no-such-plane"):
     """The requested plane is not a plane of the model; `GET /model` lists them."""
+
+
+class NoSuchProtocol(Unusable, code="no-such-protocol"):
+    """The service has no protocol with the requested id; `GET /protocols` lists them."""
 
 
 class NoDicomSource(Unusable, code="no-dicom-source"):

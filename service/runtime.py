@@ -8,8 +8,9 @@ from functools import partial
 from time import monotonic
 from typing import TypeVar
 
-from service.analysis.exam import split_ids
 from service.analysis.pipeline import Pipeline
+from service.analysis.protocols.file import ProtocolError
+from service.analysis.protocols.load import load_protocols
 from service.api_keys import KeyFileError, load_keys
 from service.errors import NotReady
 from service.execution.admission import Admission
@@ -24,6 +25,7 @@ from service.inference.package import ModelPackage, PackageError, load_package
 from service.observability.metrics import Metrics
 from service.reports.answers import model_info
 from service.schemas.answers import ModelInfo
+from service.schemas.protocols import Protocols
 from service.settings import Settings
 
 _LOG = logging.getLogger("fetal_planes.service")
@@ -42,6 +44,8 @@ class LoadedModel:
         Classifies frames; runs the pipeline in worker threads.
     info
         Name, version and hash of the package.
+    protocols
+        The protocols that the model's planes can fulfill.
     ready_since
         Time of the warm-up's end, by `time.monotonic`.
     """
@@ -49,6 +53,7 @@ class LoadedModel:
     pipeline: Pipeline
     pool: WorkerPool
     info: ModelInfo
+    protocols: Protocols
     ready_since: float
 
 
@@ -73,6 +78,8 @@ class Runtime:
         ------
         PackageError
             The package is invalid, or takes longer than `load_s`.
+        ProtocolError
+            A protocol cannot be used with the model.
         """
         pool = WorkerPool(self.cpu_budget)
         # First, because the decoders load while the model does.
@@ -81,6 +88,7 @@ class Runtime:
         )
         try:
             package = self._within_limit(partial(load_package, self.settings.model))
+            protocols = self._load_protocols(package)
             pipeline = self._within_limit(partial(self._open, package, pool, decoder))
         except BaseException:
             pool.close()  # its threads would keep a process alive that serves nothing
@@ -88,14 +96,9 @@ class Runtime:
             raise
         decoder.start()
         info = model_info(pipeline.model)
-        self._model = LoadedModel(pipeline, pool, info, monotonic())
+        self._model = LoadedModel(pipeline, pool, info, protocols, monotonic())
         self.metrics.set_model(info, _plane_ids(package))
         self._watch(pool)
-        if unknown := set(split_ids(self.settings.expected_planes or "")) - set(_plane_ids(package)):
-            _LOG.warning(
-                "FETAL_PLANES_EXPECTED_PLANES names planes that the model does not know",
-                extra={"unknown": sorted(unknown), "planes": _plane_ids(package)},
-            )
         _LOG.info("ready", extra={"model": info.name, "model_version": info.version, **self._sizes()})
 
     def drain(self) -> None:
@@ -113,14 +116,14 @@ class Runtime:
             model.pipeline.decoder.close()
 
     def reload(self) -> None:
-        """Read the model package and the API keys again; log the result and count it.
+        """Read the model package, the protocols and the API keys again; log the result and count it.
 
         The old model and keys serve until the new ones are loaded and valid. Requests in progress keep their model.
         """
         with self._reload_lock:
             try:
                 result = self._reload()
-            except (PackageError, KeyFileError) as error:
+            except (PackageError, ProtocolError, KeyFileError) as error:
                 result = "refused"
                 _LOG.error("reload refused; the old model and keys stay in use", extra={"reason": str(error)})
             except Exception:
@@ -174,6 +177,9 @@ class Runtime:
         except TimeLimitError as error:
             raise PackageError(f"loading {self.settings.model}: {error} (FETAL_PLANES_LOAD_S)") from error
 
+    def _load_protocols(self, package: ModelPackage) -> Protocols:
+        return load_protocols(self.settings.protocols, self.settings.default_protocol, package.manifest)
+
     def _open(self, package: ModelPackage, pool: WorkerPool, decoder: Decoder) -> Pipeline:
         engine = Engine(package, AllCores(self.cpu_budget.count, pool.is_alone))
         engine.warm_up()
@@ -183,12 +189,14 @@ class Runtime:
         model = self.model
         keys = load_keys(self.settings.api_keys)
         package = self._within_limit(partial(load_package, self.settings.model))
+        protocols = self._load_protocols(package)
         switched = package.sha256 != model.info.sha256
         if switched:
             pipeline = self._within_limit(partial(self._open, package, model.pool, model.pipeline.decoder))
             info = model_info(pipeline.model)
-            self._model = replace(model, pipeline=pipeline, info=info)
+            model = replace(model, pipeline=pipeline, info=info)
             self.metrics.set_model(info, _plane_ids(package))
+        self._model = replace(model, protocols=protocols)
         self.keys = keys
         result = "switched" if switched else "unchanged"
         _LOG.info("reloaded", extra={"model_result": result, "model_version": self.model.info.version})

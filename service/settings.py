@@ -74,9 +74,11 @@ class Settings(BaseSettings):
     max_batch_frames: int = Field(default=20_000, ge=1)
     """Maximum number of frames in the answer to many files; the answer ends there, with `complete` false. More files
     than this get 413."""
-    expected_planes: str | None = None
-    """Ids of the planes that an exam should contain, separated by commas. Ids that the model does not know are ignored.
-    Default: all planes of the model except `other`."""
+    protocols: Path | None = None
+    """Folder of protocols, one TOML file each, in addition to those that ship. A file that does not fit the model ends
+    the start."""
+    default_protocol: str | None = None
+    """Id of the protocol of an exam that names none. Default: `all-planes`, each plane of the model except `other`."""
     root_path: str | None = Field(default=None, pattern=r"^(/[A-Za-z0-9._~-]+)*/?$")
     """Path below which a proxy serves the service, such as `/ai/fetal`, whether or not the proxy takes it off. The
     header `X-Forwarded-Prefix` of a request goes before it."""

@@ -21,9 +21,10 @@ from service.schemas.answers import ExplainedClassification
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 from service.schemas.exam import ExamReport
 from service.schemas.manifest import Manifest
+from service.schemas.protocols import Protocols
 
-ROOTS = (ExplainedClassification, FrameAnswer, FrameProblem, BatchEnd, ExamReport, Manifest)
-MODULES = ("problems", "answers", "batch", "exam", "manifest")  # each imports only earlier ones
+ROOTS = (ExplainedClassification, FrameAnswer, FrameProblem, BatchEnd, ExamReport, Manifest, Protocols)
+MODULES = ("problems", "answers", "batch", "protocols", "exam", "manifest")  # each imports only earlier ones
 FOLDER = Path(__file__).parent / "fetal_planes_client" / "types"
 
 Model = type[BaseModel]

@@ -1,13 +1,13 @@
-"""Sort an exam: its frames by plane, planes that were not found, and frames that a person should review.
+"""Sort an exam: its frames by plane, the items of its protocol, and frames that a person should review.
 
-A cine contributes only the most probable frame of each plane. A plane that was found means that a frame was recognized
-as it; it implies nothing about the frame's quality, or about what a guideline requires of that plane. A plane counts as
-not found only after every file was read. Files with the same bytes count once. `service/web/exam_sort.js` sorts by the
+A cine contributes only the most probable frame of each plane. An item that is fulfilled means that frames were
+recognized as its plane; it implies nothing about their quality. An item counts as missing only after every file was
+read. Files with the same bytes count once. `service/web/exam_sort.js` sorts by the
 same rules.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,15 +16,16 @@ from typing import NamedTuple
 from service.analysis.abstention import CLOSE
 from service.analysis.batch import File, Runner
 from service.analysis.pipeline import Pipeline
+from service.analysis.protocols.check import Candidate, check_items
 from service.analysis.text import percent
 from service.analysis.thumbnail import Thumbnail
-from service.errors import NoSuchPlane
 from service.execution.work import current_work
 from service.imaging.frame import Frame
 from service.schemas.answers import ModelInfo
 from service.schemas.batch import BatchSummary, CineSummary, FrameAnswer, FrameProblem, Source
-from service.schemas.exam import Duplicate, ExamFrame, ExamPlane, ExamReport, PlaneState, ReviewFrame, ReviewReason
+from service.schemas.exam import Duplicate, ExamFrame, ExamPlane, ExamReport, ReviewFrame, ReviewReason
 from service.schemas.manifest import Plane
+from service.schemas.protocols import Doubt, Protocol, ProtocolInfo
 
 MAX_THUMBNAILS = 600
 """Stills that a report shows; it lists the others by name, because thousands of pictures would fill the memory."""
@@ -38,50 +39,20 @@ def frame_ref(source: Source) -> FrameRef:
     return source.file, source.frame or 0
 
 
-def choose_expected(requested: str | None, default: str | None, planes: Sequence[Plane]) -> list[str]:
-    """Return the ids of the planes that an exam should hold, in the model's order.
-
-    Parameters
-    ----------
-    requested
-        Plane ids separated by commas, or None for the default.
-    default
-        Plane ids separated by commas; ids that the model does not have are ignored. None means all planes but `other`.
-
-    Raises
-    ------
-    NoSuchPlane
-        The model has no plane of a requested id.
-    """
-    known = [plane.id for plane in planes]
-    chosen = default if requested is None else requested
-    if chosen is None:
-        return [name for name in known if name != "other"]
-    wanted = set(split_ids(chosen))
-    if requested is not None and not wanted <= set(known):
-        raise NoSuchPlane(f"The model has no such plane. Its planes are {', '.join(known)}.")
-    return [name for name in known if name in wanted]
-
-
-def split_ids(text: str) -> list[str]:
-    """Return plane ids that are separated by commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 class ExamOptions(NamedTuple):
     """What a request says about an exam.
 
     Attributes
     ----------
-    expected
-        Ids of the planes that the exam should hold.
+    protocol
+        What the exam should hold.
     chosen
         Frames that a person chose to be the first of their plane.
     unread
         Number of further files of the exam that were not sent.
     """
 
-    expected: list[str]
+    protocol: Protocol
     chosen: frozenset[FrameRef] = frozenset()
     unread: int = 0
 
@@ -123,13 +94,11 @@ class ExamReader:
         for cine in summary.cines:
             self._add_cine(cine)
         files_left = summary.files_left + self.options.unread
-        planes = [self._sort_plane(plane, files_left) for plane in self.planes]
-        expected = [each for each in planes if each.expected]
+        protocol = self.options.protocol
         return ExamReport(
-            expected=self.options.expected,
-            missing=[each.plane for each in expected if each.state == "not-found"],
-            not_read_yet=[each.plane for each in expected if each.state == "not-read-yet"],
-            planes=planes,
+            protocol=ProtocolInfo(**{name: getattr(protocol, name) for name in ProtocolInfo.model_fields}),
+            items=check_items(protocol.items, list(self._candidates()), files_left),
+            planes=[self._sort_plane(plane) for plane in self.planes],
             review=self._review,
             refused=self._refused,
             duplicates=duplicates,
@@ -155,7 +124,7 @@ class ExamReader:
                     sub_plane_reason=answer.sub_plane_reason,
                 )
             )
-            if first.probability - second.probability < CLOSE:
+            if _is_close(self._frames[-1]):
                 reason = "close"
         if reason is not None:
             self._review.append(ReviewFrame(reason=reason, source=answer.source, **dict(first), runner_up=second))
@@ -179,21 +148,33 @@ class ExamReader:
                 ReviewFrame(reason="no-plane", source=source, plane=None, label=None, probability=None, runner_up=None)
             )
 
-    def _sort_plane(self, plane: Plane, files_left: int) -> ExamPlane:
+    def _candidates(self) -> Iterator[Candidate]:
+        """Yield every frame that can count for an item, now or after a person's check."""
+        for frame in self._frames:
+            chosen = frame_ref(frame.source) in self.options.chosen
+            doubt: Doubt | None = "close" if _is_close(frame) and not chosen else None
+            close = frame.sub_plane_reason == "close"
+            yield Candidate(frame.source, frame.plane, frame.probability, frame.sub_plane, close, doubt)
+        for review in self._review:
+            if review.reason == "uncertain" and review.plane is not None and review.probability is not None:
+                yield Candidate(review.source, review.plane, review.probability, doubt="uncertain")
+
+    def _sort_plane(self, plane: Plane) -> ExamPlane:
         frames = [frame for frame in self._frames if frame.plane == plane.id]
         frames.sort(key=lambda frame: (-frame.probability, frame_ref(frame.source)))
         frames = _mark_ties(frames)
         frames.sort(key=lambda frame: frame_ref(frame.source) not in self.options.chosen)
-        state: PlaneState = "found" if frames else "not-read-yet" if files_left else "not-found"
         return ExamPlane(
             plane=plane.id,
             label=plane.label,
-            expected=plane.id in self.options.expected,
-            state=state,
             best=frames[0] if frames else None,
             chosen=bool(frames) and frame_ref(frames[0].source) in self.options.chosen,
             frames=frames,
         )
+
+
+def _is_close(frame: ExamFrame) -> bool:
+    return frame.runner_up is not None and frame.probability - frame.runner_up.probability < CLOSE
 
 
 def _mark_ties(frames: list[ExamFrame]) -> list[ExamFrame]:

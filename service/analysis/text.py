@@ -4,6 +4,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from service.schemas.answers import SubPlane, SubPlaneReason
 from service.schemas.exam import ReviewReason
+from service.schemas.protocols import ItemState
 
 _LOW, _HIGH = 0.001, 0.999
 
@@ -15,6 +16,14 @@ REASONS: dict[ReviewReason, str] = {
     "no-plane": "No plane in this loop",
 }
 """Why a person should check a frame or a loop."""
+
+ITEM_STATES: dict[ItemState, str] = {
+    "fulfilled": "Fulfilled",
+    "doubtful": "Only doubtful frames",
+    "missing": "Missing",
+    "not-read-yet": "Not read yet",
+}
+"""What became of an item of a protocol."""
 
 GUESSES: frozenset[ReviewReason] = frozenset(("uncertain", "close"))
 """Reasons that still let the probabilities mean something; for the others no plane is named."""

@@ -54,6 +54,14 @@ def add_selection(command: argparse.ArgumentParser) -> None:
     command.add_argument("--limit", type=positive, metavar="N", help="classify at most N frames of each file")
 
 
+def add_protocol(command: argparse.ArgumentParser, otherwise: str) -> None:
+    """Add the option that names the protocol of an exam; its help ends with `otherwise`."""
+    command.add_argument(
+        "--protocol", metavar="ID",
+        help=f"protocol that the exam should fulfill, such as fetal-biometry{otherwise}",
+    )  # fmt: skip
+
+
 def add_frame(command: argparse.ArgumentParser) -> None:
     """Add the option that names one frame of a file."""
     command.add_argument(

@@ -11,6 +11,7 @@ from service.cli.arguments import (
     add_command,
     add_frame,
     add_json,
+    add_protocol,
     add_selection,
     add_set,
     add_url,
@@ -49,7 +50,7 @@ def register(commands: Commands) -> None:
     exam = add_command(commands, "exam", _run, "sort the files of an exam by plane, and list those that were not found")
     exam.add_argument("folder", metavar="FOLDER", type=Path)
     exam.add_argument("-o", "--output", type=Path, metavar="FILE", help="HTML page to write")
-    exam.add_argument("--expect", metavar="PLANES", help="planes that the exam should have, separated by commas")
+    add_protocol(exam, " (default: FETAL_PLANES_DEFAULT_PROTOCOL)")
     exam.add_argument(
         "--chosen", action="append", default=[], type=_file_and_frame, metavar="FILE:FRAME",
         help="frame that a person prefers to the most probable one of its plane: a path below FOLDER, and the index of "

@@ -3,17 +3,27 @@
 import argparse
 import os
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import CommandError, Commands, add_command, add_selection, positive, read_secret
+from service.cli.arguments import (
+    CommandError,
+    Commands,
+    add_command,
+    add_protocol,
+    add_selection,
+    positive,
+    read_secret,
+)
 
 if TYPE_CHECKING:
     from service.analysis.pipeline import Pipeline
-    from service.jobs.process import FolderJob
+    from service.jobs.process import FolderJob, JobResult
     from service.jobs.rows import Counts
     from service.jobs.runner import FrameChoice
+    from service.schemas.protocols import Protocol
     from service.settings import Settings
 
 
@@ -33,6 +43,7 @@ def register(commands: Commands) -> None:
     process.add_argument(
         "--best", action="store_true", help="of a loop, keep only the most probable frame of each plane"
     )
+    add_protocol(process, "; it takes all files as one exam, and implies --best (default: none)")
     _add_allow_refused(process, "default under mercure")
 
     table = add_command(commands, "table", _table, "classify every frame below a folder into a Parquet table")
@@ -65,32 +76,43 @@ def _process(options: argparse.Namespace, settings: "Settings") -> int:
     from service.jobs.runner import FrameChoice
 
     threads = cpu_budget(settings.workers).count
-    choice = FrameChoice(Selection(options.every, options.limit), options.best)
+    choice = FrameChoice(Selection(options.every, options.limit), options.best or options.protocol is not None)
     if not options.dicomweb and not options.study:
         job = _folder_job(options, choice)
         allowed = job.mercure if options.allow_refused is None else options.allow_refused
         with open_pipeline(settings) as pipeline:
+            job = replace(job, protocol=_find_protocol(options, settings, pipeline))
             return _finish(process_folder(job, pipeline, threads), allow_refused=allowed)
     if not (options.dicomweb and options.study) or options.folders:
         raise CommandError("--dicomweb and --study need each other, and take no folders")
     with open_pipeline(settings) as pipeline:
-        return _process_study(options, pipeline, threads, choice)
+        return _process_study(options, pipeline, choice, _find_protocol(options, settings, pipeline), threads)
 
 
-def _process_study(options: argparse.Namespace, pipeline: "Pipeline", threads: int, choice: "FrameChoice") -> int:
+def _find_protocol(options: argparse.Namespace, settings: "Settings", pipeline: "Pipeline") -> "Protocol | None":
+    from service.cli.local import find_protocol
+
+    return None if options.protocol is None else find_protocol(options, settings, pipeline)
+
+
+def _process_study(
+    options: argparse.Namespace, pipeline: "Pipeline", choice: "FrameChoice", protocol: "Protocol | None", threads: int
+) -> int:
     from service.cli.output import print_line, report_skipped
     from service.jobs.dicomweb import DicomWebArchive  # needs the extra `dicom`
-    from service.jobs.process import process_study
+    from service.jobs.process import JobResult, process_study
+    from service.jobs.rows import check_rows
     from service.jobs.worker import DicomOutput, FrameWorker
 
     archive = DicomWebArchive(options.dicomweb, _read_token(options.token))
     found = archive.contents(options.study)
     report_skipped(found.skipped)
     both = not (options.reports or options.overlays)  # the archive receives both unless one of them is asked for
-    output = DicomOutput(options.reports or both, options.overlays or both, archive.store)
-    counts = process_study(found.files, FrameWorker(pipeline, dicom=output), threads, choice, print_line)
+    output = DicomOutput(options.reports or both, options.overlays or both, archive.store, protocol)
+    counts, rows = process_study(found.files, FrameWorker(pipeline, dicom=output), threads, choice, print_line)
     counts.skipped += len(found.skipped)
-    code = _finish(counts, allow_refused=options.allow_refused)
+    items = check_rows(protocol, rows) if protocol else []
+    code = _finish(JobResult(counts, protocol, items), allow_refused=options.allow_refused)
     if not found.complete:
         sys.stderr.write("fetal-planes: the archive has more objects of this study, but does not list them\n")
         return 1
@@ -131,7 +153,7 @@ def _table(options: argparse.Namespace, settings: "Settings") -> int:
     size = ShardSize(options.shard_files, options.shard_bytes)
     if not options.ray:
         job = TableJob(options.source, options.out, model, cpu_budget(settings.workers).count)
-        return _finish(export_table(job, settings.limits, size), allow_refused=options.allow_refused)
+        return _finish_counts(export_table(job, settings.limits, size), allow_refused=options.allow_refused)
     try:
         from service.ray.tables import run_on_ray
     except ImportError as error:
@@ -139,11 +161,19 @@ def _table(options: argparse.Namespace, settings: "Settings") -> int:
     # A shard asks the cluster for as many cores as it has threads; one thread each keeps all cores in work.
     job = TableJob(options.source, options.out, model, settings.workers or 1)
     counts = export_table(job, settings.limits, size, partial(run_on_ray, options.ray))
-    return _finish(counts, allow_refused=options.allow_refused)
+    return _finish_counts(counts, allow_refused=options.allow_refused)
 
 
-def _finish(counts: "Counts", *, allow_refused: bool | None) -> int:
+def _finish(result: "JobResult", *, allow_refused: bool | None) -> int:
     """Say what a job came to; return 1 if frames were refused or results are missing, else 0."""
+    from service.reports.text import protocol_lines
+
+    for line in protocol_lines(result.protocol, result.items) if result.protocol else ():
+        sys.stderr.write(line + "\n")
+    return _finish_counts(result.counts, allow_refused=allow_refused)
+
+
+def _finish_counts(counts: "Counts", *, allow_refused: bool | None) -> int:
     sys.stderr.write(counts.text() + "\n")
     if not counts.frames and not allow_refused:
         raise CommandError(f"no file holds a frame (files skipped: {counts.skipped})")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from service.analysis.batch import File, Selection
 from service.analysis.batch_session import BatchSession
-from service.analysis.exam import ExamOptions, ExamReader, choose_expected, draw_evidence
+from service.analysis.exam import ExamOptions, ExamReader, draw_evidence
 from service.analysis.pipeline import Pipeline
+from service.analysis.protocols.load import choose_protocol, load_protocols
 from service.analysis.results import ExplainedFrame
 from service.cli.arguments import PICTURE_TYPES, CommandError
 from service.cli.output import (
@@ -39,6 +40,7 @@ from service.reports.exam_html import render
 from service.schemas.answers import Classification
 from service.schemas.file_names import path_text
 from service.schemas.problems import ProblemDetails
+from service.schemas.protocols import Protocol
 from service.settings import Settings
 
 _WINDOW_PER_WORKER = 3  # frames of a batch in work, waiting, or finished before an earlier one
@@ -49,6 +51,12 @@ def open_pipeline(settings: Settings) -> Iterator[Pipeline]:
     """Return a context with the model and decoders; raises `PackageError`."""
     with closing(open_decoder(settings.decoder_limits, cpu_budget(settings.workers).count)) as decoder:
         yield Pipeline(Engine(load_package(settings.model)), settings.limits, decoder)
+
+
+def find_protocol(options: argparse.Namespace, settings: Settings, pipeline: Pipeline) -> Protocol:
+    """Return the protocol that the options name; raises `ProtocolError` and `NoSuchProtocol`."""
+    protocols = load_protocols(settings.protocols, settings.default_protocol, pipeline.engine.manifest)
+    return choose_protocol(protocols, options.protocol)
 
 
 def classify(options: argparse.Namespace, settings: Settings) -> int:
@@ -147,9 +155,8 @@ def exam(options: argparse.Namespace, settings: Settings) -> int:
     files = [File(number, each.name, partial(LocalFile, each.path)) for number, each in enumerate(found)]
     chosen = frozenset(chosen_frames(options, found))
     with open_pipeline(settings) as pipeline:
-        planes = pipeline.engine.manifest.planes
-        expected = choose_expected(options.expect, settings.expected_planes, planes)
-        reader = ExamReader(planes, ExamOptions(expected, chosen, options.unread))
+        protocol = find_protocol(options, settings, pipeline)
+        reader = ExamReader(pipeline.engine.manifest.planes, ExamOptions(protocol, chosen, options.unread))
         return asyncio.run(_exam(options, settings, files, pipeline, reader))
 
 

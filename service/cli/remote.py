@@ -88,7 +88,7 @@ def exam(options: argparse.Namespace) -> int:
     """Sort the files below a folder, write the page and print the exam report; return 1 if a file was refused."""
     found = exam_files(options.folder)
     files = [NamedUpload(*each) for each in found]
-    selection: dict[str, Any] = {name: getattr(options, name) for name in ("expect", "every", "limit", "unread")}
+    selection: dict[str, Any] = {name: getattr(options, name) for name in ("protocol", "every", "limit", "unread")}
     selection["chosen"] = chosen_frames(options, found)
     with _connect(options.url) as client:
         report = _of_service(ExamReport, client.exam(files, **selection))

@@ -6,6 +6,7 @@ import sys
 
 from pydantic import ValidationError
 
+from service.analysis.protocols.file import ProtocolError
 from service.api_keys import KeyFileError
 from service.cli.arguments import CommandError, RefusedFrame
 from service.cli.output import print_line
@@ -37,6 +38,8 @@ def run_command(options: argparse.Namespace) -> int:
     except PackageError as error:
         source = f"{PREFIX}MODEL" if options.model is None else "--model"
         message = f"the model package of {source} is refused: {error}"
+    except ProtocolError as error:
+        message = f"the protocols are refused: {error}"
     except KeyFileError as error:
         message = f"the API keys of {PREFIX}API_KEYS are refused: {error}"
     except (CommandError, JobError, DecoderSystemError) as error:

@@ -42,13 +42,14 @@ def _port(text: str) -> int:
 
 
 def _serve(options: argparse.Namespace, settings: "Settings") -> int:
+    from service.analysis.protocols.load import load_protocols
     from service.app import create_app
     from service.execution.decoders.decoder import check_system
     from service.inference.package import load_package
     from service.server import Server
 
     check_system()  # report what is wrong in one line, before the server starts
-    load_package(settings.model)
+    load_protocols(settings.protocols, settings.default_protocol, load_package(settings.model).manifest)
     app = create_app(settings)
     warning = _check_memory(settings, app.state.runtime.cpu_budget.count)
     sockets, code = _sockets(options), 0

@@ -46,6 +46,7 @@ class FolderKey(JobKey):
     best: bool = Field(description="Whether a loop has only its best frames.")
     reports: bool = Field(description="Whether each DICOM frame has a structured report.")
     overlays: bool = Field(description="Whether each DICOM frame has a Secondary Capture.")
+    protocol: str | None = Field(default=None, description="Id and version of the protocol that the reports name.")
 
     def difference(self, earlier: JobKey) -> str | None:
         """Return what differs from an earlier job, as a clause for a message; None if nothing does."""

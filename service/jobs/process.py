@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from service import __version__
 from service.analysis.pipeline import Pipeline
@@ -18,17 +19,26 @@ from service.jobs.files import SourceFile
 from service.jobs.journal import FolderKey, JobKey, ResultLog
 from service.jobs.listing import walk_folder
 from service.jobs.outputs import delete_drafts, one_run, write_whole
-from service.jobs.rows import DISCLAIMER, Counts, SkippedFile
+from service.jobs.rows import DISCLAIMER, Counts, ResultRow, SkippedFile, check_rows
 from service.jobs.runner import Finished, FrameChoice, JobProgress, run_job
 from service.jobs.tables.frames_csv import row_place, write_csv
 from service.jobs.worker import DicomOutput, FrameWorker
 from service.reports.dicom import DicomObject
 from service.schemas.file_names import local_path
+from service.schemas.protocols import CheckedItem, Protocol
 
 TABLE, RESULT, OBJECTS = "frames.csv", "result.json", "dicom"
 
 _OBJECT_NAME = re.compile(r"[0-9.]+\.dcm")
 _MERCURE_FILES = {"task.json", RESULT}  # mercure also puts a file of tags, `*.tags`, next to each DICOM file
+
+
+class JobResult(NamedTuple):
+    """What a job came to; without a protocol, it has no items."""
+
+    counts: Counts
+    protocol: Protocol | None
+    items: list[CheckedItem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,7 @@ class FolderJob:
     overlays: bool = False
     mercure: bool = False
     choice: FrameChoice = field(default_factory=FrameChoice)
+    protocol: Protocol | None = None  # of the exam that the files are
 
     @property
     def objects(self) -> Path:
@@ -95,6 +106,7 @@ class FolderJob:
         return FolderKey(
             **JobKey.of(package).model_dump(), every=selection.every, limit=selection.limit, best=self.choice.best,
             reports=self.reports, overlays=self.overlays,
+            protocol=f"{self.protocol.id} {self.protocol.version}" if self.protocol else None,
         )  # fmt: skip
 
 
@@ -112,8 +124,8 @@ def mercure_job(environment: Mapping[str, str], choice: FrameChoice) -> FolderJo
     return FolderJob(source, target, reports, overlays, mercure=True, choice=choice)
 
 
-def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
-    """Process every chosen frame below a folder, or continue an interrupted job; return the counts of all runs.
+def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> JobResult:
+    """Process every chosen frame below a folder, or continue an interrupted job; return what all runs came to.
 
     Raises `JobError` if a folder cannot be used, another run uses the target, or it holds results of another job.
     """
@@ -130,8 +142,9 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
                 delete_drafts(folder)
             hash_files = partial(_hash_files, files, threads)
             with closing(ResultLog(job.target, job.key(package), hash_files, job.delete_objects)) as log:
-                output = DicomOutput(job.reports, job.overlays, job.store) if job.reports or job.overlays else None
-                worker = FrameWorker(pipeline, len(planes), dicom=output, hash_files=True)
+                output = DicomOutput(job.reports, job.overlays, job.store, job.protocol)
+                wanted = output if job.reports or job.overlays else None
+                worker = FrameWorker(pipeline, len(planes), dicom=wanted, hash_files=True)
                 for finished in _run(files, run_job(files, worker, threads, log, job.choice)):
                     if isinstance(finished, SkippedFile):
                         skipped.append(finished)
@@ -139,10 +152,9 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
                         log.write(finished)
                 log.counts.skipped = len(skipped)
                 write_csv(log.rows(), planes, job.target / TABLE)
-            _write_result(job.target / RESULT, log, skipped, package)
+            return _write_result(job, log, skipped, package)
     except OSError as error:
         raise _cannot_write(job.target, error) from error
-    return log.counts
 
 
 def _cannot_write(target: Path, error: OSError) -> JobError:
@@ -157,8 +169,9 @@ def _hash_files(files: list[SourceFile], threads: int, names: set[str]) -> dict[
         return {file.name: value for file, value in zip(named, hashes, strict=True) if value is not None}
 
 
-def _write_result(path: Path, log: ResultLog, skipped: list[SkippedFile], package: ModelPackage) -> None:
-    manifest, counts = package.manifest, log.counts
+def _write_result(job: FolderJob, log: ResultLog, skipped: list[SkippedFile], package: ModelPackage) -> JobResult:
+    manifest, counts, protocol = package.manifest, log.counts, job.protocol
+    items = check_rows(protocol, log.rows()) if protocol else []
     refusals = [
         {"file": row.file, "frame": row.frame, "problem": row.problem.code, "detail": row.problem.detail}
         for row in sorted(log.rows(), key=row_place)
@@ -172,22 +185,26 @@ def _write_result(path: Path, log: ResultLog, skipped: list[SkippedFile], packag
         "disclaimer": DISCLAIMER,
         "__mercure_notification": {"text": counts.text(), "requested": False},
     }
-    write_whole(path, json.dumps(result, indent=2).encode() + b"\n")
+    if protocol is not None:
+        result |= {"protocol": protocol.model_dump(exclude={"items"}), "items": [each.model_dump() for each in items]}
+    write_whole(job.target / RESULT, json.dumps(result, indent=2).encode() + b"\n")
+    return JobResult(counts, protocol, items)
 
 
 def process_study(
     files: list[SourceFile], worker: FrameWorker, threads: int, choice: FrameChoice, show: Callable[[str], None]
-) -> Counts:
-    """Process the files of a study, whose results the worker stores; show each row, and return the counts."""
-    counts = Counts()
+) -> tuple[Counts, list[ResultRow]]:
+    """Process the files of a study, whose results the worker stores; show each row, and return the counts and rows."""
+    counts, rows = Counts(), list[ResultRow]()
     for finished in _run(files, run_job(files, worker, threads, choice=choice)):
         if isinstance(finished, SkippedFile):
             counts.skipped += 1
             continue
         for row in finished:
             counts.add(row)
+            rows.append(row)
             show(row.model_dump_json())
-    return counts
+    return counts, rows
 
 
 def _run(files: list[SourceFile], finished: Iterable[Finished]) -> Iterator[Finished]:

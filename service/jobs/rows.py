@@ -1,12 +1,17 @@
-"""The result of one frame, and the counts of many."""
+"""The result of one frame, and of many: their counts, and the items of a protocol."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from pydantic import BaseModel, Field
 
+from service.analysis.abstention import CLOSE
+from service.analysis.protocols.check import Candidate, check_items
 from service.schemas import Schema
 from service.schemas.answers import Classification
+from service.schemas.batch import Source
 from service.schemas.problems import ProblemDetails
+from service.schemas.protocols import CheckedItem, Doubt, Protocol
 
 DISCLAIMER = "Research use only. Not a medical device."
 
@@ -22,6 +27,9 @@ class ResultRow(Schema):
     dicom: list[str] = Field(description="DICOM objects written for this frame: file names or SOP Instance UIDs.")
     dicom_problem: str | None = Field(default=None, description="Why a DICOM object of this frame is missing.")
     sha256: str | None = Field(default=None, description="Hash of the file, if it is in a folder and can be read.")
+    no_plane: bool = Field(
+        default=False, description="True for the first frame of a loop whose frames show no plane together (`--best`)."
+    )
     ood_score: float | None = Field(
         default=None, exclude=True, description="Distance from the training frames. Only the Parquet table holds it."
     )
@@ -91,3 +99,25 @@ class Counts(BaseModel):
         if self.without_result:
             rest += f", frames without a DICOM result {self.without_result}"
         return f"{self.frames} frames: {planes}; {rest}. {DISCLAIMER}"
+
+
+def check_rows(protocol: Protocol, rows: Iterable[ResultRow]) -> list[CheckedItem]:
+    """Return the items of a protocol for the files of a job, as `/exam` does; a loop has rows of its best frames."""
+    return check_items(protocol.items, list(_candidates(rows)), 0)
+
+
+def _candidates(rows: Iterable[ResultRow]) -> Iterator[Candidate]:
+    numbers: dict[str, int] = {}
+    first: dict[str, str] = {}  # file by its hash: files with the same bytes count once
+    for row in sorted(rows, key=lambda row: (row.file, row.frame)):
+        number = numbers.setdefault(row.file, len(numbers))
+        is_duplicate = row.sha256 is not None and first.setdefault(row.sha256, row.file) != row.file
+        if row.answer is None or row.no_plane or is_duplicate or row.answer.abstain_reason not in (None, "uncertain"):
+            continue
+        best, second = row.answer.predictions[:2]
+        doubt: Doubt | None = "uncertain" if row.answer.abstain else None
+        if doubt is None and row.frames == 1 and best.probability - second.probability < CLOSE:
+            doubt = "close"
+        source = Source(file=number, name=row.file, frame=row.frame)
+        sub_plane_close = row.answer.sub_plane_reason == "close"
+        yield Candidate(source, best.plane, best.probability, row.answer.sub_plane, sub_plane_close, doubt)

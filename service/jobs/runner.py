@@ -53,13 +53,16 @@ class _Loop:
     scanned: dict[int, LoopFrame] = field(default_factory=dict)
     rows: list[ResultRow] = field(default_factory=list)
     chosen: bool = False
+    no_plane: bool = False  # whether the loop shows none
 
     def best(self, file: SourceFile, count: int, planes: tuple[Plane, ...]) -> list[int]:
         """Return the best frame of each plane; the first frame where the loop shows no plane."""
         reader = CineReader(File(0, file.name, bytes), count, planes)
         for index in sorted(self.scanned):
             reader.add(*self.scanned[index])
-        return sorted({best.frame for best in reader.finish().best}) or sorted(self.scanned)[:1]
+        found = sorted({best.frame for best in reader.finish().best})
+        self.no_plane = not found
+        return found or sorted(self.scanned)[:1]
 
 
 class _Plan:
@@ -109,7 +112,7 @@ class _Plan:
         if isinstance(result, LoopFrame):
             loop.scanned[task.frame] = result
         else:
-            loop.rows.append(result)
+            loop.rows.append(result.model_copy(update={"no_plane": loop.no_plane}))
         if not loop.waiting and not loop.chosen:
             loop.chosen = True
             planes = self._worker.pipeline.engine.manifest.planes

@@ -24,6 +24,7 @@ from service.reports.answers import classification
 from service.reports.dicom import DicomObject
 from service.schemas.answers import DEFAULT_TOP_K
 from service.schemas.problems import ProblemDetails
+from service.schemas.protocols import ProtocolInfo
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ class DicomOutput:
     reports: bool  # a structured report
     overlays: bool  # a Secondary Capture with the evidence
     store: Callable[[DicomObject], str]  # returns the object's name in the row: a file name or a SOP Instance UID
+    protocol: ProtocolInfo | None = None  # that the reports name
 
 
 class StageSeconds:
@@ -173,7 +175,7 @@ class FrameWorker:
         from service.reports.dicom.structured_report import write_report
 
         if output.reports:
-            yield partial(write_report, self.pipeline, result)
+            yield partial(write_report, self.pipeline, result, output.protocol)
         if output.overlays and isinstance(result, ExplainedFrame):
             yield partial(write_overlay, self.pipeline, result)
 

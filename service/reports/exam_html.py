@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.analysis.exam import FrameRef, frame_ref
-from service.analysis.text import GUESSES, REASONS, count, left_text, percent, sub_plane_text, unnamed_text
+from service.analysis.text import GUESSES, ITEM_STATES, REASONS, count, left_text, percent, sub_plane_text, unnamed_text
 from service.schemas.exam import ExamFrame, ExamReport
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -29,7 +29,6 @@ def render(
     """
     return _TEMPLATE.render(
         report=report,
-        labels={plane.plane: plane.label for plane in report.planes},
         thumbnails=thumbnails,
         evidence=evidence,
         policy=POLICY,
@@ -64,6 +63,7 @@ _ENVIRONMENT.globals.update(
     left_text=left_text,
     unnamed_text=unnamed_text,
     reasons=REASONS,
+    states=ITEM_STATES,
     guesses=GUESSES,
 )
 _TEMPLATE = _ENVIRONMENT.get_template("exam.html.jinja")

@@ -1,13 +1,14 @@
 """Answers as lines for a person at a terminal. Frames are numbered from 1 here, and from 0 in JSON."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from service.analysis.text import REASONS, left_text, percent, sub_plane_text, unnamed_text
+from service.analysis.text import ITEM_STATES, REASONS, left_text, percent, sub_plane_text, unnamed_text
 from service.schemas.answers import Classification, PredictionSet
 from service.schemas.batch import CineSummary, FrameProblem, Source
 from service.schemas.exam import ExamReport
 from service.schemas.file_names import printable
 from service.schemas.problems import ProblemDetails
+from service.schemas.protocols import CheckedItem, ProtocolInfo
 
 _LABEL = 20  # columns
 
@@ -44,17 +45,13 @@ def cine_lines(cine: CineSummary) -> Iterator[str]:
 
 
 def exam_lines(report: ExamReport) -> Iterator[str]:
-    """Yield the planes of an exam with their best frame, then what is missing, not read, to review, or refused."""
+    """Yield the planes of an exam with their best frame, the items of its protocol, and what a person should check."""
     for plane in report.planes:
         if plane.best is not None:
             found = f"{percent(plane.best.probability):>8}  {_place(plane.best.source)}"
             best = "chosen" if plane.chosen else "most probable"
             yield f"{plane.label:{_LABEL}}{len(plane.frames):>4} found, {best}{found}"
-    labels = {plane.plane: plane.label for plane in report.planes}
-    for missing in report.missing:
-        yield f"{labels.get(missing, missing):{_LABEL}}   missing"
-    for unread in report.not_read_yet:
-        yield f"{labels.get(unread, unread):{_LABEL}}   not read yet"
+    yield from protocol_lines(report.protocol, report.items)
     for review in report.review:
         yield f"{_place(review.source)}  to review: {REASONS[review.reason]}"
     yield from map(refused_line, report.refused)
@@ -62,6 +59,15 @@ def exam_lines(report: ExamReport) -> Iterator[str]:
         yield f"{_place(duplicate.source)}  duplicate of {_place(duplicate.same_as)}"
     end = "" if report.complete else f"; {left_text(report.files_left, report.files + report.files_left)}"
     yield f"{report.frames} frames of {report.files} files, {len(report.refused)} refused{end}"
+
+
+def protocol_lines(protocol: ProtocolInfo, items: Sequence[CheckedItem]) -> Iterator[str]:
+    """Yield the name of a protocol, then each item with its state."""
+    yield printable(f"{protocol.name}, version {protocol.version}:")
+    for item in items:
+        needed = f" ({len(item.frames)} of {item.min} frames)" if item.min > 1 else ""
+        optional = ", optional" if item.optional else ""
+        yield printable(f"{item.label:{_LABEL}}   {ITEM_STATES[item.state].lower()}{needed}{optional}")
 
 
 def refused_line(problem: FrameProblem) -> str:

@@ -7,8 +7,8 @@ from pydantic import Field
 from service.schemas import Schema
 from service.schemas.answers import ModelInfo, Prediction, SubPlane, SubPlaneReason
 from service.schemas.batch import CineSummary, FrameProblem, Source
+from service.schemas.protocols import CheckedItem, ProtocolInfo
 
-PlaneState = Literal["found", "not-found", "not-read-yet"]
 ReviewReason = Literal["color-flow", "out-of-distribution", "uncertain", "close", "no-plane"]
 
 
@@ -46,10 +46,6 @@ class ExamPlane(Schema):
 
     plane: str
     label: str
-    expected: bool = Field(description="True when the exam should contain this plane.")
-    state: PlaneState = Field(
-        description="A plane without a frame is `not-found` after everything was read, and `not-read-yet` before."
-    )
     best: ExamFrame | None = Field(description="The frame that a person chose, otherwise the most probable one.")
     chosen: bool = Field(default=False, description="True when the request chose `best` by `?chosen=`.")
     frames: list[ExamFrame] = Field(description="All frames: `best`, then the others, most probable first.")
@@ -63,11 +59,10 @@ class Duplicate(Schema):
 
 
 class ExamReport(Schema):
-    """The frames of an exam, sorted by plane."""
+    """The frames of an exam, sorted by plane, and the protocol that they fulfill or not."""
 
-    expected: list[str] = Field(description="Planes that the exam should contain.")
-    missing: list[str] = Field(description="Expected planes that were not found; empty until everything was read.")
-    not_read_yet: list[str] = Field(description="Expected planes without a frame while files are left.")
+    protocol: ProtocolInfo
+    items: list[CheckedItem] = Field(description="The items of the protocol, in its order.")
     planes: list[ExamPlane]
     review: list[ReviewFrame] = Field(description="Frames and cines that a person should check.")
     refused: list[FrameProblem]

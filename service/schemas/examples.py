@@ -51,18 +51,41 @@ _BEST: dict[str, Any] = {
     "sub_plane_reason": None,
     "tied": False,
 }
-_FEMUR: dict[str, Any] = {"plane": "fetal_femur", "label": "Fetal femur", "expected": True, "state": "not-found"}
+_FEMUR: dict[str, Any] = {"plane": "fetal_femur", "label": "Fetal femur"}
+_ITEM: dict[str, Any] = {
+    "label": "Fetal brain",
+    "one_of": [{"plane": "fetal_brain", "sub_plane": None, "label": "Fetal brain"}],
+    "min": 1,
+    "optional": False,
+    "note": None,
+    "state": "fulfilled",
+    "frames": [
+        {"source": _BEST["source"], "plane": "fetal_brain", "sub_plane": None, "probability": 0.981, "doubt": None}
+    ],
+    "doubtful": [],
+}
+_NO_FEMUR = {
+    **_ITEM,
+    "label": "Fetal femur",
+    "one_of": [{**_FEMUR, "sub_plane": None}],
+    "state": "missing",
+    "frames": [],
+}
 
 EXAM: dict[str, Any] = {
-    "expected": ["fetal_brain", "fetal_femur"],
-    "missing": ["fetal_femur"],
-    "not_read_yet": [],
+    "protocol": {
+        "id": "our-list",
+        "name": "Brain and femur",
+        "version": "3",
+        "exam": "Follow-up",
+        "source": {"guideline": "List of the department", "doi": None, "date": "2026-03"},
+        "not_covered": None,
+    },
+    "items": [_ITEM, _NO_FEMUR],
     "planes": [
         {
             "plane": "fetal_brain",
             "label": "Fetal brain",
-            "expected": True,
-            "state": "found",
             "best": _BEST,
             "chosen": False,
             "frames": [_BEST],

@@ -41,5 +41,4 @@ class HealthDetails(Health):
     model: ModelInfo
     workers: Workers
     load: Load
-    expected_planes: list[str] = Field(description="Planes that an exam should contain, by setting and model.")
     uptime_seconds: float = Field(ge=0, description="Seconds since the service became ready.")

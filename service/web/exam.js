@@ -1,31 +1,33 @@
-// The exam view: planes that were not found, the choice of files and expected planes, and the frames on shelves.
+// The exam view: the checked protocol, the choice of files, and the frames on shelves.
 
 import { byId, h, setText } from "./dom.js";
 import { inState, sortExam } from "./exam_sort.js";
 import { groupChoice, groupsOf, patientsIn } from "./groups.js";
 import { saveReport } from "./report.js";
+import { aboutProtocol, checklist, protocolChoice } from "./protocol.js";
 import { roving } from "./roving.js";
 import { Shelves } from "./shelves.js";
 import { readLeftText } from "./summary.js";
 import { leftText, plural } from "./text.js";
 
-const KEPT_FOCUS = /^(report$|read-left$|expect-|prefer-|group-|found-|check-|duplicate-)/; // ids whose elements are drawn again
+const KEPT_FOCUS = /^(report$|read-left$|protocol$|item-|prefer-|group-|found-|check-|duplicate-)/; // ids whose elements are drawn again
 
 export class ExamView {
   #group = null; // id of the group of files that is shown, or null for all
 
   constructor(session, queue, open, service) {
-    Object.assign(this, { session, queue, service, model: null, expected: new Set(), element: byId("exam") });
+    Object.assign(this, { session, queue, open, service, model: null, protocols: [], protocol: null, element: byId("exam") });
     this.shelves = new Shelves(session, open, () => this.show());
     this.status = h("p", { class: "muted", role: "status" });
     this.saveButton = h("button", { type: "button", id: "report", onclick: () => this.#report() }, "Save as a printable page");
-    roving(this.element, ".expected input");
+    this.protocolBox = h("section", { class: "group", "aria-label": "Protocol" });
+    roving(this.protocolBox, ".checklist button");
     roving(this.element, ".shelf .tile", ".mark button");
   }
 
   // The exam of these files; by default of all that are shown.
   sorted(items = this.#shown()) {
-    return sortExam(items, this.session.choices, this.model.planes, this.expected);
+    return sortExam(items, this.session.choices, this.model.planes, this.protocol);
   }
 
   show() {
@@ -37,8 +39,8 @@ export class ExamView {
       h("h2", { id: "exam-title", tabindex: -1 }, "Exam"),
       this.#completeness(exam),
       this.#groups(),
-      this.#choice(),
-      ...exam.groups.filter(({ frames, expected }) => frames.length || expected).map((group) => this.shelves.plane(group, exam)),
+      this.#checked(exam),
+      ...exam.groups.filter(({ frames }) => frames.length).map((group) => this.shelves.plane(group)),
       this.shelves.toCheck(exam),
       this.shelves.duplicates(exam),
       h("div", { class: "bar" }, this.saveButton, this.status),
@@ -90,53 +92,58 @@ export class ExamView {
 
   // Save the report of a sorted exam. Returns what became of it.
   async save(sorted, part) {
-    const said = await saveReport(this.service, sorted, this.expected, part);
+    const said = await saveReport(this.service, sorted, part);
     if (said === "Saved.") this.session.unsavedChoices = false;
     return said;
   }
 
   #completeness(exam) {
     const { left, total } = exam;
-    const names = (state) => inState(exam, state).map(({ label }) => label).join(", ");
+    const names = (state) => inState(exam, state).join(", ");
     if (left) {
       const open = names("not-read-yet");
       const read = h("button", { type: "button", id: "read-left", onclick: () => this.queue.readRest(exam.items) }, readLeftText(left));
       return card("waiting", "…", `Not read yet: ${leftText(left, total)}`,
-        `${open ? `Without a frame so far: ${open}. ` : ""}What is absent shows only after everything is read.`,
+        `${open ? `Not fulfilled so far: ${open}. ` : ""}What is missing shows only after everything is read.`,
         this.queue.left ? null : read);
     }
     const patients = patientsIn(exam.items);
     if (patients > 1) {
       return card("abstained", "?", `Frames of ${patients} patients are mixed here`,
-        "A plane of one patient does not complete the exam of another. Choose a patient below.");
+        "A frame of one patient does not complete the exam of another. Choose a patient below.");
     }
-    if (!this.expected.size) return h("p", { class: "card waiting" }, "No plane is expected. Choose some below.");
-    const missing = names("not-found");
+    const open = [["missing", "Missing"], ["doubtful", "Only doubtful frames"]].filter(([state]) => names(state));
     const unreadable = exam.refused.length ? ` ${plural(exam.refused.length, "frame")} could not be classified, see below.` : "";
-    return missing
-      ? card("abstained", "–", `Not found: ${missing}`, `No frame was confidently recognized as this plane. See also the frames to check by hand, below.${unreadable}`)
-      : card("answered", "✓", "Every expected plane was found", `Found does not mean good: the service does not assess image quality.${unreadable}`);
+    return open.length
+      ? card("abstained", "–", open.map(([state, text]) => `${text}: ${names(state)}`).join(". "),
+        `Not enough frames were confidently recognized. See also the frames to check by hand, below.${unreadable}`)
+      : card("answered", "✓", "Every required item is fulfilled", `Fulfilled does not mean good: the service does not assess image quality.${unreadable}`);
   }
 
-  #choice() {
-    const box = ({ id, label }) => {
-      const toggle = ({ target }) => {
-        this.expected[target.checked ? "add" : "delete"](id);
-        this.show();
-      };
-      const name = `expect-${id}`;
-      return h("label", { class: "check", for: name },
-        h("input", { type: "checkbox", id: name, checked: this.expected.has(id), onchange: toggle }), label);
+  // The protocol with its items; a button for each item opens its first frame.
+  #checked({ protocol, checked }) {
+    const choose = (chosen) => {
+      this.protocol = chosen;
+      this.show();
     };
-    return h("fieldset", { class: "expected" }, h("legend", {}, "Expected in this exam"), ...this.model.planes.map(box));
+    const open = ({ label, frames: [sure], doubtful: [doubtful] }, number) => {
+      const first = sure ?? doubtful;
+      return first && h("button", {
+        type: "button", class: "quiet", id: `item-${number}`, "aria-label": `Show ${first.item.name}, for ${label}`,
+        onclick: () => this.open(first.item, first.index),
+      }, first.item.name);
+    };
+    this.protocolBox.replaceChildren(
+      protocolChoice(this.protocols, protocol, choose), aboutProtocol(protocol), checklist(checked, open));
+    return this.protocolBox;
   }
 }
 
 // What an exam is, in one line.
 function stateText(exam) {
   if (exam.left) return leftText(exam.left, exam.total);
-  const missing = inState(exam, "not-found").map(({ label }) => label);
-  return missing.length ? `not found: ${missing.join(", ")}` : "every expected plane was found";
+  const missing = [...inState(exam, "missing"), ...inState(exam, "doubtful")];
+  return missing.length ? `not fulfilled: ${missing.join(", ")}` : "every required item is fulfilled";
 }
 
 function card(kind, sign, title, text, action = null) {

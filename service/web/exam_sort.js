@@ -1,26 +1,40 @@
 // Sort an exam by the rules of service/analysis/exam.py, from the answers on this page.
 
 import { originalsOf } from "./outcome.js";
+import { candidateOf, checkItems } from "./protocol.js";
 import { CLOSE, percent } from "./text.js";
 
-// Return the exam: `groups` by plane, each with its `state` and frames, the chosen or most probable one first; frames to
-// `check` and `refused` ones; `left` of `total` files that are not read to their end. Loops count once they are read whole,
-// and files with the same bytes once: `duplicates` are the others, as a map to the file that counts.
-export function sortExam(all, choices, planes, expected) {
+// Return the exam: the checked items of its `protocol`; `groups` of frames by plane, the chosen or most probable one first;
+// frames to `check` and `refused` ones; `left` of `total` files that are not read to their end. Loops count once they are read
+// whole, and files with the same bytes once: `duplicates` are the others, as a map to the file that counts.
+export function sortExam(all, choices, planes, protocol) {
   const duplicates = originalsOf(all);
   const items = all.filter((item) => !duplicates.has(item));
   const left = items.filter((item) => item.unread).length;
   const found = items.flatMap(framesFound);
   const groups = planes.map((plane) => {
     const frames = order(found.filter(({ answer }) => answer.predictions[0].plane === plane.id), choices.get(plane.id));
-    const state = frames.length ? "found" : left ? "not-read-yet" : "not-found";
-    return { plane, frames, state, expected: expected.has(plane.id), chosen: frames[0]?.chosen ?? false };
+    return { plane, frames, chosen: frames[0]?.chosen ?? false };
   });
-  return { groups, check: items.flatMap(toCheck), refused: items.flatMap(refusedIn), duplicates, items: all, left, total: items.length };
+  const chosen = new Set(groups.flatMap(({ frames: [first] }) => (first?.chosen ? [`${first.item.id}-${first.index}`] : [])));
+  const candidates = all.flatMap((item, rank) => (duplicates.has(item) ? [] : candidatesIn(item, rank, chosen)));
+  return {
+    protocol, checked: checkItems(protocol.items, candidates, left), groups, check: items.flatMap(toCheck),
+    refused: items.flatMap(refusedIn), duplicates, items: all, left, total: items.length,
+  };
 }
 
-// The expected planes of an exam in one state.
-export const inState = ({ groups }, state) => groups.filter((group) => group.expected && group.state === state).map(({ plane }) => plane);
+// Labels of the required items in one state.
+export const inState = ({ checked }, state) => checked.filter((item) => !item.optional && item.state === state).map(({ label }) => label);
+
+function candidatesIn(item, rank, chosen) {
+  const frames = [...framesFound(item), ...stills(item).filter(({ answer }) => answer.abstain)];
+  return frames.flatMap(({ index, answer }) => {
+    const close = item.count === 1 && isClose(answer) && !chosen.has(`${item.id}-${index}`);
+    const candidate = candidateOf(answer, close);
+    return candidate ? [{ item, index, rank, ...candidate }] : [];
+  });
+}
 
 const stills = (item) => (item.count === 1 ? item.answers.map(([index, answer]) => ({ item, index, answer })) : []);
 

@@ -21,19 +21,22 @@ function asJson(model, exam) {
 }
 
 // The exam in the words of `/exam`.
-function examOf({ groups, left, total, items, duplicates }) {
-  const ids = (state) => groups.filter((group) => group.expected && group.state === state).map(({ plane }) => plane.id);
+function examOf({ protocol: { items: _, ...protocol }, checked, groups, left, total, items, duplicates }) {
   return {
     files: total - left, files_left: left, complete: !left, not_read: items.filter((item) => item.unread && !duplicates.has(item)).map(({ name }) => name),
     duplicates: [...duplicates].map(([{ name }, original]) => ({ file: name, same_as: original.name })),
-    missing: ids("not-found"), not_read_yet: ids("not-read-yet"),
-    planes: groups.map(({ plane, state, chosen, expected, frames }) => ({
-      plane: plane.id, label: plane.label, expected, state, chosen, best: frames.length ? frameOf(frames[0]) : null, frames: frames.map(frameOf),
+    protocol, items: checked.map((each) => ({ ...each, frames: each.frames.map(itemFrame), doubtful: each.doubtful.map(itemFrame) })),
+    planes: groups.map(({ plane, chosen, frames }) => ({
+      plane: plane.id, label: plane.label, chosen, best: frames.length ? frameOf(frames[0]) : null, frames: frames.map(frameOf),
     })),
   };
 }
 
 const frameOf = ({ item, index, answer, tied }) => ({ file: item.name, frame: index, probability: answer.predictions[0].probability, tied });
+
+const itemFrame = ({ item, index, plane, subPlane, probability, doubt }) => ({
+  file: item.name, frame: index, plane, sub_plane: subPlane, probability, doubt,
+});
 
 const problemOf = ({ status, code, title, detail, requestId }) => ({ status, code, title, detail, request_id: requestId });
 
@@ -81,8 +84,8 @@ function cell(value) {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-export function save(text, type, name) {
-  const address = URL.createObjectURL(new Blob([text], { type }));
+export function save(content, type, name) {
+  const address = URL.createObjectURL(new Blob([content], { type }));
   h("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }

@@ -49,8 +49,9 @@ function answers(model) {
       "anatomy and does not prove that the plane is correct. Each map is scaled to that of the most probable " +
       "plane, so weak evidence is faded, and named weak below the probabilities."),
     h("h3", {}, "The exam view"),
-    h("p", {}, "A plane counts as found when one frame was confidently recognized as it, and as not found only after every file " +
-      "was read, loops frame by frame. “Most probable” is not “best”: the service does not assess whether a frame is good " +
+    h("p", {}, "It checks the frames against a protocol, a list of what the exam must show. An item is fulfilled when enough " +
+      "frames were confidently recognized, and missing only after every file was read, loops frame by frame. " +
+      "“Most probable” is not “best”: the service does not assess whether a frame is good " +
       "enough for a measurement. You can prefer another frame; the saved page keeps your choice."),
   ];
 }

@@ -7,7 +7,7 @@ import { startShortcuts } from "./shortcuts.js";
 
 const PICTURE_STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }; // while it is not enlarged
 
-export function startKeys({ session, zoom, viewer, compare, frameList, changeView }) {
+export function startKeys({ session, zoom, viewer, compare, frameList, live, changeView }) {
   startShortcuts({
     zoomIn: zoom.in,
     zoomOut: zoom.out,
@@ -16,6 +16,8 @@ export function startKeys({ session, zoom, viewer, compare, frameList, changeVie
     next: () => frameList.step(1),
     previous: () => frameList.step(-1),
     compare: () => compare.toggle(),
+    keep: () => live.keep(),
+    undoKeep: () => live.undo(),
     view: () => session.items.length && changeView(),
     help: () => byId("help").showModal(),
     escape: () => compare.on && compare.stop(),

@@ -10,6 +10,7 @@ import { startFiles } from "./files.js";
 import { FrameList } from "./frame_list.js";
 import { doubts, fillHelp, startHelp } from "./help.js";
 import { startKeys } from "./keys.js";
+import { LiveView } from "./live.js";
 import { isUnfinished } from "./outcome.js";
 import { Pictures } from "./pictures.js";
 import { startPrint } from "./print.js";
@@ -35,7 +36,11 @@ const compare = new Compare(session, viewer);
 const answer = new Answer(session, queue, viewer);
 const frameList = new FrameList(session);
 const exam = new ExamView(session, queue, (item, index) => views.openFrame(item, index), service);
-const views = new Views(session, exam, frameList);
+const live = new LiveView(service, exam, (files) => {
+  addFiles(files);
+  views.land();
+});
+const views = new Views(session, exam, frameList, live);
 const findDuplicates = startDuplicates(session);
 let model = null;
 let serviceVersion = "";
@@ -99,15 +104,16 @@ async function addExample() {
 
 async function start() {
   try {
-    const known = JSON.stringify(model);
-    model = await service.model();
-    const { workers, expected_planes: expected, service_version: version } = await service.health();
+    const described = await service.model();
+    const { workers, service_version: version } = await service.health();
+    useProtocols(await service.protocols());
     serviceVersion = version;
+    model = described;
     byId("key-form").hidden = true;
     Object.assign(viewer, { model });
     Object.assign(answer, { model });
     Object.assign(exam, { model });
-    if (known !== JSON.stringify(model)) exam.expected = new Set(expected); // else a person may have changed it
+    Object.assign(live, { model });
     byId("model").classList.remove("bad");
     setText(byId("model"), `Service ${version} · model ${model.name} ${model.version} · ${model.planes.length} classes${doubts(model)}`);
     fillHelp(model);
@@ -120,6 +126,12 @@ async function start() {
     if (refusal.status === 401) askForKey();
     else setTimeout(start, RETRY_MS);
   }
+}
+
+// Keep the protocol that a person chose, as long as the service has it.
+function useProtocols({ default: byDefault, protocols }) {
+  const find = (id) => protocols.find((each) => each.id === id);
+  Object.assign(exam, { protocols, protocol: find(exam.protocol?.id) ?? find(byDefault) });
 }
 
 let keyRejected = false;
@@ -158,12 +170,16 @@ frameList.selection = new Selection(session, { save, visible: () => frameList.vi
 startSummary(session, queue, filterList);
 startUndo(session, { resume: (places) => queue.resume(places), focus: () => views.focus() });
 for (const kind of ["json", "csv"]) byId(`export-${kind}`).addEventListener("click", () => save(kind));
+byId("start-live").addEventListener("click", () => {
+  views.show("live");
+  views.focus();
+});
 byId("clear").addEventListener("click", () => session.remove(session.items));
 service.addEventListener("back", () => model && start()); // it may have another model now, or ask for a key
-addEventListener("beforeunload", (event) => isUnfinished(session) && event.preventDefault());
+addEventListener("beforeunload", (event) => (isUnfinished(session) || live.unsaved) && event.preventDefault());
 startPrint(session, () => ({ exam: views.shown === "exam", service: serviceVersion, model }));
 startKeys({
-  session, zoom, viewer, compare, frameList,
+  session, zoom, viewer, compare, frameList, live,
   changeView: () => views.show(views.shown === "exam" ? "frames" : "exam"),
 });
 start();

@@ -2,14 +2,14 @@
 
 import { save } from "./export.js";
 
-// Save the report of a sorted exam. `expected` are planes. Returns what to say when it is done.
-export async function saveReport(service, { groups, left, items }, expected, part = "") {
+// Save the report of a sorted exam. Returns what to say when it is done.
+export async function saveReport(service, { protocol, groups, left, items }, part = "") {
   const read = items.filter((item) => !item.unread);
   if (!read.length) return "No file is read to its end yet.";
   const chosen = groups.filter((group) => group.chosen).map(({ frames: [{ item, index }] }) => `${read.indexOf(item)}:${index}`);
   const files = read.map(({ file }, number) => ({ file, name: `file-${number}-of-this-exam` }));
   try {
-    const text = await service.report(files, { expect: [...expected].join(","), chosen: chosen.join(","), unread: left });
+    const text = await service.report(files, { protocol: protocol.id, chosen: chosen.join(","), unread: left });
     save(insertNames(text, read), "text/html", `exam${part}${left ? "-unfinished" : ""}.html`);
     return "Saved.";
   } catch (refusal) {

@@ -21,6 +21,10 @@ export class Service extends Connection {
     return this.request("health", { signal });
   }
 
+  protocols() {
+    return this.request("protocols", {});
+  }
+
   interface() {
     return this.request("openapi.json", {});
   }

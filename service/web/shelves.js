@@ -1,7 +1,7 @@
 // The frames of an exam on shelves: one for each plane, those to check by hand, and duplicates.
 
 import { h } from "./dom.js";
-import { leftText, REASONS, subPlaneText, unnamedText } from "./text.js";
+import { REASONS, subPlaneText, unnamedText } from "./text.js";
 import { tileParts, updateTile } from "./tile.js";
 
 // `open` shows a frame; `redraw` draws the exam again after a choice.
@@ -14,13 +14,8 @@ export class Shelves {
   }
 
   // The frames of one plane.
-  plane({ plane, frames, state }, { left, total }) {
-    const heading = h("h3", {}, plane.label, h("span", { class: "muted" }, frames.length ? ` ${frames.length}` : ""));
-    if (!frames.length) {
-      const gap = state === "not-found" ? h("p", { class: "gap" }, "Not found")
-        : h("p", { class: "gap open" }, `Not read yet (${leftText(left, total)})`);
-      return h("section", { class: "group" }, heading, gap);
-    }
+  plane({ plane, frames }) {
+    const heading = h("h3", {}, plane.label, h("span", { class: "muted" }, ` ${frames.length}`));
     const groups = bySubPlane(frames);
     const mark = (frame) => this.#mark(plane, frames, frame);
     return h("section", { class: "group" }, heading,

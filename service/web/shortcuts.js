@@ -11,6 +11,8 @@ export const SHORTCUTS = [
   [["N"], "next file", "next"],
   [["P"], "previous file", "previous"],
   [["C"], "compare this frame with another", "compare"],
+  [["K"], "live: keep this frame (a foot switch can send it)", "keep"],
+  [["U"], "live: take the last kept frame back", "undoKeep"],
   [["V"], "change between frames and exam", "view"],
   [["?"], "this help", "help"],
 ];
@@ -53,7 +55,7 @@ export function startShortcuts(actions) {
 }
 
 function actionOf(event) {
-  const typing = event.target.matches?.('input[type="password"], input[type="text"], input[type="search"], textarea');
+  const typing = event.target.matches?.('input[type="password"], input[type="text"], input[type="search"], textarea, select');
   if (!enabled || typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return null;
   return ACTIONS.get(event.key.toLowerCase()) ?? null;
 }

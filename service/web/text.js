@@ -12,6 +12,14 @@ export const REASONS = {
   "no-plane": "No plane in this loop",
 };
 
+// What became of an item of a protocol.
+export const ITEM_STATES = {
+  fulfilled: "Fulfilled",
+  doubtful: "Only doubtful frames",
+  missing: "Missing",
+  "not-read-yet": "Not read yet",
+};
+
 // A probability 0..1 in percent, never as 0 % or 100 %, because a model is never certain.
 export function percent(probability) {
   if (probability < 0.001) return "< 0.1 %";

@@ -1,14 +1,16 @@
-// The two views, the list with a frame and the exam, and the way back from one to the other.
+// The views, the list with a frame, the exam and the live picture, and the way back from one to the other.
 
 import { byId } from "./dom.js";
 import { startHistory } from "./history.js";
 
+const NAMES = ["frames", "exam", "live"];
+
 export class Views {
   #remember = startHistory(() => this.#here(), (place) => this.#open(place));
 
-  constructor(session, exam, frameList) {
-    Object.assign(this, { session, exam, frameList, shown: "frames" });
-    for (const name of ["frames", "exam"]) byId(`view-${name}`).addEventListener("click", () => this.show(name));
+  constructor(session, exam, frameList, live) {
+    Object.assign(this, { session, exam, frameList, live, shown: "frames" });
+    for (const name of NAMES) byId(`view-${name}`).addEventListener("click", () => this.show(name));
     session.addEventListener("list", () => this.#arrange());
   }
 
@@ -44,26 +46,31 @@ export class Views {
 
   // Move the focus to the chosen frame in the view that is shown.
   focus() {
-    if (this.shown === "exam" && this.session.items.length) this.exam.focus(this.session.chosen);
+    if (this.shown === "live") byId("live-title").focus();
+    else if (this.shown === "exam" && this.session.items.length) this.exam.focus(this.session.chosen);
     else this.frameList.focus();
   }
 
   #change(name) {
     this.shown = name;
-    for (const each of ["frames", "exam"]) byId(`view-${each}`).setAttribute("aria-pressed", String(each === name));
+    for (const each of NAMES) byId(`view-${each}`).setAttribute("aria-pressed", String(each === name));
     this.#arrange();
   }
 
   #arrange() {
     const hasItems = this.session.items.length > 0;
-    byId("welcome").hidden = hasItems;
-    for (const id of ["views", "export"]) byId(id).hidden = !hasItems;
+    const isLive = this.shown === "live";
+    byId("welcome").hidden = hasItems || isLive;
+    byId("views").hidden = !hasItems && !isLive;
+    byId("export").hidden = !hasItems || isLive;
+    byId("live-view").hidden = !isLive;
     for (const name of ["frames", "exam"]) byId(name).hidden = !hasItems || this.shown !== name;
     this.refresh();
   }
 
   // Draw the exam again if it is shown.
   refresh() {
+    if (this.shown === "live") this.live.show();
     if (this.session.items.length && this.shown === "exam") this.exam.show();
   }
 }

@@ -16,10 +16,8 @@ from model_build.evidence.ood_inputs import ood_inputs
 from model_build.models.attention import ATTENTIONS
 from model_build.models.classifier import Head, Network, create_classifier
 from model_build.packaging.grad_cam import traced_explainer
-from service.analysis.exam import choose_expected
 from service.app import create_app
 from service.inference.package import load_package
-from service.schemas.manifest import Plane
 from service.settings import Settings
 from tests.support.paths import ROOT
 from tests.support.tiny_dataset import write_tree
@@ -79,8 +77,9 @@ def test_the_tutorial_gives_a_package_of_two_classes_that_is_served(
         assert {each["plane"] for each in answer["predictions"]} == {"heart", "spine"}
         assert sum(each["probability"] for each in answer["predictions"]) == pytest.approx(1, abs=1e-5)
         assert client.post("/explain?target=heart", content=frame).json()["explanation"]["target"] == "heart"
-        assert client.get("/health").json()["expected_planes"] == ["heart", "spine"]
-        assert client.post("/exam", files={"files": ("a.png", frame)}).json()["expected"] == ["heart", "spine"]
+        assert [each["id"] for each in client.get("/protocols").json()["protocols"]] == ["all-planes"]
+        items = client.post("/exam", files={"files": ("a.png", frame)}).json()["items"]
+        assert [item["label"] for item in items] == ["Heart", "Spine"]
     assert main(["evaluate", "my-model", "--data", str(tmp_path / "data"), "--split", "all", "--out", "all"]) == 0
     monkeypatch.setattr(collect, "ood_inputs", lambda: ood_inputs(each=1))
     monkeypatch.setattr(attribution, "_SAMPLES", 2)
@@ -107,12 +106,6 @@ def test_the_card_of_data_without_patients_says_so(tiny: Path, tmp_path: Path) -
     assert manifest.warnings[0].startswith("PATIENTS ARE NOT KNOWN")
     assert (manifest.training_data.train_patients, manifest.weights_license) == (None, "CC BY 4.0")
     assert {metric.split for metric in manifest.metrics} == {"test-by-file"}
-
-
-def test_an_exam_expects_all_planes_but_other_by_default() -> None:
-    planes = [Plane(id=name, label=name) for name in ("heart", "other", "spine")]
-    assert choose_expected(None, None, planes) == ["heart", "spine"]
-    assert choose_expected(None, "other", planes) == ["other"]
 
 
 def test_a_new_attention_step_is_one_registry_entry(monkeypatch: pytest.MonkeyPatch) -> None:

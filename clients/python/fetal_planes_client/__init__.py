@@ -24,6 +24,7 @@ from fetal_planes_client.types.batch import BatchEnd, FrameAnswer, FrameProblem
 from fetal_planes_client.types.exam import ExamReport
 from fetal_planes_client.types.manifest import Manifest
 from fetal_planes_client.types.problems import ProblemDetails
+from fetal_planes_client.types.protocols import Protocol, Protocols
 from fetal_planes_client.uploads import NamedUpload, Upload
 
 __version__ = "0.5.0"
@@ -43,6 +44,8 @@ __all__ = [
     "Manifest",
     "NamedUpload",
     "ProblemDetails",
+    "Protocol",
+    "Protocols",
     "RefusedError",
     "UnreachableError",
     "UnreadableReplyError",

@@ -16,10 +16,12 @@ from fetal_planes_client.types.answers import Classification, ExplainedClassific
 from fetal_planes_client.types.batch import BatchEnd
 from fetal_planes_client.types.exam import ExamReport
 from fetal_planes_client.types.manifest import Manifest
+from fetal_planes_client.types.protocols import Protocols
 from fetal_planes_client.uploads import Upload
 
 PictureType = Literal["image/jpeg", "image/png"]
 Level = float | None  # coverage of a prediction set, 0.5 to 1; None asks for no set
+Limit = int | None  # number of frames of a file
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,13 +89,7 @@ class Client:
         return self._read(request._replace(accept=media_type), bytes)
 
     def classify_batch(
-        self,
-        files: Iterable[Upload],
-        *,
-        every: int = 1,
-        limit: int | None = None,
-        top: int = 2,
-        set_level: Level = None,
+        self, files: Iterable[Upload], *, every: int = 1, limit: Limit = None, top: int = 2, set_level: Level = None
     ) -> Iterator[BatchRecord]:
         """Yield a record per frame in order, then the summary. Raises `RefusedError` and `CutShortError`."""
         record: BatchRecord | None = None
@@ -111,20 +107,20 @@ class Client:
         self,
         files: Iterable[Upload],
         *,
-        expect: str | Iterable[str] | None = None,
+        protocol: str | None = None,
         every: int = 1,
-        limit: int | None = None,
+        limit: Limit = None,
         chosen: Iterable[tuple[int, int]] = (),
         unread: int = 0,
     ) -> ExamReport:
-        """Return an exam sorted by plane. Raises `RefusedError`.
+        """Return an exam: its frames by plane, and its protocol. Raises `RefusedError`.
 
         Parameters
         ----------
         files
             All files of the exam.
-        expect
-            Ids of the planes that the exam should contain. Default: those of the service.
+        protocol
+            Id of the protocol that the exam should fulfill; see `protocols`. Default: that of the service.
         every, limit
             Classify every n-th frame of each file, and at most `limit` of them.
         chosen
@@ -133,26 +129,30 @@ class Client:
         unread
             Number of further files of the exam that are not in `files`: the exam is not complete then.
         """
-        request = messages.exam_request(files, ExamSelection(expect, every, limit, chosen, unread))
+        request = messages.exam_request(files, ExamSelection(protocol, every, limit, chosen, unread))
         return self._read(request, ExamReport.model_validate_json)
 
     def exam_page(
         self,
         files: Iterable[Upload],
         *,
-        expect: str | Iterable[str] | None = None,
+        protocol: str | None = None,
         every: int = 1,
-        limit: int | None = None,
+        limit: Limit = None,
         chosen: Iterable[tuple[int, int]] = (),
         unread: int = 0,
     ) -> str:
         """Return the sorted exam as an HTML page; parameters as in `exam`. Raises `RefusedError`."""
-        request = messages.exam_request(files, ExamSelection(expect, every, limit, chosen, unread))
+        request = messages.exam_request(files, ExamSelection(protocol, every, limit, chosen, unread))
         return self._read(request._replace(accept="text/html"), bytes.decode)
 
     def model(self) -> Manifest:
         """Return the manifest of the served model. Raises `RefusedError`."""
         return self._read(ClientRequest("GET", "model", {}), Manifest.model_validate_json)
+
+    def protocols(self) -> Protocols:
+        """Return the protocols of exams, and the id of the default. Raises `RefusedError`."""
+        return self._read(ClientRequest("GET", "protocols", {}), Protocols.model_validate_json)
 
     def _read(self, request: ClientRequest, read: Callable[[bytes], T]) -> T:
         """Return what `read` makes of the reply's body."""
@@ -213,15 +213,10 @@ class AsyncClient:
     exam = _awaitable(Client.exam)
     exam_page = _awaitable(Client.exam_page)
     model = _awaitable(Client.model)
+    protocols = _awaitable(Client.protocols)
 
     async def classify_batch(
-        self,
-        files: Iterable[Upload],
-        *,
-        every: int = 1,
-        limit: int | None = None,
-        top: int = 2,
-        set_level: Level = None,
+        self, files: Iterable[Upload], *, every: int = 1, limit: Limit = None, top: int = 2, set_level: Level = None
     ) -> AsyncIterator[BatchRecord]:
         """See `Client.classify_batch`."""
         record: BatchRecord | None = None

@@ -40,7 +40,7 @@ def own_errors() -> Iterator[None]:
 class ExamSelection(NamedTuple):
     """The options of an exam; see `Client.exam`."""
 
-    expect: str | Iterable[str] | None
+    protocol: str | None
     every: int
     limit: int | None
     chosen: Iterable[tuple[int, int]]
@@ -86,11 +86,11 @@ def batch_request(uploads: Iterable[Upload], /, **params: Parameter) -> ClientRe
 
 def exam_request(uploads: Iterable[Upload], selection: ExamSelection, /) -> ClientRequest:
     """Return a request for an exam. An option without effect is left out: an older service may not know it."""
-    expect, chosen = selection.expect, ",".join(f"{file}:{frame}" for file, frame in selection.chosen)
+    chosen = ",".join(f"{file}:{frame}" for file, frame in selection.chosen)
     return files_request(
         "exam",
         uploads,
-        expect=expect if expect is None or isinstance(expect, str) else ",".join(expect),
+        protocol=selection.protocol,
         every=selection.every,
         limit=selection.limit,
         chosen=chosen or None,

@@ -1,4 +1,4 @@
-"""`POST /exam`: all frames of an exam, sorted by plane."""
+"""`POST /exam`: all frames of an exam, sorted by plane. `GET /protocols`: what exams must show."""
 
 from typing import Annotated
 
@@ -6,17 +6,19 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from service.analysis.exam import ExamOptions, ExamReader, choose_expected, draw_evidence
+from service.analysis.exam import ExamOptions, ExamReader, draw_evidence
+from service.analysis.protocols.load import choose_protocol
 from service.api.dependencies import ModelDep, RuntimeDep
 from service.api.negotiation import JSON, NEGOTIATED, choose_media_type
-from service.api.openapi import FILES_PROBLEMS, TEXT, replies
+from service.api.openapi import FILES_PROBLEMS, TEXT, problem_replies, replies
 from service.api.queries import SelectionQuery
 from service.api.routes.batch import open_session
 from service.api.uploads import FILES_IN_OPENAPI, read_files
-from service.errors import NoSuchPlane
+from service.errors import NoSuchProtocol, NotReady
 from service.reports.answers import exam_report
 from service.reports.exam_html import POLICY, render
 from service.schemas.exam import ExamReport
+from service.schemas.protocols import Protocol, Protocols
 
 router = APIRouter(tags=["batches"])
 
@@ -25,13 +27,13 @@ _ANSWER = "The frames of the exam by plane as JSON; for `Accept: text/html`, as 
 
 
 class ExamQuery(SelectionQuery):
-    """Selects frames of each file, and the planes that the exam should contain."""
+    """Selects frames of each file, and the protocol of the exam."""
 
-    expect: str | None = Field(
+    protocol: str | None = Field(
         default=None,
-        description="Ids of the planes that the exam should contain, separated by commas. Default: the setting "
-        "`FETAL_PLANES_EXPECTED_PLANES`.",
-        examples=["fetal_brain,fetal_femur"],
+        description="Id of the protocol that the exam should fulfill; `GET /protocols` lists them. Default: the "
+        "setting `FETAL_PLANES_DEFAULT_PROTOCOL`.",
+        examples=["fetal-biometry"],
     )
     chosen: str = Field(
         default="",
@@ -47,17 +49,18 @@ class ExamQuery(SelectionQuery):
         description="Number of further files of the exam that are not in the request: the exam is not complete then.",
     )
 
-    def options(self, expected: list[str]) -> ExamOptions:
-        """Return what the query says about an exam that should hold the planes `expected`."""
+    def options(self, protocols: Protocols) -> ExamOptions:
+        """Return what the query says about an exam; raises `NoSuchProtocol`."""
+        protocol: Protocol = choose_protocol(protocols, self.protocol)
         pairs = [pair.split(":") for pair in self.chosen.split(",") if pair]
-        return ExamOptions(expected, frozenset((int(file), int(frame)) for file, frame in pairs), self.unread)
+        return ExamOptions(protocol, frozenset((int(file), int(frame)) for file, frame in pairs), self.unread)
 
 
 @router.post(
     "/exam",
     summary="Sort the frames of an exam",
     response_model=ExamReport,
-    responses=replies(_ANSWER, {_HTML: TEXT}, *FILES_PROBLEMS, NoSuchPlane),
+    responses=replies(_ANSWER, {_HTML: TEXT}, *FILES_PROBLEMS, NoSuchProtocol),
     openapi_extra=FILES_IN_OPENAPI,
 )
 async def exam(
@@ -67,14 +70,14 @@ async def exam(
     model: ModelDep,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
-    """Group the frames of an exam by plane; name the most probable of each, planes not found, and frames to check."""
+    """Group the frames of an exam by plane; check the protocol; name the frames that a person should check."""
     settings, pipeline = runtime.settings, model.pipeline
     planes = pipeline.engine.manifest.planes
-    expected = choose_expected(query.expect, settings.expected_planes, planes)
+    options = query.options(model.protocols)
     html = choose_media_type(accept, (JSON, _HTML)) == _HTML
     files = await read_files(request, settings.max_batch_bytes, settings.max_batch_frames)
     session = open_session(runtime, model, query, thumbnails=html)
-    reader = ExamReader(planes, query.options(expected))
+    reader = ExamReader(planes, options)
     report = await exam_report(session, files, reader)
     if not html:
         return Response(await model.pool.run(to_json_by_items, report), headers=NEGOTIATED, media_type=JSON)
@@ -82,6 +85,12 @@ async def exam(
     page = await model.pool.run(render, report, reader.thumbnails, evidence)
     headers = NEGOTIATED | {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
     return Response(page, headers=headers, media_type=_HTML)
+
+
+@router.get("/protocols", summary="The protocols of exams", responses=problem_replies(NotReady))
+async def protocols(model: ModelDep) -> Protocols:
+    """The lists of what an exam must show: those that ship, and those of the operator."""
+    return model.protocols
 
 
 def to_json_by_items(value: BaseModel) -> str:

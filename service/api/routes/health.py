@@ -5,7 +5,6 @@ from time import monotonic
 from fastapi import APIRouter
 
 from service import __version__
-from service.analysis.exam import choose_expected
 from service.api.dependencies import ReadyModelDep, RuntimeDep
 from service.api.openapi import problem_replies
 from service.errors import NotReady
@@ -32,14 +31,12 @@ async def ready(_: ReadyModelDep) -> Health:
 async def health(runtime: RuntimeDep, model: ReadyModelDep) -> HealthDetails:
     """The model, the workers, the load, and the time since the service became ready."""
     budget = runtime.cpu_budget
-    planes = model.pipeline.engine.manifest.planes
     return HealthDetails(
         status="ready",
         service_version=__version__,
         model=model.info,
         workers=Workers(count=budget.count, source=budget.source, threads_for_single_request=budget.count),
         load=_load(runtime, model.pool),
-        expected_planes=choose_expected(None, runtime.settings.expected_planes, planes),
         uptime_seconds=round(monotonic() - model.ready_since, 3),
     )
 

@@ -28,6 +28,7 @@ from service.reports.dicom import DicomObject
 from service.reports.dicom.secondary_capture import MANUFACTURER
 from service.reports.dicom.source import Source, derive_uid, read_source
 from service.schemas.manifest import Plane
+from service.schemas.protocols import ProtocolInfo
 
 SCHEME = "99FETALPLANES"
 
@@ -45,7 +46,7 @@ _RELIABILITIES = {
 }
 
 
-def write_report(pipeline: Pipeline, result: FrameResult) -> DicomObject:
+def write_report(pipeline: Pipeline, result: FrameResult, protocol: ProtocolInfo | None = None) -> DicomObject:
     """Return the structured report of a classified frame; raises what `read_source` raises.
 
     The report has one measurement group (TID 1501):
@@ -54,12 +55,13 @@ def write_report(pipeline: Pipeline, result: FrameResult) -> DicomObject:
     - a measurement in percent for the probability of each plane;
     - a qualitative evaluation that states whether the model abstained, and why;
     - for planes with sub-planes: a qualitative evaluation with the most probable sub-plane and a measurement for
-      each sub-plane, conditional on the first prediction being right.
+      each sub-plane, conditional on the first prediction being right;
+    - the protocol of the exam, if there is one, as a parameter of the algorithm.
     """
     source, package = read_source(result.frame), pipeline.engine.package
     report = ComprehensiveSR(
         evidence=[_evidence(source)],
-        content=_content(source, result, package)[0],
+        content=_content(source, result, package, protocol)[0],
         series_instance_uid=derive_uid(source.study, package.sha256, "reports"),
         series_number=_SERIES_NUMBER,
         sop_instance_uid=source.derive_uid(package.sha256, "report"),
@@ -94,7 +96,9 @@ def _evidence(source: Source) -> Dataset:
     return evidence
 
 
-def _content(source: Source, result: FrameResult, package: ModelPackage) -> MeasurementReport:
+def _content(
+    source: Source, result: FrameResult, package: ModelPackage, protocol: ProtocolInfo | None
+) -> MeasurementReport:
     observer = DeviceObserverIdentifyingAttributes(
         uid=derive_uid(package.sha256, "device"),
         name="fetal-planes",
@@ -105,11 +109,13 @@ def _content(source: Source, result: FrameResult, package: ModelPackage) -> Meas
     return MeasurementReport(
         observation_context=ObservationContext(observer_device_context=context),
         procedure_reported=_PROCEDURE,
-        imaging_measurements=[_findings(source, result, package)],
+        imaging_measurements=[_findings(source, result, package, protocol)],
     )
 
 
-def _findings(source: Source, result: FrameResult, package: ModelPackage) -> MeasurementsAndQualitativeEvaluations:
+def _findings(
+    source: Source, result: FrameResult, package: ModelPackage, protocol: ProtocolInfo | None
+) -> MeasurementsAndQualitativeEvaluations:
     manifest, probabilities = package.manifest, result.scores.probabilities
     first = result.ranked[0]
     # A measurement group (TID 1501) lists qualitative evaluations and measurements; both are coded name-value pairs.
@@ -131,7 +137,11 @@ def _findings(source: Source, result: FrameResult, package: ModelPackage) -> Mea
         algorithm_id=AlgorithmIdentification(
             name=source.text(manifest.name, "fetal-planes"),
             version=manifest.version,
-            parameters=[f"model sha256 {package.sha256}", f"fetal-planes {__version__}"],
+            parameters=[
+                f"model sha256 {package.sha256}",
+                f"fetal-planes {__version__}",
+                *_protocol_parameters(source, protocol),
+            ],
         ),
         qualitative_evaluations=[*view, QualitativeEvaluation(_RELIABILITY, _RELIABILITIES[result.abstain_reason])],
         measurements=[certainty, *(_measurement(source, plane, probability) for plane, probability in measured)],
@@ -139,6 +149,13 @@ def _findings(source: Source, result: FrameResult, package: ModelPackage) -> Mea
             SourceImageForMeasurementGroup(source.sop_class, source.instance, [source.frame] if source.frame else None)
         ],
     )
+
+
+def _protocol_parameters(source: Source, protocol: ProtocolInfo | None) -> list[str]:
+    if protocol is None:
+        return []
+    version = source.text(f"protocol version {protocol.version}", "protocol version: not in this character set")
+    return [source.text(f"protocol {protocol.name}", f"protocol {protocol.id}"), version]
 
 
 def _measurement(source: Source, plane: Plane, probability: np.float32) -> Measurement:

@@ -185,7 +185,7 @@ class TestDicom:
     [
         ("classify", "`frame`, `set`, `top`, `patient_salt`"),
         ("explain", "`frame`, `set`, `top`, `target`, `overlay`"),
-        ("exam", "`every`, `limit`, `expect`, `chosen`, `unread`"),
+        ("exam", "`every`, `limit`, `protocol`, `chosen`, `unread`"),
     ],
 )
 def test_the_refusal_of_an_unknown_parameter_names_the_known_ones(client: TestClient, path: str, known: str) -> None:

@@ -114,7 +114,7 @@ def test_one_file_is_not_a_list(asked: Client, one: Any) -> None:
 
 
 def test_an_exam(asked: Client) -> None:
-    assert asked.exam([GOOD, LOOP], expect="other").expected == ["other"]
+    assert asked.exam([GOOD, LOOP], protocol="cervix").protocol.name == "Cervix"
     assert asked.exam_page([GOOD], every=2, limit=1).startswith("<!doctype html>")
 
 
@@ -123,11 +123,12 @@ def test_an_exam_keeps_a_choice_and_counts_files_that_were_not_sent(asked: Clien
     (plane,) = [each for each in asked.exam(twice).planes if each.best]
     assert plane.best is not None
     assert (plane.chosen, plane.best.source.file) == (False, 0)
-    report = asked.exam(twice, expect=["other", "fetal_brain"], chosen=[(1, 0), (0, 99)], unread=3)
+    report = asked.exam(twice, protocol="cervix", chosen=[(1, 0), (0, 99)], unread=3)
     (plane,) = [each for each in report.planes if each.best]
     assert plane.best is not None
     assert (plane.chosen, plane.best.source.file) == (True, 1)
-    assert (report.expected, report.files_left, report.complete) == (["fetal_brain", "other"], 3, False)
+    assert [(item.min, item.state) for item in report.items] == [(3, "not-read-yet")]
+    assert (report.files_left, report.complete) == (3, False)
     assert "3 of 5 files left" in asked.exam_page(twice, unread=3)
 
 
@@ -263,9 +264,10 @@ def test_the_other_client_asks_the_same(client: TestClient) -> None:
                 asked.explain(LOOP, index=1, target="other").explanation,
                 asked.overlay(GOOD),
                 [type(line) for line in asked.classify_batch([GOOD, LOOP], every=2)],
-                asked.exam([GOOD], expect="other", chosen=[(0, 0)], unread=1).not_read_yet,
+                asked.exam([GOOD], protocol="cervix", chosen=[(0, 0)], unread=1).items,
                 len(asked.exam_page([GOOD])),
                 asked.model(),
+                asked.protocols(),
             ]
 
     async def go_on() -> list[Any]:
@@ -274,13 +276,14 @@ def test_the_other_client_asks_the_same(client: TestClient) -> None:
                 (await asked.explain(LOOP, index=1, target="other")).explanation,
                 await asked.overlay(GOOD),
                 [type(line) async for line in asked.classify_batch([GOOD, LOOP], every=2)],
-                (await asked.exam([GOOD], expect="other", chosen=[(0, 0)], unread=1)).not_read_yet,
+                (await asked.exam([GOOD], protocol="cervix", chosen=[(0, 0)], unread=1)).items,
                 len(await asked.exam_page([GOOD])),
                 await asked.model(),
+                await asked.protocols(),
             ]
 
     assert wait() == asyncio.run(go_on())
-    assert seen[:6] == seen[6:]
+    assert seen[:7] == seen[7:]
 
 
 def test_a_batch_without_its_end_is_cut_short(asked: Client) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from service.analysis.pipeline import Pipeline
 from service.imaging.frame import Frame
 from service.reports.exam_html import POLICY
+from tests.support.exam_items import labels
 from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom
 from tests.support.phantom_stills import still
@@ -78,40 +79,12 @@ def test_the_best_comes_first(client: TestClient, exam: dict[str, bytes]) -> Non
 
 def test_what_is_missing_is_reported(client: TestClient, exam: dict[str, bytes]) -> None:
     answer = ask(client, exam)
-    assert answer["expected"] == [
+    assert answer["protocol"]["id"] == "all-planes"
+    assert [item["one_of"][0]["plane"] for item in answer["items"]] == [
         "fetal_abdomen", "fetal_brain", "fetal_femur", "fetal_thorax", "maternal_cervix"
     ]  # fmt: skip
-    assert answer["missing"] == ["fetal_abdomen"]
-    assert [plane["plane"] for plane in answer["planes"] if plane["expected"]] == answer["expected"]
-
-
-@pytest.mark.parametrize(
-    ("expect", "missing"),
-    [("fetal_brain", []), ("other,fetal_abdomen,fetal_brain", ["fetal_abdomen", "other"]), ("", [])],
-)
-def test_what_is_expected_can_be_asked(
-    client: TestClient, exam: dict[str, bytes], expect: str, missing: list[str]
-) -> None:
-    assert ask(client, exam, f"?expect={expect}")["missing"] == missing
-
-
-def test_an_expected_plane_that_the_model_does_not_know_is_a_warning(
-    serve: Callable[..., TestClient], caplog: pytest.LogCaptureFixture
-) -> None:
-    serve(Phantom(), expected_planes="fetal_brain, brain")
-    (warning,) = (record for record in caplog.records if "FETAL_PLANES_EXPECTED_PLANES" in record.message)
-    assert (warning.levelname, vars(warning)["unknown"]) == ("WARNING", ["brain"])
-
-
-def test_what_is_expected_can_be_set(serve: Callable[..., TestClient], exam: dict[str, bytes]) -> None:
-    client = serve(Phantom(), expected_planes="other, fetal_brain, a_plane_of_another_model")
-    answer = ask(client, exam)
-    assert (answer["expected"], answer["missing"]) == (["fetal_brain", "other"], ["other"])
-
-
-def test_an_unknown_plane_is_refused(client: TestClient, exam: dict[str, bytes]) -> None:
-    reply = client.post("/exam?expect=fetal_elbow", files=upload(exam))
-    assert (reply.status_code, reply.json()["code"]) == (422, "no-such-plane")
+    assert labels(answer, "missing") == ["Fetal abdomen"]
+    assert len(labels(answer, "fulfilled")) == 4
 
 
 def test_refused_files_are_reported(client: TestClient, exam: dict[str, bytes]) -> None:
@@ -136,7 +109,9 @@ def test_close_calls_are_for_a_person(serve: Callable[..., TestClient]) -> None:
     (review,) = answer["review"]
     assert (review["reason"], review["source"]["name"]) == ("close", "a.png")
     assert review["runner_up"]["probability"] == pytest.approx(1 / 6, abs=0.01)
-    assert sum(len(plane["frames"]) for plane in answer["planes"]) == 1  # it counts nevertheless
+    assert sum(len(plane["frames"]) for plane in answer["planes"]) == 1
+    (doubtful,) = [item for item in answer["items"] if item["state"] == "doubtful"]  # not fulfilled by it alone
+    assert [each["doubt"] for each in doubtful["doubtful"]] == ["close"]
 
 
 def test_every_and_limit(client: TestClient, exam: dict[str, bytes]) -> None:
@@ -187,9 +162,8 @@ def test_the_page_stands_alone(client: TestClient, exam: dict[str, bytes]) -> No
 
 def test_the_page_tells_the_exam(client: TestClient, exam: dict[str, bytes]) -> None:
     text = page_of(client, exam).text
-    for reported in ("Not found: Fetal abdomen", "a.png", "b.png", "loop.png, frame", "notes.txt", "Research use only"):
+    for reported in ("Missing: Fetal abdomen", "a.png", "b.png", "loop.png, frame", "notes.txt", "Research use only"):
         assert reported in text
-    assert "Every expected plane was found" in page_of(client, exam, "?expect=fetal_brain").text
 
 
 def test_the_page_shows_the_best_frames_and_their_evidence(client: TestClient, exam: dict[str, bytes]) -> None:
@@ -253,7 +227,7 @@ def test_a_name_cannot_break_out_of_the_page(client: TestClient, phantom: Phanto
 
 def test_an_exam_of_nothing_readable(client: TestClient) -> None:
     answer = ask(client, {"a": b"text"})
-    assert len(answer["missing"]) == 5
+    assert len(labels(answer, "missing")) == 5
     assert page_of(client, {"a": b"text"}).pictures() == []
 
 
@@ -261,17 +235,17 @@ def test_an_incomplete_exam_says_so(serve: Callable[..., TestClient], exam: dict
     client = serve(Phantom(), max_batch_frames=5)
     answer = ask(client, exam)
     assert (answer["complete"], answer["files"], answer["files_left"]) == (False, 3, 2)  # the loop is read in part
-    assert (answer["missing"], answer["not_read_yet"]) == ([], ["fetal_abdomen", "maternal_cervix"])
+    assert labels(answer, "missing") == []
+    assert labels(answer, "not-read-yet") == ["Fetal abdomen", "Maternal cervix"]
     page = page_of(client, exam).text
     assert "not read to its end (2 of 5 files left)" in page
-    assert "Not found" not in page
+    assert "Missing" not in page
 
 
 def test_files_that_were_not_sent_are_not_read_yet(client: TestClient, exam: dict[str, bytes]) -> None:
     answer = ask(client, exam, "?unread=50")
-    assert (answer["complete"], answer["files_left"], answer["missing"]) == (False, 50, [])
-    states = {plane["plane"]: plane["state"] for plane in answer["planes"]}
-    assert (states["fetal_abdomen"], states["fetal_brain"]) == ("not-read-yet", "found")
+    assert (answer["complete"], answer["files_left"], labels(answer, "missing")) == (False, 50, [])
+    assert labels(answer, "not-read-yet") == ["Fetal abdomen"]
     assert "(50 of 55 files left)" in page_of(client, exam, "?unread=50").text
 
 

@@ -21,7 +21,16 @@ GOOD = encode(speckle())
 VIEWER = "https://viewer.example"
 EVER_NEW = {"x-request-id", "content-length"}  # of a health report with its uptime
 PATHS = [
-    *("/", "/page/main.js", "/docs", "/docs/start.js", "/openapi.json", "/problems", "/problems/not-found"),
+    *(
+        "/",
+        "/page/main.js",
+        "/docs",
+        "/docs/start.js",
+        "/openapi.json",
+        "/protocols",
+        "/problems",
+        "/problems/not-found",
+    ),
     *("/health", "/health/live", "/health/ready", "/metrics", "/model", "/nowhere", "/problems/none", "/classify"),
 ]
 

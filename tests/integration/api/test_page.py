@@ -31,6 +31,14 @@ def test_every_file_has_its_headers(client: TestClient, path: str) -> None:
     assert client.head(path).headers["etag"] == reply.headers["etag"]
 
 
+def test_the_page_alone_may_read_a_camera_or_the_screen(client: TestClient) -> None:
+    allowed = client.get("/").headers["permissions-policy"]
+    assert {"camera=(self)", "display-capture=(self)", "microphone=()"} <= set(allowed.split(", "))
+    assert client.get("/", headers={"if-none-match": "*"}).headers["permissions-policy"] == allowed
+    for path in ("/page/main.js", "/docs"):
+        assert {"camera=()", "display-capture=()"} <= set(client.get(path).headers["permissions-policy"].split(", "))
+
+
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', "*"])
 def test_what_the_browser_has_is_not_sent_again(client: TestClient, form: str) -> None:
     etag = client.get("/").headers["etag"]

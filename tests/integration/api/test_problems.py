@@ -69,6 +69,7 @@ PROVOKED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("no-such-frame", "POST", f"/explain?frame={10**30}", {"content": GOOD}),
     ("no-such-plane", "POST", "/explain?target=fetal_elbow", {"content": GOOD}),
     ("no-such-plane", "POST", "/explain?target=", {"content": GOOD}),
+    ("no-such-protocol", "POST", "/exam?protocol=elbow", {"files": {"files": GOOD}}),
     ("no-dicom-source", "POST", "/classify", {"content": GOOD, "headers": {"accept": "application/dicom"}}),
     ("no-dicom-source", "POST", "/explain", {"content": GOOD, "headers": {"accept": "multipart/related"}}),
 ]  # fmt: skip

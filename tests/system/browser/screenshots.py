@@ -2,6 +2,7 @@
 
 import io
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from PIL import Image
 from service.settings import SHIPPED_MODEL
 from tests.support.server_thread import serving
 from tests.system.browser.browser import chromium, why_not
+from tests.system.browser.live_video import camera, frames_of, live, shots, write_y4m
 from tests.system.browser.page_states import PAGE_STATES
 
 if TYPE_CHECKING:
@@ -33,6 +35,19 @@ def take(browser: "Browser", address: str, folder: Path) -> None:
         context.close()
 
 
+def take_live(browser: "Browser", address: str, folder: Path) -> None:
+    """Take the live view, light and dark, with a camera that plays drawn frames."""
+    with tempfile.TemporaryDirectory() as temporary:
+        video = write_y4m(frames_of(shots()), Path(temporary) / "exam.y4m")
+        with camera(browser, video) as started:
+            for name, scheme in (("live", "light"), ("live-dark", "dark")):
+                page = started.new_page(viewport={"width": 1280, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+                page.goto(address)
+                live(page)
+                _save(page.screenshot(), folder / f"{name}.png")
+                page.close()
+
+
 def _save(png: bytes, path: Path) -> None:
     image = Image.open(io.BytesIO(png)).convert("RGB")
     palette = image.quantize(_COLORS)  # without `palette`, Pillow does not dither
@@ -47,6 +62,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with serving(SHIPPED_MODEL) as address, chromium() as browser:
         take(browser, address, folder)
+        take_live(browser, address, folder)
     return 0
 
 

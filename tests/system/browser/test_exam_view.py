@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
 import pytest
@@ -24,13 +24,59 @@ if TYPE_CHECKING:
 Visits = Callable[..., Visit]
 
 
-def test_expected_planes_come_from_the_service_s_setting(visit: Visits, drawn_model: Phantom, tmp_path: Path) -> None:
-    with serving(drawn_model.write(tmp_path), expected_planes="fetal_femur,no_plane_of_the_model") as address:
+PROTOCOL = """name = "Ours"
+version = "7"
+exam = "Follow-up"
+source = { guideline = "List of the department" }
+not_covered = "Everything else."
+
+[[items]]
+plane = "fetal_brain"
+min = 3
+note = "Three frames"
+
+[[items]]
+label = "Trunk"
+one_of = [{ plane = "fetal_thorax" }, { plane = "fetal_abdomen" }]
+
+[[items]]
+plane = "maternal_cervix"
+optional = true
+"""
+
+
+def write_protocol(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "ours.toml").write_text(PROTOCOL)
+    return folder
+
+
+def states(page: Visit) -> list[str | None]:
+    return [each.get_attribute("data-state") for each in page.page.locator(".checklist li").all()]
+
+
+def test_a_protocol_is_chosen_and_checked(visit: Visits, drawn_model: Phantom, tmp_path: Path) -> None:
+    protocols = write_protocol(tmp_path / "protocols")
+    with serving(drawn_model.write(tmp_path / "model"), protocols=protocols, default_protocol="ours") as address:
         page = visit(address)
-        page.add(upload("a.png", png("brain")))
+        page.add(upload("a.png", png("brain")), upload("b.png", png("abdomen", 1)))
         page.page.click("#view-exam")
-        assert page.text("#exam .card-title") == "Not found: Fetal femur"
-        assert page.page.locator(".expected input:checked").count() == 1
+        page.until("document.querySelectorAll('.checklist li').length === 3")
+        assert page.text("#exam .card-title") == "Missing: Fetal brain"
+        assert states(page) == ["missing", "fulfilled", "missing"]
+        assert "Three frames" in page.text(".checklist li >> nth=0")
+        assert "Missing · 1 of 3" in page.text(".checklist li >> nth=0")
+        page.page.click("summary:has-text('What this protocol covers')")
+        assert "Not covered: Everything else." in page.text("#exam details")
+        page.page.focus("#protocol")
+        page.page.select_option("#protocol", "cervix")
+        page.until("document.querySelectorAll('.checklist li').length === 1")
+        assert page.text("#exam .card-title") == "Missing: Maternal cervix"
+        assert page.focused() == "protocol"
+        page.page.select_option("#protocol", "ours")
+        page.until("document.querySelectorAll('.checklist li').length === 3")
+        page.page.click("#item-1")
+        page.until("document.querySelector('#viewer-title').textContent === 'b.png'")
 
 
 def test_missing_planes_are_named(visit: Visits) -> None:
@@ -38,22 +84,18 @@ def test_missing_planes_are_named(visit: Visits) -> None:
     names = {"brain": 2, "abdomen": 1, "femur": 1}
     page.add(*(upload(f"{kind}{n}.png", png(kind, n)) for kind, count in names.items() for n in range(count)))
     page.page.click("#view-exam")
-    assert page.text("#exam .card-title") == "Not found: Fetal thorax, Maternal cervix"
-    groups = {group.split("\n")[0].split(" ")[1]: group for group in page.page.locator(".group").all_inner_texts()}
-    assert groups["brain"].count(".png") == 2
-    assert "Not found" in groups["thorax"]
-    page.page.uncheck("#expect-fetal_thorax")
-    assert page.text("#exam .card-title") == "Not found: Maternal cervix"
-    page.page.uncheck("#expect-maternal_cervix")
-    assert page.text("#exam .card-title") == "Every expected plane was found"
-    assert page.focused() == "expect-maternal_cervix"
+    page.until("document.querySelector('#exam .card.abstained') !== null")
+    assert page.text("#exam .card-title") == "Missing: Fetal thorax, Maternal cervix"
+    groups = page.page.locator(".group:has(.shelf) h3").all_inner_texts()
+    assert groups == ["Fetal abdomen 1", "Fetal brain 2", "Fetal femur 1"]
+    assert states(page) == ["fulfilled", "fulfilled", "fulfilled", "missing", "missing"]
 
 
 def test_the_best_frame_of_a_plane_comes_first_and_opens(visit: Visits) -> None:
     page = visit()
     page.add(*(upload(f"brain{seed}.png", png("brain", seed)) for seed in range(4)))
     page.page.click("#view-exam")
-    shelf = page.page.locator(".group", has_text="Fetal brain").first.locator(".tile")
+    shelf = page.page.locator(".group:has(.shelf)").first.locator(".tile")
     figures = [
         float(text)
         for text in shelf.locator(".tile-value").evaluate_all(
@@ -84,14 +126,13 @@ def test_the_exam_report_is_saved_with_names_that_were_never_sent(visit: Visits)
     page = visit()
     page.add(upload(names[0], png("brain")), upload(names[1], png("abdomen")))
     page.page.click("#view-exam")
-    page.page.uncheck("#expect-fetal_thorax")
     with page.page.expect_download() as download:
         page.page.click("#report")
     assert download.value.suggested_filename == "exam.html"
     saved = Path(download.value.path()).read_text("utf-8")
     assert "Jane &lt;Doe&gt; &amp; co.png" in saved
     assert names[1] in saved
-    assert "Not found: Fetal femur, Maternal cervix" in saved
+    assert "Missing: Fetal femur, Fetal thorax, Maternal cervix" in saved
     assert saved.count("Heat map over the first frame") == 2
     (asked,) = [request for request in page.requests if "/exam?" in request.url]
     assert b"Doe" not in (asked.post_data_buffer or b"")
@@ -114,8 +155,8 @@ def test_a_cine_gives_the_best_frame_of_each_plane(visit: Visits) -> None:
     page.add(upload("cine.tiff", animation("TIFF", frames)))
     page.page.click("#view-exam")  # reads the loop
     page.until("document.querySelectorAll('#exam .group .tile').length === 2")
-    page.until("document.querySelector('#exam .card-title').textContent.startsWith('Not found')")
-    assert page.text("#exam .card-title") == "Not found: Fetal femur, Fetal thorax, Maternal cervix"
+    page.until("document.querySelector('#exam .card-title').textContent.startsWith('Missing')")
+    assert page.text("#exam .card-title") == "Missing: Fetal femur, Fetal thorax, Maternal cervix"
 
 
 def open_exam(page: Visit) -> None:
@@ -141,8 +182,8 @@ def test_nothing_is_called_absent_until_everything_was_read(visit: Visits) -> No
     open_exam(page)
     assert page.text("#exam .card-title") == "Not read yet: 4 of 5 files left"
     assert page.page.locator("#exam .card.answered, #exam .card.abstained").count() == 0
-    assert "Not read yet (4 of 5 files left)" in page.text("#exam")
-    assert "Not found" not in page.text("#exam")
+    assert "not-read-yet" in states(page)
+    assert "Missing" not in page.text("#exam")
     page.page.click("#stop")
     for route in stuck:
         route.abort()  # the service is gone
@@ -152,7 +193,7 @@ def test_nothing_is_called_absent_until_everything_was_read(visit: Visits) -> No
     page.page.unroute("**/classify?*")
     page.page.click("text=Read the 4 files that are left")
     page.until("document.querySelector('#exam .card.abstained') !== null")
-    assert page.text("#exam .card-title").startswith("Not found: Fetal abdomen, Fetal femur")
+    assert page.text("#exam .card-title").startswith("Missing: Fetal abdomen, Fetal femur")
 
 
 def test_an_unfinished_exam_is_saved_as_such(visit: Visits) -> None:
@@ -171,7 +212,7 @@ def test_an_unfinished_exam_is_saved_as_such(visit: Visits) -> None:
     assert download.value.suggested_filename == "exam-unfinished.html"
     saved = Path(download.value.path()).read_text("utf-8")
     assert "(1 of 2 files left)" in saved
-    assert "Not found" not in saved
+    assert "Missing" not in saved
     for kind in ("json", "csv"):
         with page.page.expect_download() as download:
             page.page.click(f"#export-{kind}")
@@ -186,26 +227,42 @@ def loop_with_a_damaged_first_frame() -> bytes:
     return dicom_objects.compressed(frames, dicom_objects.BASELINE, lambda _: next(codes), "MONOCHROME2")
 
 
-def test_the_page_and_the_service_sort_an_exam_alike(visit: Visits, address: str) -> None:
+def item_in_words_of_the_page(item: dict[str, Any]) -> dict[str, Any]:
+    """Return an item of the service's report as the page exports it, with files by name."""
+
+    def frames(key: str) -> list[dict[str, Any]]:
+        named = [{"file": each["source"]["name"], "frame": each["source"]["frame"], **each} for each in item[key]]
+        return [{key: value for key, value in each.items() if key != "source"} for each in named]
+
+    return {**item, "frames": frames("frames"), "doubtful": frames("doubtful")}
+
+
+@pytest.mark.parametrize("protocol", ["ours", "all-planes", "cervix"])
+def test_the_page_and_the_service_sort_an_exam_alike(
+    visit: Visits, drawn_model: Phantom, tmp_path: Path, protocol: str
+) -> None:
     frames = [draw_frame(kind, seed=seed) for kind in ("brain", "abdomen") for seed in range(3)]
     files = {
         "damaged.dcm": loop_with_a_damaged_first_frame(),
         "a.png": png("brain"), "b.png": png("femur", 2), "loop.tiff": animation("TIFF", frames), "c.txt": b"text",
         "d.png": png(*UNSURE), "e.png": png("brain"), "f.png": png("thorax", 3),
     }  # fmt: skip
-    report = httpx.post(f"{address}/exam", files=[("files", each) for each in files.items()], timeout=60).json()
-    page = visit()
-    page.add(*(upload(*each) for each in files.items()))
-    open_exam(page)
-    page.until("!document.querySelector('#exam .card.waiting')")
-    page.settle()
-    with page.page.expect_download() as download:
-        page.page.click("#export-json")
-    saved = json.loads(Path(download.value.path()).read_text("utf-8"))["exam"]
-    for key in ("files", "files_left", "complete", "missing", "not_read_yet"):
+    protocols = write_protocol(tmp_path / "protocols")
+    with serving(drawn_model.write(tmp_path / "model"), protocols=protocols, default_protocol=protocol) as address:
+        report = httpx.post(f"{address}/exam", files=[("files", each) for each in files.items()], timeout=60).json()
+        page = visit(address)
+        page.add(*(upload(*each) for each in files.items()))
+        open_exam(page)
+        page.until("!document.querySelector('#exam .card.waiting')")
+        page.settle()
+        with page.page.expect_download() as download:
+            page.page.click("#export-json")
+        saved = json.loads(Path(download.value.path()).read_text("utf-8"))["exam"]
+    for key in ("files", "files_left", "complete", "protocol"):
         assert saved[key] == report[key], key
+    assert saved["items"] == [item_in_words_of_the_page(item) for item in report["items"]]
     for own, theirs in zip(saved["planes"], report["planes"], strict=True):
-        assert (own["plane"], own["state"], own["expected"]) == (theirs["plane"], theirs["state"], theirs["expected"])
+        assert own["plane"] == theirs["plane"]
         assert own["frames"] == [
             {
                 "file": each["source"]["name"],
@@ -217,6 +274,43 @@ def test_the_page_and_the_service_sort_an_exam_alike(visit: Visits, address: str
         ]
     assert page.page.locator(".by-hand .tile").count() == len(report["review"]) + len(report["refused"])
     assert [each["source"]["name"] for each in report["refused"]] == ["damaged.dcm", "c.txt"]
+
+
+SUB_PLANES = """name = "Sub-planes"
+version = "1"
+exam = "any"
+source = { guideline = "None" }
+
+[[items]]
+sub_plane = "trans_thalamic"
+
+[[items]]
+sub_plane = "trans_cerebellum"
+
+[[items]]
+one_of = [{ sub_plane = "trans_ventricular" }, { sub_plane = "trans_thalamic" }]
+min = 2
+"""
+
+
+@pytest.mark.parametrize("sure", [True, False])
+def test_the_page_and_the_service_check_sub_planes_alike(visit: Visits, tmp_path: Path, *, sure: bool) -> None:
+    (tmp_path / "protocols").mkdir()
+    (tmp_path / "protocols" / "subs.toml").write_text(SUB_PLANES)
+    phantom = sub_plane_phantom(min_probability=0.0 if sure else 1.0)
+    files = {f"{seed}.png": encode(speckle(64, 64, seed)) for seed in range(6)}
+    settings = {"protocols": tmp_path / "protocols", "default_protocol": "subs"}
+    with serving(phantom.write(tmp_path / "model"), **settings) as address:
+        report = httpx.post(f"{address}/exam", files=[("files", each) for each in files.items()], timeout=60).json()
+        page = visit(address)
+        page.add(*(upload(*each) for each in files.items()))
+        open_exam(page)
+        with page.page.expect_download() as download:
+            page.page.click("#export-json")
+        saved = json.loads(Path(download.value.path()).read_text("utf-8"))["exam"]
+    assert saved["items"] == [item_in_words_of_the_page(item) for item in report["items"]]
+    assert any(item["frames"] for item in saved["items"]) == sure
+    assert any(item["doubtful"] for item in saved["items"]) or sure
 
 
 def test_a_person_s_choice_is_kept_in_the_saved_report(visit: Visits) -> None:

@@ -118,7 +118,7 @@ def test_a_loop_goes_on_that_was_cut_off(visit: Visits, service: Mortal) -> None
     service.start()
     page.settle()
     page.page.click("#view-exam")
-    assert page.text("#exam .card-title").startswith("Not found: ")  # read whole
+    assert page.text("#exam .card-title").startswith("Missing: ")  # read whole
 
 
 def test_a_gateway_without_its_service_is_waited_for(visit: Visits) -> None:

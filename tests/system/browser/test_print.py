@@ -42,7 +42,7 @@ def test_an_exam_is_printed_with_its_pages_numbered(visit: Visits) -> None:
     text = "".join(pages)
     for part in (
         "Exam: 15 files",
-        "Not found: Maternal cervix",
+        "Missing: Maternal cervix",
         "To check by hand",
         "Between two planes",
         "Most probable",

@@ -127,7 +127,7 @@ def open_a_folder(person: Person) -> None:
 def find_the_missing_planes(person: Person) -> None:
     person.add(BRAIN, FEMUR)
     person.do("Exam")
-    assert person.text("#exam .card-title").startswith("Not found: Fetal abdomen, Fetal thorax")
+    assert person.text("#exam .card-title").startswith("Missing: Fetal abdomen, Fetal thorax")
 
 
 def choose_another_frame_for_a_plane(person: Person) -> None:
@@ -185,7 +185,7 @@ def stop_and_go_on(person: Person) -> None:
     person.page.unroute("**/classify?*")
     person.do("Exam")
     person.do("files that are left")
-    person.visit.until("document.querySelector('#exam .card-title').textContent.startsWith('Not found')")
+    person.visit.until("document.querySelector('#exam .card-title').textContent.startsWith('Missing')")
     assert "Fetal brain 8" in person.text("#exam")
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from fetal_planes_client.types import Schema
 from fetal_planes_client.types.answers import ModelInfo, Prediction, SubPlane
 from fetal_planes_client.types.batch import CineSummary, FrameProblem, Source
+from fetal_planes_client.types.protocols import CheckedItem, ProtocolInfo
 
 
 class ExamFrame(Schema):
@@ -45,10 +46,6 @@ class ExamPlane(Schema):
 
     plane: str
     label: str
-    expected: bool
-    """True when the exam should contain this plane."""
-    state: Literal["found", "not-found", "not-read-yet"] | str
-    """A plane without a frame is `not-found` after everything was read, and `not-read-yet` before."""
     best: ExamFrame | None
     """The frame that a person chose, otherwise the most probable one."""
     chosen: bool = False
@@ -65,14 +62,11 @@ class Duplicate(Schema):
 
 
 class ExamReport(Schema):
-    """The frames of an exam, sorted by plane."""
+    """The frames of an exam, sorted by plane, and the protocol that they fulfill or not."""
 
-    expected: list[str]
-    """Planes that the exam should contain."""
-    missing: list[str]
-    """Expected planes that were not found; empty until everything was read."""
-    not_read_yet: list[str]
-    """Expected planes without a frame while files are left."""
+    protocol: ProtocolInfo
+    items: list[CheckedItem]
+    """The items of the protocol, in its order."""
     planes: list[ExamPlane]
     review: list[ReviewFrame]
     """Frames and cines that a person should check."""

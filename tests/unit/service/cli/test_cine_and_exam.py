@@ -17,6 +17,7 @@ from PIL import Image
 from fetal_planes_client import Client
 from service import cli
 from service.cli import remote
+from tests.support.exam_items import labels
 from tests.support.images import animation, encode
 from tests.support.phantom_package import Phantom
 from tests.support.phantom_stills import still
@@ -128,7 +129,7 @@ def test_exam_sorts_a_folder(capsys: pytest.CaptureFixture[str], exam: Path, mod
     page = tmp_path / "exam.html"
     code, (report,) = run(capsys, "exam", exam, "-o", page, *model)
     assert code == 0
-    assert report["missing"] == ["fetal_abdomen"]
+    assert labels(report, "missing") == ["Fetal abdomen"]
     best = {plane["plane"]: plane["best"]["source"]["name"] for plane in report["planes"] if plane["best"]}
     assert best == {
         "fetal_brain": "b.png", "fetal_femur": "below/loop.png",
@@ -145,7 +146,7 @@ def test_exam_keeps_a_choice(capsys: pytest.CaptureFixture[str], exam: Path, mod
     planes = {plane["plane"]: plane for plane in report["planes"]}
     assert code == 0
     assert (planes["fetal_brain"]["chosen"], planes["fetal_thorax"]["chosen"]) == (True, False)
-    assert (report["files_left"], report["missing"], report["not_read_yet"]) == (1, [], ["fetal_abdomen"])
+    assert (report["files_left"], labels(report, "not-read-yet")) == (1, ["Fetal abdomen"])
     assert "1 of 4 files left" in page.read_text()
 
 
@@ -159,12 +160,12 @@ def test_exam_refuses_a_choice_that_names_no_frame(
     assert "--chosen" in error
 
 
-def test_exam_with_a_bad_file_and_other_planes(
+def test_exam_with_a_bad_file_and_another_protocol(
     capsys: pytest.CaptureFixture[str], exam: Path, model: list[str]
 ) -> None:
     (exam / "damaged.png").write_bytes((exam / "a.png").read_bytes()[:100])
-    code, (report,) = run(capsys, "exam", exam, "--expect", "other,fetal_brain", *model)
-    assert (code, report["missing"]) == (1, ["other"])
+    code, (report,) = run(capsys, "exam", exam, "--protocol", "cervix", *model)
+    assert (code, labels(report, "missing")) == (1, ["Maternal cervix"])
     assert [problem["source"]["name"] for problem in report["refused"]] == ["damaged.png"]
 
 
@@ -207,9 +208,9 @@ def test_a_frame_beyond_the_loop_is_refused(capsys: pytest.CaptureFixture[str], 
     assert (code, problem["code"]) == (1, "no-such-frame")
 
 
-def test_exam_with_an_unknown_plane(capsys: pytest.CaptureFixture[str], exam: Path, model: list[str]) -> None:
-    code, (problem,) = run(capsys, "exam", exam, "--expect", "fetal_elbow", *model)
-    assert (code, problem["code"]) == (1, "no-such-plane")
+def test_exam_with_an_unknown_protocol(capsys: pytest.CaptureFixture[str], exam: Path, model: list[str]) -> None:
+    code, (problem,) = run(capsys, "exam", exam, "--protocol", "elbow", *model)
+    assert (code, problem["code"]) == (1, "no-such-protocol")
 
 
 def test_exam_refuses_an_empty_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path, model: list[str]) -> None:

@@ -11,14 +11,13 @@ import pytest
 
 from service.analysis.pipeline import Pipeline
 from service.jobs.outputs import write_whole
-from service.jobs.process import FolderJob, process_folder
-from service.jobs.rows import Counts
+from service.jobs.process import FolderJob, JobResult, process_folder
 from tests.support import dicom_objects as dicoms
 from tests.support.images import speckle
 from tests.support.job_inputs import FRAMES, process, result_frames, result_rows
 
 
-def process_on_a_small_disk(limit: int, job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
+def process_on_a_small_disk(limit: int, job: FolderJob, pipeline: Pipeline, threads: int) -> JobResult:
     """Process a folder while no file may exceed a size: as on a full disk, the write that reaches it writes a part."""
     pipeline.decoder.start()  # first, because the memory that the decoders share counts as a file
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -9,7 +9,12 @@ from service.reports.exam_html import POLICY, render
 from service.schemas.answers import ModelInfo, SubPlane
 from service.schemas.batch import CineSegment, CineSummary, Source
 from service.schemas.exam import ExamFrame, ExamPlane, ExamReport, ReviewFrame, ReviewReason
+from service.schemas.protocols import CheckedItem, ItemFrame, ItemPlane, ItemState, ProtocolInfo, ProtocolSource
 
+PROTOCOL = ProtocolInfo(
+    id="ours", name="Our <list>", version="3", exam="Follow-up", not_covered="Spine",
+    source=ProtocolSource(guideline="A guideline", doi="10.1000/1", date="2026"),
+)  # fmt: skip
 HOSTILE = "<img src=x onerror=alert(1)>'\"&.png"
 ESCAPED = "&lt;img src=x onerror=alert(1)&gt;&#39;&#34;&amp;.png"
 
@@ -29,20 +34,30 @@ def review(reason: ReviewReason, name: str = "a.png") -> ReviewFrame:
     return ReviewFrame(reason=reason, source=source, plane=None, label=None, probability=None, runner_up=None)
 
 
+def item(state: ItemState, *frames: ExamFrame, **changes: Any) -> CheckedItem:
+    sure = [
+        ItemFrame(source=each.source, plane=each.plane, sub_plane=None, probability=each.probability, doubt=None)
+        for each in frames
+    ]
+    plane = ItemPlane(plane="fetal_brain", sub_plane=None, label="Fetal brain")
+    facts: dict[str, Any] = {
+        "label": "Fetal brain", "one_of": [plane], "min": 1, "optional": False, "note": None, "state": state,
+        "frames": sure, "doubtful": [],
+    }  # fmt: skip
+    return CheckedItem(**facts | changes)
+
+
 def report(*frames: ExamFrame, **changes: Any) -> ExamReport:
     plane = ExamPlane(
         plane="fetal_brain",
         label="Fetal brain",
-        expected=True,
-        state="found" if frames else "not-found",
         best=frames[0] if frames else None,
         chosen=False,
         frames=list(frames),
     )
     facts: dict[str, Any] = {
-        "expected": ["fetal_brain"],
-        "missing": [] if frames else ["fetal_brain"],
-        "not_read_yet": [],
+        "protocol": PROTOCOL,
+        "items": [item("fulfilled" if frames else "missing", *frames)],
         "files_left": 0,
         "planes": [plane],
         "review": [],
@@ -67,7 +82,7 @@ def test_the_page_starts_with_its_type_and_policy() -> None:
 
 def test_every_text_of_an_upload_is_escaped() -> None:
     page = render(report(frame(HOSTILE), frame(HOSTILE, 1), review=[review("close", HOSTILE)]), {}, {})
-    assert page.count(ESCAPED) == 3
+    assert page.count(ESCAPED) == 5  # the best frame, another, one to check, and both in the protocol
     assert "<img" not in page
 
 
@@ -85,8 +100,8 @@ def test_a_frame_without_a_name_or_picture_is_listed_by_its_number() -> None:
 
 def test_a_missing_plane_is_named() -> None:
     page = render(report(), {}, {})
-    assert "Not found: Fetal brain" in page
-    assert '<p class="missing">Not found.</p>' in page
+    assert "Missing: Fetal brain" in page
+    assert "<td>Missing" in page
     assert "Not read yet" not in page
 
 
@@ -113,15 +128,12 @@ def test_empty_sections_are_left_out() -> None:
 
 
 def test_while_files_are_left_no_plane_is_called_absent() -> None:
-    plane = ExamPlane(
-        plane="fetal_brain", label="Fetal brain", expected=True, state="not-read-yet", best=None, frames=[]
-    )
-    unread = {"missing": [], "not_read_yet": ["fetal_brain"], "files": 4, "files_left": 50, "planes": [plane]}
+    unread = {"items": [item("not-read-yet")], "files": 4, "files_left": 50}
     page = " ".join(render(report(**unread), {}, {}).split())
     assert "not read to its end (50 of 54 files left)" in page
     assert "Not read yet: Fetal brain" in page
-    assert "Not read yet (50 of 54 files left)." in page
-    assert "Not found" not in page
+    assert "<td>Not read yet" in page
+    assert "Missing" not in page
 
 
 def test_ties_and_a_person_s_choice_are_marked() -> None:
@@ -165,3 +177,22 @@ def test_the_page_has_the_date_and_numbers_its_printed_pages() -> None:
     page = render(report(), {}, {})
     assert re.search(r"Created 20\d\d-\d\d-\d\d \d\d:\d\d UTC\.", page)
     assert 'content: "Page " counter(page) " of " counter(pages)' in page
+
+
+def test_the_protocol_is_named_with_its_version_source_and_limits() -> None:
+    page = " ".join(render(report(frame("a.png")), {}, {}).split())
+    assert "Our &lt;list&gt;, version 3" in page
+    assert "Source: A guideline, 2026, doi:10.1000/1." in page
+    assert "<b>Not covered:</b> Spine" in page
+    assert "Every required item of the protocol is fulfilled." in page
+
+
+def test_items_that_only_doubtful_frames_fulfill_are_named() -> None:
+    (sure,) = item("fulfilled", frame("b.png")).frames
+    doubtful = sure.model_copy(update={"doubt": "close"})
+    items = [item("doubtful", doubtful=[doubtful]), item("missing", label="Femur", optional=True)]
+    page = " ".join(render(report(items=items), {}, {}).split())
+    assert "Only doubtful frames: Fetal brain" in page
+    assert "doubtful: b.png" in page
+    assert "Femur (optional)" in page
+    assert "Missing: Femur" not in page
