@@ -12,6 +12,7 @@ from starlette.requests import Request
 from service.analysis.batch import File
 from service.api.forms import MAX_PART_HEADERS, form_parts
 from service.errors import EmptyUpload, MalformedRequest, UploadTooLarge
+from service.imaging.files.formats import SUPPORTED
 
 FILE_FIELD = "file"
 FILES_FIELD = "files"
@@ -30,14 +31,14 @@ def _body_in_openapi(field: str, schema: dict[str, Any], description: str) -> di
 FRAME_IN_OPENAPI = _body_in_openapi(
     FILE_FIELD,
     _BINARY,
-    "One file: PNG, JPEG, BMP, TIFF, WebP or DICOM; the service detects the format from the bytes. "
+    f"One file: {SUPPORTED}; the service detects the format from the bytes. "
     f"Send a form with one part `{FILE_FIELD}`, or the file itself as the body with any content type.",
 )
 FILES_IN_OPENAPI = _body_in_openapi(
     FILES_FIELD,
     {"type": "array", "minItems": 1, "items": _BINARY},
-    "Files in the formats of `/classify`, with all frames of multi-frame, multi-page and animated files. Send a form "
-    f"with one part `{FILES_FIELD}` for each file, or a single file as the body.",
+    "Files in the formats of `/classify`, with all frames of multi-frame, multi-page and animated files and of "
+    f"videos. Send a form with one part `{FILES_FIELD}` for each file, or a single file as the body.",
 )
 
 

@@ -65,7 +65,7 @@ def _process(options: argparse.Namespace, settings: "Settings") -> int:
     from service.jobs.runner import FrameChoice
 
     threads = cpu_budget(settings.workers).count
-    choice = FrameChoice(Selection(options.every, options.limit), options.best)
+    choice = FrameChoice(Selection(options.every, options.limit, options.fps), options.best)
     if not options.dicomweb and not options.study:
         job = _folder_job(options, choice)
         allowed = job.mercure if options.allow_refused is None else options.allow_refused

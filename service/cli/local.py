@@ -171,7 +171,8 @@ def _batch_session(
     workers = cpu_budget(settings.workers).count
     with ThreadPoolExecutor(workers) as threads, work_context(Work(new_request_id())):
         run = partial(asyncio.get_running_loop().run_in_executor, threads)
-        selection, window = Selection(options.every, options.limit), _WINDOW_PER_WORKER * workers
+        selection = Selection(options.every, options.limit, options.fps)
+        window = _WINDOW_PER_WORKER * workers
         yield BatchSession(pipeline, run, selection, settings.max_batch_frames, window, thumbnails)
 
 

@@ -80,7 +80,7 @@ def cine(options: argparse.Namespace) -> int:
     """Print the summary of a file with several frames; return 1 if a frame was refused, else 0."""
     with _connect(options.url) as client:
         files = [NamedUpload(path_text(options.file.name), options.file)]
-        lines = client.classify_batch(files, every=options.every, limit=options.limit)
+        lines = client.classify_batch(files, every=options.every, limit=options.limit, fps=options.fps)
         return max(print_cine(options, _record(line)) for line in lines)
 
 
@@ -88,7 +88,7 @@ def exam(options: argparse.Namespace) -> int:
     """Sort the files below a folder, write the page and print the exam report; return 1 if a file was refused."""
     found = exam_files(options.folder)
     files = [NamedUpload(*each) for each in found]
-    selection: dict[str, Any] = {name: getattr(options, name) for name in ("expect", "every", "limit", "unread")}
+    selection: dict[str, Any] = {name: getattr(options, name) for name in ("expect", "every", "limit", "unread", "fps")}
     selection["chosen"] = chosen_frames(options, found)
     with _connect(options.url) as client:
         report = _of_service(ExamReport, client.exam(files, **selection))

@@ -1,7 +1,7 @@
 """The files of a job, which open when a worker first reads them."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -45,6 +45,13 @@ class SourceFile:
     def count(self) -> int | None:
         """The number of frames; None if the file is not open."""
         return self._frames.count if self._frames else None
+
+    def times(self, decoder: Decoder) -> Sequence[int] | None:
+        """Return when each frame is shown, as `Frames` does; raises what `read` raises."""
+        with self._lock:
+            if self._frames is None:
+                self._frames = decoder.open(self._load())
+            return self._frames.times
 
     def start(self, length: int = START) -> bytes:
         """Return the first bytes; raises `Problem` or `OSError`."""

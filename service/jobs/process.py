@@ -93,8 +93,8 @@ class FolderJob:
         """Return what decides the results, besides the files."""
         selection = self.choice.selection
         return FolderKey(
-            **JobKey.of(package).model_dump(), every=selection.every, limit=selection.limit, best=self.choice.best,
-            reports=self.reports, overlays=self.overlays,
+            **JobKey.of(package).model_dump(), every=selection.every, limit=selection.limit, fps=selection.fps,
+            best=self.choice.best, reports=self.reports, overlays=self.overlays,
         )  # fmt: skip
 
 

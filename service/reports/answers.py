@@ -52,6 +52,7 @@ def classification(result: FrameResult, top: int = DEFAULT_TOP_K, sets: SetRule 
             height=frame.height,
             index=frame.index,
             count=frame.count,
+            seconds=frame.seconds,
             crop=result.crop.box,
             crop_source=result.crop.source,
         ),

@@ -32,6 +32,8 @@ class CineSegment(Schema):
 
     start: int = Field(description="Index of the first frame, from 0.")
     end: int = Field(description="Index of the last frame, from 0.")
+    start_seconds: float | None = Field(default=None, description="Time of the first frame, as in `frame.seconds`.")
+    end_seconds: float | None = Field(default=None, description="Time of the last frame.")
     plane: str | None = Field(
         description="Null when the model answered fewer than half of the frames, or most answers are not one plane."
     )
@@ -47,6 +49,7 @@ class CineBest(Schema):
     plane: str
     label: str
     frame: int = Field(description="Index of the frame in the file, from 0.")
+    seconds: float | None = Field(default=None, description="Time of the frame, as in `frame.seconds`.")
     probability: float = Field(ge=0, le=1, description="Calibrated probability of this frame.")
     smoothed: float = Field(ge=0, le=1, description="Mean probability of this frame and its neighbors.")
     sub_plane: SubPlane | None = Field(default=None, description="As in the answer of `/classify`.")

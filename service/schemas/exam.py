@@ -22,6 +22,7 @@ class ExamFrame(Schema):
     runner_up: Prediction | None = Field(description="The second prediction; null for a frame of a cine.")
     sub_plane: SubPlane | None = Field(default=None, description="As in the answer of `/classify`.")
     sub_plane_reason: SubPlaneReason | None = Field(default=None, description="As in the answer of `/classify`.")
+    seconds: float | None = Field(default=None, description="Time of the frame in a video.")
     tied: bool = Field(
         default=False, description="True for several frames of a plane that show the same highest percentage."
     )

@@ -18,6 +18,7 @@ CLASSIFICATION: dict[str, Any] = {
         "height": 661,
         "index": 0,
         "count": 1,
+        "seconds": None,
         "crop": [0, 0, 959, 661],
         "crop_source": "none",
     },
@@ -49,6 +50,7 @@ _BEST: dict[str, Any] = {
     "runner_up": CLASSIFICATION["predictions"][1],
     "sub_plane": CLASSIFICATION["sub_plane"],
     "sub_plane_reason": None,
+    "seconds": None,
     "tied": False,
 }
 _FEMUR: dict[str, Any] = {"plane": "fetal_femur", "label": "Fetal femur", "expected": True, "state": "not-found"}

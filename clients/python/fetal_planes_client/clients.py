@@ -4,14 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import aclosing, closing
-from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, cast
 
 import httpx2
 
 from fetal_planes_client import messages
 from fetal_planes_client.credentials import find_auth
 from fetal_planes_client.errors import CutShortError
-from fetal_planes_client.messages import BatchRecord, ClientRequest, ExamSelection
+from fetal_planes_client.messages import BatchRecord, ClientRequest, ExamOptions
 from fetal_planes_client.types.answers import Classification, ExplainedClassification
 from fetal_planes_client.types.batch import BatchEnd
 from fetal_planes_client.types.exam import ExamReport
@@ -92,12 +92,13 @@ class Client:
         *,
         every: int = 1,
         limit: int | None = None,
+        fps: float | None = None,
         top: int = 2,
         set_level: Level = None,
     ) -> Iterator[BatchRecord]:
         """Yield a record per frame in order, then the summary. Raises `RefusedError` and `CutShortError`."""
         record: BatchRecord | None = None
-        request = messages.batch_request(files, every=every, limit=limit, top=top, set=set_level)
+        request = messages.batch_request(files, every=every, limit=limit, fps=fps, top=top, set=set_level)
         with closing(self._open(request)) as reply:
             try:
                 for line in reply.iter_lines():
@@ -107,16 +108,7 @@ class Client:
         if not isinstance(record, BatchEnd):
             raise CutShortError("The reply ended before its last line.")
 
-    def exam(
-        self,
-        files: Iterable[Upload],
-        *,
-        expect: str | Iterable[str] | None = None,
-        every: int = 1,
-        limit: int | None = None,
-        chosen: Iterable[tuple[int, int]] = (),
-        unread: int = 0,
-    ) -> ExamReport:
+    def exam(self, files: Iterable[Upload], **options: Unpack[ExamOptions]) -> ExamReport:
         """Return an exam sorted by plane. Raises `RefusedError`.
 
         Parameters
@@ -127,27 +119,20 @@ class Client:
             Ids of the planes that the exam should contain. Default: those of the service.
         every, limit
             Classify every n-th frame of each file, and at most `limit` of them.
+        fps
+            Classify this many frames of each second of a video, instead of every n-th.
         chosen
             Frames that a person prefers to the most probable one of their plane: the index of the file in `files` and
             the index of the frame in the file, both from 0.
         unread
             Number of further files of the exam that are not in `files`: the exam is not complete then.
         """
-        request = messages.exam_request(files, ExamSelection(expect, every, limit, chosen, unread))
+        request = messages.exam_request(files, **options)
         return self._read(request, ExamReport.model_validate_json)
 
-    def exam_page(
-        self,
-        files: Iterable[Upload],
-        *,
-        expect: str | Iterable[str] | None = None,
-        every: int = 1,
-        limit: int | None = None,
-        chosen: Iterable[tuple[int, int]] = (),
-        unread: int = 0,
-    ) -> str:
+    def exam_page(self, files: Iterable[Upload], **options: Unpack[ExamOptions]) -> str:
         """Return the sorted exam as an HTML page; parameters as in `exam`. Raises `RefusedError`."""
-        request = messages.exam_request(files, ExamSelection(expect, every, limit, chosen, unread))
+        request = messages.exam_request(files, **options)
         return self._read(request._replace(accept="text/html"), bytes.decode)
 
     def model(self) -> Manifest:
@@ -220,12 +205,13 @@ class AsyncClient:
         *,
         every: int = 1,
         limit: int | None = None,
+        fps: float | None = None,
         top: int = 2,
         set_level: Level = None,
     ) -> AsyncIterator[BatchRecord]:
         """See `Client.classify_batch`."""
         record: BatchRecord | None = None
-        request = messages.batch_request(files, every=every, limit=limit, top=top, set=set_level)
+        request = messages.batch_request(files, every=every, limit=limit, fps=fps, top=top, set=set_level)
         async with aclosing(await self._open(request)) as reply:
             try:
                 async for line in reply.aiter_lines():

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from service.analysis.batch import File, Selection
+from service.analysis.batch import File
 from service.analysis.batch_session import BatchSession
 from service.api.dependencies import ModelDep, RuntimeDep
 from service.api.negotiation import JSON, NDJSON, NEGOTIATED, choose_media_type
@@ -67,7 +67,7 @@ def open_session(
     return BatchSession(
         pipeline=model.pipeline,
         run=model.pool.run,
-        selection=Selection(query.every, query.limit),
+        selection=query.selection,
         max_frames=runtime.settings.max_batch_frames,
         window=_JOBS_PER_WORKER * model.pool.cpu_budget.count,
         thumbnails=thumbnails,

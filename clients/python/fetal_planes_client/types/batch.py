@@ -39,6 +39,10 @@ class CineSegment(Schema):
     """Index of the first frame, from 0."""
     end: int
     """Index of the last frame, from 0."""
+    start_seconds: float | None = None
+    """Time of the first frame, as in `frame.seconds`."""
+    end_seconds: float | None = None
+    """Time of the last frame."""
     plane: str | None
     """Null when the model answered fewer than half of the frames, or most answers are not one plane."""
     label: str | None
@@ -57,6 +61,8 @@ class CineBest(Schema):
     label: str
     frame: int
     """Index of the frame in the file, from 0."""
+    seconds: float | None = None
+    """Time of the frame, as in `frame.seconds`."""
     probability: float
     """Calibrated probability of this frame."""
     smoothed: float

@@ -23,6 +23,8 @@ class ExamFrame(Schema):
     """As in the answer of `/classify`."""
     sub_plane_reason: Literal["close"] | str | None = None
     """As in the answer of `/classify`."""
+    seconds: float | None = None
+    """Time of the frame in a video."""
     tied: bool = False
     """True for several frames of a plane that show the same highest percentage."""
 
