@@ -25,6 +25,7 @@ from service.schemas.manifest import Manifest
 ROOTS = (ExplainedClassification, FrameAnswer, FrameProblem, BatchEnd, ExamReport, Manifest)
 MODULES = ("problems", "answers", "batch", "exam", "manifest")  # each imports only earlier ones
 FOLDER = Path(__file__).parent / "fetal_planes_client" / "types"
+_LONG = 90  # characters; a longer list of choices would fill a line, and the client takes any text anyway
 
 Model = type[BaseModel]
 
@@ -57,7 +58,7 @@ def text_of(annotation: object) -> str:
         return "..."
     if origin is Literal:
         choices = ", ".join(f'"{each}"' for each in parts)
-        return f"Literal[{choices}] | str"
+        return f"Literal[{choices}] | str" if len(choices) < _LONG else "str"
     if origin in (Union, UnionType):
         return " | ".join(map(text_of, parts))
     if origin is Annotated:  # with limits, which are the service's concern

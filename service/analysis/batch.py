@@ -38,12 +38,22 @@ class File(NamedTuple):
         Returns its bytes, or where they are on disk; may raise a `Problem`.
     size
         Of its bytes, where `read` would copy them; else None.
+    companion
+        Called where the file is refused: returns what it is if it holds no frame, so that it is skipped instead. None
+        for a file that was sent as a frame.
     """
 
     number: int
     name: str | None
     read: Callable[[], Upload]
     size: int | None = None
+    companion: Callable[[], str | None] | None = None
+
+
+class Skipped(NamedTuple):
+    """Why a file was skipped."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +86,12 @@ def _paced(times: Sequence[int], period_ms: float) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameOutcome(Generic[T]):
-    """One frame of a batch, analyzed or refused; `index` is None where the whole file was refused."""
+    """One frame of a batch, analyzed or refused; `index` is None where the whole file was refused or skipped."""
 
     file: File
     index: int | None
     count: int
-    value: T | Problem
+    value: T | Problem | Skipped
 
 
 class Runner(Protocol):
@@ -140,7 +150,8 @@ class Batch(Generic[T]):
             with stage("decode"):
                 frames = self.decoder.open(file.read())
         except Problem as problem:
-            return FrameOutcome(file, None, 0, problem)
+            reason = file.companion() if file.companion is not None else None
+            return FrameOutcome(file, None, 0, problem if reason is None else Skipped(reason))
         if frames.count > 1:
             return file, frames
         with closing(frames):

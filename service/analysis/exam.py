@@ -134,6 +134,7 @@ class ExamReader:
             refused=self._refused,
             duplicates=duplicates,
             cines=summary.cines,
+            skipped=summary.skipped,
             files=summary.files,
             files_left=files_left,
             frames=summary.frames,

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -10,9 +9,11 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from service.analysis.batch import File
+from service.api.archives import expand_archives
 from service.api.forms import MAX_PART_HEADERS, form_parts
 from service.errors import EmptyUpload, MalformedRequest, UploadTooLarge
 from service.imaging.files.formats import SUPPORTED
+from service.settings import Settings
 
 FILE_FIELD = "file"
 FILES_FIELD = "files"
@@ -38,7 +39,8 @@ FILES_IN_OPENAPI = _body_in_openapi(
     FILES_FIELD,
     {"type": "array", "minItems": 1, "items": _BINARY},
     "Files in the formats of `/classify`, with all frames of multi-frame, multi-page and animated files and of "
-    f"videos. Send a form with one part `{FILES_FIELD}` for each file, or a single file as the body.",
+    "videos. A ZIP archive stands for the files in it. Send a form with one part "
+    f"`{FILES_FIELD}` for each file, or a single file as the body.",
 )
 
 
@@ -67,31 +69,22 @@ def _form_file(body: bytes, boundary: bytes) -> bytes:
     return body[parts[0].content]
 
 
-async def read_files(request: Request, max_bytes: int, max_files: int) -> list[File]:
-    """Read many files: the form fields `files`, or one file as the body.
+async def read_files(request: Request, settings: Settings) -> list[File]:
+    """Read many files: the form fields `files`, or one file as the body; ZIP archives count as the files in them.
 
-    The form stays in memory as one body; each file is copied out of it when the batch reaches it.
+    The form stays in memory as one body; each file is copied out of it, or inflated, when the batch reaches it.
 
     Raises `UploadTooLarge`, `MalformedRequest` or `EmptyUpload`.
     """
     boundary = _form_boundary(request)
-    body = await _read_body(request, max_bytes, max_bytes)
+    body = await _read_body(request, settings.max_batch_bytes, settings.max_batch_bytes)
     if not body:
         raise EmptyUpload("The upload is empty.")
-    if boundary is None:
-        return [File(0, None, lambda: body, len(body))]
-    return await asyncio.to_thread(_form_files, body, boundary, max_files)  # thousands of parts take a while
-
-
-def _form_files(body: bytes, boundary: bytes, max_files: int) -> list[File]:
-    files: list[File] = []
-    for content, name in form_parts(body, boundary, FILES_FIELD):
-        if len(files) == max_files:
-            raise UploadTooLarge(f"The form has more files than the limit of {max_files}.")
-        size = content.stop - content.start
-        files.append(File(len(files), name, partial[bytes](body.__getitem__, content), size))
+    parts = [(slice(None), None)] if boundary is None else form_parts(body, boundary, FILES_FIELD)
+    # Thousands of parts, or of files in an archive, take a while.
+    files = await asyncio.to_thread(expand_archives, body, parts, settings.max_batch_frames, settings.max_upload_bytes)
     if not files:
-        raise EmptyUpload("The form has no files.")
+        raise EmptyUpload("The upload has no files.")
     return files
 
 

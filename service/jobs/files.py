@@ -3,13 +3,16 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
 
+from service.errors import Problem
 from service.execution.decoders.decoder import Decoder
 from service.imaging.files.local_file import LocalFile, Upload, open_regular
 from service.imaging.frame import Frame, Frames
+from service.jobs.listing import find_source
 
 START = 64 * 1024
 """Bytes at the start of a file: enough to recognize what is not a picture."""
@@ -53,6 +56,12 @@ class SourceFile:
                 self._frames = decoder.open(self._load())
             return self._frames.times
 
+    @classmethod
+    def below(cls, root: Path, name: str, max_bytes: int) -> "SourceFile":
+        """Return a file that `walk_folder` named, also one in an archive."""
+        found = find_source(root, name)
+        return cls(name, found if isinstance(found, LocalFile) else partial(found.read, max_bytes))
+
     def start(self, length: int = START) -> bytes:
         """Return the first bytes; raises `Problem` or `OSError`."""
         if not isinstance(self.source, LocalFile):
@@ -61,12 +70,15 @@ class SourceFile:
             return file.read(length)
 
     def sha256(self) -> str | None:
-        """Return the hash of the contents of a file on this machine, read once; None if it cannot be read."""
-        if self._sha256 is None and self.path is not None:
+        """Return the hash of the contents, read once; None if it cannot be read."""
+        if self._sha256 is None:
             try:
-                with open_regular(self.path) as file:
-                    self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            except OSError:
+                if isinstance(self.source, LocalFile):
+                    with open_regular(self.source.path) as file:
+                        self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                else:
+                    self._sha256 = hashlib.sha256(self.source()).hexdigest()
+            except (OSError, Problem):
                 return None
         return self._sha256
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from service import __version__
 from service.analysis.pipeline import Pipeline
-from service.imaging.files.local_file import LocalFile
 from service.inference.package import ModelPackage
 from service.jobs import JobError
 from service.jobs.files import SourceFile
@@ -51,7 +50,7 @@ class FolderJob:
         """The folder of DICOM objects."""
         return self.target if self.mercure else self.target / OBJECTS
 
-    def inputs(self) -> tuple[list[SourceFile], list[SkippedFile]]:
+    def inputs(self, max_bytes: int) -> tuple[list[SourceFile], list[SkippedFile]]:
         """Return the files to read, and those that are skipped unread; raises `JobError` if there is neither."""
         files, skipped = [], []
         try:
@@ -60,7 +59,7 @@ class FolderJob:
                 if self._is_foreign(path):
                     continue
                 if entry.skipped is None:
-                    files.append(SourceFile(entry.file, LocalFile(path)))
+                    files.append(SourceFile.below(self.source, entry.file, max_bytes))
                 else:
                     skipped.append(SkippedFile(file=entry.file, reason=entry.skipped))
         except OSError as error:
@@ -121,7 +120,7 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> Counts:
         raise JobError(f"{job.source} is not a folder")
     if job.source == job.target:
         raise JobError("OUT must be another folder than IN: results would be read as frames")
-    files, skipped = job.inputs()
+    files, skipped = job.inputs(pipeline.limits.max_bytes)
     package, planes = pipeline.engine.package, pipeline.engine.manifest.planes
     try:
         job.target.mkdir(parents=True, exist_ok=True)

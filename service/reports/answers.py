@@ -106,4 +106,5 @@ def _frame_record(line: BatchLine, top: int = DEFAULT_TOP_K, sets: SetRule | Non
     source = Source(file=line.file.number, name=line.file.name, frame=line.index)
     if isinstance(line.value, Problem):
         return FrameProblem(**dict(ProblemDetails.of(line.value, current_work().request_id)), source=source)
+    assert isinstance(line.value, AnalyzedFrame)  # a session yields no skipped file
     return FrameAnswer(**dict(classification(line.value.result, top, sets)), source=source)

@@ -69,15 +69,23 @@ class CineSummary(Schema):
     best: list[CineBest] = Field(description="The most probable frame of each plane that a segment shows.")
 
 
+class SkippedMember(Schema):
+    """A file of an archive that was left out because it holds no frame, such as a text or a DICOMDIR."""
+
+    source: Source
+    reason: str = Field(description="What it is, such as `text`.")
+
+
 class BatchSummary(Schema):
     """The totals of a batch."""
 
-    files: int = Field(description="Number of files read to their end.")
+    files: int = Field(description="Number of files read to their end, with those that were skipped.")
     files_left: int = Field(description="Number of files that were not read to their end; 0 when `complete`.")
     frames: int = Field(description="Number of classified frames.")
     refused: int = Field(description="Number of refused frames and files.")
     complete: bool = Field(description="False when the limit on frames ended the batch early.")
     cines: list[CineSummary] = Field(description="One summary for each file with several frames.")
+    skipped: list[SkippedMember] = Field(description="Files of archives that hold no frame.")
 
 
 class BatchEnd(Schema):

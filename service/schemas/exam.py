@@ -6,7 +6,7 @@ from pydantic import Field
 
 from service.schemas import Schema
 from service.schemas.answers import ModelInfo, Prediction, SubPlane, SubPlaneReason
-from service.schemas.batch import CineSummary, FrameProblem, Source
+from service.schemas.batch import CineSummary, FrameProblem, SkippedMember, Source
 
 PlaneState = Literal["found", "not-found", "not-read-yet"]
 ReviewReason = Literal["color-flow", "out-of-distribution", "uncertain", "close", "no-plane"]
@@ -74,6 +74,7 @@ class ExamReport(Schema):
     refused: list[FrameProblem]
     duplicates: list[Duplicate] = Field(description="Files with the same bytes as an earlier file.")
     cines: list[CineSummary]
+    skipped: list[SkippedMember] = Field(description="Files of archives that hold no frame.")
     files: int = Field(description="Number of files read to their end, without duplicates.")
     files_left: int = Field(description="Number of files that were not read to their end; 0 when `complete`.")
     frames: int = Field(description="Number of classified frames.")

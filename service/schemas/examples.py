@@ -27,7 +27,7 @@ CLASSIFICATION: dict[str, Any] = {
 }
 
 BATCH: dict[str, Any] = {
-    "summary": {"files": 1, "frames": 1, "refused": 0, "files_left": 0, "complete": True, "cines": []},
+    "summary": {"files": 1, "frames": 1, "refused": 0, "files_left": 0, "complete": True, "cines": [], "skipped": []},
     "request_id": CLASSIFICATION["request_id"],
     "records": [{**CLASSIFICATION, "source": {"file": 0, "name": "brain.png", "frame": 0}}],
 }
@@ -75,6 +75,7 @@ EXAM: dict[str, Any] = {
     "refused": [],
     "duplicates": [],
     "cines": [],
+    "skipped": [],
     "files": 1,
     "files_left": 0,
     "frames": 1,

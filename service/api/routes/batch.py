@@ -54,7 +54,7 @@ async def classify_batch(
     """Classify all frames of many files and send each answer when it is ready. A bad file costs its own line only."""
     media_type = choose_media_type(accept, (NDJSON, JSON))
     sets = query.set_rule(model.pipeline.engine.manifest, media_type)
-    files = await read_files(request, runtime.settings.max_batch_bytes, runtime.settings.max_batch_frames)
+    files = await read_files(request, runtime.settings)
     records = _records(open_session(runtime, model, query), files, query.top, sets)
     encode = _as_document if media_type == JSON else _as_lines
     return StreamingResponse(encode(records), headers=NEGOTIATED, media_type=media_type)

@@ -72,7 +72,7 @@ async def exam(
     planes = pipeline.engine.manifest.planes
     expected = choose_expected(query.expect, settings.expected_planes, planes)
     html = choose_media_type(accept, (JSON, _HTML)) == _HTML
-    files = await read_files(request, settings.max_batch_bytes, settings.max_batch_frames)
+    files = await read_files(request, settings)
     session = open_session(runtime, model, query, thumbnails=html)
     reader = ExamReader(planes, query.options(expected))
     report = await exam_report(session, files, reader)

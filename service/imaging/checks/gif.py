@@ -19,7 +19,7 @@ def check_gif(data: bytes, max_frames: int) -> tuple[int, int, "array[int]"]:
     Raises
     ------
     UnreadableFrame
-        A block is longer than the file, or there is no frame.
+        A block is longer than the file, or it has no frame.
     """
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at, delay, time, times = _HEADER + _table_bytes(flags), _DEFAULT_MS, 0, array("i")
@@ -36,7 +36,7 @@ def check_gif(data: bytes, max_frames: int) -> tuple[int, int, "array[int]"]:
             times.append(time)
             time += delay
         else:
-            raise UnreadableFrame("The GIF is damaged: it has a block of an unknown kind.")
+            raise UnreadableFrame("The GIF is damaged: it has an unknown block.")
     if not times:
         raise UnreadableFrame("The GIF has no frame.")
     return width, height, times

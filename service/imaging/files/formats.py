@@ -17,12 +17,13 @@ _CONVERT = "Convert it."
 _PHONE = "Convert it to JPEG; a phone can be set to take JPEG (on an iPhone: Camera, Formats, Most Compatible)."
 _EXPORT = "Export the frame from it."
 _UNPACK = "Unpack it, and send the files in it one by one."
+_SEND_ZIP = "`/classify/batch` and `/exam` read the files in it; an archive in an archive must be unpacked."
 _STILLS = "Export its frames."
 # What other files start with, each with the name of the format and what to do with it.
 _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF-", "a PDF document", _EXPORT),
     (b"\x1f\x8b", "a gzip archive", _UNPACK),
-    (b"PK\x03\x04", "a ZIP archive", _UNPACK),
+    (b"PK\x03\x04", "a ZIP archive", _SEND_ZIP),
     (b"PK\x05\x06", "an empty ZIP archive", _UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
     (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),

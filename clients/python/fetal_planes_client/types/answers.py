@@ -48,7 +48,7 @@ class PredictionSet(Schema):
 class FrameInfo(Schema):
     """The frame that the service read from the upload."""
 
-    format: Literal["png", "jpeg", "bmp", "tiff", "webp", "dicom", "mp4", "mov", "avi", "mkv", "wmv", "mpeg"] | str
+    format: str
     """File format, detected from the bytes."""
     width: int
     """Width of the upright frame, in pixels."""

@@ -92,11 +92,19 @@ class CineSummary(Schema):
     """The most probable frame of each plane that a segment shows."""
 
 
+class SkippedMember(Schema):
+    """A file of an archive that was left out because it holds no frame, such as a text or a DICOMDIR."""
+
+    source: Source
+    reason: str
+    """What it is, such as `text`."""
+
+
 class BatchSummary(Schema):
     """The totals of a batch."""
 
     files: int
-    """Number of files read to their end."""
+    """Number of files read to their end, with those that were skipped."""
     files_left: int
     """Number of files that were not read to their end; 0 when `complete`."""
     frames: int
@@ -107,6 +115,8 @@ class BatchSummary(Schema):
     """False when the limit on frames ended the batch early."""
     cines: list[CineSummary]
     """One summary for each file with several frames."""
+    skipped: list[SkippedMember]
+    """Files of archives that hold no frame."""
 
 
 class BatchEnd(Schema):

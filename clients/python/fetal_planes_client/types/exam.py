@@ -6,7 +6,7 @@ from typing import Literal
 
 from fetal_planes_client.types import Schema
 from fetal_planes_client.types.answers import ModelInfo, Prediction, SubPlane
-from fetal_planes_client.types.batch import CineSummary, FrameProblem, Source
+from fetal_planes_client.types.batch import CineSummary, FrameProblem, SkippedMember, Source
 
 
 class ExamFrame(Schema):
@@ -82,6 +82,8 @@ class ExamReport(Schema):
     duplicates: list[Duplicate]
     """Files with the same bytes as an earlier file."""
     cines: list[CineSummary]
+    skipped: list[SkippedMember]
+    """Files of archives that hold no frame."""
     files: int
     """Number of files read to their end, without duplicates."""
     files_left: int
