@@ -16,6 +16,9 @@ The rules for every kind of file:
   pixels are applied, and of an interlaced frame the first field is kept.
 """
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from service.errors import UnsupportedFormat
 from service.imaging.avif import open_avif
 from service.imaging.dicom.scan import Data
@@ -24,6 +27,9 @@ from service.imaging.frame import DEFAULT_LIMITS, MAX_SIDE, Frame, Frames, Limit
 from service.imaging.raster import open_raster
 from service.imaging.video.reader import open_video
 from service.schemas.answers import VIDEO_FORMATS
+
+if TYPE_CHECKING:
+    from service.imaging.dicom.image import DicomImage
 
 try:
     from service.imaging.dicom.image import open_dicom
@@ -74,8 +80,24 @@ def _open_dicom(data: Data, limits: Limits) -> Frames:
         raise UnsupportedFormat("This service cannot read DICOM: it was installed without the extra `dicom`.")
     image = open_dicom(data, max_bytes=limits.max_bytes, max_side=MAX_SIDE, max_pixels=limits.max_pixels)
 
+    if image.is_video:
+        return _open_dicom_video(image, limits)
+
     def read(index: int) -> Frame:
         pixels, colors = image.frame(index)
         return Frame(pixels, "dicom", index, image.count, image.region, colors, image.attributes)
 
     return Frames("dicom", image.count, True, image.header.rows * image.header.columns, read)
+
+
+def _open_dicom_video(image: "DicomImage", limits: Limits) -> Frames:
+    """Open the video in a DICOM object; its frames count as those of the object, in the order of a player."""
+    video = open_video(image.stream(limits.max_bytes), "dicom", limits)
+    size = image.header.rows, image.header.columns
+
+    def read(index: int) -> Frame:
+        frame = video.read(index)
+        region = image.region if frame.pixels.shape == size else None  # it is stated in stored pixels
+        return replace(frame, region=region, dicom=image.attributes)
+
+    return replace(video, _read=read)
