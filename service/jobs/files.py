@@ -87,8 +87,8 @@ class SourceFile:
         with self._lock:
             if self._frames is None:
                 self._frames = decoder.open(self._load(), index)
-            # Only DICOM frames can be decoded side by side; the other readers step from frame to frame.
-            if self._frames.format != "dicom":
+            # Only DICOM frames can be decoded side by side; other readers, and videos, step from frame to frame.
+            if self._frames.format != "dicom" or not self._frames.independent:
                 return self._frames.read(index)
         return self._frames.read(index)
 
