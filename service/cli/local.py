@@ -13,7 +13,7 @@ from service.analysis.batch_session import BatchSession
 from service.analysis.exam import ExamOptions, ExamReader, choose_expected, draw_evidence
 from service.analysis.pipeline import Pipeline
 from service.analysis.results import ExplainedFrame
-from service.api.archives import expand_archives
+from service.api.uploads import expand_archives
 from service.cli.arguments import PICTURE_TYPES, CommandError
 from service.cli.output import (
     chosen_frames,

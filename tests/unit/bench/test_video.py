@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.video import measure_peak
+from bench.video.measure import measure_peak
 
 
 @pytest.mark.slow

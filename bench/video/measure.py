@@ -1,16 +1,8 @@
-"""Measure reading a video: `python -m bench.video --frames 100 10000`.
-
-- peak memory of a service, with its decoders, that has classified one MP4, for each length;
-- frames per second of a batch, and of the network on frames that are decoded already, on all granted cores. Other load
-  on the machine changes both alike; the CPU time per frame changes little.
-
-The clip of the second part is 800 x 600 pixels: H.264 where the program ffmpeg is installed, else MPEG-4.
-"""
+"""The peak memory of a service by the length of a video, and the rate of a batch next to the network's."""
 
 import asyncio
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +14,6 @@ import numpy as np
 
 from bench.cine_memory import draw_disc
 from bench.decoder_memory.process_memory import status_bytes
-from bench.publish import conditions, make_parser, parse
 from bench.servers import running_service
 from fetal_planes_client import BatchEnd, Client
 from service.analysis.batch import Batch, File, Selection
@@ -38,7 +29,7 @@ from tests.support.videos import write_video
 
 _SETTINGS = {"max_upload_bytes": str(2**28), "log_level": "error"}
 _DISTINCT = 50  # frames that are drawn; a longer video repeats them
-_FRAMES, _TURNS = 300, 3  # of the clip; of each side, alternating
+FRAMES, _TURNS = 300, 3  # of the clip; of each side, alternating
 
 
 def measure_peak(frames: int, side: int, model: Path) -> tuple[float, float]:
@@ -72,7 +63,7 @@ def make_clip(folder: Path) -> tuple[Path, str]:
     """Return a clip of speckle that moves, and the name of its compression."""
     noise = np.random.default_rng(0).normal(110, 40, (700, 900)).clip(0, 255).astype(np.uint8)
     frames = [
-        np.ascontiguousarray(noise[step % 90 : step % 90 + 600, step % 60 : step % 60 + 800]) for step in range(_FRAMES)
+        np.ascontiguousarray(noise[step % 90 : step % 90 + 600, step % 60 : step % 60 + 800]) for step in range(FRAMES)
     ]
     path = folder / "clip.mp4"
     path.write_bytes(write_video(frames, "mp4", 30))
@@ -152,29 +143,3 @@ async def _classify(clip: Path, pipeline: Pipeline, workers: ThreadPoolExecutor,
     run = partial(asyncio.get_running_loop().run_in_executor, workers)
     batch = Batch(run, analyze, pipeline.decoder, Selection(), window)
     return sum([1 async for _ in batch.outcomes([File(0, None, partial(LocalFile, clip))])])
-
-
-def main() -> None:
-    """Publish a line for each length, and two for the rates."""
-    parser = make_parser(__doc__)
-    parser.add_argument("--frames", nargs="*", type=int, default=[100, 10_000], help="lengths of the videos")
-    parser.add_argument("--side", type=int, default=480, help="height and width of their frames in pixels")
-    options, section = parse(parser, "video")
-    lines = [f"{conditions(options.model)}.\n\n"]
-    for frames in options.frames:
-        size, peak = measure_peak(frames, options.side, options.model)
-        lines.append(f"- {frames} frames, a file of {size:.1f} MB: peak {peak:.0f} MB with the decoders\n")
-    with tempfile.TemporaryDirectory() as folder:
-        clip, compression = make_clip(Path(folder))
-        batch, network = compare(clip, options.model)
-    share = np.median([a / b for a, b in zip(batch.per_second, network.per_second, strict=True)])
-    lines += [
-        f"- a batch of {_FRAMES} frames, 800 x 600 pixels, {compression}: {batch.text()}\n",
-        f"- the network on decoded frames, with crop and color flow: {network.text()}\n",
-        f"- share: {share:.2f} by time, {np.median(network.cpu_ms) / np.median(batch.cpu_ms):.2f} by CPU time\n",
-    ]
-    section.publish("".join(lines))
-
-
-if __name__ == "__main__":
-    main()
