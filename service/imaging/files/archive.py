@@ -13,14 +13,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, TYPE_CHECKING
+from typing import IO, cast
 
 from service.errors import Problem, UnreadableFrame, UnsupportedFormat, UploadTooLarge
 from service.imaging.files.local_file import open_regular
 from service.schemas.file_names import name_text
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer as Buffer
 
 MAX_RATIO = 100
 """Of the bytes in an archive to those of the archive: speckle compresses to no less than half."""
@@ -178,29 +175,28 @@ def open_path(path: str | os.PathLike[str]) -> Opener:
 
 def open_bytes(data: bytes, part: slice = slice(None)) -> Opener:
     """Return a function that opens an archive in a part of `data`, without a copy of it."""
-    return lambda: io.BufferedReader(_Part(memoryview(data)[part]))
+    return lambda: cast("IO[bytes]", _Part(memoryview(data)[part]))
 
 
-class _Part(io.RawIOBase):
+class _Part(io.BufferedIOBase):
     """A part of some bytes as a file."""
 
     def __init__(self, part: memoryview) -> None:
         self._part, self._at = part, 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
+    def read(self, size: int | None = -1, /) -> bytes:
+        end = len(self._part) if size is None or size < 0 else self._at + size
+        piece = bytes(self._part[self._at : end])
+        self._at += len(piece)
+        return piece
 
     def seek(self, offset: int, origin: int = io.SEEK_SET, /) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._part)}[origin]
         self._at = max(0, start + offset)
         return self._at
 
-    def readinto(self, buffer: "Buffer", /) -> int:
-        target = memoryview(buffer)
-        piece = self._part[self._at : self._at + len(target)]
-        target[: len(piece)] = piece
-        self._at += len(piece)
-        return len(piece)
+    def tell(self) -> int:
+        return self._at
+
+    def seekable(self) -> bool:
+        return True
