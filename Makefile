@@ -10,7 +10,7 @@ SLOW_MARKERS := slow or training or fuzz or browser or container or ray or prome
 .DEFAULT_GOAL := help
 .PHONY: help serve check test lint docs lock client-types screenshots image up tls-certificate sbom soak container-test clean \
   bench-baselines bench-sizing bench-single-request-latency bench-exam-overhead bench-cine-memory bench-table-throughput \
-  bench-sub-plane-head-cost bench-loader bench-decoder-memory bench-hostile bench-live
+  bench-sub-plane-head-cost bench-loader bench-decoder-memory bench-hostile bench-live bench-video
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 32
@@ -122,6 +122,9 @@ bench-exam-overhead: $(VENV)/.test ## Measure what sorting an exam costs beyond 
 
 bench-cine-memory: $(VENV)/.test ## Measure the memory of a cine of 100 frames and of 10,000 (minutes)
 	$(BIN)/python -m bench.cine_memory --frames 100 10000 --write $(BENCHMARKS)
+
+bench-video: $(VENV)/.test ## Measure the memory of a long video, and its rate next to the network's (minutes)
+	$(BIN)/python -m bench.video --frames 100 10000 --write $(BENCHMARKS)
 
 bench-decoder-memory: $(VENV)/.test ## Measure the memory of a decoder for each format, and its cost per frame (minutes)
 	$(BIN)/python -m bench.decoder_memory --write $(BENCHMARKS)

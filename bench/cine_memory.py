@@ -6,6 +6,7 @@ For each length, a new service receives one multi-frame DICOM object; then its p
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.publish import conditions, make_parser, parse, seconds
 from bench.servers import peak_memory_mib, running_service
@@ -17,16 +18,19 @@ _DISTINCT = 50  # frames that are drawn and compressed; a longer cine repeats th
 _SETTINGS = {"max_upload_bytes": str(2**28), "log_level": "error"}
 
 
+def draw_disc(side: int, step: int, steps: int) -> NDArray[np.uint8]:
+    """Return a frame with a disc that moves over half of the width in `steps` steps."""
+    rows, columns = np.mgrid[0:side, 0:side]
+    inside = (rows - side / 2) ** 2 + (columns - side / 4 - step * side / (2 * steps)) ** 2 < (side / 8) ** 2
+    return np.where(inside, 160, 0).astype(np.uint8)
+
+
 def make_cine(frames: int, side: int) -> bytes:
     """Return a DICOM object of `frames` JPEG frames, `side` x `side` pixels each.
 
     A disc moves over black: the file is short and the decoded frames are large.
     """
-    rows, columns = np.mgrid[0:side, 0:side]
-    distinct = []
-    for step in range(_DISTINCT):
-        inside = (rows - side / 2) ** 2 + (columns - side / 4 - step * side / 100) ** 2 < (side / 8) ** 2
-        distinct.append(np.where(inside, 160, 0).astype(np.uint8))
+    distinct = [draw_disc(side, step, _DISTINCT) for step in range(_DISTINCT)]
     encoded = {id(frame): encode(frame, "JPEG", quality=30, optimize=True) for frame in distinct}
     return compressed(
         [distinct[number % _DISTINCT] for number in range(frames)],

@@ -30,6 +30,7 @@ from service.load_test.connection import Target
 from service.load_test.loops import Sample, closed_loop, open_loop
 from service.settings import Settings
 from tests.support.hostile import HOSTILE
+from tests.support.mutants import cine_seeds, seeds
 
 _MIB = 2**20
 _WINDOW_S = 5.0
@@ -95,10 +96,12 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8, help="hostile requests at a time")
     parser.add_argument("--only", default="", help="part of the names of the hostile files")
     parser.add_argument("--mutants", type=int, metavar="N", help="send N damaged files through decoders instead")
+    parser.add_argument("--cines", action="store_true", help="damage videos, animations and archives")
     parser.add_argument("--seed", type=int, default=0, help="of the damage")
     options, section = parse(parser, "hostile")
     if options.mutants:
-        section.publish(try_mutants(options.mutants, options.seed).text())
+        makers = cine_seeds if options.cines else seeds
+        section.publish(try_mutants(options.mutants, options.seed, makers).text())
         return
     sys.exit(not _publish(options, section))
 

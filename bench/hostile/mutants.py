@@ -15,10 +15,12 @@ from bench.decoder_memory.process_memory import status_bytes
 from service.errors import Problem
 from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.pool import DecoderPool
+from service.imaging.files.archive import is_zip, list_members, open_bytes
 from tests.support.mutants import mutate, seeds
 
 _MIB = 2**20
 _LIMITS = DecoderLimits(max_bytes=4 * _MIB, max_pixels=2**22, cpu_s=2)
+_MAX_MEMBERS = 100
 _THREADS = 2
 _CHUNK = 500
 _WARM_UP = 0.2  # share of the mutants after which memory must not grow
@@ -72,9 +74,9 @@ class Result:
         )
 
 
-def try_mutants(count: int, seed: int = 0) -> Result:
-    """Send `count` mutants through a pool of decoders."""
-    originals, result, lock = list(seeds().items()), Result(), Lock()
+def try_mutants(count: int, seed: int = 0, makers: Callable[[], dict[str, bytes]] = seeds) -> Result:
+    """Send `count` mutants of the files that `makers` returns by name through a pool of decoders."""
+    originals, result, lock = list(makers().items()), Result(), Lock()
     ids: set[int] = set()
 
     def attempt(number: int, pool: DecoderPool) -> None:
@@ -82,7 +84,7 @@ def try_mutants(count: int, seed: int = 0) -> Result:
         rng = random.Random(f"{seed} {number}")  # noqa: S311
         mutant, started = mutate(data, rng, header=min(900, len(data))), time.monotonic()
         before = result.endings.total()
-        answer = _answer(pool, mutant, rng.choice([0, 0, 0, 2]))
+        answer = _answer_any(pool, mutant, rng.choice([0, 0, 0, 2, 12]))
         with lock:
             ids.update(each.id for each in pool._idle)
             result.slowest_s = max(result.slowest_s, time.monotonic() - started)
@@ -115,6 +117,26 @@ def _run(threads: ThreadPoolExecutor, attempt: Callable[[int], None], numbers: r
     for first in range(0, len(numbers), _CHUNK):  # the executor holds a future for each number that it gets
         for _ in threads.map(attempt, numbers[first : first + _CHUNK]):
             pass
+
+
+def _answer_any(pool: DecoderPool, data: bytes, index: int) -> str:
+    """Return the answer to a file; of an archive, that of its last file, or of the first with a wrong answer."""
+    if not is_zip(data):
+        return _answer(pool, data, index)
+    answer = "empty-upload"
+    try:
+        for member in list_members(open_bytes(data), _MAX_MEMBERS):
+            try:
+                answer = _answer(pool, member.read(_LIMITS.max_bytes), index)
+            except Problem as problem:
+                answer = problem.code
+            if answer.startswith("!"):
+                return answer
+    except Problem as problem:
+        return problem.code
+    except Exception as error:
+        return f"!{type(error).__name__}: {error}"
+    return answer
 
 
 def _answer(pool: DecoderPool, data: bytes, index: int) -> str:

@@ -26,6 +26,7 @@ from service.schemas.protocols import Protocols
 ROOTS = (ExplainedClassification, FrameAnswer, FrameProblem, BatchEnd, ExamReport, Manifest, Protocols)
 MODULES = ("problems", "answers", "batch", "protocols", "exam", "manifest")  # each imports only earlier ones
 FOLDER = Path(__file__).parent / "fetal_planes_client" / "types"
+_LONG = 90  # characters; a longer list of choices would fill a line, and the client takes any text anyway
 
 Model = type[BaseModel]
 
@@ -58,7 +59,7 @@ def text_of(annotation: object) -> str:
         return "..."
     if origin is Literal:
         choices = ", ".join(f'"{each}"' for each in parts)
-        return f"Literal[{choices}] | str"
+        return f"Literal[{choices}] | str" if len(choices) < _LONG else "str"
     if origin in (Union, UnionType):
         return " | ".join(map(text_of, parts))
     if origin is Annotated:  # with limits, which are the service's concern

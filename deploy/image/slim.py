@@ -21,10 +21,10 @@ FILES = re.compile(
     r"\.(pyi|pxd|pyx|a|h|hpp)$"
     r"|/numpy/_core/(_\w+_tests|_simd)\."
     r"|/onnxruntime/capi/libonnxruntime\.so"  # a second copy, for C programs
-    r"|/PIL/(_avif|_imagingft|_imagingcms|_imagingtk)\."  # AVIF, fonts, color profiles, windows
+    r"|/PIL/(_avif|_imagingft|_imagingcms|_imagingtk)\."  # AVIF, which OpenCV reads, fonts, color profiles, windows
     r"|^/bin/(?!python|fetal-planes$)"
 )
-"""Types and headers, test helpers, codecs of refused formats, commands of other packages."""
+"""Types and headers, test helpers, codecs that nothing uses, commands of other packages."""
 
 WRITTEN = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.88.33")
 """SOP classes of the objects that the service writes: Secondary Capture, Comprehensive SR."""

@@ -6,10 +6,11 @@ formats require it; each is analyzed while those after it are decoded.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from service.errors import Problem
@@ -20,6 +21,8 @@ from service.imaging.frame import Frame, Frames
 
 T = TypeVar("T")
 Job = Callable[[], Awaitable[T]]
+
+_ROUNDED_MS = 0.5  # times are whole milliseconds
 
 
 class File(NamedTuple):
@@ -35,35 +38,60 @@ class File(NamedTuple):
         Returns its bytes, or where they are on disk; may raise a `Problem`.
     size
         Of its bytes, where `read` would copy them; else None.
+    companion
+        Called where the file is refused: returns what it is if it holds no frame, so that it is skipped instead. None
+        for a file that was sent as a frame.
     """
 
     number: int
     name: str | None
     read: Callable[[], Upload]
     size: int | None = None
+    companion: Callable[[], str | None] | None = None
+
+
+class Skipped(NamedTuple):
+    """Why a file was skipped."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which frames of each file: every n-th, starting with the first, and at most `limit` of them."""
+    """Which frames of each file: every n-th, starting with the first, and at most `limit` of them.
+
+    With `fps`, of a file that states times: the first frame of each 1/fps seconds.
+    """
 
     every: int = 1
     limit: int | None = None
+    fps: float | None = None
 
-    def indices(self, count: int) -> range:
-        """Return the indices of the selected frames of a file of `count` frames."""
+    def indices(self, count: int, times: Sequence[int] | None = None) -> Sequence[int]:
+        """Return the indices of the selected frames of a file of `count` frames, shown at `times` (in ms)."""
+        if self.fps is not None and times is not None:
+            return list(islice(_paced(times, 1000 / self.fps), self.limit))
         end = count if self.limit is None else self.limit * self.every
         return range(0, min(count, end), self.every)
 
 
+def _paced(times: Sequence[int], period_ms: float) -> Iterator[int]:
+    """Yield the first frame of each period; a frame whose time is rounded down counts for the period that begins."""
+    due = 0.0
+    for index, time in enumerate(times):
+        if time + _ROUNDED_MS >= due:
+            yield index
+            due = ((time + _ROUNDED_MS) // period_ms + 1) * period_ms
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameOutcome(Generic[T]):
-    """One frame of a batch, analyzed or refused; `index` is None where the whole file was refused."""
+    """One frame of a batch, analyzed or refused; `index` is None where the whole file was refused or skipped."""
 
     file: File
     index: int | None
     count: int
-    value: T | Problem
+    value: T | Problem | Skipped
 
 
 class Runner(Protocol):
@@ -122,21 +150,22 @@ class Batch(Generic[T]):
             with stage("decode"):
                 frames = self.decoder.open(file.read())
         except Problem as problem:
-            return FrameOutcome(file, None, 0, problem)
+            reason = file.companion() if file.companion is not None else None
+            return FrameOutcome(file, None, 0, problem if reason is None else Skipped(reason))
         if frames.count > 1:
             return file, frames
         with closing(frames):
             return FrameOutcome(file, 0, 1, self._analyze(_read(frames, 0)))
 
     async def _loop_outcomes(self, file: File, frames: Frames) -> AsyncGenerator[FrameOutcome[T], None]:
-        indices = iter(self.selection.indices(frames.count))
+        indices = iter(self.selection.indices(frames.count, frames.times))
         with closing(frames):
             async with aclosing(in_order(self._loop_jobs(frames), self.window)) as analyzed:
                 async for value in analyzed:
                     yield FrameOutcome(file, next(indices), frames.count, value)
 
     async def _loop_jobs(self, frames: Frames) -> AsyncGenerator[Job[T | Problem], None]:
-        for index in self.selection.indices(frames.count):
+        for index in self.selection.indices(frames.count, frames.times):
             # The next frame is decoded only after this one: `Frames` is not thread-safe. Its analysis is a job of its
             # own and overlaps with the decoding of the frames after it.
             frame = await self.run(partial(_read, frames, index))

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from service.analysis.batch import Batch, File, FrameOutcome, Runner, Selection
+from service.analysis.batch import Batch, File, FrameOutcome, Runner, Selection, Skipped
 from service.analysis.cine import CineReader, shot_signature
 from service.analysis.pipeline import Pipeline
 from service.analysis.results import FrameResult
@@ -13,7 +13,7 @@ from service.analysis.thumbnail import Thumbnail
 from service.errors import Problem
 from service.imaging.frame import Frame
 from service.inference.session import Floats
-from service.schemas.batch import BatchSummary, CineSummary
+from service.schemas.batch import BatchSummary, CineSummary, SkippedMember, Source
 from service.schemas.manifest import Plane
 
 
@@ -37,6 +37,7 @@ class BatchCounter:
         self._planes = planes
         self._cine: CineReader | None = None  # of `file`, if it has several frames
         self._cines: list[CineSummary] = []
+        self._skipped: list[SkippedMember] = []
 
     def add(self, line: BatchLine) -> None:
         """Take the next line; lines come in the order of files and frames."""
@@ -46,6 +47,10 @@ class BatchCounter:
             self.files += 1
             if line.count > 1:
                 self._cine = CineReader(line.file, line.count, self._planes)
+        if isinstance(line.value, Skipped):
+            source = Source(file=line.file.number, name=line.file.name, frame=None)
+            self._skipped.append(SkippedMember(source=source, reason=line.value.reason))
+            return
         if isinstance(line.value, Problem):
             self.refused += 1
             return
@@ -63,6 +68,7 @@ class BatchCounter:
             refused=self.refused,
             complete=not files_left,
             cines=self._cines,
+            skipped=self._skipped,
         )
 
     def _end_cine(self) -> None:
@@ -118,7 +124,8 @@ class BatchSession:
                     break
                 counter.add(outcome)
                 self.record()
-                yield outcome
+                if not isinstance(outcome.value, Skipped):
+                    yield outcome
         yield counter.finish(len(files) - files_left, files_left)
 
     def _analyze(self, frame: Frame) -> AnalyzedFrame:

@@ -136,6 +136,8 @@ class CineReader:
             yield CineSegment(
                 start=self._index(start),
                 end=self._index(end - 1),
+                start_seconds=self._results[start].frame.seconds,
+                end_seconds=self._results[end - 1].frame.seconds,
                 plane=plane.id if plane else None,
                 label=plane.label if plane else None,
                 confidence=round_probability(float(smoothed[start:end, number].mean())) if plane else None,
@@ -157,6 +159,7 @@ class CineReader:
                 plane=self._planes[number].id,
                 label=self._planes[number].label,
                 frame=self._index(best),
+                seconds=self._results[best].frame.seconds,
                 probability=round_probability(float(own[best])),
                 smoothed=round_probability(float(around[best])),
                 sub_plane=SubPlane(**sub_plane._asdict()) if sub_plane else None,

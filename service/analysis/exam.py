@@ -103,6 +103,7 @@ class ExamReader:
             refused=self._refused,
             duplicates=duplicates,
             cines=summary.cines,
+            skipped=summary.skipped,
             files=summary.files,
             files_left=files_left,
             frames=summary.frames,
@@ -207,7 +208,5 @@ def _draw(pipeline: Pipeline, thumbnail: Thumbnail | None, file: File, index: in
 
 def _read(file: File, index: int, pipeline: Pipeline) -> Frame:
     with closing(pipeline.decoder.open(file.read())) as frames:
-        if not frames.independent:  # one by one, as the batch did: the limit on pixels counts the frames of one leap
-            for before in range(index):
-                frames.read(before)
+        frames.step_to(index)  # as the batch did
         return frames.read(index)

@@ -1,12 +1,13 @@
 """Query parameters that several routes share. Unknown parameters are refused."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Self
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
+from service.analysis.batch import Selection
 from service.api.negotiation import JSON, NDJSON
 from service.errors import BadParameter
 from service.inference.prediction_set import SetRule
@@ -63,6 +64,24 @@ class SelectionQuery(BaseModel, extra="forbid"):
     limit: int | None = Field(
         default=None, ge=1, le=1_000_000, description="Maximum number of frames of each file. Default: no maximum."
     )
+    fps: float | None = Field(
+        default=None,
+        ge=0.001,
+        le=1000,
+        description="Classify this many frames of each second of a video: the first of each 1/fps seconds, also where "
+        "the frame rate varies. Files that state no times are not affected. Not together with `every`.",
+    )
+
+    @model_validator(mode="after")
+    def _check_selection(self) -> Self:
+        if self.fps is not None and self.every != 1:
+            raise ValueError("`fps` and `every` select frames in two ways; send one of them")
+        return self
+
+    @property
+    def selection(self) -> Selection:
+        """The frames that are selected."""
+        return Selection(self.every, self.limit, self.fps)
 
 
 class BatchQuery(SetQuery, SelectionQuery):

@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -11,7 +13,12 @@ from starlette.requests import Request
 
 from service.analysis.batch import File
 from service.api.forms import MAX_PART_HEADERS, form_parts
-from service.errors import EmptyUpload, MalformedRequest, UploadTooLarge
+from service.errors import EmptyUpload, MalformedRequest, Problem, UploadTooLarge
+from service.imaging.files.archive import Member, is_zip, list_members, open_bytes
+from service.imaging.files.formats import SUPPORTED
+from service.imaging.files.local_file import Upload
+from service.jobs.listing import skip_reason
+from service.settings import Settings
 
 FILE_FIELD = "file"
 FILES_FIELD = "files"
@@ -30,14 +37,15 @@ def _body_in_openapi(field: str, schema: dict[str, Any], description: str) -> di
 FRAME_IN_OPENAPI = _body_in_openapi(
     FILE_FIELD,
     _BINARY,
-    "One file: PNG, JPEG, BMP, TIFF, WebP or DICOM; the service detects the format from the bytes. "
+    f"One file: {SUPPORTED}; the service detects the format from the bytes. "
     f"Send a form with one part `{FILE_FIELD}`, or the file itself as the body with any content type.",
 )
 FILES_IN_OPENAPI = _body_in_openapi(
     FILES_FIELD,
     {"type": "array", "minItems": 1, "items": _BINARY},
-    "Files in the formats of `/classify`, with all frames of multi-frame, multi-page and animated files. Send a form "
-    f"with one part `{FILES_FIELD}` for each file, or a single file as the body.",
+    "Files in the formats of `/classify`, with all frames of multi-frame, multi-page and animated files and of "
+    "videos. A ZIP archive stands for the files in it. Send a form with one part "
+    f"`{FILES_FIELD}` for each file, or a single file as the body.",
 )
 
 
@@ -66,32 +74,77 @@ def _form_file(body: bytes, boundary: bytes) -> bytes:
     return body[parts[0].content]
 
 
-async def read_files(request: Request, max_bytes: int, max_files: int) -> list[File]:
-    """Read many files: the form fields `files`, or one file as the body.
+async def read_files(request: Request, settings: Settings) -> list[File]:
+    """Read many files: the form fields `files`, or one file as the body; ZIP archives count as the files in them.
 
-    The form stays in memory as one body; each file is copied out of it when the batch reaches it.
+    The form stays in memory as one body; each file is copied out of it, or inflated, when the batch reaches it.
 
     Raises `UploadTooLarge`, `MalformedRequest` or `EmptyUpload`.
     """
     boundary = _form_boundary(request)
-    body = await _read_body(request, max_bytes, max_bytes)
+    body = await _read_body(request, settings.max_batch_bytes, settings.max_batch_bytes)
     if not body:
         raise EmptyUpload("The upload is empty.")
-    if boundary is None:
-        return [File(0, None, lambda: body, len(body))]
-    return await asyncio.to_thread(_form_files, body, boundary, max_files)  # thousands of parts take a while
-
-
-def _form_files(body: bytes, boundary: bytes, max_files: int) -> list[File]:
-    files: list[File] = []
-    for content, name in form_parts(body, boundary, FILES_FIELD):
-        if len(files) == max_files:
-            raise UploadTooLarge(f"The form has more files than the limit of {max_files}.")
-        size = content.stop - content.start
-        files.append(File(len(files), name, partial[bytes](body.__getitem__, content), size))
+    parts = [(slice(None), None)] if boundary is None else form_parts(body, boundary, FILES_FIELD)
+    # Thousands of parts, or of files in an archive, take a while.
+    files = await asyncio.to_thread(expand_archives, body, parts, settings.max_batch_frames, settings.max_upload_bytes)
     if not files:
-        raise EmptyUpload("The form has no files.")
+        raise EmptyUpload("The upload has no files.")
     return files
+
+
+def expand_archives(
+    body: bytes, parts: Iterable[tuple[slice, str | None]], max_files: int, max_bytes: int
+) -> list[File]:
+    """Return the files of an upload, numbered from 0; a ZIP archive counts as the files in it.
+
+    Parameters
+    ----------
+    body, parts
+        The upload, and where each file is in it, with its name.
+    max_files
+        Files of all archives and outside of them; raises `UploadTooLarge` where there are more.
+    max_bytes
+        Of a file in an archive.
+    """
+    files: list[File] = []
+    for part, name in parts:
+        for file in _expand(body, part, name, max_files, max_bytes):
+            if len(files) == max_files:
+                raise UploadTooLarge(f"The upload has more files than the limit of {max_files}.")
+            files.append(file._replace(number=len(files)))
+    return files
+
+
+def _expand(body: bytes, part: slice, name: str | None, max_files: int, max_bytes: int) -> list[File]:
+    start, stop, _ = part.indices(len(body))
+    whole = File(0, name, partial[bytes](body.__getitem__, part), stop - start)
+    if not is_zip(body[start : min(stop, start + 4)]):
+        return [whole]
+    try:
+        members = list_members(open_bytes(body, part), max_files)
+    except Problem as problem:
+        return [whole._replace(read=partial(_refuse, problem), size=None)]
+    prefix = "" if name is None else f"{name}/"
+    return [
+        File(0, f"{prefix}{each.name}", partial(each.read, max_bytes), each.size, partial(_companion, each, max_bytes))
+        for each in members
+        if skip_reason(each.name) is None
+    ]
+
+
+def _refuse(problem: Problem) -> Upload:
+    raise problem
+
+
+def _companion(member: Member, max_bytes: int) -> str | None:
+    """Return what a refused file of an archive is that holds no frame, as in a folder."""
+    with suppress(ImportError, Problem):  # without the extra `dicom`, or damaged
+        from service.jobs.companions import companion_kind
+
+        data = member.read(max_bytes)
+        return companion_kind(member.name, lambda length: data[:length], max_bytes)
+    return None
 
 
 def _form_boundary(request: Request) -> bytes | None:

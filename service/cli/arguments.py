@@ -48,8 +48,12 @@ def add_json(command: argparse.ArgumentParser) -> None:
 
 def add_selection(command: argparse.ArgumentParser) -> None:
     """Add the options that select frames of a file."""
-    command.add_argument(
+    rate = command.add_mutually_exclusive_group()
+    rate.add_argument(
         "--every", type=positive, default=1, metavar="N", help="classify every N-th frame of each file (default: 1)"
+    )
+    rate.add_argument(
+        "--fps", type=_rate, metavar="N", help="classify N frames of each second of a video; of other files, all"
     )
     command.add_argument("--limit", type=positive, metavar="N", help="classify at most N frames of each file")
 
@@ -76,6 +80,13 @@ def add_set(command: argparse.ArgumentParser) -> None:
         "--set", dest="set_level", type=_level, metavar="LEVEL",
         help="also give the smallest set of planes with this coverage on validation patients, such as 0.95",
     )  # fmt: skip
+
+
+def _rate(text: str) -> float:
+    with suppress(ValueError):
+        if 0.001 <= (rate := float(text)) <= 1000:
+            return rate
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.001 to 1000")
 
 
 def _level(text: str) -> float:

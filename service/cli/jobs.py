@@ -76,7 +76,8 @@ def _process(options: argparse.Namespace, settings: "Settings") -> int:
     from service.jobs.runner import FrameChoice
 
     threads = cpu_budget(settings.workers).count
-    choice = FrameChoice(Selection(options.every, options.limit), options.best or options.protocol is not None)
+    selection = Selection(options.every, options.limit, options.fps)
+    choice = FrameChoice(selection, options.best or options.protocol is not None)
     if not options.dicomweb and not options.study:
         job = _folder_job(options, choice)
         allowed = job.mercure if options.allow_refused is None else options.allow_refused

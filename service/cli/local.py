@@ -14,6 +14,7 @@ from service.analysis.exam import ExamOptions, ExamReader, draw_evidence
 from service.analysis.pipeline import Pipeline
 from service.analysis.protocols.load import choose_protocol, load_protocols
 from service.analysis.results import ExplainedFrame
+from service.api.uploads import expand_archives
 from service.cli.arguments import PICTURE_TYPES, CommandError
 from service.cli.output import (
     chosen_frames,
@@ -29,7 +30,8 @@ from service.errors import BadParameter, Problem
 from service.execution.cpu_budget import cpu_budget
 from service.execution.decoders.pool import open_decoder
 from service.execution.work import Work, work_context
-from service.imaging.files.local_file import LocalFile
+from service.imaging.files.archive import is_zip
+from service.imaging.files.local_file import LocalFile, open_regular
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.inference.prediction_set import SetRule
@@ -142,17 +144,31 @@ def cine(options: argparse.Namespace, settings: Settings) -> int:
 async def _cine(options: argparse.Namespace, settings: Settings, pipeline: Pipeline) -> int:
     code = 0
     with _batch_session(options, settings, pipeline) as session:
-        files = [File(0, path_text(options.file.name), partial(read_file, options.file))]
+        files = _cine_files(options.file, settings)
         async with aclosing(session.lines(files)) as lines:
             async for line in lines:
                 code |= print_cine(options, batch_record(line))
     return code
 
 
+def _cine_files(path: Path, settings: Settings) -> list[File]:
+    """Return the file, which may be too long for the memory, or the files in an archive."""
+    name = path_text(path.name)
+    try:
+        with open_regular(path) as file:
+            if is_zip(file.read(4)):
+                parts = [(slice(None), name)]
+                return expand_archives(read_file(path), parts, settings.max_batch_frames, settings.max_upload_bytes)
+    except OSError:  # a pipe, or nothing
+        return [File(0, name, partial(read_file, path))]
+    return [File(0, name, partial(LocalFile, path))]
+
+
 def exam(options: argparse.Namespace, settings: Settings) -> int:
     """Sort the files below a folder, write the page and print the exam report; return 1 if a file was refused."""
     found = exam_files(options.folder)
-    files = [File(number, each.name, partial(LocalFile, each.path)) for number, each in enumerate(found)]
+    max_bytes = settings.limits.max_bytes
+    files = [File(number, each.name, partial(each.read, max_bytes)) for number, each in enumerate(found)]
     chosen = frozenset(chosen_frames(options, found))
     with open_pipeline(settings) as pipeline:
         protocol = find_protocol(options, settings, pipeline)
@@ -178,7 +194,8 @@ def _batch_session(
     workers = cpu_budget(settings.workers).count
     with ThreadPoolExecutor(workers) as threads, work_context(Work(new_request_id())):
         run = partial(asyncio.get_running_loop().run_in_executor, threads)
-        selection, window = Selection(options.every, options.limit), _WINDOW_PER_WORKER * workers
+        selection = Selection(options.every, options.limit, options.fps)
+        window = _WINDOW_PER_WORKER * workers
         yield BatchSession(pipeline, run, selection, settings.max_batch_frames, window, thumbnails)
 
 

@@ -5,30 +5,39 @@ import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic_core import to_json
 
 from service.cli.arguments import CommandError
 from service.errors import NotFound
-from service.jobs.listing import walk_folder
 from service.jobs.outputs import write_whole
 from service.jobs.rows import SkippedFile
 from service.reports.text import answer_line, cine_lines, exam_lines, refused_line
 from service.schemas.answers import Classification
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
 from service.schemas.exam import ExamReport
-from service.schemas.file_names import local_path, path_text, printable
+from service.schemas.file_names import path_text, printable
 from service.schemas.problems import ProblemDetails
+
+if TYPE_CHECKING:
+    from service.imaging.files.archive import Member
+    from service.imaging.files.local_file import LocalFile, Upload
 
 _GIVEN_PIPES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")  # what a shell hands over on purpose
 
 
 class ExamFile(NamedTuple):
-    """A file of an exam: its path below the folder as text, and its path."""
+    """A file of an exam: its path below the folder as text, and where it is, also in an archive."""
 
     name: str
-    path: Path
+    source: "LocalFile | Member"
+
+    def read(self, max_bytes: int) -> "Upload":
+        """Return the file, or the bytes of one in an archive; raises what `Member.read` raises."""
+        from service.imaging.files.local_file import LocalFile
+
+        return self.source if isinstance(self.source, LocalFile) else self.source.read(max_bytes)
 
 
 def read_file(path: Path) -> bytes:
@@ -109,14 +118,15 @@ def _frame_text(line: FrameAnswer | FrameProblem) -> str:
 
 def exam_files(folder: Path) -> list[ExamFile]:
     """Return the files below a folder that may hold frames, and list the others; raises `CommandError` without any."""
-    from service.jobs.companions import local_companion_kind  # loads the reader of DICOM
+    from service.jobs.companions import source_companion_kind  # loads the reader of DICOM
+    from service.jobs.listing import find_source, walk_folder
 
     files, skipped = [], []
     try:
         for entry in walk_folder(folder):
-            path = folder / local_path(entry.file)
-            if (reason := entry.skipped or local_companion_kind(entry.file, path)) is None:
-                files.append(ExamFile(entry.file, path))
+            source = find_source(folder, entry.file)
+            if (reason := entry.skipped or source_companion_kind(entry.file, source)) is None:
+                files.append(ExamFile(entry.file, source))
             else:
                 skipped.append(SkippedFile(file=entry.file, reason=reason))
     except OSError as error:

@@ -1,6 +1,7 @@
 """The commands for frames, through a running service: the same answers as with the model in this process."""
 
 import argparse
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from fetal_planes_client import (
 )
 from service.cli.arguments import KEY_VARIABLE, PICTURE_TYPES, CommandError, RefusedFrame, read_secret
 from service.cli.output import (
+    ExamFile,
     chosen_frames,
     exam_files,
     print_answer,
@@ -80,20 +82,31 @@ def cine(options: argparse.Namespace) -> int:
     """Print the summary of a file with several frames; return 1 if a frame was refused, else 0."""
     with _connect(options.url) as client:
         files = [NamedUpload(path_text(options.file.name), options.file)]
-        lines = client.classify_batch(files, every=options.every, limit=options.limit)
+        lines = client.classify_batch(files, every=options.every, limit=options.limit, fps=options.fps)
         return max(print_cine(options, _record(line)) for line in lines)
 
 
 def exam(options: argparse.Namespace) -> int:
     """Sort the files below a folder, write the page and print the exam report; return 1 if a file was refused."""
     found = exam_files(options.folder)
-    files = [NamedUpload(*each) for each in found]
-    selection: dict[str, Any] = {name: getattr(options, name) for name in ("protocol", "every", "limit", "unread")}
+    files = [NamedUpload(each.name, _upload(each)) for each in found]
+    selection: dict[str, Any] = {
+        name: getattr(options, name) for name in ("protocol", "every", "limit", "unread", "fps")
+    }
     selection["chosen"] = chosen_frames(options, found)
     with _connect(options.url) as client:
         report = _of_service(ExamReport, client.exam(files, **selection))
         page = client.exam_page(files, **selection) if options.output else None
     return print_exam(options, report, page)
+
+
+def _upload(file: ExamFile) -> Path | bytes:
+    """Return a path, or the bytes of a file in an archive; of one that cannot be read, none: the service refuses it."""
+    try:
+        found = file.read(sys.maxsize)
+    except Problem:
+        return b""
+    return found if isinstance(found, bytes) else found.path
 
 
 @contextmanager

@@ -11,14 +11,25 @@ The rules for every kind of file:
   pixels have no defined range and are refused.
 - **alpha**, also of a palette or a transparent color: composited over black, the background of scanners.
 - **EXIF orientation**: applied, so that the frame is upright.
-- **animated or multi-page** PNG, WebP and TIFF: `index` selects the frame, from 0, as a viewer shows it.
+- **animated or multi-page** PNG, WebP, GIF and TIFF: `index` selects the frame, from 0, as a viewer shows it.
+- **video**: `index` selects the frame in the order in which a player shows them; rotation and the aspect ratio of its
+  pixels are applied, and of an interlaced frame the first field is kept.
 """
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from service.errors import UnsupportedFormat
+from service.imaging.avif import open_avif
 from service.imaging.dicom.scan import Data
 from service.imaging.files.formats import detect_format
 from service.imaging.frame import DEFAULT_LIMITS, MAX_SIDE, Frame, Frames, Limits, parser_errors_as_problems
 from service.imaging.raster import open_raster
+from service.imaging.video.reader import open_video
+from service.schemas.answers import VIDEO_FORMATS
+
+if TYPE_CHECKING:
+    from service.imaging.dicom.image import DicomImage
 
 try:
     from service.imaging.dicom.image import open_dicom
@@ -29,12 +40,12 @@ else:
 
 
 def open_frames(data: Data, limits: Limits = DEFAULT_LIMITS) -> Frames:
-    """Open a PNG, JPEG, BMP, TIFF, WebP or DICOM file without decoding a pixel.
+    """Open a picture, a video or a DICOM file; of a picture or a DICOM file, no pixel is decoded.
 
     Parameters
     ----------
     data
-        The whole file. A DICOM file may be a memory map; only the parts that are needed are read.
+        The whole file. A DICOM file or a video may be a memory map; only the parts that are needed are read.
     limits
         The sizes beyond which the file is refused.
 
@@ -52,6 +63,10 @@ def open_frames(data: Data, limits: Limits = DEFAULT_LIMITS) -> Frames:
     limits.check_bytes(len(data))
     format_ = detect_format(data)
     with parser_errors_as_problems(format_):
+        if format_ in VIDEO_FORMATS:
+            return open_video(data, format_, limits)
+        if format_ == "avif":
+            return open_avif(bytes(data), limits)
         return _open_dicom(data, limits) if format_ == "dicom" else open_raster(bytes(data), format_, limits)
 
 
@@ -65,8 +80,24 @@ def _open_dicom(data: Data, limits: Limits) -> Frames:
         raise UnsupportedFormat("This service cannot read DICOM: it was installed without the extra `dicom`.")
     image = open_dicom(data, max_bytes=limits.max_bytes, max_side=MAX_SIDE, max_pixels=limits.max_pixels)
 
+    if image.is_video:
+        return _open_dicom_video(image, limits)
+
     def read(index: int) -> Frame:
         pixels, colors = image.frame(index)
         return Frame(pixels, "dicom", index, image.count, image.region, colors, image.attributes)
 
     return Frames("dicom", image.count, True, image.header.rows * image.header.columns, read)
+
+
+def _open_dicom_video(image: "DicomImage", limits: Limits) -> Frames:
+    """Open the video in a DICOM object; its frames count as those of the object, in the order of a player."""
+    video = open_video(image.stream(limits.max_bytes), "dicom", limits)
+    size = image.header.rows, image.header.columns
+
+    def read(index: int) -> Frame:
+        frame = video.read(index)
+        region = image.region if frame.pixels.shape == size else None  # it is stated in stored pixels
+        return replace(frame, region=region, dicom=image.attributes)
+
+    return replace(video, _read=read)

@@ -1,6 +1,6 @@
 """The values that decoding yields: a frame, the frames of a file, and the limits on both."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -58,6 +58,8 @@ class FrameMetadata:
         Of the upright frame, in pixels.
     index, count
         The index of the frame in the file, from 0, and the number of frames of the file.
+    seconds
+        The time at which a video shows the frame, from its first frame; None where the file states no times.
     dicom
         The patient, study and instance attributes of a DICOM file; a report about the frame copies them. None for
         other formats.
@@ -69,6 +71,7 @@ class FrameMetadata:
     index: int
     count: int
     dicom: "DicomAttributes | None" = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +82,7 @@ class Frame:
     ----------
     pixels
         uint8 [H, W], upright, 0 is black; contiguous.
-    format, index, count, dicom
+    format, index, count, dicom, seconds
         As in `FrameMetadata`.
     region
         The part of the frame that shows tissue, if the file declares it, as DICOM can.
@@ -94,12 +97,13 @@ class Frame:
     region: Box | None = None
     colors: Colors | None = None
     dicom: "DicomAttributes | None" = None
+    seconds: float | None = None
 
     @property
     def metadata(self) -> FrameMetadata:
         """The frame without its pixels."""
         height, width = self.pixels.shape
-        return FrameMetadata(self.format, width, height, self.index, self.count, self.dicom)
+        return FrameMetadata(self.format, width, height, self.index, self.count, self.dicom, self.seconds)
 
 
 def _nothing() -> None:
@@ -110,7 +114,7 @@ def _nothing() -> None:
 class Frames:
     """The frames of one file, opened once and decoded one by one; at most one of them is in memory.
 
-    Not thread-safe. Read an animation in rising order: a step back decodes it from its first frame again.
+    Not thread-safe. Read an animation or a video in rising order: a step back decodes it from an earlier frame again.
 
     Attributes
     ----------
@@ -120,6 +124,11 @@ class Frames:
         Whether the frames after a damaged frame can still be read.
     max_pixels
         The most pixels that a frame can have, by the header.
+    steps
+        Whether a frame far from the last one must be reached frame by frame: the limit on pixels counts all frames of a
+        leap, because all of them are decoded.
+    times
+        When each frame is shown, in milliseconds from the first; None where the file states no times.
     """
 
     format: Format
@@ -128,10 +137,17 @@ class Frames:
     max_pixels: int
     _read: Callable[[int], Frame]
     _close: Callable[[], None] = _nothing
+    steps: bool = False
+    times: Sequence[int] | None = None
 
     def close(self) -> None:
         """Free what the open file holds."""
         self._close()
+
+    def step_to(self, index: int) -> None:
+        """Read what must be read before frame `index`, where no earlier read has; raises what `read` raises."""
+        for before in range(index if self.steps else 0):
+            self.read(before)
 
     def read(self, index: int) -> Frame:
         """Decode frame `index`, from 0.

@@ -1,18 +1,20 @@
-"""Open PNG, JPEG, BMP, TIFF and WebP files and decode their frames, with OpenCV or Pillow.
+"""Open PNG, JPEG, BMP, TIFF, WebP and GIF files and decode their frames, with OpenCV or Pillow.
 
 Plain 8-bit PNG, JPEG and WebP go through OpenCV, the fastest decoder; everything else goes through Pillow. The two
 differ by at most one gray level.
 """
 
 import io
+from collections.abc import Sequence
 from functools import partial
 
 import cv2
 import numpy as np
-from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 from PIL.ImageFile import ImageFile
 
 from service.errors import FrameTooLarge, UnreadableFrame
+from service.imaging.checks.gif import check_gif
 from service.imaging.checks.jpeg import check_jpeg
 from service.imaging.checks.png import check_png
 from service.imaging.checks.tiff import check_tiff
@@ -34,6 +36,7 @@ _PLUGINS: dict[Format, type[ImageFile]] = {
     "bmp": BmpImagePlugin.BmpImageFile,
     "tiff": TiffImagePlugin.TiffImageFile,
     "webp": WebPImagePlugin.WebPImageFile,
+    "gif": GifImagePlugin.GifImageFile,
 }
 _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 322, 323
 
@@ -48,7 +51,14 @@ def open_raster(data: bytes, format_: Format, limits: Limits) -> Frames:
             return Frames(format_, 1, True, width * height, lambda _: _read_plain(data, format_, colored=True))
         data, count = check_webp(data)
         _check_count(count)
-        return Frames(format_, count, False, width * height, _PillowReader(None, data, format_, count, limits))
+        reader = _PillowReader(None, data, format_, count, limits)
+        return Frames(format_, count, False, width * height, reader, steps=True)
+    if format_ == "gif":
+        width, height, times = check_gif(data, _MAX_PAGES)
+        _check_count(len(times))
+        limits.check_size(width, height)
+        reader = _PillowReader(None, data, format_, len(times), limits, times if len(times) > 1 else None)
+        return Frames(format_, len(times), False, width * height, reader, steps=True, times=reader.times)
     pages = 1
     if format_ == "png":
         data = check_png(data)
@@ -70,7 +80,8 @@ def open_raster(data: bytes, format_: Format, limits: Limits) -> Frames:
         read = partial(_read_plain, data, format_, colored=colored, orientation=orientation)
         return Frames(format_, 1, True, pixels, lambda _: read())
     # Pages of a TIFF are independent; frames of an animation build on those before them.
-    return Frames(format_, count, format_ == "tiff", pixels, _PillowReader(image, data, format_, count, limits))
+    reader = _PillowReader(image, data, format_, count, limits)
+    return Frames(format_, count, format_ == "tiff", pixels, reader, steps=format_ != "tiff")
 
 
 def _check_count(count: int) -> None:
@@ -81,7 +92,16 @@ def _check_count(count: int) -> None:
 class _PillowReader:
     """Reads the frames of a picture that Pillow has opened, or opens with the first frame."""
 
-    def __init__(self, image: ImageFile | None, data: bytes, format_: Format, count: int, limits: Limits) -> None:
+    def __init__(
+        self,
+        image: ImageFile | None,
+        data: bytes,
+        format_: Format,
+        count: int,
+        limits: Limits,
+        times: Sequence[int] | None = None,
+    ) -> None:
+        self.times = times
         self._image, self._data, self._format, self._count, self._limits = image, data, format_, count, limits
         self._position = -1  # index of the last frame read
 
@@ -96,7 +116,10 @@ class _PillowReader:
         orientation = 1 if self._format == "tiff" else orientation_of(image)
         pixels, colors = to_gray(image), to_colors(image)
         upright = None if colors is None else turn_upright(colors, orientation)
-        return Frame(turn_upright(pixels, orientation), self._format, index, self._count, colors=upright)
+        seconds = None if self.times is None else self.times[index] / 1000
+        return Frame(
+            turn_upright(pixels, orientation), self._format, index, self._count, colors=upright, seconds=seconds
+        )
 
     def _seek(self, image: ImageFile, index: int) -> None:
         if isinstance(image, TiffImagePlugin.TiffImageFile):

@@ -5,13 +5,15 @@ by its first bytes, whatever its name; an unknown content; text under the name o
 """
 
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from service.errors import Problem
 from service.imaging.dicom.dataset.values import Values, wanted
 from service.imaging.dicom.header import SECONDARY_CAPTURE, ULTRASOUND, stated_sop_class
 from service.imaging.dicom.scan import is_dicom, scan_layout
+from service.imaging.files.archive import Member
 from service.imaging.files.formats import detect_format
 from service.imaging.files.local_file import LocalFile
 from service.imaging.frame import DEFAULT_LIMITS
@@ -52,7 +54,8 @@ _SUFFIXES = {
 }
 _PICTURE_SUFFIXES = {
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".heic"),
-    *(".dcm", ".dicom", ".dic", ".ima", ".avi", ".mp4", ".mov"),
+    *(".dcm", ".dicom", ".dic", ".ima", ".avif", ".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".wmv", ".asf"),
+    *(".mpg", ".mpeg", ".vob", ".m2ts", ".zip"),
 }
 _TEXT_CONTROLS = b"\t\n\x0b\f\r\x1a\x1b"
 _MAX_FOREIGN = 0.1  # share of bytes above ASCII in text that is not UTF-8
@@ -90,11 +93,14 @@ def companion_kind(name: str, read: Reader, max_bytes: int) -> str | None:
     return "no picture, by its name" if base in _NAMES or suffix in _SUFFIXES else None
 
 
-def local_companion_kind(name: str, path: Path, max_bytes: int = DEFAULT_LIMITS.max_bytes) -> str | None:
+def source_companion_kind(
+    name: str, source: LocalFile | Member, max_bytes: int = DEFAULT_LIMITS.max_bytes
+) -> str | None:
     """Return the kind of a file on this machine, as `companion_kind` does; None if it cannot be read."""
+    found = source if isinstance(source, LocalFile) else partial(source.read, max_bytes)
     try:
-        return companion_kind(name, SourceFile(name, LocalFile(path)).start, max_bytes)
-    except OSError:
+        return companion_kind(name, SourceFile(name, found).start, max_bytes)
+    except (OSError, Problem):
         return None  # to decode it says why
 
 

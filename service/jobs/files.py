@@ -1,15 +1,18 @@
 """The files of a job, which open when a worker first reads them."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
 
+from service.errors import Problem
 from service.execution.decoders.decoder import Decoder
 from service.imaging.files.local_file import LocalFile, Upload, open_regular
 from service.imaging.frame import Frame, Frames
+from service.jobs.listing import find_source
 
 START = 64 * 1024
 """Bytes at the start of a file: enough to recognize what is not a picture."""
@@ -46,6 +49,19 @@ class SourceFile:
         """The number of frames; None if the file is not open."""
         return self._frames.count if self._frames else None
 
+    def times(self, decoder: Decoder) -> Sequence[int] | None:
+        """Return when each frame is shown, as `Frames` does; raises what `read` raises."""
+        with self._lock:
+            if self._frames is None:
+                self._frames = decoder.open(self._load())
+            return self._frames.times
+
+    @classmethod
+    def below(cls, root: Path, name: str, max_bytes: int) -> "SourceFile":
+        """Return a file that `walk_folder` named, also one in an archive."""
+        found = find_source(root, name)
+        return cls(name, found if isinstance(found, LocalFile) else partial(found.read, max_bytes))
+
     def start(self, length: int = START) -> bytes:
         """Return the first bytes; raises `Problem` or `OSError`."""
         if not isinstance(self.source, LocalFile):
@@ -54,12 +70,15 @@ class SourceFile:
             return file.read(length)
 
     def sha256(self) -> str | None:
-        """Return the hash of the contents of a file on this machine, read once; None if it cannot be read."""
-        if self._sha256 is None and self.path is not None:
+        """Return the hash of the contents, read once; None if it cannot be read."""
+        if self._sha256 is None:
             try:
-                with open_regular(self.path) as file:
-                    self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            except OSError:
+                if isinstance(self.source, LocalFile):
+                    with open_regular(self.source.path) as file:
+                        self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                else:
+                    self._sha256 = hashlib.sha256(self.source()).hexdigest()
+            except (OSError, Problem):
                 return None
         return self._sha256
 
@@ -68,8 +87,8 @@ class SourceFile:
         with self._lock:
             if self._frames is None:
                 self._frames = decoder.open(self._load(), index)
-            # Only DICOM frames can be decoded side by side; the other readers step from frame to frame.
-            if self._frames.format != "dicom":
+            # Only DICOM frames can be decoded side by side; other readers, and videos, step from frame to frame.
+            if self._frames.format != "dicom" or not self._frames.independent:
                 return self._frames.read(index)
         return self._frames.read(index)
 

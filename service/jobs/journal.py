@@ -43,6 +43,7 @@ class FolderKey(JobKey):
 
     every: int = Field(description="The job takes every n-th frame of a file.")
     limit: int | None = Field(description="The largest number of frames of a file.")
+    fps: float | None = Field(description="The job takes this many frames of each second of a video.")
     best: bool = Field(description="Whether a loop has only its best frames.")
     reports: bool = Field(description="Whether each DICOM frame has a structured report.")
     overlays: bool = Field(description="Whether each DICOM frame has a Secondary Capture.")

@@ -3,11 +3,19 @@
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from pathlib import Path
+from contextlib import suppress
+from functools import lru_cache, partial
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from service.errors import Problem
+from service.imaging.files.archive import Member, list_members, open_path
+from service.imaging.files.local_file import LocalFile
 from service.schemas.file_names import local_path, path_text
+
+ZIP = ".zip"
+MAX_MEMBERS = 100_000
+"""Files of an archive on this machine."""
 
 # Copies, thumbnails and waste of macOS, of storage devices, of Windows and of notebooks.
 _SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
@@ -74,8 +82,49 @@ def walk(list_folder: Callable[[str], Iterable[FolderEntry]]) -> Iterator[FileEn
 
 
 def walk_folder(root: Path) -> Iterator[FileEntry]:
-    """Walk a folder of this machine; raises `OSError` if a folder cannot be listed."""
-    return walk(partial(list_local, root))
+    """Walk a folder of this machine, and its ZIP archives like folders; raises `OSError` if one cannot be listed."""
+    for entry in walk(partial(list_local, root)):
+        if entry.skipped is None and entry.file.lower().endswith(ZIP):
+            yield from _walk_archive(root, entry)
+        else:
+            yield entry
+
+
+def _walk_archive(root: Path, entry: FileEntry) -> Iterator[FileEntry]:
+    try:
+        members = archive_members(root / local_path(entry.file), entry.modified_ns)
+    except (Problem, OSError):
+        yield entry  # to read it says why
+        return
+    for member in members.values():
+        yield FileEntry(f"{entry.file}/{member.name}", member.size, entry.modified_ns, skip_reason(member.name))
+
+
+@lru_cache(maxsize=4)
+def archive_members(path: Path, _modified_ns: int) -> dict[str, Member]:
+    """Return the files of an archive by name; raises `OSError` and what `list_members` raises."""
+    return {member.name: member for member in list_members(open_path(path), MAX_MEMBERS)}
+
+
+def skip_reason(path: str) -> str | None:
+    """Return why nobody must read a file of an archive, by the rules of `walk`; None for an ordinary one."""
+    parts = PurePosixPath(path).parts
+    if any(part.startswith(".") and part not in (".", "..") for part in parts):
+        return "its name is hidden"
+    return "it is in a folder of the system" if _SYSTEM_FOLDERS.intersection(parts[:-1]) else None
+
+
+def find_source(root: Path, name: str) -> LocalFile | Member:
+    """Return a file that `walk_folder` named; of an archive, only what its directory lists can be named."""
+    at = name.lower().find(f"{ZIP}/")
+    while at >= 0:
+        path = root / local_path(name[: at + len(ZIP)])
+        with suppress(OSError, Problem):
+            members = archive_members(path, path.stat().st_mtime_ns) if path.is_file() else {}
+            if member := members.get(name[at + len(ZIP) + 1 :]):
+                return member
+        at = name.lower().find(f"{ZIP}/", at + 1)
+    return LocalFile(root / local_path(name))
 
 
 def list_local(root: Path, below: str) -> Iterator[FolderEntry]:

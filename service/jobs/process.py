@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from service import __version__
 from service.analysis.pipeline import Pipeline
-from service.imaging.files.local_file import LocalFile
 from service.inference.package import ModelPackage
 from service.jobs import JobError
 from service.jobs.files import SourceFile
@@ -62,7 +61,7 @@ class FolderJob:
         """The folder of DICOM objects."""
         return self.target if self.mercure else self.target / OBJECTS
 
-    def inputs(self) -> tuple[list[SourceFile], list[SkippedFile]]:
+    def inputs(self, max_bytes: int) -> tuple[list[SourceFile], list[SkippedFile]]:
         """Return the files to read, and those that are skipped unread; raises `JobError` if there is neither."""
         files, skipped = [], []
         try:
@@ -71,7 +70,7 @@ class FolderJob:
                 if self._is_foreign(path):
                     continue
                 if entry.skipped is None:
-                    files.append(SourceFile(entry.file, LocalFile(path)))
+                    files.append(SourceFile.below(self.source, entry.file, max_bytes))
                 else:
                     skipped.append(SkippedFile(file=entry.file, reason=entry.skipped))
         except OSError as error:
@@ -104,8 +103,8 @@ class FolderJob:
         """Return what decides the results, besides the files."""
         selection = self.choice.selection
         return FolderKey(
-            **JobKey.of(package).model_dump(), every=selection.every, limit=selection.limit, best=self.choice.best,
-            reports=self.reports, overlays=self.overlays,
+            **JobKey.of(package).model_dump(), every=selection.every, limit=selection.limit, fps=selection.fps,
+            best=self.choice.best, reports=self.reports, overlays=self.overlays,
             protocol=f"{self.protocol.id} {self.protocol.version}" if self.protocol else None,
         )  # fmt: skip
 
@@ -133,7 +132,7 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> JobResul
         raise JobError(f"{job.source} is not a folder")
     if job.source == job.target:
         raise JobError("OUT must be another folder than IN: results would be read as frames")
-    files, skipped = job.inputs()
+    files, skipped = job.inputs(pipeline.limits.max_bytes)
     package, planes = pipeline.engine.package, pipeline.engine.manifest.planes
     try:
         job.target.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,9 @@
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TextIO
 
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from service.analysis.batch import File, Selection
 from service.analysis.cine import CineReader
+from service.errors import Problem
 from service.jobs.files import SourceFile
 from service.jobs.journal import ResultLog
 from service.jobs.rows import ResultRow, SkippedFile
@@ -97,15 +99,22 @@ class _Plan:
 
     def _add_rest(self, file: SourceFile, frames: int | None) -> None:
         log = self._log
-        for frame in self._choice.selection.indices(frames or 1)[1:]:
+        for frame in self._indices(file, frames or 1)[1:]:
             if log is None or not log.has(file.name, frame):
                 self.ready.append(_Task(self._worker.work, file, frame, frames))
+
+    def _indices(self, file: SourceFile, frames: int) -> Sequence[int]:
+        times = None
+        if frames > 1 and self._choice.selection.fps is not None:
+            with suppress(Problem):  # the rows say what is wrong with the file
+                times = file.times(self._worker.pipeline.decoder)
+        return self._choice.selection.indices(frames, times)
 
     def _take_of_loop(self, task: _Task, result: ResultRow | LoopFrame) -> Iterator[Finished]:
         frames = result.result.frame.count if isinstance(result, LoopFrame) else result.frames or 1
         loop = self._loops.get(task.file)
         if loop is None:
-            rest = self._choice.selection.indices(frames)[1:]
+            rest = self._indices(task.file, frames)[1:]
             loop = self._loops[task.file] = _Loop(waiting=1 + len(rest))
             self.ready.extend(_Task(self._worker.scan, task.file, frame, frames) for frame in rest)
         loop.waiting -= 1

@@ -52,6 +52,7 @@ def classification(result: FrameResult, top: int = DEFAULT_TOP_K, sets: SetRule 
             height=frame.height,
             index=frame.index,
             count=frame.count,
+            seconds=frame.seconds,
             crop=result.crop.box,
             crop_source=result.crop.source,
         ),
@@ -105,4 +106,5 @@ def _frame_record(line: BatchLine, top: int = DEFAULT_TOP_K, sets: SetRule | Non
     source = Source(file=line.file.number, name=line.file.name, frame=line.index)
     if isinstance(line.value, Problem):
         return FrameProblem(**dict(ProblemDetails.of(line.value, current_work().request_id)), source=source)
+    assert isinstance(line.value, AnalyzedFrame)  # a session yields no skipped file
     return FrameAnswer(**dict(classification(line.value.result, top, sets)), source=source)

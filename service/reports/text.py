@@ -36,11 +36,13 @@ def cine_lines(cine: CineSummary) -> Iterator[str]:
     yield f"{file}  {cine.count} frames, {cine.frames} of them classified"
     for segment in cine.segments:
         confidence = "" if segment.confidence is None else f"{percent(segment.confidence):>8}"
-        span = f"frames {segment.start + 1} to {segment.end + 1}"
+        span, width = f"frames {segment.start + 1} to {segment.end + 1}", _LABEL
+        if segment.start_seconds is not None and segment.end_seconds is not None:
+            span, width = f"{span} ({segment.start_seconds:.2f} to {segment.end_seconds:.2f} s)", 2 * _LABEL
         label = segment.label or unnamed_text(segment.abstained, segment.frames)
-        yield f"{file}  {span:{_LABEL}}{label:{_LABEL}}{confidence}"
+        yield f"{file}  {span:{width}}{label:{_LABEL}}{confidence}"
     for best in cine.best:
-        span = f"most probable: frame {best.frame + 1}"
+        span = f"most probable: frame {best.frame + 1}" + ("" if best.seconds is None else f" ({best.seconds:.2f} s)")
         yield f"{file}  {span}  {best.label:{_LABEL}}{percent(best.probability):>8}"
 
 

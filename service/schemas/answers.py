@@ -1,16 +1,18 @@
 """Answers about one frame: `/classify` and `/explain`."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
 from service.schemas import Schema
 
-Format = Literal["png", "jpeg", "bmp", "tiff", "webp", "dicom"]
+VideoFormat = Literal["mp4", "mov", "avi", "mkv", "wmv", "mpeg"]
+Format = Literal["png", "jpeg", "bmp", "tiff", "webp", "gif", "avif", "dicom", VideoFormat]
 CropSource = Literal["region", "sector", "none"]
 AbstainReason = Literal["color-flow", "out-of-distribution", "uncertain"]
 SubPlaneReason = Literal["close"]
 PictureType = Literal["image/jpeg", "image/png"]
+VIDEO_FORMATS = frozenset(get_args(VideoFormat))
 
 DEFAULT_TOP_K = 2  # when the first prediction is wrong, the second is nearly always right
 
@@ -64,6 +66,11 @@ class FrameInfo(Schema):
     height: int = Field(description="Height of the upright frame, in pixels.")
     index: int = Field(description="Index of the frame in the file, from 0.")
     count: int = Field(description="Number of frames in the file.")
+    seconds: float | None = Field(
+        default=None,
+        description="When a video shows the frame, from its first frame on; null for a file that states no times.",
+        examples=[1.28],
+    )
     crop: tuple[int, int, int, int] = Field(
         description="The part of the frame that the model saw: left, top, right, bottom in pixels. Right and bottom "
         "are exclusive."

@@ -32,6 +32,8 @@ class CineSegment(Schema):
 
     start: int = Field(description="Index of the first frame, from 0.")
     end: int = Field(description="Index of the last frame, from 0.")
+    start_seconds: float | None = Field(default=None, description="Time of the first frame, as in `frame.seconds`.")
+    end_seconds: float | None = Field(default=None, description="Time of the last frame.")
     plane: str | None = Field(
         description="Null when the model answered fewer than half of the frames, or most answers are not one plane."
     )
@@ -47,6 +49,7 @@ class CineBest(Schema):
     plane: str
     label: str
     frame: int = Field(description="Index of the frame in the file, from 0.")
+    seconds: float | None = Field(default=None, description="Time of the frame, as in `frame.seconds`.")
     probability: float = Field(ge=0, le=1, description="Calibrated probability of this frame.")
     smoothed: float = Field(ge=0, le=1, description="Mean probability of this frame and its neighbors.")
     sub_plane: SubPlane | None = Field(default=None, description="As in the answer of `/classify`.")
@@ -66,15 +69,23 @@ class CineSummary(Schema):
     best: list[CineBest] = Field(description="The most probable frame of each plane that a segment shows.")
 
 
+class SkippedMember(Schema):
+    """A file of an archive that was left out because it holds no frame, such as a text or a DICOMDIR."""
+
+    source: Source
+    reason: str = Field(description="What it is, such as `text`.")
+
+
 class BatchSummary(Schema):
     """The totals of a batch."""
 
-    files: int = Field(description="Number of files read to their end.")
+    files: int = Field(description="Number of files read to their end, with those that were skipped.")
     files_left: int = Field(description="Number of files that were not read to their end; 0 when `complete`.")
     frames: int = Field(description="Number of classified frames.")
     refused: int = Field(description="Number of refused frames and files.")
     complete: bool = Field(description="False when the limit on frames ended the batch early.")
     cines: list[CineSummary] = Field(description="One summary for each file with several frames.")
+    skipped: list[SkippedMember] = Field(description="Files of archives that hold no frame.")
 
 
 class BatchEnd(Schema):

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from service.schemas import Schema
 from service.schemas.answers import ModelInfo, Prediction, SubPlane, SubPlaneReason
-from service.schemas.batch import CineSummary, FrameProblem, Source
+from service.schemas.batch import CineSummary, FrameProblem, SkippedMember, Source
 from service.schemas.protocols import CheckedItem, ProtocolInfo
 
 ReviewReason = Literal["color-flow", "out-of-distribution", "uncertain", "close", "no-plane"]
@@ -22,6 +22,7 @@ class ExamFrame(Schema):
     runner_up: Prediction | None = Field(description="The second prediction; null for a frame of a cine.")
     sub_plane: SubPlane | None = Field(default=None, description="As in the answer of `/classify`.")
     sub_plane_reason: SubPlaneReason | None = Field(default=None, description="As in the answer of `/classify`.")
+    seconds: float | None = Field(default=None, description="Time of the frame in a video.")
     tied: bool = Field(
         default=False, description="True for several frames of a plane that show the same highest percentage."
     )
@@ -68,6 +69,7 @@ class ExamReport(Schema):
     refused: list[FrameProblem]
     duplicates: list[Duplicate] = Field(description="Files with the same bytes as an earlier file.")
     cines: list[CineSummary]
+    skipped: list[SkippedMember] = Field(description="Files of archives that hold no frame.")
     files: int = Field(description="Number of files read to their end, without duplicates.")
     files_left: int = Field(description="Number of files that were not read to their end; 0 when `complete`.")
     frames: int = Field(description="Number of classified frames.")

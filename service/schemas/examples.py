@@ -18,6 +18,7 @@ CLASSIFICATION: dict[str, Any] = {
         "height": 661,
         "index": 0,
         "count": 1,
+        "seconds": None,
         "crop": [0, 0, 959, 661],
         "crop_source": "none",
     },
@@ -26,7 +27,7 @@ CLASSIFICATION: dict[str, Any] = {
 }
 
 BATCH: dict[str, Any] = {
-    "summary": {"files": 1, "frames": 1, "refused": 0, "files_left": 0, "complete": True, "cines": []},
+    "summary": {"files": 1, "frames": 1, "refused": 0, "files_left": 0, "complete": True, "cines": [], "skipped": []},
     "request_id": CLASSIFICATION["request_id"],
     "records": [{**CLASSIFICATION, "source": {"file": 0, "name": "brain.png", "frame": 0}}],
 }
@@ -49,6 +50,7 @@ _BEST: dict[str, Any] = {
     "runner_up": CLASSIFICATION["predictions"][1],
     "sub_plane": CLASSIFICATION["sub_plane"],
     "sub_plane_reason": None,
+    "seconds": None,
     "tied": False,
 }
 _FEMUR: dict[str, Any] = {"plane": "fetal_femur", "label": "Fetal femur"}
@@ -96,6 +98,7 @@ EXAM: dict[str, Any] = {
     "refused": [],
     "duplicates": [],
     "cines": [],
+    "skipped": [],
     "files": 1,
     "files_left": 0,
     "frames": 1,

@@ -90,10 +90,15 @@ function showStrip({ names, strip, best, goTo }, item, model, answers) {
   strip.setAttribute("aria-label", `Probabilities of ${plural(answers.length, "classified frame")}. ${segments(item)}`);
   best.replaceChildren(
     found.length ? (item.cine ? "Most probable: " : "Most probable so far: ") : "No plane was found.",
-    ...found.map(({ index, label, probability }) =>
+    ...found.map(({ index, label, probability, seconds }) =>
       h("button", { type: "button", class: "quiet", onclick: () => goTo(index) },
-        `${label}, frame ${index + 1} (${percent(probability)})`)),
+        `${label}, frame ${index + 1}${at(seconds)} (${percent(probability)})`)),
   );
+}
+
+// When a video shows a frame; files of other formats state no times.
+function at(seconds) {
+  return typeof seconds === "number" ? ` at ${seconds.toFixed(2)} s` : "";
 }
 
 // The segments that the service found in the cine, as sentences.
@@ -110,7 +115,7 @@ function bestPerPlane(answers) {
   for (const [index, answer] of answers) {
     const [first] = answer.predictions;
     if (answer.abstain || best.get(first.plane)?.probability >= first.probability) continue;
-    best.set(first.plane, { index, answer, ...first });
+    best.set(first.plane, { index, answer, seconds: answer.frame.seconds, ...first });
   }
   return [...best.values()].sort((a, b) => a.index - b.index);
 }

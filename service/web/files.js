@@ -1,11 +1,16 @@
 // Accept files that are chosen, dropped (folders, too) or pasted.
 
 import { byId } from "./dom.js";
+import { unpack } from "./unzip.js";
 
 const byName = new Intl.Collator("en", { numeric: true });
 
-// Call `take` with [{file, name}] for new files, and with {folder} if they come from a folder.
-export function startFiles(take) {
+// Call `accept` with [{file, name}] for new files, and with {folder} if they come from a folder or an archive.
+export function startFiles(accept) {
+  const take = async (added, { folder = false } = {}) => {
+    const { files, unpacked } = added.some(({ name }) => /\.zip$/i.test(name)) ? await unpack(added) : { files: added };
+    accept(unpacked ? tidy(files) : files, { folder: folder || Boolean(unpacked) });
+  };
   for (const id of ["files", "folder"]) {
     const input = byId(id);
     input.addEventListener("change", () => {
@@ -23,7 +28,7 @@ export function startFiles(take) {
 
 // Sort a folder's files by name, without hidden files and those of the operating system.
 function tidy(files) {
-  const hidden = (name) => name.split("/").some((part) => part.startsWith(".")) || /(^|\/)(Thumbs\.db|desktop\.ini)$/i.test(name);
+  const hidden = (name) => name.split("/").some((part) => part.startsWith(".") || part === "__MACOSX") || /(^|\/)(Thumbs\.db|desktop\.ini)$/i.test(name);
   return files.filter(({ name }) => !hidden(name)).sort((a, b) => byName.compare(a.name, b.name));
 }
 

@@ -27,6 +27,7 @@ OTHER_PROGRAMS = {
     "docker",
     "git",
     "kubectl",
+    "ffmpeg",
     "openapi-generator-cli",
     "openapi-python-client",
     "pip",

@@ -1,12 +1,18 @@
 """Damaged copies of files."""
 
 import random
+from zipfile import ZIP_STORED
 
 import numpy as np
 
+from tests.support.dicom_objects import compressed
 from tests.support.file_kinds import MAKERS, drawn
 from tests.support.hostile import HOSTILE
+from tests.support.images import animation, encode
+from tests.support.videos import CODECS, interlaced, numbered, trimmed, woven, write_video
+from tests.support.zips import bomb, usb_export, zip_of
 
+_MPEG_2 = "1.2.840.10008.1.2.4.100"
 _MOST = 64 * 1024  # bytes of a hostile file that is mutated
 
 
@@ -42,6 +48,20 @@ def seeds() -> dict[str, bytes]:
     hostile = {name: data for name, make in HOSTILE.items() if not is_slow(name) and len(data := make()) <= _MOST}
     again = {f"{name} ({number})": data for number in (2, 3) for name, data in honest.items()}
     return honest | again | hostile
+
+
+def cine_seeds() -> dict[str, bytes]:
+    """Return a small video of every kind, animations, a DICOM object with a video, and archives, to be mutated."""
+    frames = numbered(14, 48, 96)
+    videos = {kind: write_video(frames, kind) for kind in CODECS}
+    videos["trimmed mp4"] = trimmed(videos["mp4"], 3, 25)
+    videos["interlaced mpeg"] = interlaced(write_video(woven(6, 208, 96), "mpeg"))
+    videos["gif"] = animation("GIF", frames[:4], duration=40)
+    videos["avif"] = encode(frames[0], "AVIF")
+    colored = [np.zeros((48, 96, 3), np.uint8)]
+    videos["dicom"] = compressed(colored, _MPEG_2, lambda _: videos["mpeg"], "YBR_PARTIAL_420", NumberOfFrames=14)
+    archives = {"usb export": zip_of(usb_export()), "stored": zip_of(videos.items(), ZIP_STORED), "bomb": bomb(20)}
+    return videos | archives | {f"{name} (2)": data for name, data in videos.items()}
 
 
 def is_slow(name: str) -> bool:

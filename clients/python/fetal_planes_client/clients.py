@@ -4,14 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import aclosing, closing
-from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, cast
 
 import httpx2
 
 from fetal_planes_client import messages
 from fetal_planes_client.credentials import find_auth
 from fetal_planes_client.errors import CutShortError
-from fetal_planes_client.messages import BatchRecord, ClientRequest, ExamSelection
+from fetal_planes_client.messages import BatchRecord, ClientRequest, ExamOptions
 from fetal_planes_client.types.answers import Classification, ExplainedClassification
 from fetal_planes_client.types.batch import BatchEnd
 from fetal_planes_client.types.exam import ExamReport
@@ -89,11 +89,18 @@ class Client:
         return self._read(request._replace(accept=media_type), bytes)
 
     def classify_batch(
-        self, files: Iterable[Upload], *, every: int = 1, limit: Limit = None, top: int = 2, set_level: Level = None
+        self,
+        files: Iterable[Upload],
+        *,
+        every: int = 1,
+        limit: Limit = None,
+        fps: float | None = None,
+        top: int = 2,
+        set_level: Level = None,
     ) -> Iterator[BatchRecord]:
         """Yield a record per frame in order, then the summary. Raises `RefusedError` and `CutShortError`."""
         record: BatchRecord | None = None
-        request = messages.batch_request(files, every=every, limit=limit, top=top, set=set_level)
+        request = messages.batch_request(files, every=every, limit=limit, fps=fps, top=top, set=set_level)
         with closing(self._open(request)) as reply:
             try:
                 for line in reply.iter_lines():
@@ -103,16 +110,7 @@ class Client:
         if not isinstance(record, BatchEnd):
             raise CutShortError("The reply ended before its last line.")
 
-    def exam(
-        self,
-        files: Iterable[Upload],
-        *,
-        protocol: str | None = None,
-        every: int = 1,
-        limit: Limit = None,
-        chosen: Iterable[tuple[int, int]] = (),
-        unread: int = 0,
-    ) -> ExamReport:
+    def exam(self, files: Iterable[Upload], **options: Unpack[ExamOptions]) -> ExamReport:
         """Return an exam: its frames by plane, and its protocol. Raises `RefusedError`.
 
         Parameters
@@ -123,27 +121,20 @@ class Client:
             Id of the protocol that the exam should fulfill; see `protocols`. Default: that of the service.
         every, limit
             Classify every n-th frame of each file, and at most `limit` of them.
+        fps
+            Classify this many frames of each second of a video, instead of every n-th.
         chosen
             Frames that a person prefers to the most probable one of their plane: the index of the file in `files` and
             the index of the frame in the file, both from 0.
         unread
             Number of further files of the exam that are not in `files`: the exam is not complete then.
         """
-        request = messages.exam_request(files, ExamSelection(protocol, every, limit, chosen, unread))
+        request = messages.exam_request(files, **options)
         return self._read(request, ExamReport.model_validate_json)
 
-    def exam_page(
-        self,
-        files: Iterable[Upload],
-        *,
-        protocol: str | None = None,
-        every: int = 1,
-        limit: Limit = None,
-        chosen: Iterable[tuple[int, int]] = (),
-        unread: int = 0,
-    ) -> str:
+    def exam_page(self, files: Iterable[Upload], **options: Unpack[ExamOptions]) -> str:
         """Return the sorted exam as an HTML page; parameters as in `exam`. Raises `RefusedError`."""
-        request = messages.exam_request(files, ExamSelection(protocol, every, limit, chosen, unread))
+        request = messages.exam_request(files, **options)
         return self._read(request._replace(accept="text/html"), bytes.decode)
 
     def model(self) -> Manifest:
@@ -216,11 +207,18 @@ class AsyncClient:
     protocols = _awaitable(Client.protocols)
 
     async def classify_batch(
-        self, files: Iterable[Upload], *, every: int = 1, limit: Limit = None, top: int = 2, set_level: Level = None
+        self,
+        files: Iterable[Upload],
+        *,
+        every: int = 1,
+        limit: Limit = None,
+        fps: float | None = None,
+        top: int = 2,
+        set_level: Level = None,
     ) -> AsyncIterator[BatchRecord]:
         """See `Client.classify_batch`."""
         record: BatchRecord | None = None
-        request = messages.batch_request(files, every=every, limit=limit, top=top, set=set_level)
+        request = messages.batch_request(files, every=every, limit=limit, fps=fps, top=top, set=set_level)
         async with aclosing(await self._open(request)) as reply:
             try:
                 async for line in reply.aiter_lines():

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from os import PathLike
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import httpx2
 from pydantic import ValidationError
@@ -37,12 +37,13 @@ def own_errors() -> Iterator[None]:
         raise UnreadableReplyError(f"The reply is not a valid {error.title}.") from error
 
 
-class ExamSelection(NamedTuple):
+class ExamOptions(TypedDict, total=False):
     """The options of an exam; see `Client.exam`."""
 
     protocol: str | None
     every: int
     limit: int | None
+    fps: float | None
     chosen: Iterable[tuple[int, int]]
     unread: int
 
@@ -84,17 +85,27 @@ def batch_request(uploads: Iterable[Upload], /, **params: Parameter) -> ClientRe
     return files_request("classify/batch", uploads, **params)._replace(accept="application/x-ndjson")
 
 
-def exam_request(uploads: Iterable[Upload], selection: ExamSelection, /) -> ClientRequest:
+def exam_request(  # noqa: PLR0913 (`ExamOptions`, by keyword)
+    uploads: Iterable[Upload],
+    /,
+    *,
+    protocol: str | None = None,
+    every: int = 1,
+    limit: int | None = None,
+    fps: float | None = None,
+    chosen: Iterable[tuple[int, int]] = (),
+    unread: int = 0,
+) -> ClientRequest:
     """Return a request for an exam. An option without effect is left out: an older service may not know it."""
-    chosen = ",".join(f"{file}:{frame}" for file, frame in selection.chosen)
     return files_request(
         "exam",
         uploads,
-        protocol=selection.protocol,
-        every=selection.every,
-        limit=selection.limit,
-        chosen=chosen or None,
-        unread=selection.unread or None,
+        protocol=protocol,
+        every=every,
+        limit=limit,
+        fps=fps,
+        chosen=",".join(f"{file}:{frame}" for file, frame in chosen) or None,
+        unread=unread or None,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from service.analysis.batch import File, Selection
+from service.analysis.batch import File
 from service.analysis.batch_session import BatchSession
 from service.api.dependencies import ModelDep, RuntimeDep
 from service.api.negotiation import JSON, NDJSON, NEGOTIATED, choose_media_type
@@ -54,7 +54,7 @@ async def classify_batch(
     """Classify all frames of many files and send each answer when it is ready. A bad file costs its own line only."""
     media_type = choose_media_type(accept, (NDJSON, JSON))
     sets = query.set_rule(model.pipeline.engine.manifest, media_type)
-    files = await read_files(request, runtime.settings.max_batch_bytes, runtime.settings.max_batch_frames)
+    files = await read_files(request, runtime.settings)
     records = _records(open_session(runtime, model, query), files, query.top, sets)
     encode = _as_document if media_type == JSON else _as_lines
     return StreamingResponse(encode(records), headers=NEGOTIATED, media_type=media_type)
@@ -67,7 +67,7 @@ def open_session(
     return BatchSession(
         pipeline=model.pipeline,
         run=model.pool.run,
-        selection=Selection(query.every, query.limit),
+        selection=query.selection,
         max_frames=runtime.settings.max_batch_frames,
         window=_JOBS_PER_WORKER * model.pool.cpu_budget.count,
         thumbnails=thumbnails,

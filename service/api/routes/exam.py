@@ -75,7 +75,7 @@ async def exam(
     planes = pipeline.engine.manifest.planes
     options = query.options(model.protocols)
     html = choose_media_type(accept, (JSON, _HTML)) == _HTML
-    files = await read_files(request, settings.max_batch_bytes, settings.max_batch_frames)
+    files = await read_files(request, settings)
     session = open_session(runtime, model, query, thumbnails=html)
     reader = ExamReader(planes, options)
     report = await exam_report(session, files, reader)

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import socket
+from array import array
 from typing import NoReturn
 
 import cv2
@@ -83,10 +84,11 @@ class _Decoder:
                 count=frames.count,
                 independent=frames.independent,
                 max_pixels=frames.max_pixels,
+                steps=frames.steps,
             )
             if not 0 <= request.frame < frames.count:
                 return Reply(file=file)  # `Frames.read` of the service refuses the index
-            return Reply(file=file, frame=self._return(self._read(frames, request)))
+            return Reply(file=file, frame=self._return(self._read(frames, request), self._times(frames, request)))
         except Exception as error:  # a frame that cannot be returned must not cost the process
             return Reply(file=file, problem=_refusal(error))
         finally:
@@ -114,23 +116,27 @@ class _Decoder:
         if needed > LARGE:
             self._ask(Reply(large=True))
         self._limit_memory(needed + self._file_bytes(request))
-        if request.step and not frames.independent:
-            for index in range(request.frame):
-                frames.read(index)
+        if request.step:
+            frames.step_to(request.frame)
         return frames.read(request.frame)
 
-    def _return(self, frame: Frame) -> DecodedFrame:
+    def _times(self, frames: Frames, request: Request) -> bytes | None:
+        """Return the times of all frames where the service does not have them yet."""
+        return None if frames.times is None or request.source == "open" else array("i", frames.times).tobytes()
+
+    def _return(self, frame: Frame, times: bytes | None) -> DecodedFrame:
         """Copy a frame into the arena, and return what the service must know to take it out."""
         colors = frame.colors
         attributes = b"" if frame.dicom is None else frame.dicom.encoded
-        sizes = frame.pixels.size, 0 if colors is None else colors.size, len(attributes)
+        sizes = frame.pixels.size, 0 if colors is None else colors.size, len(attributes), len(times or b"")
         if sum(sizes) > len(self._arena):
             self._ask(Reply(space=sum(sizes)))
             self._arena.remap()
         self._arena.write_pixels(frame.pixels)
         if colors is not None:
             self._arena.write_pixels(colors, sizes[0])
-        self._arena.write(attributes, sizes[0] + sizes[1])
+        self._arena.write(attributes, sum(sizes[:2]))
+        self._arena.write(times or b"", sum(sizes[:3]))
         height, width = frame.pixels.shape
         return DecodedFrame(
             height=height,
@@ -138,6 +144,8 @@ class _Decoder:
             region=frame.region,
             colors=None if colors is None else (colors.shape[0], colors.shape[1]),
             attributes=None if frame.dicom is None else len(attributes),
+            seconds=frame.seconds,
+            times=None if times is None else len(times),
         )
 
     def _ask(self, question: Reply) -> None:

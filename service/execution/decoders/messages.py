@@ -54,17 +54,23 @@ class OpenedFile:
     count: PositiveInt
     independent: bool
     max_pixels: PositiveInt
+    steps: bool = False
 
 
 @dataclass(slots=True)
 class DecodedFrame:
-    """A frame in the arena: its gray levels, then its small color copy, then the DICOM attributes."""
+    """A frame in the arena: its gray levels, its small color copy, the DICOM attributes, the times of all frames.
+
+    The times are int32; they come once, with the first frame that a decoder reads of a file.
+    """
 
     height: Side
     width: Side
     region: Box | None = None
     colors: tuple[PositiveInt, PositiveInt] | None = None
     attributes: NonNegativeInt | None = None
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    times: NonNegativeInt | None = None
 
 
 @dataclass(slots=True)

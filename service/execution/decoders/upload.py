@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+from array import array
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import NamedTuple
@@ -24,6 +25,7 @@ class _Decoded(NamedTuple):
     file: OpenedFile | None
     frame: Frame | None
     problem: Problem | None
+    times: "array[int] | None" = None
 
 
 class OpenUpload:
@@ -51,7 +53,16 @@ class OpenUpload:
             raise decoded.problem or _nonsense()
         self._first = index, decoded
         file = decoded.file
-        return Frames(file.format, file.count, file.independent, file.max_pixels, self._read, self._close)
+        return Frames(
+            file.format,
+            file.count,
+            file.independent,
+            file.max_pixels,
+            self._read,
+            self._close,
+            steps=file.steps,
+            times=decoded.times,
+        )
 
     def _read(self, index: int) -> Frame:
         first, self._first = self._first, None
@@ -104,9 +115,14 @@ def _take(reply: Reply, index: int, decoder: DecoderProcess) -> _Decoded:
         return _Decoded(reply.file, None, problem)
     found, arena, limits = reply.frame, decoder.arena, decoder.limits
     colors = (*found.colors, 3) if found.colors is not None else (0,)
-    sizes = found.height * found.width, math.prod(colors), found.attributes or 0
+    sizes = found.height * found.width, math.prod(colors), found.attributes or 0, found.times or 0
     if sizes[0] > limits.max_pixels or sum(sizes) > len(arena):
         raise _nonsense()
+    times = None
+    if found.times is not None:
+        if found.times != reply.file.count * array("i").itemsize:
+            raise _nonsense()
+        times = array("i", arena.read(sizes[3], sum(sizes[:3])))
     frame = Frame(
         pixels=arena.read_pixels((found.height, found.width)),
         format=reply.file.format,
@@ -114,9 +130,10 @@ def _take(reply: Reply, index: int, decoder: DecoderProcess) -> _Decoded:
         count=reply.file.count,
         region=found.region,
         colors=None if found.colors is None else arena.read_pixels(colors, sizes[0]),
-        dicom=None if found.attributes is None else DicomAttributes(arena.read(sizes[2], sizes[0] + sizes[1])),
+        dicom=None if found.attributes is None else DicomAttributes(arena.read(sizes[2], sum(sizes[:2]))),
+        seconds=found.seconds,
     )
-    return _Decoded(reply.file, frame, None)
+    return _Decoded(reply.file, frame, None, times)
 
 
 def _nonsense() -> UnreadableFrame:

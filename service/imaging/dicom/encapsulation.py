@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from itertools import pairwise
 
-from service.errors import UnreadableFrame
+from service.errors import UnreadableFrame, UploadTooLarge
 from service.imaging.dicom.dataset.elements import UNDEFINED, Data, Element
 from service.imaging.dicom.scan import DatasetLayout
 
@@ -86,6 +86,22 @@ def encapsulated_frames(layout: DatasetLayout, declared: int) -> list[list[Fragm
             f"The {len(fragments)} fragments of the pixel data do not form the {declared} frames in the header."
         )
     return [fragments[first:last] for first, last in pairwise([*starts, len(fragments)])]
+
+
+def encapsulated_stream(layout: DatasetLayout, max_bytes: int) -> bytes:
+    """Return the fragments of encapsulated pixel data as one stream, as a video is stored (PS3.5, A.4.5 and later).
+
+    Raises UnreadableFrame where the pixel data are not encapsulated or are cut short, UploadTooLarge where they have
+    more than `max_bytes`.
+    """
+    pixels = _pixels(layout)
+    if pixels.length != UNDEFINED:
+        raise UnreadableFrame("The pixel data are not encapsulated, but the transfer syntax is that of a video.")
+    _, fragments = _scan(layout.data, pixels.start)
+    length = sum(part.end - part.start for part in fragments)
+    if length > max_bytes:
+        raise UploadTooLarge(f"The video in the DICOM object has {length} bytes; the limit is {max_bytes} bytes.")
+    return join(layout, fragments)
 
 
 def join(layout: DatasetLayout, parts: list[Fragment]) -> bytes:

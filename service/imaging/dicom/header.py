@@ -29,10 +29,13 @@ RLE = "1.2.840.10008.1.2.5"
 JPEG = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70))
 JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")  # lossless; near-lossless
 JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")  # lossless; lossy
-_TRANSFER_SYNTAXES = (*NATIVE, RLE, *JPEG, *JPEG_LS, *JPEG_2000)
+# MPEG-2, H.264 and HEVC, each also with a stream cut into fragments (PS3.5, 10.8 to 10.15).
+VIDEO = tuple(f"1.2.840.10008.1.2.4.{number}{cut}" for number in range(100, 109) for cut in ("", ".1"))
+_TRANSFER_SYNTAXES = (*NATIVE, RLE, *JPEG, *JPEG_LS, *JPEG_2000, *VIDEO)
 # Samples per pixel of every supported photometric interpretation.
 _SAMPLES = dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1)
-_SAMPLES |= dict.fromkeys(("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"), 3)
+_OF_VIDEO = "YBR_PARTIAL_420"
+_SAMPLES |= dict.fromkeys((_OF_VIDEO, "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"), 3)
 
 # What the pixels need, and what a result copies.
 WANTED = wanted(
@@ -51,8 +54,6 @@ _NEW = {  # of PS3.5 2024; pydicom does not name them
     "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
     "1.2.840.10008.1.2.4.112": "JPEG XL",
 }
-# MPEG-2, MPEG-4 and HEVC.
-_VIDEO = tuple(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109))
 _META_SOP_CLASS = 0x0002_0002
 _MAX_FRAMES = 100_000
 _MAX_CINE_PIXELS = 2**33  # of all frames together; an hour of cine of any scanner is below it
@@ -104,10 +105,6 @@ def _check_kind(layout: DatasetLayout, values: Values) -> None:
             f"The SOP class of the DICOM object is not supported: {_known(sop_class, 'an unknown one')}. Supported are "
             "ultrasound images, single-frame and multi-frame, and Secondary Captures with Modality US."
         )
-    if transfer_syntax.startswith(_VIDEO):
-        raise UnsupportedFormat(
-            "The DICOM object holds an encapsulated video. Export its frames, or a cine of JPEG frames."
-        )
     if transfer_syntax not in _TRANSFER_SYNTAXES:
         named = _NEW.get(transfer_syntax) or _known(transfer_syntax, "an unknown one")
         raise UnsupportedFormat(
@@ -124,7 +121,7 @@ def _known(uid: str, otherwise: str) -> str:
 
 def _describe(values: Values, transfer_syntax: str) -> Header:
     photometric = values.text("PhotometricInterpretation").upper()
-    if photometric not in _SAMPLES:
+    if photometric not in _SAMPLES or (photometric == _OF_VIDEO and transfer_syntax not in VIDEO):
         raise UnsupportedFormat(
             f"The photometric interpretation of the DICOM object is not one of {', '.join(_SAMPLES)}."
         )

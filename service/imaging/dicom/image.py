@@ -11,11 +11,12 @@ from service.imaging.dicom.encapsulation import (
     Fragment,
     available_bytes,
     encapsulated_frames,
+    encapsulated_stream,
     join,
     native_count,
     native_frame,
 )
-from service.imaging.dicom.header import NATIVE, WANTED, Header, check_count, read_header
+from service.imaging.dicom.header import NATIVE, VIDEO, WANTED, Header, check_count, read_header
 from service.imaging.dicom.photometric import Gray, to_gray
 from service.imaging.dicom.regions import tissue_region
 from service.imaging.dicom.scan import DatasetLayout, scan_layout
@@ -31,7 +32,7 @@ class DicomImage:
     layout, header
         Where its parts are, and what describes its pixels.
     count
-        The number of frames that it stores.
+        The number of frames that it stores; of a video, the number that it states.
     region
         The part of each frame that shows tissue, if the object declares it.
     attributes
@@ -44,6 +45,15 @@ class DicomImage:
     region: Box | None
     attributes: DicomAttributes
     _parts: list[list[Fragment]]  # the fragments of each frame; empty where the pixel data are not encapsulated
+
+    @property
+    def is_video(self) -> bool:
+        """Whether its frames are in one stream, which `frame` does not decode."""
+        return self.header.transfer_syntax in VIDEO
+
+    def stream(self, max_bytes: int) -> bytes:
+        """Return the stream of a video; raises what `encapsulated_stream` raises."""
+        return encapsulated_stream(self.layout, max_bytes)
 
     def frame(self, index: int) -> tuple[Gray, Colors | None]:
         """Decode frame `index`, from 0 and below `count`, without reading the other frames.
@@ -95,7 +105,9 @@ def open_dicom(data: Data, *, max_bytes: int, max_side: int, max_pixels: int) ->
     layout = scan_layout(data, max_bytes, WANTED)
     header = read_header(layout, max_side, max_pixels)
     parts: list[list[Fragment]] = []
-    if header.transfer_syntax in NATIVE:
+    if header.transfer_syntax in VIDEO:
+        count = max(1, header.frames)  # its stream knows better
+    elif header.transfer_syntax in NATIVE:
         count = native_count(layout, header.frames, frame_bytes(header, available_bytes(layout)))
     else:
         parts = encapsulated_frames(layout, header.frames)

@@ -4,7 +4,7 @@ import struct
 
 from service.errors import EmptyUpload, UnsupportedFormat
 from service.imaging.dicom.scan import Data, is_dicom
-from service.schemas.answers import Format
+from service.schemas.answers import Format, VideoFormat
 
 _HEAD = 64  # bytes that identify every format except DICOM
 _START = 4096  # bytes that identify the formats which are not supported
@@ -12,23 +12,24 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)  # "BM" alone also starts plain text
 
 
+SUPPORTED = "PNG, JPEG, BMP, TIFF, WebP, GIF, AVIF, DICOM and video as MP4, MOV, AVI, MKV, WMV or MPEG"
 _CONVERT = "Convert it."
+_PHONE = "Convert it to JPEG; a phone can be set to take JPEG (on an iPhone: Camera, Formats, Most Compatible)."
 _EXPORT = "Export the frame from it."
 _UNPACK = "Unpack it, and send the files in it one by one."
+_SEND_ZIP = "`/classify/batch` and `/exam` read the files in it; an archive in an archive must be unpacked."
 _STILLS = "Export its frames."
 # What other files start with, each with the name of the format and what to do with it.
 _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF-", "a PDF document", _EXPORT),
     (b"\x1f\x8b", "a gzip archive", _UNPACK),
-    (b"PK\x03\x04", "a ZIP archive", _UNPACK),
+    (b"PK\x03\x04", "a ZIP archive", _SEND_ZIP),
     (b"PK\x05\x06", "an empty ZIP archive", _UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
     (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
     (b"BZh", "a bzip2 archive", _UNPACK),
     (b"\xfd7zXZ\0", "an XZ archive", _UNPACK),
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive", _UNPACK),
-    (b"GIF87a", "a GIF", _CONVERT),
-    (b"GIF89a", "a GIF", _CONVERT),
     (b"\0\0\0\x0cjP  \r\n", "a JPEG 2000 picture", _CONVERT),
     (b"\xff\x4f\xff\x51", "a JPEG 2000 codestream", _CONVERT),
     (b"\0\0\0\x0cJXL \r\n", "a JPEG XL picture", _CONVERT),
@@ -36,11 +37,7 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"8BPS", "a Photoshop document", _CONVERT),
     (b"\0\0\1\0", "an icon (ICO)", _CONVERT),
     (b"\0\0\2\0", "a cursor (CUR)", _CONVERT),
-    (b"\0\0\1\xba", "an MPEG video", _STILLS),
-    (b"\0\0\1\xb3", "an MPEG video", _STILLS),
-    (b"\x1a\x45\xdf\xa3", "a Matroska or WebM video", _STILLS),
     (b"FLV\1", "a Flash video (FLV)", _STILLS),
-    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media video (ASF, WMV)", _STILLS),
     (b"OggS", "an Ogg video", _STILLS),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file", _CONVERT),
     (b"\x93NUMPY", "a NumPy array", _CONVERT),
@@ -52,9 +49,18 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"SQLite format 3\0", "an SQLite database", ""),
     (b"{\\rtf", "an RTF document", _EXPORT),
 )
-_RIFF = {b"AVI ": ("an AVI video", _STILLS), b"WAVE": ("a WAV sound", "")}
+_RIFF = {b"WAVE": ("a WAV sound", "")}
 _ISO_PICTURES = {b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"hevc": "HEIC", b"mif1": "HEIF",
-                 b"msf1": "HEIF", b"avif": "AVIF", b"avis": "AVIF", b"crx ": "Canon CR3"}  # fmt: skip
+                 b"msf1": "HEIF", b"crx ": "Canon CR3"}  # fmt: skip
+_ISO_SOUNDS = {b"M4A ", b"M4B ", b"M4P "}
+_ISO_OTHERS = {*_ISO_PICTURES, *_ISO_SOUNDS}
+_AVIF = {b"avif", b"avis"}
+_VIDEOS: tuple[tuple[bytes, VideoFormat], ...] = (
+    (b"\0\0\1\xba", "mpeg"),  # a program stream
+    (b"\0\0\1\xb3", "mpeg"),  # a bare MPEG-1 or MPEG-2 stream
+    (b"\x1a\x45\xdf\xa3", "mkv"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "wmv"),
+)
 _TEXTS = ((b"<?xml", "an XML document"), (b"<!doctype html", "an HTML page"), (b"<html", "an HTML page"),
           (b"<svg", "an SVG drawing"))  # fmt: skip
 
@@ -82,9 +88,29 @@ def detect_format(upload: Data) -> Format:
         return "tiff"
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "webp"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "gif"
+    if data[4:8] == b"ftyp" and (data[8:12] in _AVIF or (data[8:12] == b"mif1" and b"avif" in data[16:48])):
+        return "avif"
     if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
         return "bmp"
-    raise UnsupportedFormat(f"{describe(bytes(upload[:_START]))} Supported are PNG, JPEG, BMP, TIFF, WebP and DICOM.")
+    if video := video_format(data, upload[188:189]):
+        return video
+    raise UnsupportedFormat(f"{describe(bytes(upload[:_START]))} Supported are {SUPPORTED}.")
+
+
+def video_format(data: bytes, sync: bytes = b"") -> VideoFormat | None:
+    """Return the format of a video by its first 64 bytes and byte 188, where a transport stream repeats byte 0."""
+    for start, format_ in _VIDEOS:
+        if data.startswith(start):
+            return format_
+    if data.startswith(b"RIFF") and data[8:12] == b"AVI ":
+        return "avi"
+    if data[4:8] == b"ftyp" and data[8:12] not in _ISO_OTHERS:
+        return "mov" if data[8:12] == b"qt  " else "mp4"
+    if data[4:8] in (b"moov", b"mdat", b"wide"):
+        return "mov"
+    return "mpeg" if data[:1] == sync == b"\x47" else None
 
 
 def describe(data: bytes) -> str:
@@ -102,12 +128,9 @@ def _other_format(data: bytes) -> tuple[str, str]:
     if data[4:8] == b"ftyp":  # ISO base media file format: a picture or a video, by its brand
         picture = _ISO_PICTURES.get(data[8:12])
         if picture:
-            return f"{'an' if picture[0] == 'A' else 'a'} {picture} picture", _CONVERT
-        return ("a QuickTime video (MOV)" if data[8:12] == b"qt  " else "an MP4 video"), _STILLS
-    if data[4:8] in (b"moov", b"mdat", b"wide"):
-        return "a QuickTime video (MOV)", _STILLS
-    if data[:1] == b"\x47" and data[188:189] == b"\x47":
-        return "an MPEG video (transport stream)", _STILLS
+            return f"a {picture} picture", _PHONE if picture.startswith("HE") else _CONVERT
+        if data[8:12] in _ISO_SOUNDS:
+            return "an MPEG-4 sound", ""
     if data[257:262] == b"ustar":
         return "a tar archive", _UNPACK
     return _text_format(data)

@@ -12,8 +12,9 @@ from pathlib import Path
 from service.errors import NotFound, UploadTooLarge
 from service.imaging.dicom.dataset.elements import Data
 from service.imaging.dicom.scan import is_dicom
+from service.imaging.files.formats import video_format
 
-_HEAD = 256  # bytes: enough to recognize DICOM
+_HEAD = 256  # bytes: enough to recognize DICOM and video
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ def _open_descriptor(path: str | os.PathLike[str]) -> int:
 def read_descriptor(descriptor: int, max_bytes: int) -> Data:
     """Return the contents of a regular file, and close its descriptor.
 
-    A DICOM file, which may be a long cine, is returned as a memory map, whose length costs no memory. Another process
-    can end this one by cutting off a mapped file: map foreign files in a process that may end.
+    A DICOM file or a video, which may be long, is returned as a memory map, whose length costs no memory. Another
+    process can end this one by cutting off a mapped file: map foreign files in a process that may end.
 
     Raises
     ------
@@ -70,7 +71,8 @@ def read_descriptor(descriptor: int, max_bytes: int) -> Data:
     try:
         with open(descriptor, "rb", buffering=0) as file:
             length = os.fstat(descriptor).st_size
-            if length and is_dicom(os.pread(descriptor, _HEAD, 0)):
+            head = os.pread(descriptor, _HEAD, 0)
+            if head and (is_dicom(head) or video_format(head[:64], head[188:189])):
                 return mmap.mmap(descriptor, length, access=mmap.ACCESS_READ)
             if length > max_bytes:
                 raise UploadTooLarge(f"The upload has {length} bytes; the limit is {max_bytes} bytes.")

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
 
-from service.imaging.files.local_file import LocalFile
 from service.jobs import JobError
 from service.jobs.files import SourceFile
 from service.jobs.listing import FileEntry, walk_folder
 from service.jobs.outputs import delete_drafts, one_run, whole_file
-from service.schemas.file_names import local_path
 
 T = TypeVar("T")
 
@@ -41,9 +39,9 @@ class LocalStorage:
         except OSError as error:
             raise JobError(f"{self.root} cannot be listed: {error.strerror}") from error
 
-    def source_file(self, entry: FileEntry, _: int) -> SourceFile:
+    def source_file(self, entry: FileEntry, max_bytes: int) -> SourceFile:
         """Return a file that opens when it is first read."""
-        return SourceFile(entry.file, LocalFile(self.root / local_path(entry.file)))
+        return SourceFile.below(self.root, entry.file, max_bytes)
 
     def has_foreign_files(self) -> bool:
         """Return whether the folder holds anything whose name does not begin with `_` or a dot."""

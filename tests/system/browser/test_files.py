@@ -11,6 +11,8 @@ import pytest
 from service.sample.examples import EXAMPLES
 from service.sample.frames import draw_frame
 from tests.support.images import encode
+from tests.support.videos import LOSSLESS, write_video
+from tests.support.zips import zip_of
 from tests.system.browser.page_states import png
 from tests.system.browser.visit import Visit, upload
 
@@ -53,6 +55,29 @@ class TestAddingFiles:
         page.settle()
         assert page.page.locator("#exam").is_visible()  # not on its first file, which may be broken
         assert [tile.rsplit("/", 1)[1] for tile in page.tiles()] == ["9.png", "10.png"]
+
+    def test_an_archive_is_read_like_a_folder(self, visit: Visits) -> None:
+        files = [("DICOM/10.png", png("brain")), ("DICOM/9.png", png("femur")), ("__MACOSX/9.png", b"x"), ("a/", b"")]
+        page = visit()
+        page.page.set_input_files("#files", [upload("study.zip", zip_of(files))])
+        page.until("document.querySelectorAll('#tiles .tile').length === 2")
+        page.settle()
+        assert [tile.split()[-1] for tile in page.tiles()] == ["study.zip/DICOM/9.png", "study.zip/DICOM/10.png"]
+
+    def test_a_damaged_archive_is_refused_by_name(self, visit: Visits) -> None:
+        page = visit()
+        page.add(upload("study.zip", zip_of([("a.png", png("brain"))])[:-30]))
+        assert "a ZIP archive" in page.text("main")
+
+    def test_a_video_is_a_loop(self, visit: Visits) -> None:
+        shots = [draw_frame(kind, height=240, width=320, seed=1) for kind in ("brain", "femur")]
+        frames = [shot for shot in shots for _ in range(4)]
+        page = visit()
+        page.add(upload("loop.avi", write_video(frames, "avi", 10, LOSSLESS)))
+        page.page.click("text=Classify every frame")
+        page.until("document.querySelector('#cine').textContent.includes(' at 0.')")
+        page.settle()
+        assert "Frames 1 to 4: Fetal brain." in page.text("#cine")
 
 
 class TestExport:

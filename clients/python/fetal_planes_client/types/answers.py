@@ -48,7 +48,7 @@ class PredictionSet(Schema):
 class FrameInfo(Schema):
     """The frame that the service read from the upload."""
 
-    format: Literal["png", "jpeg", "bmp", "tiff", "webp", "dicom"] | str
+    format: str
     """File format, detected from the bytes."""
     width: int
     """Width of the upright frame, in pixels."""
@@ -58,6 +58,8 @@ class FrameInfo(Schema):
     """Index of the frame in the file, from 0."""
     count: int
     """Number of frames in the file."""
+    seconds: float | None = None
+    """When a video shows the frame, from its first frame on; null for a file that states no times."""
     crop: tuple[int, int, int, int]
     """The part of the frame that the model saw: left, top, right, bottom in pixels. Right and bottom are
     exclusive."""

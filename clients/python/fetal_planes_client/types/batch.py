@@ -39,6 +39,10 @@ class CineSegment(Schema):
     """Index of the first frame, from 0."""
     end: int
     """Index of the last frame, from 0."""
+    start_seconds: float | None = None
+    """Time of the first frame, as in `frame.seconds`."""
+    end_seconds: float | None = None
+    """Time of the last frame."""
     plane: str | None
     """Null when the model answered fewer than half of the frames, or most answers are not one plane."""
     label: str | None
@@ -57,6 +61,8 @@ class CineBest(Schema):
     label: str
     frame: int
     """Index of the frame in the file, from 0."""
+    seconds: float | None = None
+    """Time of the frame, as in `frame.seconds`."""
     probability: float
     """Calibrated probability of this frame."""
     smoothed: float
@@ -86,11 +92,19 @@ class CineSummary(Schema):
     """The most probable frame of each plane that a segment shows."""
 
 
+class SkippedMember(Schema):
+    """A file of an archive that was left out because it holds no frame, such as a text or a DICOMDIR."""
+
+    source: Source
+    reason: str
+    """What it is, such as `text`."""
+
+
 class BatchSummary(Schema):
     """The totals of a batch."""
 
     files: int
-    """Number of files read to their end."""
+    """Number of files read to their end, with those that were skipped."""
     files_left: int
     """Number of files that were not read to their end; 0 when `complete`."""
     frames: int
@@ -101,6 +115,8 @@ class BatchSummary(Schema):
     """False when the limit on frames ended the batch early."""
     cines: list[CineSummary]
     """One summary for each file with several frames."""
+    skipped: list[SkippedMember]
+    """Files of archives that hold no frame."""
 
 
 class BatchEnd(Schema):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from fetal_planes_client.types import Schema
 from fetal_planes_client.types.answers import ModelInfo, Prediction, SubPlane
-from fetal_planes_client.types.batch import CineSummary, FrameProblem, Source
+from fetal_planes_client.types.batch import CineSummary, FrameProblem, SkippedMember, Source
 from fetal_planes_client.types.protocols import CheckedItem, ProtocolInfo
 
 
@@ -24,6 +24,8 @@ class ExamFrame(Schema):
     """As in the answer of `/classify`."""
     sub_plane_reason: Literal["close"] | str | None = None
     """As in the answer of `/classify`."""
+    seconds: float | None = None
+    """Time of the frame in a video."""
     tied: bool = False
     """True for several frames of a plane that show the same highest percentage."""
 
@@ -74,6 +76,8 @@ class ExamReport(Schema):
     duplicates: list[Duplicate]
     """Files with the same bytes as an earlier file."""
     cines: list[CineSummary]
+    skipped: list[SkippedMember]
+    """Files of archives that hold no frame."""
     files: int
     """Number of files read to their end, without duplicates."""
     files_left: int

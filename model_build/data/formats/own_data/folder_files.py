@@ -8,7 +8,8 @@ from model_build.data.frames import open_file
 from model_build.data.records import DataError, Skipped
 from service.errors import Problem
 from service.imaging.files.formats import detect_format
-from service.jobs.companions import local_companion_kind
+from service.imaging.files.local_file import LocalFile
+from service.jobs.companions import source_companion_kind
 from service.schemas.file_names import path_text
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".dcm", ".dicom"}
@@ -70,6 +71,6 @@ def count_frames(file: Path) -> int:
     try:
         return open_file(file).count
     except Problem:
-        if local_companion_kind(path_text(file), file) is not None:
+        if source_companion_kind(path_text(file), LocalFile(file)) is not None:
             raise
         return 1

@@ -116,6 +116,18 @@ def test_a_selection() -> None:
     assert list(Selection(every=3, limit=99).indices(8)) == [0, 3, 6]
 
 
+def test_a_selection_by_time() -> None:
+    even = [round(1000 * number / 30) for number in range(90)]
+    assert list(Selection(fps=30).indices(90, even)) == list(range(90))
+    assert list(Selection(fps=10).indices(90, even)) == list(range(0, 90, 3))
+    assert list(Selection(fps=100).indices(90, even)) == list(range(90))
+    assert list(Selection(fps=10, limit=3).indices(90, even)) == [0, 3, 6]
+    assert list(Selection(fps=0.5).indices(90, even)) == [0, 60]
+    varied = [0, 40, 80, 120, 1000, 1040, 1080, 2500, 2540, 3100]
+    assert list(Selection(fps=1).indices(10, varied)) == [0, 4, 7, 9]
+    assert list(Selection(fps=1).indices(10, None)) == list(range(10))
+
+
 def mean(frame: Frame) -> float:
     return float(frame.pixels.mean())
 

@@ -21,6 +21,7 @@ from tests.support.exam_items import labels
 from tests.support.images import animation, encode
 from tests.support.phantom_package import Phantom
 from tests.support.phantom_stills import still
+from tests.support.videos import sample
 
 URL = "http://testserver"
 
@@ -270,3 +271,18 @@ def test_a_wrong_selection_is_refused(capsys: pytest.CaptureFixture[str], every:
     with pytest.raises(SystemExit):
         cli.main(["cine", "x", "--every", every])
     assert "--every" in capsys.readouterr().err
+
+
+def test_a_video_shows_times(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: list[str]
+) -> None:
+    path = tmp_path / "loop.mp4"
+    path.write_bytes(sample("mp4"))
+    code, lines = run(capsys, "cine", path, "--frames", "--fps", "2", *model)
+    assert (code, [line["frame"]["seconds"] for line in lines[:-1]]) == (0, [0, 0.5, 1, 1.5])
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    cli.main(["cine", str(path), *model])
+    _, *segments, best = capsys.readouterr().out.splitlines()
+    assert segments[0].startswith("loop.mp4  frames 1 to ")
+    assert re.search(r"frames \d+ to 40 \([01]\.\d\d to 1\.95 s\) {2,}\w", segments[-1])
+    assert re.search(r"most probable: frame \d+ \(\d\.\d\d s\)  \w", best)

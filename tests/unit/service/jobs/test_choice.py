@@ -11,6 +11,7 @@ from tests.support.images import animation, encode, speckle
 from tests.support.job_inputs import process, result_frames, result_rows
 from tests.support.phantom_package import Phantom
 from tests.support.phantom_stills import still
+from tests.support.videos import LOSSLESS, write_video
 
 LOOP = ["fetal_femur"] * 6 + ["maternal_cervix"] * 6
 
@@ -89,3 +90,23 @@ def test_a_loop_without_a_plane_has_its_first_frame(tmp_path: Path, out: Path) -
     model = Phantom(min_probability=1.0).write(tmp_path / "model")
     assert process(model, tmp_path / "in", out, "--best") == 0
     assert result_frames(out) == [("loop.dcm", 0)]
+
+
+@pytest.mark.parametrize(
+    ("options", "indices"), [(["--fps", "5"], [0, 4, 8]), (["--fps", "10", "--limit", "2"], [0, 2])]
+)
+def test_frames_of_a_video_are_chosen_by_time_again_when_a_job_continues(
+    tmp_path: Path, out: Path, phantom: Phantom, phantom_folder: Path, options: list[str], indices: list[int]
+) -> None:
+    (tmp_path / "in").mkdir()
+    frames = [still(phantom, plane, 3) for plane in LOOP]
+    (tmp_path / "in" / "loop.avi").write_bytes(write_video(frames, "avi", 20, LOSSLESS))
+    (tmp_path / "in" / "still.png").write_bytes(encode(frames[0]))
+    expected = [*(("loop.avi", index) for index in indices), ("still.png", 0)]
+    for lines in (None, 1, 2):
+        if lines is not None:  # as after a kill
+            rows = (out / "frames.jsonl").read_bytes().splitlines(keepends=True)
+            (out / "frames.jsonl").write_bytes(b"".join(rows[:lines]))
+        assert process(phantom_folder, tmp_path / "in", out, *options) == 0
+        assert sorted(result_frames(out)) == expected
+    assert process(phantom_folder, tmp_path / "in", out, "--best") == 2

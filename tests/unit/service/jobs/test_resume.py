@@ -23,7 +23,14 @@ from tests.support.phantom_stills import still
 from tests.support.waiting import eventually
 
 KEY = FolderKey(
-    model_sha256="0" * 64, decision_digest="1" * 64, every=1, limit=None, best=False, reports=False, overlays=False
+    model_sha256="0" * 64,
+    decision_digest="1" * 64,
+    every=1,
+    limit=None,
+    fps=None,
+    best=False,
+    reports=False,
+    overlays=False,
 )
 
 

@@ -44,7 +44,7 @@ class TestKinds:
         refusal(data.replace(b"\x02\x00\x02\x00UI", b"\x02\x00\x04\x00UI"), UnsupportedFormat)
 
     @pytest.mark.parametrize(
-        ("uid", "word"), [("1.2.840.10008.1.2.4.102", "video"), ("1.2.840.10008.1.2.4.201", "High-Throughput"),
+        ("uid", "word"), [("1.2.840.10008.1.2.4.112", "JPEG XL"), ("1.2.840.10008.1.2.4.201", "High-Throughput"),
                           ("1.2.840.10008.1.2.4.94", "JPIP"), ("9.9.9.1234567", "unknown")],
     )  # fmt: skip
     def test_another_transfer_syntax(self, uid: str, word: str) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from service.errors import UnsupportedFormat
-from service.imaging.files.formats import describe, detect_format
+from service.imaging.files.formats import SUPPORTED, describe, detect_format
 from tests.support.images import encode, speckle
 
 
@@ -54,18 +54,11 @@ def iso(brand: bytes) -> bytes:
 FILES: dict[str, Callable[[], bytes]] = {
     "PDF": lambda: b"%PDF-1.4\n%%EOF\n",
     "HEIC": lambda: iso(b"heic"),
-    "AVIF": lambda: iso(b"avif"),
-    "MP4": lambda: iso(b"isom"),
-    "QuickTime": lambda: iso(b"qt  "),
     "gzip": lambda: gzip.compress(b"frame"),
     "bzip2": lambda: bz2.compress(b"frame"),
     "XZ": lambda: lzma.compress(b"frame"),
     "ZIP": zipped,
     "tar": tarred,
-    "AVI": lambda: b"RIFF" + struct.pack("<I", 4000) + b"AVI LIST" + bytes(4000),
-    "Matroska": lambda: b"\x1a\x45\xdf\xa3" + bytes(40),
-    "MPEG": lambda: b"\0\0\1\xba" + bytes(40),
-    "GIF": lambda: picture("GIF"),
     "JPEG 2000": lambda: picture("JPEG2000"),
     "ICO": lambda: picture("ICO"),
     "JSON": lambda: json.dumps({"image": "89504e47"}).encode(),
@@ -83,7 +76,7 @@ def test_the_refusal_names(name: str) -> None:
     with pytest.raises(UnsupportedFormat) as caught:
         detect_format(FILES[name]())
     assert name in caught.value.detail
-    assert "Supported are PNG, JPEG, BMP, TIFF, WebP and DICOM." in caught.value.detail
+    assert f"Supported are {SUPPORTED}." in caught.value.detail
 
 
 @given(st.binary(min_size=1, max_size=300))
@@ -94,6 +87,38 @@ def test_any_bytes_are_described_without_quoting_them(data: bytes) -> None:
     assert named.endswith(".")
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "AVIF"])
 def test_what_is_supported_is_named_by_its_own_format(kind: str) -> None:
     assert detect_format(encode(speckle(), kind)) == kind.lower()
+
+
+VIDEOS = {
+    "mp4": iso(b"isom"),
+    "mov": iso(b"qt  "),
+    "avi": b"RIFF" + struct.pack("<I", 4000) + b"AVI LIST" + bytes(4000),
+    "mkv": b"\x1a\x45\xdf\xa3" + bytes(40),
+    "mpeg": b"\0\0\1\xba" + bytes(40),
+    "wmv": b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(40),
+}
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_a_video_is_known_by_its_first_bytes(name: str) -> None:
+    assert detect_format(VIDEOS[name]) == name
+
+
+def test_a_transport_stream_repeats_its_first_byte() -> None:
+    packet = b"\x47" + bytes(187)
+    assert detect_format(2 * packet) == "mpeg"
+    with pytest.raises(UnsupportedFormat):
+        detect_format(packet + bytes(188))
+
+
+def test_a_sound_is_no_video() -> None:
+    with pytest.raises(UnsupportedFormat, match="sound"):
+        detect_format(iso(b"M4A "))
+
+
+def test_a_phone_s_picture_says_how_to_convert_it() -> None:
+    with pytest.raises(UnsupportedFormat, match=r"HEIC picture. Convert it to JPEG; a phone can be set to take JPEG"):
+        detect_format(iso(b"heic"))

@@ -1,0 +1,1 @@
+"""The measurements of reading a video."""
