@@ -10,7 +10,7 @@ SLOW_MARKERS := slow or training or fuzz or browser or container or ray or prome
 .DEFAULT_GOAL := help
 .PHONY: help serve check test lint docs lock client-types screenshots image up tls-certificate sbom soak container-test clean \
   bench-baselines bench-sizing bench-single-request-latency bench-exam-overhead bench-cine-memory bench-table-throughput \
-  bench-sub-plane-head-cost bench-loader bench-decoder-memory bench-hostile bench-live bench-video
+  bench-sub-plane-head-cost bench-loader bench-decoder-memory bench-hostile bench-live bench-video bench-listener-day
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 32
@@ -128,6 +128,9 @@ bench-video: $(VENV)/.test ## Measure the memory of a long video, and its rate n
 
 bench-decoder-memory: $(VENV)/.test ## Measure the memory of a decoder for each format, and its cost per frame (minutes)
 	$(BIN)/python -m bench.decoder_memory --write $(BENCHMARKS)
+
+bench-listener-day: $(VENV)/.test ## Send a day of exams through the listener, ten times as fast (42 minutes)
+	$(BIN)/python -m bench.listener_day --write $(BENCHMARKS)
 
 bench-hostile: $(VENV)/.test ## Attack the service with hostile files while others use it (minutes)
 	$(BIN)/python -m bench.hostile

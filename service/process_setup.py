@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import warnings
 from contextlib import suppress
 from functools import cache
@@ -114,3 +115,22 @@ def favor_event_loop() -> None:
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(_SWITCH_S)
+
+
+def configure_dicom_network() -> None:
+    """Configure pynetdicom for this process, which listens for DICOM; call it before it listens.
+
+    pynetdicom accepts every storage class, also a private one: a scanner sends whatever it has, and what the service
+    does not read is skipped. Its log lines and the errors of its threads quote what others send.
+    """
+    from pynetdicom import _config
+
+    _config.UNRESTRICTED_STORAGE_SERVICE = True
+    _config.LOG_HANDLER_LEVEL = "none"
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
+    threading.excepthook = _log_thread_failure
+
+
+def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
+    details = {"exception": failure.exc_type.__qualname__, "thread": failure.thread.name if failure.thread else None}
+    logging.getLogger("fetal_planes.listener").warning("a thread failed", extra=details)

@@ -24,6 +24,7 @@ MARKERS = {
     "realdata/": "realdata",
     "system/browser/": "browser",
     "system/container/": "container",
+    "system/dicom/": "orthanc",
     "system/front/": "slow",
     "system/generated_clients/": "slow",
     "system/monitoring/": "prometheus",

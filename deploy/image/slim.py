@@ -14,8 +14,9 @@ from pathlib import Path
 FOLDERS = re.compile(
     r"/(tests|test_files|testdata)$|/numpy/(f2py|distutils|_core/include|_core/lib)$"
     r"|/onnxruntime/(transformers|quantization|tools|datasets|backend)$"
+    r"|/pynetdicom/(apps|benchmarks)$"
 )
-"""Test suites, NumPy's C build tools, model converters."""
+"""Test suites, NumPy's C build tools, model converters, programs of others."""
 
 FILES = re.compile(
     r"\.(pyi|pxd|pyx|a|h|hpp)$"

@@ -1,8 +1,11 @@
 """A batch of files for one request: a line for each frame, and what all of them come to."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from service.analysis.batch import Batch, File, FrameOutcome, Runner, Selection, Skipped
@@ -15,6 +18,8 @@ from service.imaging.frame import Frame
 from service.inference.session import Floats
 from service.schemas.batch import BatchSummary, CineSummary, SkippedMember, Source
 from service.schemas.manifest import Plane
+
+_WINDOW_PER_THREAD = 3  # frames of a batch in work, waiting, or finished before an earlier one
 
 
 class AnalyzedFrame(NamedTuple):
@@ -135,3 +140,13 @@ class BatchSession:
         signature = None if still else shot_signature(frame.pixels)
         thumbnail = Thumbnail.of(frame.pixels, result) if still and self.thumbnails else None
         return AnalyzedFrame(result, signature, thumbnail)
+
+
+@contextmanager
+def local_session(
+    pipeline: Pipeline, threads: int, selection: Selection, max_frames: int, *, thumbnails: bool = False
+) -> Iterator[BatchSession]:
+    """Return a context with a session in threads of its own; call it where an event loop runs."""
+    with ThreadPoolExecutor(threads) as pool:
+        run = partial(asyncio.get_running_loop().run_in_executor, pool)
+        yield BatchSession(pipeline, run, selection, max_frames, _WINDOW_PER_THREAD * threads, thumbnails)

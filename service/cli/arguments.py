@@ -112,6 +112,13 @@ def positive(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
 
 
+def port_number(text: str) -> int:
+    """Return a TCP port."""
+    if text.isascii() and text.isdecimal() and int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
+
+
 def positive_list(text: str) -> list[int]:
     """Return integers of at least 1, written with commas between them."""
     return [positive(part) for part in text.split(",")]

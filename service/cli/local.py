@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from service.analysis.batch import File, Selection
-from service.analysis.batch_session import BatchSession
+from service.analysis.batch_session import BatchSession, local_session
 from service.analysis.exam import ExamOptions, ExamReader, draw_evidence
 from service.analysis.pipeline import Pipeline
 from service.analysis.protocols.load import choose_protocol, load_protocols
@@ -44,8 +44,6 @@ from service.schemas.file_names import path_text
 from service.schemas.problems import ProblemDetails
 from service.schemas.protocols import Protocol
 from service.settings import Settings
-
-_WINDOW_PER_WORKER = 3  # frames of a batch in work, waiting, or finished before an earlier one
 
 
 @contextmanager
@@ -191,12 +189,13 @@ async def _exam(
 def _batch_session(
     options: argparse.Namespace, settings: Settings, pipeline: Pipeline, *, thumbnails: bool = False
 ) -> Iterator[BatchSession]:
-    workers = cpu_budget(settings.workers).count
-    with ThreadPoolExecutor(workers) as threads, work_context(Work(new_request_id())):
-        run = partial(asyncio.get_running_loop().run_in_executor, threads)
-        selection = Selection(options.every, options.limit, options.fps)
-        window = _WINDOW_PER_WORKER * workers
-        yield BatchSession(pipeline, run, selection, settings.max_batch_frames, window, thumbnails)
+    threads = cpu_budget(settings.workers).count
+    selection = Selection(options.every, options.limit, options.fps)
+    with (
+        work_context(Work(new_request_id())),
+        local_session(pipeline, threads, selection, settings.max_batch_frames, thumbnails=thumbnails) as session,
+    ):
+        yield session
 
 
 COMMANDS = {"classify": classify, "explain": explain, "cine": cine, "exam": exam}

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.arguments import CommandError, Commands, add_command
+from service.cli.arguments import CommandError, Commands, add_command, port_number
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -20,7 +20,7 @@ def register(commands: Commands) -> None:
     """Add the commands."""
     serve = add_command(commands, "serve", _serve, "serve the model over HTTP")
     serve.add_argument("--host", type=_host, default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    serve.add_argument("--port", type=_port, default=8000, help="port to listen on (default: %(default)s)")
+    serve.add_argument("--port", type=port_number, default=8000, help="port to listen on (default: %(default)s)")
     instead = serve.add_mutually_exclusive_group()
     instead.add_argument("--uds", type=Path, metavar="PATH", help="listen on this Unix socket instead")
     instead.add_argument("--fd", type=int, metavar="N", help="listen on this inherited socket instead")
@@ -33,12 +33,6 @@ def _host(text: str) -> str:
     if text.strip():
         return text.strip("[] ")  # as in a URL: [::1]
     raise argparse.ArgumentTypeError("an empty address would be every address; write 0.0.0.0 or ::")
-
-
-def _port(text: str) -> int:
-    if text.isascii() and text.isdecimal() and int(text) <= 65535:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
 
 
 def _serve(options: argparse.Namespace, settings: "Settings") -> int:

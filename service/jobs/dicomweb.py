@@ -19,7 +19,7 @@ from retrying import RetryError
 
 from service.errors import NotFound
 from service.imaging.dicom.header import SECONDARY_CAPTURE, ULTRASOUND
-from service.jobs import JobError, StoreError
+from service.jobs import JobError, StoreError, StoreRefused
 from service.jobs.files import SourceFile
 from service.jobs.rows import SkippedFile
 from service.reports.dicom import DicomObject
@@ -29,6 +29,8 @@ _SOP_CLASS, _MODALITY, _SERIES, _INSTANCE = "00080016", "00080060", "0020000E", 
 _MORE = "additional results"  # the words of the header Warning where a search has more results (PS3.18, 8.3.4.4)
 _ERRORS = (requests.RequestException, RetryError, ValueError)
 _NO_OFFSET = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED}  # from an archive that refuses the parameter
+_REFUSALS = {HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}  # for the object itself
+_HAS_IT = 0x0111  # Duplicate SOP Instance (PS3.7, C.5.3)
 
 _Found = dict[str, dict[str, Any]]
 
@@ -138,14 +140,16 @@ class DicomWebArchive:
     def store(self, result: DicomObject) -> str:
         """Store an object and return its SOP Instance UID; the archive keeps an object that it already has.
 
-        Raises `StoreError` if the archive refuses it.
+        Raises `StoreError` if the archive cannot store it, `StoreRefused` if it does not want it.
         """
         try:
             reply = self._client.store_instances([pydicom.dcmread(io.BytesIO(result.contents))])
         except _ERRORS as error:
-            raise StoreError(f"The archive cannot store the object: {_reason(error)}.") from error
-        if reply.get("FailedSOPSequence"):
-            raise StoreError("The archive refused the object.")
+            kind = StoreRefused if _status(error) in _REFUSALS else StoreError
+            raise kind(f"The archive cannot store the object: {_reason(error)}.") from error
+        failed = reply.get("FailedSOPSequence")
+        if failed and any(each.get("FailureReason") != _HAS_IT for each in failed):
+            raise StoreRefused("The archive refused the object.")
         return result.uid
 
     def _fetch(self, study: str, series: str, instance: str) -> bytes:

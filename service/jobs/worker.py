@@ -39,6 +39,7 @@ class DicomOutput:
     overlays: bool  # a Secondary Capture with the evidence
     store: Callable[[DicomObject], str]  # returns the object's name in the row: a file name or a SOP Instance UID
     protocol: ProtocolInfo | None = None  # that the reports name
+    collect: Callable[[FrameResult], None] = lambda _: None  # called with each result, before its objects are written
 
 
 class StageSeconds:
@@ -158,6 +159,7 @@ class FrameWorker:
     def _store(self, output: DicomOutput, result: FrameResult) -> tuple[list[str], str | None]:
         """Write the DICOM objects of a frame; return their names, and why one of them is missing."""
         names, missing = [], None
+        output.collect(result)
         for write in self._writers(output, result):
             try:
                 names.append(output.store(write()))

@@ -31,7 +31,7 @@ JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")  # lossless; near
 JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")  # lossless; lossy
 # MPEG-2, H.264 and HEVC, each also with a stream cut into fragments (PS3.5, 10.8 to 10.15).
 VIDEO = tuple(f"1.2.840.10008.1.2.4.{number}{cut}" for number in range(100, 109) for cut in ("", ".1"))
-_TRANSFER_SYNTAXES = (*NATIVE, RLE, *JPEG, *JPEG_LS, *JPEG_2000, *VIDEO)
+TRANSFER_SYNTAXES = (*NATIVE, RLE, *JPEG, *JPEG_LS, *JPEG_2000, *VIDEO)
 # Samples per pixel of every supported photometric interpretation.
 _SAMPLES = dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1)
 _OF_VIDEO = "YBR_PARTIAL_420"
@@ -105,7 +105,7 @@ def _check_kind(layout: DatasetLayout, values: Values) -> None:
             f"The SOP class of the DICOM object is not supported: {_known(sop_class, 'an unknown one')}. Supported are "
             "ultrasound images, single-frame and multi-frame, and Secondary Captures with Modality US."
         )
-    if transfer_syntax not in _TRANSFER_SYNTAXES:
+    if transfer_syntax not in TRANSFER_SYNTAXES:
         named = _NEW.get(transfer_syntax) or _known(transfer_syntax, "an unknown one")
         raise UnsupportedFormat(
             f"The transfer syntax of the DICOM object is not supported: {named}. Convert the object to JPEG, JPEG-LS, "

@@ -1,5 +1,7 @@
 """The classification as a Comprehensive SR of template TID 1500, Measurement Report (PS3.16)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import (
@@ -18,6 +20,7 @@ from highdicom.sr import (
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.uid import UID
 
 from service import __version__
 from service.analysis.pipeline import Pipeline
@@ -59,13 +62,41 @@ def write_report(pipeline: Pipeline, result: FrameResult, protocol: ProtocolInfo
     - the protocol of the exam, if there is one, as a parameter of the algorithm.
     """
     source, package = read_source(result.frame), pipeline.engine.package
+    return _write([(source, result)], package, protocol, source.derive_uid(package.sha256, "report"), source.frame or 1)
+
+
+def write_study_report(
+    pipeline: Pipeline, results: Sequence[FrameResult], protocol: ProtocolInfo | None = None
+) -> DicomObject:
+    """Return one structured report of several frames of a study; raises what `read_source` raises.
+
+    It has a measurement group for each frame, as `write_report` has, in the order of their instances and frames. The
+    same frames give the same object.
+    """
+    sources = [(read_source(result.frame), result) for result in results]
+    sources.sort(key=lambda each: (each[0].series, each[0].instance, each[0].frame or 0))
+    package = pipeline.engine.package
+    frames = [f"{source.instance} {source.frame}" for source, _ in sources]
+    uid = derive_uid(sources[0][0].study, package.sha256, "study report", *frames)
+    return _write(sources, package, protocol, uid, 1)
+
+
+def _write(
+    results: Sequence[tuple[Source, FrameResult]],
+    package: ModelPackage,
+    protocol: ProtocolInfo | None,
+    uid: UID,
+    number: int,
+) -> DicomObject:
+    source = results[0][0]  # all are of one study
+    evidence = {each.instance: _evidence(each) for each, _ in results}
     report = ComprehensiveSR(
-        evidence=[_evidence(source)],
-        content=_content(source, result, package, protocol)[0],
+        evidence=list(evidence.values()),
+        content=_content(results, package, protocol)[0],
         series_instance_uid=derive_uid(source.study, package.sha256, "reports"),
         series_number=_SERIES_NUMBER,
-        sop_instance_uid=source.derive_uid(package.sha256, "report"),
-        instance_number=source.frame or 1,
+        sop_instance_uid=uid,
+        instance_number=number,
         manufacturer=MANUFACTURER,
         manufacturer_model_name="fetal-planes",
         software_versions=(__version__, package.manifest.version),
@@ -97,8 +128,9 @@ def _evidence(source: Source) -> Dataset:
 
 
 def _content(
-    source: Source, result: FrameResult, package: ModelPackage, protocol: ProtocolInfo | None
+    results: Sequence[tuple[Source, FrameResult]], package: ModelPackage, protocol: ProtocolInfo | None
 ) -> MeasurementReport:
+    source = results[0][0]
     observer = DeviceObserverIdentifyingAttributes(
         uid=derive_uid(package.sha256, "device"),
         name="fetal-planes",
@@ -109,7 +141,7 @@ def _content(
     return MeasurementReport(
         observation_context=ObservationContext(observer_device_context=context),
         procedure_reported=_PROCEDURE,
-        imaging_measurements=[_findings(source, result, package, protocol)],
+        imaging_measurements=[_findings(each, result, package, protocol) for each, result in results],
     )
 
 

@@ -8,8 +8,21 @@ import pytest
 from service.cli import build_parser
 from tests.support.paths import ROOT
 
-HEAVY = {"numpy", "onnxruntime", "cv2", "PIL", "fastapi", "pydantic", "pydicom", "httpx2", "pyarrow", "ray", "tqdm"}
-COMMANDS = ("serve", "key", "classify", "explain", "cine", "exam", "sample", "process", "table", "bench")
+HEAVY = {
+    "numpy",
+    "onnxruntime",
+    "cv2",
+    "PIL",
+    "fastapi",
+    "pydantic",
+    "pydicom",
+    "pynetdicom",
+    "httpx2",
+    "pyarrow",
+    "ray",
+    "tqdm",
+}
+COMMANDS = ("serve", "key", "listen", "classify", "explain", "cine", "exam", "sample", "process", "table", "bench")
 MAX_MODULES = 400  # the standard library's argparse and what it imports: about 100
 
 PROGRAM = """

@@ -1,0 +1,1 @@
+"""A day of exams through the listener, faster than a real one."""

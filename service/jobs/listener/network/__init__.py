@@ -1,0 +1,1 @@
+"""The DICOM network: the server for scanners, the senders of results, and the check of both directions."""
