@@ -112,20 +112,17 @@ class Orthanc:
             self.process.wait(60)
             self.process = None
 
-    def get(self, path: str) -> Any:
-        return requests.get(f"http://127.0.0.1:{self.http}{path}", timeout=60).json()
+    def get(self, path: str, *, text: bool = False) -> Any:
+        reply = requests.get(f"http://127.0.0.1:{self.http}{path}", timeout=60)
+        return reply.text if text else reply.json()
+
+    def put(self, path: str, content: Mapping[str, Any]) -> None:
+        requests.put(f"http://127.0.0.1:{self.http}{path}", json=content, timeout=60).raise_for_status()
 
     def post(self, path: str, content: bytes | str) -> Any:
         reply = requests.post(f"http://127.0.0.1:{self.http}{path}", data=content, timeout=120)
         reply.raise_for_status()
         return reply.json()
-
-    def tags(self, level: str = "instances") -> list[dict[str, Any]]:
-        """The identifying attributes of every instance."""
-        return [dict(each["MainDicomTags"]) for each in self.get(f"/{level}?expand")]
-
-    def file(self, identifier: str) -> bytes:
-        return requests.get(f"http://127.0.0.1:{self.http}/instances/{identifier}/file", timeout=60).content
 
     def _answers(self) -> bool:
         try:
