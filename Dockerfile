@@ -52,15 +52,18 @@ LABEL org.nrg.commands='[{"name":"fetal-planes","label":"Fetal planes","descript
 
 RUN groupadd --gid 10001 fetal-planes \
     && useradd --no-log-init --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \
-        --shell /usr/sbin/nologin fetal-planes
+        --shell /usr/sbin/nologin fetal-planes \
+    && install -d -o 10001 -g 10001 -m 700 /spool
 COPY --from=build /opt/fetal-planes /opt/fetal-planes
+# The manifests of a MONAI Application Package.
+COPY deploy/image/monai /etc/monai
 
 ENV PATH=/opt/fetal-planes/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /
-EXPOSE 8000
+EXPOSE 8000 11112
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-Ic", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/ready', timeout=4)"]
 ENTRYPOINT ["fetal-planes"]

@@ -1,12 +1,15 @@
 """The Kubernetes manifests: valid by the API's own schemas, in step with the service, and without rights."""
 
+import re
 from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 from prometheus_client import generate_latest
 
 import service
+from service.cli import build_parser
 from service.observability.metrics import GAUGES, Metrics
 from service.settings import Settings
 from tests.support.kustomized import Resource, build
@@ -143,3 +146,38 @@ def test_the_monitor_finds_the_service() -> None:
     assert monitor["selector"]["matchLabels"].items() <= entry["metadata"]["labels"].items()
     (endpoint,) = monitor["endpoints"]
     assert endpoint["port"] in {port["name"] for port in entry["spec"]["ports"]}
+
+
+def test_the_listener_has_one_pod_a_volume_and_no_rights() -> None:
+    resources = build(KUBERNETES / "listener")
+    for resource in resources:
+        for version in (OLDEST, NEWEST):
+            kubernetes_validate.validate(resource, version, strict=True)
+    found = one(resources, "StatefulSet")["spec"]
+    (only,) = found["template"]["spec"]["containers"]
+    assert found["replicas"] == 1
+    assert only["image"] == f"fetal-planes:{service.__version__}"
+    assert only["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert found["template"]["spec"]["securityContext"]["runAsNonRoot"] is True
+    options = build_parser().parse_args(only["args"])
+    ports = {port["name"]: port["containerPort"] for port in only["ports"]}
+    assert ports == {"dicom": options.port, "metrics": options.metrics_port}
+    mounts = {mount["name"]: mount["mountPath"] for mount in only["volumeMounts"]}
+    assert str(options.spool).startswith(f"{mounts['spool']}/")
+    labels = found["template"]["metadata"]["labels"]
+    assert one(resources, "Service")["spec"]["selector"] == labels
+    assert one(resources, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"] == labels
+
+
+def test_the_compose_profile_has_a_valid_command_and_a_local_port() -> None:
+    services = yaml.safe_load((KUBERNETES.parents[1] / "docker-compose.yml").read_text())["services"]
+    listener = services["listener"]
+    words = [re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", word) for word in listener["command"]]
+    options = build_parser().parse_args(words)
+    assert str(options.spool) in {volume.split(":")[1] for volume in listener["volumes"]}
+    title, host = options.to.partition(":")[0].split("@")
+    assert services[host]["environment"]["ORTHANC__DICOM_AET"] == title
+    for name in ("listener", "orthanc"):
+        assert services[name]["profiles"] == ["dicom"]
+        assert services[name]["cap_drop"] == ["ALL"]
+        assert all("127.0.0.1" in port for port in services[name]["ports"])

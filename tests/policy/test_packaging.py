@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import service
+from service.cli import build_parser
 from tests.support.paths import ROOT
 from tests.support.repository import LOCKS, PROJECT, locked_versions, tracked_files
 
@@ -119,6 +121,8 @@ def test_the_version_has_one_source_and_a_dated_section_in_the_changelog() -> No
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert f"ARG VERSION={version}\n" in dockerfile
     assert f'"version":"{version}"' in dockerfile  # the command that XNAT reads from the label
+    for name in ("app", "pkg"):
+        assert json.loads((ROOT / "deploy" / "image" / "monai" / f"{name}.json").read_text())["version"] == version
 
 
 def test_the_wheel_holds_every_file_of_both_packages(tmp_path: Path) -> None:
@@ -142,3 +146,13 @@ def test_pytest_collects_every_folder_of_tests() -> None:
     folders = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
     paths = PROJECT["tool"]["pytest"]["ini_options"]["testpaths"]
     assert [folder for folder in folders if not any(f"{folder}/".startswith(f"{path}/") for path in paths)] == []
+
+
+def test_the_monai_manifest_has_a_valid_command_over_its_folders() -> None:
+    manifest = json.loads((ROOT / "deploy" / "image" / "monai" / "app.json").read_text())
+    assert "COPY deploy/image/monai /etc/monai\n" in (ROOT / "Dockerfile").read_text()
+    program, *words = manifest["command"].split()
+    assert program == "fetal-planes"
+    options = build_parser().parse_args(words)
+    below = [Path(manifest["working-directory"]) / manifest[end]["path"] for end in ("input", "output")]
+    assert options.folders == below

@@ -41,6 +41,21 @@ def refused(code: str, samples: str, posts: str = "0+100x60") -> Series:
     }
 
 
+def listener(name: str, samples: str) -> Series:
+    """Return a gauge of the DICOM listener."""
+    return {f"fetal_planes_listener_{name}{{{HERE}}}": samples}
+
+
+def spool(bytes_: str) -> Series:
+    """Return the bytes in a spool of a hundred."""
+    return listener("spool_bytes", bytes_) | listener("spool_allowed_bytes", "100x60")
+
+
+def objects(result: str, samples: str) -> Series:
+    """Return the objects that a listener answered in one way."""
+    return {f'fetal_planes_listener_objects_total{{{HERE}, result="{result}"}}': samples}
+
+
 def times(name: str, labels: str, limits: dict[str, int]) -> Series:
     """Return a histogram with `limits[limit]` observations per minute up to each limit."""
     return {f'{name}_bucket{{{HERE}, {labels}, le="{limit}"}}': f"0+{count}x60" for limit, count in limits.items()}
@@ -186,5 +201,21 @@ CASES = {
         quiet=(drift(BRAINS, 12, 20), drift(BRAINS, 9, 22, FEW)),
         at=DRIFTED,
         minutes=HOUR,
+    ),
+    "SpoolFilling": Case(
+        fires=(spool(bytes_="90x60"),),
+        quiet=(spool(bytes_="70x60"), spool(bytes_="70x16 90x2 70x60")),
+    ),
+    "SpoolStuck": Case(
+        fires=(listener("spool_oldest_seconds", "3700x60"),), quiet=(listener("spool_oldest_seconds", "3500x60"),)
+    ),
+    "ResultsUndelivered": Case(
+        fires=(listener("deliveries_oldest_seconds", "1000x60"),),
+        quiet=(listener("deliveries_oldest_seconds", "800x60"),),
+    ),
+    "DeadLetters": Case(fires=(listener("dead_letters", "1x60"),), quiet=(listener("dead_letters", "0x60"),)),
+    "ObjectsRefused": Case(
+        fires=(objects("full", "0x10 1x50"), objects("conflict", "0x10 3x50")),
+        quiet=(objects("stored", "0+9x60"), objects("duplicate", "0+1x60"), objects("full", "5x60")),
     ),
 }

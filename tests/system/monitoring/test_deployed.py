@@ -77,7 +77,12 @@ def test_nobody_can_log_in_to_grafana() -> None:
 
 
 def test_prometheus_finds_the_service_and_its_key() -> None:
-    (scraped,) = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    scraped, listener = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())[
+        "scrape_configs"
+    ]
+    (found,) = listener["dns_sd_configs"]
+    assert (found["names"], COMPOSE["services"]["listener"]["profiles"]) == (["listener"], ["dicom"])
+    assert str(found["port"]) in COMPOSE["services"]["listener"]["command"]
     (found,) = scraped["dns_sd_configs"]
     assert found["names"] == ["fetal-planes"]
     assert found["names"][0] in COMPOSE["services"]

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 from fastapi.testclient import TestClient
+from prometheus_client import generate_latest
 
+from service.observability.listener_metrics import LISTENER_GAUGES, ListenerMetrics
 from tests.support.images import encode, speckle
 from tests.support.paths import ROOT
 from tests.support.phantom_package import Phantom
@@ -34,7 +36,10 @@ def test_every_metric_exists(serve: Callable[..., TestClient]) -> None:
     client = serve(Phantom())
     for path in ("/classify", "/explain"):
         assert client.post(path, content=encode(speckle())).status_code == 200
-    exposed = set(re.findall(r"^(\w+)[{ ]", client.get("/metrics").text, re.MULTILINE))
+    listener = ListenerMetrics()
+    listener.watch(dict.fromkeys(LISTENER_GAUGES, lambda: 0.0))
+    text = client.get("/metrics").text + generate_latest(listener.registry).decode()
+    exposed = set(re.findall(r"^(\w+)[{ ]", text, re.MULTILINE))
     for expression in [rule["expr"] for rule in rules()] + [query for _, query in queries()]:
         assert set(METRIC.findall(expression)) <= exposed, expression
 

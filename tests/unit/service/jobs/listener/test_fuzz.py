@@ -54,6 +54,7 @@ def open_files() -> int:
 
 
 def test_broken_pdus_end_their_connection_only(setup: Setup) -> None:
+    setup.server = replace(setup.server, limits=NetworkLimits(connections_per_minute=10**6))
     request, chance = association_request(), random.Random(5)
     data = b"\x04\x00\x00\x00\x00\x0a\x00\x00\x00\x06\x01\x03" + bytes(4)
     with setup.running() as listener:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from highdicom.sr import ComprehensiveSR
+from highdicom.sr import ComprehensiveSR, MeasurementReport
 
 from service.analysis.pipeline import Pipeline
 from service.imaging.frame import Limits
@@ -57,6 +57,7 @@ def test_the_evidence_sequence_has_each_source_once(reports: dict[str, bytes], k
 @pytest.mark.parametrize(("kind", "groups"), [("frame", 1), ("study", 4)])
 def test_highdicom_reads_it(reports: dict[str, bytes], kind: str, groups: int) -> None:
     report = ComprehensiveSR.from_dataset(pydicom.dcmread(io.BytesIO(reports[kind])))
+    assert isinstance(report.content, MeasurementReport)
     found = report.content.get_image_measurement_groups()
     assert len(found) == groups
     assert all(each.get_qualitative_evaluations() and each.get_measurements() for each in found)
