@@ -36,6 +36,9 @@ def register(commands: Commands) -> None:
     )  # fmt: skip
     process.add_argument("--reports", action="store_true", help="write a structured report for each DICOM frame")
     process.add_argument("--overlays", action="store_true", help="write a Secondary Capture for each DICOM frame")
+    process.add_argument(
+        "--crops", type=Path, metavar="FOLDER", help="write the sector of each named frame, without DICOM attributes"
+    )
     process.add_argument("--dicomweb", metavar="URL", help="archive to read a study from, and to store results in")
     process.add_argument("--study", metavar="UID", help="Study Instance UID of the study")
     process.add_argument("--token", metavar="VARIABLE", help="environment variable with the archive's bearer token")
@@ -84,8 +87,8 @@ def _process(options: argparse.Namespace, settings: "Settings") -> int:
         with open_pipeline(settings) as pipeline:
             job = replace(job, protocol=_find_protocol(options, settings, pipeline))
             return _finish(process_folder(job, pipeline, threads), allow_refused=allowed)
-    if not (options.dicomweb and options.study) or options.folders:
-        raise CommandError("--dicomweb and --study need each other, and take no folders")
+    if not (options.dicomweb and options.study) or options.folders or options.crops:
+        raise CommandError("--dicomweb and --study need each other, and take neither folders nor --crops")
     with open_pipeline(settings) as pipeline:
         return _process_study(options, pipeline, choice, _find_protocol(options, settings, pipeline), threads)
 
@@ -137,7 +140,12 @@ def _folder_job(options: argparse.Namespace, choice: "FrameChoice") -> "FolderJo
     if len(options.folders) != 2:
         raise CommandError("process needs two folders: IN with frames, and OUT for results")
     source, target = (folder.resolve() for folder in options.folders)
-    return FolderJob(source, target, options.reports, options.overlays, choice=choice)
+    crops = options.crops.resolve() if options.crops else None
+    if crops is not None:
+        if source in (crops, *crops.parents):
+            raise CommandError("--crops must be outside of IN: a repetition would read the crops as frames")
+        sys.stderr.write("fetal-planes: text inside the sector stays in the crops; look at each before you share it\n")
+    return FolderJob(source, target, options.reports, options.overlays, choice=choice, crops=crops)
 
 
 def _table(options: argparse.Namespace, settings: "Settings") -> int:

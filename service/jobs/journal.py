@@ -48,6 +48,7 @@ class FolderKey(JobKey):
     reports: bool = Field(description="Whether each DICOM frame has a structured report.")
     overlays: bool = Field(description="Whether each DICOM frame has a Secondary Capture.")
     protocol: str | None = Field(default=None, description="Id and version of the protocol that the reports name.")
+    crops: bool = Field(default=False, description="Whether each named frame has a crop for curation.")
 
     def difference(self, earlier: JobKey) -> str | None:
         """Return what differs from an earlier job, as a clause for a message; None if nothing does."""

@@ -14,8 +14,10 @@ from service import __version__
 from service.analysis.pipeline import Pipeline
 from service.inference.package import ModelPackage
 from service.jobs import JobError
+from service.jobs.crops.writer import CropWriter
 from service.jobs.files import SourceFile
 from service.jobs.journal import FolderKey, JobKey, ResultLog
+from service.jobs.listener.disk import read_or_make_key
 from service.jobs.listing import walk_folder
 from service.jobs.outputs import delete_drafts, one_run, write_whole
 from service.jobs.rows import DISCLAIMER, Counts, ResultRow, SkippedFile, check_rows
@@ -26,7 +28,7 @@ from service.reports.dicom import DicomObject
 from service.schemas.file_names import local_path
 from service.schemas.protocols import CheckedItem, Protocol
 
-TABLE, RESULT, OBJECTS = "frames.csv", "result.json", "dicom"
+TABLE, RESULT, OBJECTS, CROPS_KEY = "frames.csv", "result.json", "dicom", "crops.key"
 
 _OBJECT_NAME = re.compile(r"[0-9.]+\.dcm")
 _MERCURE_FILES = {"task.json", RESULT}  # mercure also puts a file of tags, `*.tags`, next to each DICOM file
@@ -55,6 +57,7 @@ class FolderJob:
     mercure: bool = False
     choice: FrameChoice = field(default_factory=FrameChoice)
     protocol: Protocol | None = None  # of the exam that the files are
+    crops: Path | None = None  # folder of crops for curation
 
     @property
     def objects(self) -> Path:
@@ -106,6 +109,7 @@ class FolderJob:
             **JobKey.of(package).model_dump(), every=selection.every, limit=selection.limit, fps=selection.fps,
             best=self.choice.best, reports=self.reports, overlays=self.overlays,
             protocol=f"{self.protocol.id} {self.protocol.version}" if self.protocol else None,
+            crops=self.crops is not None,
         )  # fmt: skip
 
 
@@ -143,7 +147,10 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> JobResul
             with closing(ResultLog(job.target, job.key(package), hash_files, job.delete_objects)) as log:
                 output = DicomOutput(job.reports, job.overlays, job.store, job.protocol)
                 wanted = output if job.reports or job.overlays else None
-                worker = FrameWorker(pipeline, len(planes), dicom=wanted, hash_files=True)
+                crops = None
+                if job.crops is not None:
+                    crops = CropWriter(job.crops, read_or_make_key(job.target / CROPS_KEY, job.target)).write
+                worker = FrameWorker(pipeline, len(planes), dicom=wanted, hash_files=True, write_crop=crops)
                 for finished in _run(files, run_job(files, worker, threads, log, job.choice)):
                     if isinstance(finished, SkippedFile):
                         skipped.append(finished)

@@ -74,12 +74,15 @@ class FrameWorker:
         Number of predictions in each answer.
     hash_files
         Whether a row has the hash of its file.
+    write_crop
+        Called with each classified frame; may raise `JobError`.
     """
 
     pipeline: Pipeline
     top: int = DEFAULT_TOP_K
     dicom: DicomOutput | None = None
     hash_files: bool = False
+    write_crop: Callable[[SourceFile, Frame, FrameResult], None] | None = None
     seconds: StageSeconds = field(default_factory=StageSeconds)
 
     def work(self, file: SourceFile, index: int, frames: int | None) -> ResultRow | SkippedFile:
@@ -143,6 +146,8 @@ class FrameWorker:
         output = self.dicom if frame.format == "dicom" else None
         explain = output is not None and output.overlays
         result: FrameResult = self.pipeline.explain_frame(frame) if explain else self.pipeline.classify_frame(frame)
+        if self.write_crop is not None:
+            self.write_crop(file, frame, result)
         names, missing = self._store(output, result) if output else ([], None)
         return ResultRow(
             file=file.name,
