@@ -47,6 +47,7 @@ class Listener:
                 frames = FrameResults(self.spool, pipeline, results, options.threads, self.metrics)
                 state: ObjectState = "analyzed" if options.keeps_studies else "done"
                 self._loops.append(Loop("frames", lambda: frames.step(state)))
+            self._adopt(per_frame=per_frame)
             if options.keeps_studies:
                 ready: ObjectState = "analyzed" if per_frame else "received"
                 studies = Studies(self.spool, pipeline, options, self.metrics, ready)
@@ -85,6 +86,14 @@ class Listener:
             stopped.wait()
         finally:
             self.stop()
+
+    def _adopt(self, *, per_frame: bool) -> None:
+        """Give objects that waited for their study, under other options, the state that they have under these."""
+        waiting = [each.key for each in self.spool.ledger.objects("analyzed")]
+        if not self.options.keeps_studies:
+            self.spool.complete(waiting, [], "done")
+        elif not per_frame:
+            self.spool.ledger.move(waiting, "received")
 
     def _end_association(self, session: Session) -> None:
         self.metrics.count_association(session.ended, session.counts)

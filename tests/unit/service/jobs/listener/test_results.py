@@ -18,7 +18,7 @@ import pytest
 from service.errors import InternalError
 from service.jobs import JobError
 from service.jobs.listener import delivery, frames, studies
-from service.jobs.listener.options import DicomPeer, StudyOptions, Webhook
+from service.jobs.listener.options import DicomPeer, ResultOptions, StudyOptions, Webhook
 from service.jobs.runner import FrameChoice
 from service.jobs.worker import FrameWorker
 from tests.support import dicom_objects as dicoms
@@ -218,6 +218,23 @@ def test_a_study_has_one_report_and_an_exam(setup: Setup, archive: Destination) 
         assert not [value for value in (*dicoms.PLANTED.values(), STUDY) if value in path.name]
         assert not [value for value in dicoms.PLANTED.values() if value in path.read_text()]
     assert len(list((setup.folder / "exams").glob("*.html"))) == 2
+
+
+def test_other_options_leave_no_object_behind(setup: Setup, archive: Destination) -> None:
+    setup.studies = StudyOptions(idle_s=3600, folder=setup.folder / "exams")
+    with setup.to(archive.peer).running() as listener:
+        send(listener.server.port, [still(1)])
+        eventually(lambda: len(listener.spool.ledger.objects("analyzed")) == len(archive.received) == 1)
+    setup.results, setup.studies = ResultOptions(), StudyOptions(idle_s=0.1, folder=setup.folder / "exams")
+    with setup.running():
+        eventually(lambda: is_empty(setup))
+    assert len(list((setup.folder / "exams").glob("*.json"))) == 1
+    with setup.to(archive.peer).running() as listener:
+        send(listener.server.port, [still(2)])
+        eventually(lambda: len(archive.received) == 2)
+    setup.studies = StudyOptions()
+    with setup.running():
+        eventually(lambda: is_empty(setup))
 
 
 def test_late_objects_are_a_further_exam(setup: Setup) -> None:
