@@ -109,7 +109,9 @@ class Studies:
         for each in rows.values():
             for row in each:
                 self._metrics.count_frame("refused" if row.problem else "classified")
-        return [*names, store.store(write_study_report(self._pipeline, found))] if found else names
+        if found:
+            names.append(store.store(write_study_report(self._pipeline, found, self._options.studies.protocol)))
+        return names
 
     def _exam(self, objects: Sequence[SpooledObject]) -> tuple[ExamReport, str]:
         files = [

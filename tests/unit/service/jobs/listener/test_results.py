@@ -21,12 +21,22 @@ from service.jobs.listener import delivery, frames, studies
 from service.jobs.listener.options import DicomPeer, ResultOptions, StudyOptions, Webhook
 from service.jobs.runner import FrameChoice
 from service.jobs.worker import FrameWorker
+from service.schemas.protocols import ItemPlane, Protocol, ProtocolItem
 from tests.support import dicom_objects as dicoms
 from tests.support.images import speckle
 from tests.support.listener import STUDY, Destination, Setup, destination, instance, send, still
 from tests.support.waiting import eventually
 
 SECRET = "s3cret"
+PROTOCOL = Protocol(
+    id="two-brains", name="Two brains", version="3", exam="any", source=None, not_covered=None,
+    items=[
+        ProtocolItem(
+            label="Brain", one_of=[ItemPlane(plane="fetal_brain", sub_plane=None, label="Fetal brain")], min=2,
+            optional=False, note=None,
+        )
+    ],
+)  # fmt: skip
 CINE = dicoms.compressed(
     [speckle(60, 80, seed=seed) for seed in range(5)],
     dicoms.RLE,
@@ -201,18 +211,20 @@ def test_a_full_disk_delays_the_results_and_loses_none(
 
 
 def test_a_study_has_one_report_and_an_exam(setup: Setup, archive: Destination) -> None:
-    setup.studies = StudyOptions(idle_s=0.5, folder=setup.folder / "exams")
+    setup.studies = StudyOptions(idle_s=0.5, folder=setup.folder / "exams", protocol=PROTOCOL)
     with setup.to(archive.peer, per="study").running() as listener:
         send(listener.server.port, [still(1), still(2), CINE, still(1, "1.2.99")])
         eventually(lambda: len(archive.received) == 2 and is_empty(setup))
     found = {str(report(each).StudyInstanceUID): report(each) for _, each in archive.received}
     groups = [each for each in found[STUDY].ContentSequence if each.ConceptNameCodeSequence[0].CodeValue == "126010"]
     assert len(groups[0].ContentSequence) >= 3  # two stills, and the best frames of the loop
+    assert "protocol Two brains" in [str(each.value) for each in found[STUDY].iterall()]
     assert {instance(1), instance(2), "1.2.3.4.11"} <= set(sources(archive))
     exams = [json.loads(path.read_text()) for path in (setup.folder / "exams").glob("*.json")]
     assert {each["study"] for each in exams} == {STUDY, "1.2.99"}
     (exam,) = [each["exam"] for each in exams if each["study"] == STUDY]
     assert (exam["files"], exam["complete"], len(exam["cines"])) == (3, True, 1)
+    assert (exam["protocol"]["id"], exam["protocol"]["version"]) == ("two-brains", "3")
     for path in (setup.folder / "exams").iterdir():
         assert path.stat().st_mode & 0o077 == 0
         assert not [value for value in (*dicoms.PLANTED.values(), STUDY) if value in path.name]
