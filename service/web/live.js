@@ -79,7 +79,7 @@ export class LiveView {
   #begin() {
     this.#frames ??= this.#newFrames();
     this.#frames.cut();
-    this.loop.query = { top: this.model.planes.length };
+    Object.assign(this.loop, { query: { top: this.model.planes.length }, zoom: this.model.preprocessing.zoom ?? 1 });
     this.crop.reset();
     this.loop.start();
     this.#arrange();
@@ -154,7 +154,7 @@ export class LiveView {
   }
 
   // The sonographer froze the picture: this frame is explained, once.
-  async #freeze({ answer, blob, whole }) {
+  async #freeze({ answer, blob, whole, sent }) {
     const { frozen } = this.#frames;
     byId("live-stage").dataset.frozen = String(frozen);
     if (!frozen) {
@@ -171,7 +171,7 @@ export class LiveView {
       this.#explaining = null; // the next frame tries again
       return;
     }
-    this.picture.explain(explained, this.model.preprocessing.size, shown);
+    this.picture.explain(explained, this.model.preprocessing.size, sent, shown);
     setText(byId("live-frozen"), `Frozen. The heat map shows the evidence for ${answer.predictions[0].label}.`);
     this.draw();
   }

@@ -9,7 +9,20 @@ const QUALITY = 0.92;
 const GIVE_UP_MS = 10_000; // a request, such as one that slept with the computer
 const KEPT = 200; // frames that the speed is measured over
 
-// Events: `answer` with `detail` {answer, blob, signature, motion, time, whole}; `refused` with the refusal; `speed`.
+// Return the part [x, y, width, height] to send, so that the model sees `part`: of what the service receives, the model sees
+// the middle, with no side longer than the longer side divided by `zoom` (service/imaging/letterbox.py).
+export function widen([x, y, wide, tall], zoom, width, height) {
+  const around = (start, length, factor, all) => {
+    const center = start + length / 2;
+    const half = Math.min((length * factor) / 2, center, all - center);
+    return [center - half, 2 * half];
+  };
+  const [left, broad] = around(x, wide, wide >= tall ? zoom : 1, width);
+  const [top, high] = around(y, tall, wide >= tall ? 1 : zoom, height);
+  return [left, top, broad, high];
+}
+
+// Events: `answer` with `detail` {answer, blob, signature, motion, time, whole, sent}; `refused` with the refusal; `speed`.
 export class LiveLoop extends EventTarget {
   #on = false;
   #busy = false;
@@ -21,7 +34,7 @@ export class LiveLoop extends EventTarget {
 
   constructor(service, video, crop) {
     super();
-    Object.assign(this, { service, video, crop, query: {} });
+    Object.assign(this, { service, video, crop, query: {}, zoom: 1 });
     for (const event of ["busy", "lost"]) service.addEventListener(event, () => this.#wait.abort()); // an old frame is not sent again
     this.#clear();
   }
@@ -80,8 +93,10 @@ export class LiveLoop extends EventTarget {
     const { videoWidth: width, videoHeight: height } = this.video;
     if (!width) return;
     const whole = this.crop.isDue(performance.now());
-    const [left, top, right, bottom] = whole ? [0, 0, 1, 1] : this.crop.box;
-    const part = [left * width, top * height, (right - left) * width, (bottom - top) * height];
+    const [left, top, right, bottom] = this.crop.box;
+    const seenPart = [left * width, top * height, (right - left) * width, (bottom - top) * height];
+    const part = whole ? [0, 0, width, height] : widen(seenPart, this.zoom, width, height);
+    const sent = [part[0] / width, part[1] / height, (part[0] + part[2]) / width, (part[1] + part[3]) / height];
     const seen = this.#look();
     const blob = await this.#encode(part, whole ? WHOLE_SIDE : SIDE);
     this.#wait = new AbortController();
@@ -94,7 +109,7 @@ export class LiveLoop extends EventTarget {
       const { crop: box, width: w, height: h } = answer.frame;
       this.crop.take([box[0] / w, box[1] / h, box[2] / w, box[3] / h], performance.now());
     }
-    this.dispatchEvent(new CustomEvent("answer", { detail: { answer, blob, whole, time: this.video.currentTime, at: performance.now(), ...seen } }));
+    this.dispatchEvent(new CustomEvent("answer", { detail: { answer, blob, whole, sent, time: this.video.currentTime, at: performance.now(), ...seen } }));
   }
 
   // The signature of the crop, and how much it differs from that of the frame before, in gray levels.

@@ -6,14 +6,14 @@ import { heatmapLayer } from "./heatmap.js";
 const HEAT = 0.6; // opacity of the heat map
 
 export class LivePicture {
-  #heat = null; // {layer, within, shown}: where it lies in the crop, and the crop that it belongs to
+  #heat = null; // {layer, within, sent, shown}: where it lies in what was sent, and the crop that it belongs to
 
   constructor(video, crop) {
     Object.assign(this, { video, crop });
   }
 
-  // Show the evidence for a frame of the crop `shown`; null for none.
-  explain(explained, size, shown) {
+  // Show the evidence for a frame: `sent` is the part of the picture that was explained, `shown` the crop. Null for none.
+  explain(explained, size, sent, shown) {
     if (!explained) {
       this.#heat = null;
       return;
@@ -21,7 +21,7 @@ export class LivePicture {
     const { explanation: { heatmap }, frame: { crop, width, height } } = explained;
     const [left, top, right, bottom] = crop;
     const layer = heatmapLayer(heatmap, crop, size, right - left, bottom - top);
-    this.#heat = { layer, within: [left / width, top / height, right / width, bottom / height], shown };
+    this.#heat = { layer, within: [left / width, top / height, right / width, bottom / height], sent, shown };
   }
 
   draw(running) {
@@ -34,9 +34,10 @@ export class LivePicture {
     const [left, top, right, bottom] = this.crop.box.map((edge, side) => edge * (side % 2 ? height : width));
     if (this.#heat?.shown === this.crop.box) {
       const [x, y, x2, y2] = this.#heat.within;
-      const [wide, tall] = [right - left, bottom - top];
+      const [from, down, to, end] = this.#heat.sent.map((edge, side) => edge * (side % 2 ? height : width));
+      const [wide, tall] = [to - from, end - down];
       context.globalAlpha = HEAT;
-      context.drawImage(this.#heat.layer, left + x * wide, top + y * tall, (x2 - x) * wide, (y2 - y) * tall);
+      context.drawImage(this.#heat.layer, from + x * wide, down + y * tall, (x2 - x) * wide, (y2 - y) * tall);
       context.globalAlpha = 1;
     }
     for (const [color, dash] of [["#000", []], ["#fff", [8, 6]]]) {

@@ -105,7 +105,7 @@ def watch(page: "Page") -> None:
 def live(page: "Page") -> None:
     """Watch until three items are fulfilled and a plane is named."""
     watch(page)
-    # The name of the fake camera is a path.
-    page.evaluate("document.querySelector('#live-device').selectedOptions[0].textContent = 'HDMI grabber'")
     until(page, "document.querySelectorAll('#live-items li[data-state=fulfilled]').length >= 3", 300)
     until(page, "document.querySelector('#live-state').dataset.kind === 'answered'", 300)
+    # The name of the fake camera is a path.
+    page.evaluate("document.querySelector('#live-device').selectedOptions[0].textContent = 'HDMI grabber'")

@@ -12,12 +12,12 @@ from service.analysis.batch import File
 from service.analysis.cine import CineReader, shot_signature
 from service.analysis.results import FrameResult, ModelIdentity
 from service.imaging.frame import FrameMetadata
-from service.imaging.letterbox import Crop
+from service.imaging.letterbox import Crop, find_crop
 from service.imaging.sector import Box
 from service.inference.engine import Scores
 from service.sample.frames import draw_frame
 from service.schemas.batch import CineSummary
-from service.schemas.manifest import Plane
+from service.schemas.manifest import Plane, Preprocessing
 from tests.support.drawn_model import UNSURE
 from tests.support.images import animation, speckle
 from tests.support.phantom_package import PLANES
@@ -107,6 +107,21 @@ def test_a_drawn_loop_has_the_segments_of_the_service(visit: Visits, address: st
     assert cine["cuts"] == [18]
     assert len(cine["segments"]) >= 2
     assert_same(own, cine, list(PLANES))
+
+
+def test_the_model_sees_the_crop_of_the_page(visit: Visits) -> None:
+    """The service shows the model the middle of what it receives; the page sends as much more."""
+    page = visit().page
+    for zoom in (1.0, 1.15, 1.5):
+        preprocessing = Preprocessing(size=64, crop="sector", zoom=zoom)
+        for region in (Box(100, 50, 700, 500), Box(200, 20, 500, 580), Box(150, 100, 650, 600), Box(0, 0, 800, 600)):
+            seen = find_crop(np.zeros((600, 800), np.uint8), preprocessing, region).box
+            words = "async (given) => (await import('/page/live_loop.js')).widen(...given)"
+            part = [seen.left, seen.top, seen.width, seen.height]
+            left, top, width, height = (round(each) for each in page.evaluate(words, [part, zoom, 800, 600]))
+            sent = Box(left, top, left + width, top + height)
+            again = find_crop(np.zeros((600, 800), np.uint8), preprocessing, sent).box
+            assert np.abs(np.subtract(again, seen)).max() <= 1
 
 
 def test_signatures_are_those_of_the_service(visit: Visits) -> None:
