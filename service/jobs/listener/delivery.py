@@ -45,8 +45,11 @@ class Deliveries:
 
     def _send(self, kind: Kind, batch: Sequence[Delivery]) -> bool:
         """Send a batch; return whether the destination was reached."""
-        contents = [(each.name, self._spool.result_path(each.name).read_bytes()) for each in batch]
-        for delivery, attempt in zip(batch, self._senders[kind].send(contents), strict=False):
+        contents = self._read(batch)
+        if not contents:
+            return True
+        found = [each for each in batch if each.name in contents]
+        for delivery, attempt in zip(found, self._senders[kind].send(list(contents.items())), strict=False):
             self._metrics.count_delivery(kind, attempt.end)
             if attempt.end == "delivered":
                 self._spool.end_delivery(delivery)
@@ -57,6 +60,20 @@ class Deliveries:
                 return False
         self._failures[kind] = 0
         return True
+
+    def _read(self, batch: Sequence[Delivery]) -> dict[str, bytes]:
+        """Return the results of a batch by name.
+
+        A result without a file has been delivered: two objects that claim one SOP Instance UID in their data sets have
+        results of one name, and the file of the second may go with the delivery of the first.
+        """
+        contents: dict[str, bytes] = {}
+        for each in batch:
+            try:
+                contents[each.name] = self._spool.result_path(each.name).read_bytes()
+            except FileNotFoundError:
+                self._spool.end_delivery(each)
+        return contents
 
     def _refuse(self, delivery: Delivery, attempt: Attempt) -> None:
         """Try a refused result some more times: the configuration of its destination may be what is wrong."""

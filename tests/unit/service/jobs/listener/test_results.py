@@ -115,6 +115,18 @@ def test_a_destination_that_is_away_gets_everything_later(setup: Setup) -> None:
     assert len(archive.uids) == len(set(archive.uids)) == 3
 
 
+def test_a_result_whose_file_is_gone_holds_up_no_other(setup: Setup) -> None:
+    archive = Destination()
+    with setup.to(archive.peer).running() as listener:
+        send(listener.server.port, [still(number) for number in range(3)])
+        eventually(lambda: len(listener.spool.ledger.deliveries()) == 3)
+        listener.spool.result_path(listener.spool.ledger.deliveries()[0].name).unlink()
+        archive.start()
+        eventually(lambda: not listener.spool.ledger.deliveries())
+    archive.stop()
+    assert len(archive.received) == 2
+
+
 def test_results_wait_in_the_spool_for_the_next_start(setup: Setup) -> None:
     archive = Destination()
     with setup.to(archive.peer).running() as listener:
