@@ -11,13 +11,14 @@ from service.analysis.code_digest import deciding_sources, decision_digest, dige
 
 _ROOT = Path(service.__file__).parent
 _ENTRY_POINTS = ("imaging/decode.py", "analysis/pipeline.py", "jobs/rows.py", "reports/answers.py")
-# Names, messages, settings of the process, pictures; batches and exams, which no cache and no job keeps.
+# Names, messages, settings of the process, pictures; batches, exams and their items, which no cache and no job keeps.
 _DECIDES_NOTHING = {
     "__init__.py",
     "analysis/batch.py",
     "analysis/batch_session.py",
     "analysis/cine.py",
     "analysis/exam.py",
+    "analysis/protocols/check.py",
     "analysis/text.py",
     "analysis/thumbnail.py",
     "errors.py",
@@ -28,6 +29,7 @@ _DECIDES_NOTHING = {
     "schemas/batch.py",
     "schemas/exam.py",
     "schemas/problems.py",
+    "schemas/protocols.py",
 }
 
 
