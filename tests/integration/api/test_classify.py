@@ -41,6 +41,7 @@ def test_the_answer_is_the_model_s(
     assert answer["frame"] == {
         "format": kind.lower(), "width": 64, "height": 90, "index": 0, "count": 1, "crop": [0, 0, 64, 90],
         "crop_source": "none",
+        "seconds": None,
     }  # fmt: skip
     assert answer["abstain"] is False
     assert answer["abstain_reason"] is None
@@ -150,6 +151,7 @@ class TestDicom:
         assert frame == {
             "format": "dicom", "width": 400, "height": 300, "index": 0, "count": 1, "crop": [10, 20, 310, 220],
             "crop_source": "region",
+            "seconds": None,
         }  # fmt: skip
 
     def test_a_zoom_cuts_into_the_region_and_the_region_stays_its_source(
@@ -185,7 +187,7 @@ class TestDicom:
     [
         ("classify", "`frame`, `set`, `top`, `patient_salt`"),
         ("explain", "`frame`, `set`, `top`, `target`, `overlay`"),
-        ("exam", "`every`, `limit`, `protocol`, `chosen`, `unread`"),
+        ("exam", "`every`, `limit`, `fps`, `protocol`, `chosen`, `unread`"),
     ],
 )
 def test_the_refusal_of_an_unknown_parameter_names_the_known_ones(client: TestClient, path: str, known: str) -> None:
