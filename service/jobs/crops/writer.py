@@ -9,8 +9,8 @@ import cv2
 
 from service.analysis.results import FrameResult
 from service.imaging.frame import Frame
-from service.imaging.sector_mask import cut_sector
 from service.jobs import JobError
+from service.jobs.crops.sector_mask import cut_sector
 from service.jobs.files import SourceFile
 from service.jobs.outputs import write_whole
 from service.reports.patient_key import patient_key
