@@ -5,7 +5,7 @@ with the same UID and the same bytes.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic, time
 
 from service.jobs.listener.ledger import Delivery, Kind
@@ -45,7 +45,8 @@ class Deliveries:
 
     def _send(self, kind: Kind, batch: Sequence[Delivery]) -> bool:
         """Send a batch; return whether the destination was reached."""
-        contents = [(each.name, self._spool.result_path(each.name).read_bytes()) for each in batch]
+        contents = list(self._read(batch))
+        batch = [each for each in batch if each.name in dict(contents)]
         for delivery, attempt in zip(batch, self._senders[kind].send(contents), strict=False):
             self._metrics.count_delivery(kind, attempt.end)
             if attempt.end == "delivered":
@@ -57,6 +58,14 @@ class Deliveries:
                 return False
         self._failures[kind] = 0
         return True
+
+    def _read(self, batch: Sequence[Delivery]) -> Iterator[tuple[str, bytes]]:
+        """Yield the names and contents of results; one without its file is given up, and holds up no other."""
+        for each in batch:
+            try:
+                yield each.name, self._spool.result_path(each.name).read_bytes()
+            except FileNotFoundError:
+                self._bury(each, "its file has disappeared from the spool")
 
     def _refuse(self, delivery: Delivery, attempt: Attempt) -> None:
         """Try a refused result some more times: the configuration of its destination may be what is wrong."""

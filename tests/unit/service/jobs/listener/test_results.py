@@ -21,6 +21,7 @@ from service.jobs.listener import delivery, frames, studies
 from service.jobs.listener.options import DicomPeer, ResultOptions, StudyOptions, Webhook
 from service.jobs.runner import FrameChoice
 from service.jobs.worker import FrameWorker
+from service.reports.dicom import DicomObject
 from tests.support import dicom_objects as dicoms
 from tests.support.images import speckle
 from tests.support.listener import STUDY, Destination, Setup, destination, instance, send, still
@@ -235,6 +236,26 @@ def test_other_options_leave_no_object_behind(setup: Setup, archive: Destination
     setup.studies = StudyOptions()
     with setup.running():
         eventually(lambda: is_empty(setup))
+
+
+def test_a_result_that_disappears_holds_up_no_other(setup: Setup) -> None:
+    archive = Destination()
+    with setup.to(archive.peer).running() as listener:
+        send(listener.server.port, [still(1), still(2)])
+        outbox = setup.folder / "spool" / "outbox"
+        eventually(lambda: len(listener.spool.ledger.deliveries()) == 2)
+        next(outbox.iterdir()).unlink()
+        archive.start()
+        eventually(lambda: len(archive.received) == 1 and listener.spool.dead_letters == 1)
+    archive.stop()
+
+
+def test_two_results_of_one_uid_have_files_of_their_own(setup: Setup) -> None:
+    with setup.to(Destination().peer).running() as listener:
+        store = frames.ResultStore(listener.spool)
+        first, second = (store.store(DicomObject("1.2.55", contents)) for contents in (b"first", b"second"))
+        assert first != second
+        assert listener.spool.result_path(first).read_bytes() == b"first"
 
 
 def test_late_objects_are_a_further_exam(setup: Setup) -> None:
