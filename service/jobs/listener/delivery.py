@@ -5,7 +5,7 @@ with the same UID and the same bytes.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic, time
 
 from service.jobs.listener.ledger import Delivery, Kind
@@ -45,7 +45,7 @@ class Deliveries:
 
     def _send(self, kind: Kind, batch: Sequence[Delivery]) -> bool:
         """Send a batch; return whether the destination was reached."""
-        contents = self._read(batch)
+        contents = dict(self._read(batch))
         if not contents:
             return True
         found = [each for each in batch if each.name in contents]
@@ -61,19 +61,13 @@ class Deliveries:
         self._failures[kind] = 0
         return True
 
-    def _read(self, batch: Sequence[Delivery]) -> dict[str, bytes]:
-        """Return the results of a batch by name.
-
-        A result without a file has been delivered: two objects that claim one SOP Instance UID in their data sets have
-        results of one name, and the file of the second may go with the delivery of the first.
-        """
-        contents: dict[str, bytes] = {}
+    def _read(self, batch: Sequence[Delivery]) -> Iterator[tuple[str, bytes]]:
+        """Yield the names and contents of results; one without its file is given up, and holds up no other."""
         for each in batch:
             try:
-                contents[each.name] = self._spool.result_path(each.name).read_bytes()
+                yield each.name, self._spool.result_path(each.name).read_bytes()
             except FileNotFoundError:
-                self._spool.end_delivery(each)
-        return contents
+                self._bury(each, "its file has disappeared from the spool")
 
     def _refuse(self, delivery: Delivery, attempt: Attempt) -> None:
         """Try a refused result some more times: the configuration of its destination may be what is wrong."""

@@ -1,8 +1,9 @@
 """Results of single frames: the job runner makes structured reports and overlays of what arrived."""
 
 import logging
+import secrets
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from http import HTTPStatus
 
 from service.analysis.pipeline import Pipeline
@@ -30,15 +31,24 @@ class ResultStore:
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
+        self._written: list[str] = []
 
     def store(self, result: DicomObject) -> str:
         """Write a result and return its name; raises `JobError`, because a full disk concerns all results."""
-        name = f"{self._spool.hash(result.uid)}.dcm"
+        # Two objects may claim one UID: the file of one result must not be that of another, which is being delivered.
+        name = f"{self._spool.hash(result.uid)}-{secrets.token_hex(4)}.dcm"
         try:
             self._spool.store_result(name, result.contents)
         except OSError as error:
             raise JobError(f"the spool cannot be written: {error.strerror}") from error
+        self._written.append(name)
         return name
+
+    def keep(self, names: Collection[str]) -> None:
+        """Delete what was written since the last call, except the results with these names."""
+        for name in set(self._written) - set(names):
+            self._spool.discard_result(name)
+        self._written.clear()
 
 
 def classify_objects(
@@ -64,7 +74,8 @@ class FrameResults:
         self, spool: Spool, pipeline: Pipeline, options: ResultOptions, threads: int, metrics: ListenerMetrics
     ) -> None:
         self._spool, self._options, self._threads, self._metrics = spool, options, threads, metrics
-        output = DicomOutput(reports=True, overlays=options.overlays, store=ResultStore(spool).store)
+        self._store = ResultStore(spool)
+        output = DicomOutput(reports=True, overlays=options.overlays, store=self._store.store)
         self._worker = FrameWorker(pipeline, dicom=output)
 
     def step(self, state: ObjectState) -> float:
@@ -75,12 +86,14 @@ class FrameResults:
         try:
             rows = classify_objects(self._spool, objects, self._worker, self._threads, self._options.choice)
         except JobError as error:  # a full disk: nothing is lost, as nothing was recorded
+            self._store.keep(())
             _LOG.error("results cannot be written; they are tried again", extra={"reason": str(error)})
             return _RETRY_S
         again = [each for each in objects if each.attempts < _MAX_ATTEMPTS and _failed(rows.get(each.key, []))]
         complete = [each for each in objects if each not in again]
         names = [Result(name, "dicom") for each in complete for row in rows.get(each.key, []) for name in row.dicom]
         self._spool.complete([each.key for each in complete], names, state)
+        self._store.keep([result.name for result in names])
         self._spool.ledger.count_attempt(each.key for each in again)
         for each in complete:
             self._record(each, rows.get(each.key))

@@ -144,6 +144,10 @@ class Spool:
         """Return where a result is that waits for delivery."""
         return self.folder / _OUTBOX / name
 
+    def discard_result(self, name: str) -> None:
+        """Delete a stored result that is no delivery."""
+        self._delete(self.result_path(name))
+
     def end_delivery(self, delivery: Delivery) -> None:
         """Delete a delivered result."""
         self.ledger.end_delivery(delivery.name)

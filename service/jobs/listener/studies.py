@@ -104,13 +104,17 @@ class Studies:
         output = DicomOutput(reports=False, overlays=options.overlays, store=store.store, collect=found.append)
         choice = FrameChoice(options.choice.selection, best=True)
         worker = FrameWorker(self._pipeline, dicom=output)
-        rows = classify_objects(self._spool, objects, worker, self._options.threads, choice)
-        names = [name for each in rows.values() for row in each for name in row.dicom]
+        try:
+            rows = classify_objects(self._spool, objects, worker, self._options.threads, choice)
+            names = [name for each in rows.values() for row in each for name in row.dicom]
+            if found:
+                names.append(store.store(write_study_report(self._pipeline, found, self._options.studies.protocol)))
+        except BaseException:
+            store.keep(())
+            raise
         for each in rows.values():
             for row in each:
                 self._metrics.count_frame("refused" if row.problem else "classified")
-        if found:
-            names.append(store.store(write_study_report(self._pipeline, found, self._options.studies.protocol)))
         return names
 
     def _exam(self, objects: Sequence[SpooledObject]) -> tuple[ExamReport, str]:
