@@ -141,5 +141,5 @@ def test_any_number_of_planes(visit: Visits, serve: Callable[[Phantom], str], pl
         label for label, _ in expected_predictions(phantom, pixels)
     ]
     page.page.click("#view-exam")
-    assert page.page.locator(".expected input").count() == len(planes)
+    assert page.page.locator("#exam .checklist li").count() == len(planes)
     assert f"{len(planes)} classes" in page.text("#model")

@@ -158,7 +158,7 @@ class TestDuplicates:
         page.until("document.querySelectorAll('.tile-note:not(:empty)').length === 1")
         assert page.tiles()[1].split(" % ")[1] == "Same as a.png copy.png"
         page.page.click("#view-exam")
-        brain = page.page.locator(".group", has_text="Fetal brain").first
+        brain = page.page.locator(".group:has(.shelf)", has_text="Fetal brain").first
         assert brain.locator(".tile-name").all_inner_texts() == ["a.png"]
         assert "Same as a.png" in page.text(".duplicates")
         (row,) = [

@@ -15,6 +15,7 @@ RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
 CONFIG = RULES.with_name("prometheus.yml")
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "fetal-planes.json"
 METRIC = re.compile(r"(?<![:\w])(?:fetal_planes|process)_\w+")
+LISTENER = "fetal_planes_listener_"  # metrics of `listen`, which does not run in the tests with services
 
 
 def rules() -> list[dict[str, Any]]:

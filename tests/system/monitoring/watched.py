@@ -96,7 +96,7 @@ def prometheus(folder: Path, jobs: list[Job]) -> Iterator[Prometheus]:
     config = yaml.safe_load(CONFIG.read_text())
     config["global"] = {"scrape_interval": f"{EVERY_S}s", "scrape_timeout": f"{EVERY_S}s"}
     config["global"]["evaluation_interval"] = f"{EVERY_S}s"
-    (deployed,) = config["scrape_configs"]
+    deployed, _listener = config["scrape_configs"]
     del deployed["dns_sd_configs"]
     config["scrape_configs"] = [
         deployed
