@@ -64,6 +64,8 @@ class Capture:
 
     Parameters
     ----------
+    kind
+        What the file is, for the refusal.
     packets
         Whether to step from packet to packet without decoding them.
 
@@ -75,19 +77,20 @@ class Capture:
         OpenCV on this platform does not say whether it could convert a frame.
     """
 
-    def __init__(self, data: Data, *, packets: bool = False) -> None:
+    def __init__(self, data: Data, kind: str = "video", *, packets: bool = False) -> None:
         if not has_log():
             raise UnsupportedFormat("Video cannot be read on this platform. Export its frames.")
         # OpenCV gives up its reference to the stream without Python's lock. It must not be the last one.
         self._stream = _Stream(data)
         parameters = [*_ONE_THREAD, *(_PACKETS if packets else ())]
+        no_stream = f"The {kind} is damaged, cut short, or compressed in a way that is not supported."
         try:
             # The types of OpenCV know no stream of Python, only its own class, which cannot be subclassed.
             self._capture = cv2.VideoCapture(self._stream, cv2.CAP_FFMPEG, parameters)  # type: ignore[call-overload]
         except cv2.error:
-            raise UnreadableFrame(_NO_STREAM) from None
+            raise UnreadableFrame(no_stream) from None
         if not self._capture.isOpened():
-            raise UnreadableFrame(_NO_STREAM)
+            raise UnreadableFrame(no_stream)
 
     def get(self, what: int) -> float:
         """Return a property, by its number in OpenCV."""
@@ -124,6 +127,3 @@ class Capture:
     def close(self) -> None:
         """Free the decoder."""
         self._capture.release()
-
-
-_NO_STREAM = "The video is damaged, cut short, or compressed in a way that is not supported."

@@ -37,7 +37,7 @@ class VideoReader:
 
     def __init__(self, data: Data, format_: Format, limits: Limits) -> None:
         self._data, self._format, self._limits = data, format_, limits
-        self._capture = Capture(data)
+        self._capture = Capture(data, "video" if format_ == "dicom" else f"{format_.upper()} video")
         coded = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         limits.check_size(*coded)
         self._turned = round(self._capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360

@@ -152,9 +152,9 @@ def test_a_header_that_states_more_frames_says_that_the_video_is_cut() -> None:
 
 
 @pytest.mark.parametrize("kind", CODECS)
-def test_what_is_no_video_behind_its_first_bytes_is_refused(kind: str) -> None:
+def test_what_is_no_video_behind_its_first_bytes_is_refused_by_name(kind: str) -> None:
     for data in (sample(kind)[:40], sample(kind)[:40] + bytes(4000)):
-        with pytest.raises(UnreadableFrame):
+        with pytest.raises(UnreadableFrame, match=rf"^The {kind.upper()} video is damaged"):
             open_frames(data).read(0)
 
 
