@@ -68,12 +68,12 @@ export class FrameList {
   #update() {
     const originals = originalsOf(this.session.items);
     for (const item of this.#stale) {
-      const { tile, note } = this.#entries.get(item) ?? {};
-      if (!tile) continue;
-      updateTile(tile, item, item.count > 1 ? item.shown : 0);
-      setText(note, originals.has(item) ? `Same as ${originals.get(item).name}` : "");
+      const { tile } = this.#entries.get(item) ?? {};
+      if (tile) updateTile(tile, item, item.count > 1 ? item.shown : 0);
     }
     this.#stale.clear();
+    // Of files with the same bytes the first one that was read counts: an answer can change the note of another file.
+    for (const [item, { note }] of this.#entries) setText(note, originals.has(item) ? `Same as ${originals.get(item).name}` : "");
     if (this.session.filter) this.#filter();
   }
 
