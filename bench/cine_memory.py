@@ -3,6 +3,7 @@
 For each length, a new service receives one multi-frame DICOM object; then its peak memory is read.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -40,15 +41,18 @@ def make_cine(frames: int, side: int) -> bytes:
     )
 
 
-def measure_peak(cine: bytes, frames: int, model: Path) -> float:
-    """Return the peak memory, in MiB, of a service that has classified one cine of `frames` frames."""
+def measure_peak(cine: bytes, frames: int, model: Path, peak_mib: Callable[[int], float] = peak_memory_mib) -> float:
+    """Return the peak memory, in MiB, of a service that has classified one cine of `frames` frames.
+
+    `peak_mib` returns it for the id of the service's process.
+    """
     with running_service(model, _SETTINGS) as (process, url):
         with Client(url) as client:
             for line in client.classify_batch([cine]):
                 last = line
         assert isinstance(last, BatchEnd)
         assert last.summary.cines[0].frames == frames
-        return peak_memory_mib(process.pid)
+        return peak_mib(process.pid)
 
 
 def main() -> None:

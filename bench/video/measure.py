@@ -3,16 +3,15 @@
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
+from bench import cine_memory
 from bench.cine_memory import draw_disc
-from bench.decoder_memory.process_memory import status_bytes
-from bench.servers import running_service
-from fetal_planes_client import BatchEnd, Client
+from bench.decoder_memory.process_memory import tree
+from bench.servers import peak_memory_mib
 from service.analysis.pipeline import Pipeline
 from service.execution.decoders.pool import DecoderPool
 from service.imaging.files.local_file import LocalFile
@@ -21,7 +20,6 @@ from service.inference.package import load_package
 from service.settings import Settings
 from tests.support.videos import write_video
 
-_SETTINGS = {"max_upload_bytes": str(2**28), "log_level": "error"}
 _DISTINCT = 50  # frames that are drawn; a longer video repeats them
 FRAMES, _TURNS, _EACH = 200, 6, 30  # of the clip; of each side; of each turn
 
@@ -30,27 +28,11 @@ def measure_peak(frames: int, side: int, model: Path) -> tuple[float, float]:
     """Return megabytes of an MP4 with `frames` frames, and of the peak memory of a service that has classified it."""
     drawn = [draw_disc(side, step, _DISTINCT) for step in range(_DISTINCT)]
     video = write_video([drawn[number % _DISTINCT] for number in range(frames)])
-    with running_service(model, _SETTINGS) as (process, url):
-        with Client(url) as client:
-            for line in client.classify_batch([video]):
-                last = line
-        assert isinstance(last, BatchEnd)
-        assert last.summary.cines[0].frames == frames
-        peak = sum(status_bytes(each, "VmHWM") for each in _with_descendants(process.pid))
-    return len(video) / 2**20, peak / 2**20
+    return len(video) / 2**20, cine_memory.measure_peak(video, frames, model, _peak_with_decoders)
 
 
-def _with_descendants(root: int) -> Iterator[int]:
-    parents: dict[int, int] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-        except OSError:  # it has ended
-            continue
-    found = [root]
-    for each in found:
-        yield each
-        found += [child for child, parent in parents.items() if parent == each]
+def _peak_with_decoders(service: int) -> float:
+    return sum(peak_memory_mib(each) for each in tree(service))
 
 
 def make_clip(folder: Path) -> tuple[Path, str]:
@@ -64,21 +46,8 @@ def make_clip(folder: Path) -> tuple[Path, str]:
     if (ffmpeg := shutil.which("ffmpeg")) is None:
         return path, "MPEG-4"
     coded = folder / "h264.mp4"
-    command = [
-        ffmpeg,
-        "-v",
-        "error",
-        "-i",
-        str(path),
-        "-c:v",
-        "libx264",
-        "-crf",
-        "23",
-        "-pix_fmt",
-        "yuv420p",
-        str(coded),
-    ]
-    subprocess.run(command, check=True)
+    options = ["-c:v", "libx264", "-crf", "23", "-pix_fmt", "yuv420p"]
+    subprocess.run([ffmpeg, "-v", "error", "-i", str(path), *options, str(coded)], check=True)
     return coded, "H.264"
 
 

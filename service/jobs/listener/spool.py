@@ -145,7 +145,7 @@ class Spool:
         return self.folder / _OUTBOX / name
 
     def discard_result(self, name: str) -> None:
-        """Delete a stored result that is no delivery."""
+        """Delete a stored result that nobody is to receive."""
         self._delete(self.result_path(name))
 
     def end_delivery(self, delivery: Delivery) -> None:
