@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from service.analysis.batch import File
 from service.analysis.batch_session import AnalyzedFrame, BatchLine, BatchSession
-from service.analysis.exam import ExamReader
+from service.analysis.exam.reader import ExamReader
 from service.analysis.results import ExplainedFrame, FrameResult, ModelIdentity
 from service.errors import Problem
 from service.execution.work import current_work
@@ -98,7 +98,7 @@ async def exam_report(session: BatchSession, files: Sequence[File], reader: Exam
                 report = reader.finish(line, model_info(session.pipeline.model), duplicates)
             else:
                 thumbnail = line.value.thumbnail if isinstance(line.value, AnalyzedFrame) else None
-                reader.add(_frame_record(line), thumbnail)
+                reader.add(_frame_record(line, reader.top), thumbnail)
     return report
 
 

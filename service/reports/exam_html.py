@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from service.analysis.exam import FrameRef, frame_ref
+from service.analysis.exam.reader import FrameRef, frame_ref
 from service.analysis.text import GUESSES, ITEM_STATES, REASONS, count, left_text, percent, sub_plane_text, unnamed_text
 from service.schemas.exam import ExamFrame, ExamReport
 
@@ -16,7 +16,7 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 
 
 def render(
-    report: ExamReport, thumbnails: Mapping[FrameRef, bytes], evidence: Mapping[FrameRef, tuple[bytes, bytes]]
+    report: ExamReport, thumbnails: Mapping[FrameRef, bytes], evidence: Mapping[FrameRef, tuple[bytes, ...]]
 ) -> str:
     """Return the page of `report`; the template escapes every text of an upload.
 
@@ -25,7 +25,7 @@ def render(
     thumbnails
         JPEGs of stills, by file number and frame index. A frame without one is listed by name.
     evidence
-        JPEGs of the first frame of each plane: the frame, and the frame under its heat map.
+        JPEGs of the first frame of each plane: the frame, and the frame under its heat map if there is one.
     """
     return _TEMPLATE.render(
         report=report,

@@ -1,4 +1,4 @@
-"""Tell whether frames belong to one patient, without naming the patient."""
+"""Tell whether frames belong to one patient, without naming the patient, and which machine made them."""
 
 import hashlib
 import hmac
@@ -6,8 +6,10 @@ import hmac
 from service.imaging.frame import FrameMetadata
 
 PATIENT_ID, ISSUER = 0x0010_0020, 0x0010_0021
+MACHINE = 0x0008_1090  # Manufacturer's Model Name
 _SHORT_HEAD = 8  # bytes before the value of an element with a 16-bit length
 _CHARACTERS = 16  # of the key: 64 bits
+_MAX_NAME = 64  # characters of a Long String
 
 
 def patient_key(frame: FrameMetadata, salt: str) -> str | None:
@@ -22,3 +24,10 @@ def patient_key(frame: FrameMetadata, salt: str) -> str | None:
         return None
     message = len(patient).to_bytes(4, "big") + patient + issuer
     return hmac.new(salt.encode(), message, hashlib.sha256).hexdigest()[:_CHARACTERS]
+
+
+def machine_name(frame: FrameMetadata) -> str:
+    """Return the model name of the machine that made a DICOM frame; empty where it is not stated."""
+    element = frame.dicom.elements().get(MACHINE, b"") if frame.dicom is not None else b""
+    text = element[_SHORT_HEAD:].decode("ascii", "replace")
+    return " ".join("".join(letter for letter in text if letter.isprintable()).split())[:_MAX_NAME]

@@ -126,6 +126,9 @@ class Client:
         chosen
             Frames that a person prefers to the most probable one of their plane: the index of the file in `files` and
             the index of the frame in the file, both from 0.
+        corrected
+            What a person says of frames: both indices, the id of the plane or None for no plane, and the id of the
+            sub-plane or None.
         unread
             Number of further files of the exam that are not in `files`: the exam is not complete then.
         """

@@ -45,6 +45,7 @@ class ExamOptions(TypedDict, total=False):
     limit: int | None
     fps: float | None
     chosen: Iterable[tuple[int, int]]
+    corrected: Iterable[tuple[int, int, str | None, str | None]]
     unread: int
 
 
@@ -94,6 +95,7 @@ def exam_request(  # noqa: PLR0913 (`ExamOptions`, by keyword)
     limit: int | None = None,
     fps: float | None = None,
     chosen: Iterable[tuple[int, int]] = (),
+    corrected: Iterable[tuple[int, int, str | None, str | None]] = (),
     unread: int = 0,
 ) -> ClientRequest:
     """Return a request for an exam. An option without effect is left out: an older service may not know it."""
@@ -105,8 +107,14 @@ def exam_request(  # noqa: PLR0913 (`ExamOptions`, by keyword)
         limit=limit,
         fps=fps,
         chosen=",".join(f"{file}:{frame}" for file, frame in chosen) or None,
+        corrected=",".join(_statement(*each) for each in corrected) or None,
         unread=unread or None,
     )
+
+
+def _statement(file: int, frame: int, plane: str | None, sub_plane: str | None) -> str:
+    """Return what a person says of a frame, in the form of the query."""
+    return f"{file}:{frame}:{plane or ''}" + (f":{sub_plane}" if sub_plane else "")
 
 
 def pause_s(refusal: httpx2.Response, tries_left: int) -> float:

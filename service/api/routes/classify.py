@@ -1,6 +1,7 @@
 """`POST /classify`: the plane that a frame shows."""
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import Field
@@ -15,12 +16,12 @@ from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import NoDicomSource
 from service.inference.prediction_set import SetRule
 from service.reports.answers import classification
-from service.reports.patient_key import patient_key
+from service.reports.patient_key import machine_name, patient_key
 from service.schemas.answers import Classification
 
 router = APIRouter(tags=["frames"], route_class=FrameRoute)
 
-_PATIENT_KEY = "X-Patient-Key"
+_PATIENT_KEY, _MACHINE = "X-Patient-Key", "X-Machine"
 _ANSWER = "The classification as JSON; for `Accept: application/dicom`, as a structured report."
 
 
@@ -31,7 +32,8 @@ class SaltedQuery(ClassifyQuery):
         default=None,
         pattern=r"^[0-9a-zA-Z_-]{16,64}$",
         description="A random text of the client. The reply to a DICOM frame then has the header `X-Patient-Key`, "
-        "which is equal for all frames of a patient under this salt and names nobody.",
+        "which is equal for all frames of a patient under this salt and names nobody, and `X-Machine`, the model name "
+        "of the machine, percent-encoded.",
     )
 
 
@@ -68,4 +70,6 @@ def _answer(pipeline: Pipeline, upload: bytes, query: SaltedQuery, sets: SetRule
     headers = dict(NEGOTIATED)
     if query.patient_salt and (key := patient_key(result.frame, query.patient_salt)):
         headers[_PATIENT_KEY] = key
+    if query.patient_salt and (machine := machine_name(result.frame)):
+        headers[_MACHINE] = quote(machine)
     return Response(answer.model_dump_json(), headers=headers, media_type=JSON)

@@ -1,4 +1,4 @@
-"""The attributes of a DICOM object that a result copies: those of its patient, its study and itself."""
+"""The attributes of a DICOM object that a result needs: those of its patient, its study, its machine and itself."""
 
 import struct
 from dataclasses import dataclass
@@ -22,7 +22,8 @@ PATIENT_AND_STUDY_TYPE_3 = (
     "PatientIdentityRemoved", "DeidentificationMethod",
 )  # fmt: skip
 COPIED = (
-    "SpecificCharacterSet", "BurnedInAnnotation", *INSTANCE, *PATIENT_AND_STUDY_TYPE_2, *PATIENT_AND_STUDY_TYPE_3
+    "SpecificCharacterSet", "BurnedInAnnotation", *INSTANCE, *PATIENT_AND_STUDY_TYPE_2, *PATIENT_AND_STUDY_TYPE_3,
+    "ManufacturerModelName",
 )  # fmt: skip
 _TAGS = sorted(int(Tag(keyword)) for keyword in COPIED)
 # The file meta information repeats the SOP Class and Instance UID.

@@ -9,7 +9,8 @@ from time import time
 
 from service.analysis.batch import File, Selection
 from service.analysis.batch_session import local_session
-from service.analysis.exam import ExamOptions, ExamReader, draw_evidence
+from service.analysis.exam.evidence import draw_evidence
+from service.analysis.exam.reader import ExamOptions, ExamReader
 from service.analysis.pipeline import Pipeline
 from service.analysis.protocols.load import choose_protocol, load_protocols
 from service.analysis.results import FrameResult

@@ -207,7 +207,7 @@ def test_the_evidence_is_that_of_explain(client: TestClient, phantom: Phantom) -
 def test_a_long_exam_shows_the_first_stills_alone(
     client: TestClient, phantom: Phantom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.analysis.exam.MAX_THUMBNAILS", 2)
+    monkeypatch.setattr("service.analysis.exam.reader.MAX_THUMBNAILS", 2)
     frames = {f"{number}.png": encode(still(phantom, "fetal_femur", number)) for number in range(5)}
     page = page_of(client, frames)
     best, evidence, *others = page.pictures()

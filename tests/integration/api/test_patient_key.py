@@ -41,3 +41,11 @@ def test_no_key_without_a_salt_or_for_a_picture(client: TestClient) -> None:
     assert "x-patient-key" not in reply.headers
     refused = client.post("/classify", params={"patient_salt": "short"}, content=encode(speckle()))
     assert refused.json()["code"] == "bad-parameter"
+
+
+@pytest.mark.parametrize(("stated", "expected"), [("Voluson E10", "Voluson%20E10"), ("a,\x1bb", "a%2Cb"), ("", None)])
+def test_the_machine_comes_with_the_key(client: TestClient, stated: str, expected: str | None) -> None:
+    content = dicoms.native([speckle()], ManufacturerModelName=stated)
+    reply = client.post("/classify", params={"patient_salt": SALT}, content=content)
+    assert reply.headers.get("x-machine") == expected
+    assert "x-machine" not in client.post("/classify", content=content).headers

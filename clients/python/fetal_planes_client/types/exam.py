@@ -10,16 +10,33 @@ from fetal_planes_client.types.batch import CineSummary, FrameProblem, SkippedMe
 from fetal_planes_client.types.protocols import CheckedItem, ProtocolInfo
 
 
+class ExamCorrection(Schema):
+    """What a person made of an answer; `plane` to `sub_plane` are what the model said."""
+
+    verdict: Literal["accepted", "rejected", "supplemented"] | str
+    """`accepted`: as the model says; `rejected`: it shows no plane of the model; `supplemented`: it shows another
+    plane or sub-plane."""
+    plane: str | None
+    """Null when the model neither named nor guessed a plane."""
+    label: str | None
+    probability: float | None
+    abstain_reason: Literal["color-flow", "out-of-distribution", "uncertain"] | str | None
+    """As in the answer of `/classify`."""
+    sub_plane: SubPlane | None
+    """As in the answer of `/classify`."""
+
+
 class ExamFrame(Schema):
     """A still, or the most probable frame of a plane in a cine."""
 
     source: Source
     plane: str
+    """Id of the plane that the model named, or that a person did."""
     label: str
     probability: float
-    """Calibrated probability."""
+    """Calibrated probability of the plane, by the model."""
     runner_up: Prediction | None
-    """The second prediction; null for a frame of a cine."""
+    """The second prediction; null for a frame of a cine or with a correction."""
     sub_plane: SubPlane | None = None
     """As in the answer of `/classify`."""
     sub_plane_reason: Literal["close"] | str | None = None
@@ -28,6 +45,15 @@ class ExamFrame(Schema):
     """Time of the frame in a video."""
     tied: bool = False
     """True for several frames of a plane that show the same highest percentage."""
+    correction: ExamCorrection | None = None
+    """Null where the request corrects no frame."""
+
+
+class FrameWithoutPlane(Schema):
+    """A frame that shows no plane of the model, as a person says."""
+
+    source: Source
+    correction: ExamCorrection
 
 
 class ReviewFrame(Schema):
@@ -73,6 +99,8 @@ class ExamReport(Schema):
     review: list[ReviewFrame]
     """Frames and cines that a person should check."""
     refused: list[FrameProblem]
+    without_plane: list[FrameWithoutPlane]
+    """Frames that show no plane of the model, as a person says."""
     duplicates: list[Duplicate]
     """Files with the same bytes as an earlier file."""
     cines: list[CineSummary]

@@ -6,24 +6,28 @@ read. Files with the same bytes count once. `service/web/exam_sort.js` sorts by 
 same rules.
 """
 
-import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 from service.analysis.abstention import CLOSE
-from service.analysis.batch import File, Runner
-from service.analysis.pipeline import Pipeline
+from service.analysis.exam.corrections import Statement, corrected_frame, frame_without_plane
 from service.analysis.protocols.check import Candidate, check_items
 from service.analysis.text import percent
 from service.analysis.thumbnail import Thumbnail
 from service.execution.work import current_work
-from service.imaging.frame import Frame
-from service.schemas.answers import ModelInfo
+from service.schemas.answers import DEFAULT_TOP_K, ModelInfo
 from service.schemas.batch import BatchSummary, CineSummary, FrameAnswer, FrameProblem, Source
-from service.schemas.exam import Duplicate, ExamFrame, ExamPlane, ExamReport, ReviewFrame, ReviewReason
+from service.schemas.exam import (
+    Duplicate,
+    ExamFrame,
+    ExamPlane,
+    ExamReport,
+    FrameWithoutPlane,
+    ReviewFrame,
+    ReviewReason,
+)
 from service.schemas.manifest import Plane
 from service.schemas.protocols import Doubt, Protocol, ProtocolInfo
 
@@ -50,16 +54,21 @@ class ExamOptions(NamedTuple):
         Frames that a person chose to be the first of their plane.
     unread
         Number of further files of the exam that were not sent.
+    corrected
+        What a person says of frames: these frames count as the person says.
     """
 
     protocol: Protocol
     chosen: frozenset[FrameRef] = frozenset()
     unread: int = 0
+    corrected: Mapping[FrameRef, Statement] = MappingProxyType({})
 
 
 @dataclass
 class ExamReader:
-    """Takes the answers of a batch, with two predictions each, and sorts them into an exam.
+    """Takes the answers of a batch and sorts them into an exam.
+
+    Each has two predictions, or all where frames are corrected: `top` says how many.
 
     Attributes
     ----------
@@ -79,15 +88,25 @@ class ExamReader:
     _frames: list[ExamFrame] = field(default_factory=list)
     _review: list[ReviewFrame] = field(default_factory=list)
     _refused: list[FrameProblem] = field(default_factory=list)
+    _without_plane: list[FrameWithoutPlane] = field(default_factory=list)
+
+    @property
+    def top(self) -> int:
+        """Number of predictions that the answers need."""
+        return len(self.planes) if self.options.corrected else DEFAULT_TOP_K
 
     def add(self, answer: FrameAnswer | FrameProblem, thumbnail: Thumbnail | None) -> None:
         """Take the next answer, and the frame's thumbnail if it has one."""
         if isinstance(answer, FrameProblem):
             self._refused.append(answer)
+            return
+        said = self.options.corrected.get(frame_ref(answer.source))
+        if said is not None:
+            self._add_corrected(answer, said)
         elif answer.frame.count == 1:
             self._add_still(answer)
-            if thumbnail is not None:
-                self._keep(answer, thumbnail)
+        if thumbnail is not None and answer.frame.count == 1:
+            self._keep(answer, thumbnail)
 
     def finish(self, summary: BatchSummary, model: ModelInfo, duplicates: list[Duplicate]) -> ExamReport:
         """Return the exam, after the last answer; no answer is one of the `duplicates`."""
@@ -101,6 +120,7 @@ class ExamReader:
             planes=[self._sort_plane(plane) for plane in self.planes],
             review=self._review,
             refused=self._refused,
+            without_plane=self._without_plane,
             duplicates=duplicates,
             cines=summary.cines,
             skipped=summary.skipped,
@@ -112,8 +132,14 @@ class ExamReader:
             request_id=current_work().request_id,
         )
 
+    def _add_corrected(self, answer: FrameAnswer, said: Statement) -> None:
+        if said.plane is None:
+            self._without_plane.append(frame_without_plane(answer))
+        else:
+            self._frames.append(corrected_frame(answer, said.plane, said.sub_plane))
+
     def _add_still(self, answer: FrameAnswer) -> None:
-        first, second = answer.predictions
+        first, second, *_ = answer.predictions
         reason: ReviewReason | None = answer.abstain_reason
         if reason is None:
             self._frames.append(
@@ -131,19 +157,26 @@ class ExamReader:
             self._review.append(ReviewFrame(reason=reason, source=answer.source, **dict(first), runner_up=second))
 
     def _keep(self, answer: FrameAnswer, thumbnail: Thumbnail) -> None:
-        place, first = frame_ref(answer.source), answer.predictions[0]
+        """Keep the pictures of a still that was added."""
+        place = frame_ref(answer.source)
         if len(self.thumbnails) < MAX_THUMBNAILS:
             self.thumbnails[place] = thumbnail.jpeg
-        best = self.best.get(first.plane)
-        if not answer.abstain and (best is None or first.probability > best[0]):
-            self.best[first.plane] = first.probability, place, thumbnail
+        frame = self._frames[-1] if self._frames else None
+        if frame is None or frame.source != answer.source:
+            return  # no plane
+        best = self.best.get(frame.plane)
+        if best is None or frame.probability > best[0]:
+            self.best[frame.plane] = frame.probability, place, thumbnail
 
     def _add_cine(self, cine: CineSummary) -> None:
+        corrected = {frame for file, frame in self.options.corrected if file == cine.file}
         for best in cine.best:
+            if best.frame in corrected:
+                continue  # its answer has been added
             source = Source(file=cine.file, name=cine.name, frame=best.frame)
             # `ExamFrame` ignores the fields of a `CineBest` that it does not have.
             self._frames.append(ExamFrame(source=source, runner_up=None, **dict(best)))
-        if cine.frames and not cine.best:
+        if cine.frames and not cine.best and not corrected:
             source = Source(file=cine.file, name=cine.name, frame=None)
             self._review.append(
                 ReviewFrame(reason="no-plane", source=source, plane=None, label=None, probability=None, runner_up=None)
@@ -184,29 +217,3 @@ def _mark_ties(frames: list[ExamFrame]) -> list[ExamFrame]:
     if len(tied) < 2:
         return frames
     return [frame.model_copy(update={"tied": True}) for frame in tied] + frames[len(tied) :]
-
-
-async def draw_evidence(
-    exam: ExamReport, reader: ExamReader, files: Sequence[File], pipeline: Pipeline, run: Runner
-) -> dict[FrameRef, tuple[bytes, bytes]]:
-    """Return, for the best frame of each plane, two small JPEGs: the frame, and the frame with its evidence.
-
-    The reader holds what a still needs. The best frame of a cine is known only at the end; it is analyzed again.
-    """
-    kept = {place: thumbnail for _, place, thumbnail in reader.best.values()}
-    places = [frame_ref(plane.best.source) for plane in exam.planes if plane.best is not None]
-    drawn = [run(partial(_draw, pipeline, kept.get(place), files[place[0]], place[1])) for place in places]
-    return dict(zip(places, await asyncio.gather(*drawn), strict=True))
-
-
-def _draw(pipeline: Pipeline, thumbnail: Thumbnail | None, file: File, index: int) -> tuple[bytes, bytes]:
-    if thumbnail is None:
-        frame = _read(file, index, pipeline)
-        thumbnail = Thumbnail.of(frame.pixels, pipeline.classify_frame(frame, with_features=True))
-    return thumbnail.jpeg, thumbnail.draw_evidence(pipeline.engine)
-
-
-def _read(file: File, index: int, pipeline: Pipeline) -> Frame:
-    with closing(pipeline.decoder.open(file.read())) as frames:
-        frames.step_to(index)  # as the batch did
-        return frames.read(index)
