@@ -2,26 +2,31 @@
 
 import { byId, h, setText } from "./dom.js";
 import { announce } from "./progress.js";
+import { corrected, modelText, reviewText } from "./review.js";
 import { abstention, hasGuess, isWeak, percent, REASONS, subPlaneText, summary } from "./text.js";
 
 const MAX_ANNOUNCED = 2; // frames of a batch whose answers are read out; of more, the end of the batch is
 
 export class Answer {
   #shown = null;
+  #review = null; // of the shown frame
   #awaited = null; // the frame, as item and index, whose result is shown as waiting
 
   constructor(session, queue, viewer) {
-    Object.assign(this, { session, queue, viewer, model: null });
+    Object.assign(this, { session, queue, viewer, model: null, preface: "" }); // `preface` is said before the next answer
     byId("rows").addEventListener("change", (event) => this.#explain(event.target.value));
   }
 
   // Show the result of the item's current frame. Does nothing if it is shown already.
   show(item) {
     const result = item.result;
-    if (this.#shown === result) return;
-    this.#shown = result;
+    const review = item.reviews.get(item.shown) ?? null;
+    const same = this.#shown === result;
+    if (same && this.#review === review) return;
+    [this.#shown, this.#review] = [result, review];
+    byId("verdict").replaceChildren((review && reviewCard(result, review)) ?? this.#verdict(item, result));
+    if (same) return;
     this.#announce(item, result);
-    byId("verdict").replaceChildren(this.#verdict(item, result));
     byId("planes").hidden = true;
     const unnamed = result?.answer && !hasGuess(result.answer) && !result.revealed;
     setText(byId("evidence"), unnamed ? "No heat map, because the model names no plane." : "");
@@ -36,8 +41,9 @@ export class Answer {
     const unsaid = this.#awaited === frame ? this.queue.total <= MAX_ANNOUNCED : !document.activeElement.matches(".tile");
     if (done && unsaid) {
       const { text, value } = summary(result);
-      announce(`${item.name}: ${[text, value].filter(Boolean).join(", ")}.`);
+      announce(`${this.preface}${item.name}: ${[text, value].filter(Boolean).join(", ")}.`);
     }
+    this.preface = "";
     this.#awaited = done ? null : frame;
   }
 
@@ -112,6 +118,18 @@ function card(kind, sign, title, value, text, action = null) {
     h("p", { class: "card-title" }, title, value && h("span", { class: "card-value" }, value)),
     text && h("p", { class: "card-text" }, text),
     action);
+}
+
+// What a person says of a frame, next to what the model said; null where the service refused the frame.
+function reviewCard({ state, answer } = {}, review) {
+  if (state === "refused") return null;
+  if (!answer) return card("waiting", "…", reviewText(review), "", "You said so. It counts once the model has answered.");
+  const { correction: { verdict }, abstain, predictions: [first] } = corrected(answer, review);
+  const said = `The model said: ${modelText(answer)}.`;
+  if (verdict === "rejected") return card("abstained", "✕", "No plane", "", `Rejected by you. ${said}`);
+  if (verdict === "supplemented") return card("answered", "✎", reviewText(review), "", `Corrected by you. ${said}`);
+  if (abstain) return card("abstained", "✓", "No plane", "", `Confirmed by you. ${said}`);
+  return card("answered", "✓", first.label, percent(first.probability), ["Confirmed by you.", notes(answer)].filter(Boolean).join(" "));
 }
 
 function notes(answer) {

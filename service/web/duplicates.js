@@ -13,7 +13,9 @@ export function startDuplicates(session) {
     bySize.set(item.file.size, [...same, item]);
     if (!same.length) return;
     if (same.length === 1) await compare(same[0], byEnds);
-    if (await compare(item, byEnds)) session.changed(item);
+    if (!(await compare(item, byEnds))) return;
+    session.share(item);
+    session.changed(item);
   };
   let last = Promise.resolve();
   return (items) => {

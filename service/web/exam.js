@@ -10,7 +10,7 @@ import { Shelves } from "./shelves.js";
 import { readLeftText } from "./summary.js";
 import { leftText, plural } from "./text.js";
 
-const KEPT_FOCUS = /^(report$|read-left$|protocol$|item-|prefer-|group-|found-|check-|duplicate-)/; // ids whose elements are drawn again
+const KEPT_FOCUS = /^(report$|read-left$|protocol$|item-|prefer-|group-|found-|check-|none-|duplicate-)/; // ids whose elements are drawn again
 
 export class ExamView {
   #group = null; // id of the group of files that is shown, or null for all
@@ -42,15 +42,16 @@ export class ExamView {
       this.#checked(exam),
       ...exam.groups.filter(({ frames }) => frames.length).map((group) => this.shelves.plane(group)),
       this.shelves.toCheck(exam),
+      this.shelves.withoutPlane(exam),
       this.shelves.duplicates(exam),
       h("div", { class: "bar" }, this.saveButton, this.status),
     );
-    if (KEPT_FOCUS.test(focused ?? "")) byId(focused)?.focus();
+    if (KEPT_FOCUS.test(focused ?? "")) (byId(focused) ?? tileOf(focused.replace(/^\w+-/, "")))?.focus();
   }
 
   // Move the focus to the shown frame of an item, or to the title.
   focus(item = null) {
-    (byId(`found-${item?.id}-${item?.shown}`) ?? byId("exam-title"))?.focus();
+    (tileOf(`${item?.id}-${item?.shown}`) ?? byId("exam-title"))?.focus();
   }
 
   #shown() {
@@ -138,6 +139,9 @@ export class ExamView {
     return this.protocolBox;
   }
 }
+
+// The first tile of a frame, which may be on several shelves.
+const tileOf = (frame) => ["found", "check", "none"].map((shelf) => byId(`${shelf}-${frame}`)).find(Boolean);
 
 // What an exam is, in one line.
 function stateText(exam) {

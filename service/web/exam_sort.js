@@ -1,12 +1,14 @@
-// Sort an exam by the rules of service/analysis/exam.py, from the answers on this page.
+// Sort an exam by the rules of service/analysis/exam/reader.py, from the answers on this page.
 
 import { originalsOf } from "./outcome.js";
 import { candidateOf, checkItems } from "./protocol.js";
-import { CLOSE, percent } from "./text.js";
+import { countedAnswer, doubtOf, isClose } from "./review.js";
+import { percent } from "./text.js";
 
 // Return the exam: the checked items of its `protocol`; `groups` of frames by plane, the chosen or most probable one first;
-// frames to `check` and `refused` ones; `left` of `total` files that are not read to their end. Loops count once they are read
-// whole, and files with the same bytes once: `duplicates` are the others, as a map to the file that counts.
+// frames to `check`, `refused` ones and those with `noPlane`, as a person says; `left` of `total` files that are not read to
+// their end. A frame that a person reviewed counts as the person says. Loops count once they are read whole, and files with
+// the same bytes once: `duplicates` are the others, as a map to the file that counts.
 export function sortExam(all, choices, planes, protocol) {
   const duplicates = originalsOf(all);
   const items = all.filter((item) => !duplicates.has(item));
@@ -19,7 +21,7 @@ export function sortExam(all, choices, planes, protocol) {
   const chosen = new Set(groups.flatMap(({ frames: [first] }) => (first?.chosen ? [`${first.item.id}-${first.index}`] : [])));
   const candidates = all.flatMap((item, rank) => (duplicates.has(item) ? [] : candidatesIn(item, rank, chosen)));
   return {
-    protocol, checked: checkItems(protocol.items, candidates, left), groups, check: items.flatMap(toCheck),
+    protocol, checked: checkItems(protocol.items, candidates, left), groups, check: items.flatMap(toCheck), noPlane: items.flatMap(withoutPlane),
     refused: items.flatMap(refusedIn), duplicates, items: all, left, total: items.length,
   };
 }
@@ -36,12 +38,17 @@ function candidatesIn(item, rank, chosen) {
   });
 }
 
-const stills = (item) => (item.count === 1 ? item.answers.map(([index, answer]) => ({ item, index, answer })) : []);
-
-function framesFound(item) {
-  const best = (item.cine?.best ?? []).map(({ frame }) => ({ item, index: frame, answer: item.results.get(frame)?.answer }));
-  return [...stills(item).filter(({ answer }) => !answer.abstain), ...best.filter(({ answer }) => answer)];
+// A still; of a loop the most probable frame of each plane, and those that a person reviewed.
+function frames(item) {
+  const best = item.count === 1 ? [0] : (item.cine?.best ?? []).map(({ frame }) => frame);
+  return [...new Set([...best, ...item.reviews.keys()])]
+    .map((index) => ({ item, index, answer: countedAnswer(item, index) }))
+    .filter(({ answer }) => answer);
 }
+
+const stills = (item) => (item.count === 1 ? frames(item) : []);
+const framesFound = (item) => frames(item).filter(({ answer }) => !answer.abstain);
+const withoutPlane = (item) => frames(item).filter(({ answer: { correction, abstain } }) => correction && abstain);
 
 // Sort frames of one plane, the most probable first, and mark those that show the same percentage; then put the chosen one first.
 function order(frames, choice) {
@@ -58,13 +65,12 @@ function order(frames, choice) {
 }
 
 function toCheck(item) {
-  if (item.cine) return item.cine.frames && !item.cine.best.length ? [{ item, index: 0, reason: "no-plane" }] : [];
+  if (item.cine) return item.cine.frames && !item.cine.best.length && !item.reviews.size ? [{ item, index: 0, reason: "no-plane" }] : [];
   return stills(item)
-    .map(({ answer, ...frame }) => ({ ...frame, reason: answer.abstain_reason ?? (isClose(answer) ? "close" : null) }))
+    .filter(({ answer }) => !answer.correction)
+    .map(({ answer, ...frame }) => ({ ...frame, reason: doubtOf(answer) }))
     .filter(({ reason }) => reason);
 }
-
-const isClose = ({ predictions: [first, second] }) => second && first.probability - second.probability < CLOSE;
 
 function refusedIn(item) {
   const refused = [...item.results].filter(([, { state, refusal }]) => state === "refused" && !refusal.worthRetrying);

@@ -1,6 +1,7 @@
 // Export the answers: JSON with the service's replies, or CSV for a spreadsheet.
 
 import { h } from "./dom.js";
+import { reviewsOf } from "./review.js";
 
 // Save the answers of a sorted exam as "json" or "csv"; the name says what they are a `part` of, and if they are unfinished.
 export function saveAnswers(kind, sorted, model, part) {
@@ -15,24 +16,34 @@ function asJson(model, exam) {
       .filter(([, { state }]) => state === "answered" || state === "refused")
       .sort(([a], [b]) => a - b)
       .map(([index, { answer, refusal }]) =>
-        answer ? { file: item.name, ...answer } : { file: item.name, frame: { index }, problem: problemOf(refusal) }));
+        answer ? { file: item.name, ...answer, correction: correctionOf(item, index) } : { file: item.name, frame: { index }, problem: problemOf(refusal) }));
   const numbering = "Frames are numbered from 0; the page numbers them from 1.";
   return JSON.stringify({ model: { name: model.name, version: model.version }, numbering, exam: examOf(exam), frames }, null, 2);
 }
 
 // The exam in the words of `/exam`.
-function examOf({ protocol: { items: _, ...protocol }, checked, groups, left, total, items, duplicates }) {
+function examOf({ protocol: { items: _, ...protocol }, checked, groups, noPlane, left, total, items, duplicates }) {
   return {
     files: total - left, files_left: left, complete: !left, not_read: items.filter((item) => item.unread && !duplicates.has(item)).map(({ name }) => name),
     duplicates: [...duplicates].map(([{ name }, original]) => ({ file: name, same_as: original.name })),
-    protocol, items: checked.map((each) => ({ ...each, frames: each.frames.map(itemFrame), doubtful: each.doubtful.map(itemFrame) })),
+    protocol, without_plane: noPlane.map(({ item, index, answer }) => ({ file: item.name, frame: index, verdict: answer.correction.verdict })),
+    items: checked.map((each) => ({ ...each, frames: each.frames.map(itemFrame), doubtful: each.doubtful.map(itemFrame) })),
     planes: groups.map(({ plane, chosen, frames }) => ({
       plane: plane.id, label: plane.label, chosen, best: frames.length ? frameOf(frames[0]) : null, frames: frames.map(frameOf),
     })),
   };
 }
 
-const frameOf = ({ item, index, answer, tied }) => ({ file: item.name, frame: index, probability: answer.predictions[0].probability, tied });
+// A person's review of a frame, next to the model's answer; null without one.
+function correctionOf(item, index) {
+  if (!item.reviews.has(index)) return null;
+  const { verdict, counted } = reviewsOf(item).find((each) => each.index === index) ?? {};
+  return verdict ? { verdict, plane: counted.abstain ? null : counted.predictions[0].plane, sub_plane: counted.sub_plane?.plane ?? null } : null;
+}
+
+const frameOf = ({ item, index, answer, tied }) => ({
+  file: item.name, frame: index, probability: answer.predictions[0].probability, tied, verdict: answer.correction?.verdict ?? null,
+});
 
 const itemFrame = ({ item, index, plane, subPlane, probability, doubt }) => ({
   file: item.name, frame: index, plane, sub_plane: subPlane, probability, doubt,
@@ -45,6 +56,7 @@ function asCsv(model, { groups, items, duplicates }) {
     "file", "frame", "plane", "label", "probability", "second_plane", "second_probability", "sub_plane",
     "sub_plane_probability", "abstain", "abstain_reason",
     "problem", "detail", "width", "height", "model", "model_version", "model_sha256", "request_id", "best", "duplicate_of",
+    "verdict", "corrected_plane", "corrected_sub_plane",
     ...model.planes.map(({ id }) => `p_${id}`),
   ];
   const isBest = (item, index) => groups.some(({ frames: [first] }) => first?.item === item && first.index === index);
@@ -67,18 +79,18 @@ function answerLine(item, answer, { planes }, isBest, duplicates) {
   return [
     item.name, frame.index, first?.plane, first?.label, first?.probability, second?.plane, second?.probability,
     subPlane?.plane, subPlane?.probability, abstain, reason, "", "", frame.width, frame.height, model.name, model.version, model.sha256, id, isBest,
-    duplicates.get(item)?.name,
+    duplicates.get(item)?.name, ...Object.values(correctionOf(item, frame.index) ?? { verdict: "", plane: "", sub_plane: "" }),
     ...planes.map((plane) => predictions.find((each) => each.plane === plane.id)?.probability),
   ];
 }
 
 function refusalLine(item, index, { code, detail, requestId }, { planes }, duplicates) {
   const blank = (count) => Array(count).fill("");
-  return [item.name, index, ...blank(9), code, detail, ...blank(5), requestId, "", duplicates.get(item)?.name, ...blank(planes.length)];
+  return [item.name, index, ...blank(9), code, detail, ...blank(5), requestId, "", duplicates.get(item)?.name, ...blank(3 + planes.length)];
 }
 
 // Escape a cell. A leading apostrophe keeps a spreadsheet from running a file name as a formula (OWASP, CSV injection).
-function cell(value) {
+export function cell(value) {
   const text = String(value ?? "");
   const safe = typeof value === "string" && /^[\s"']*[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;

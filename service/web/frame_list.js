@@ -2,6 +2,7 @@
 
 import { byId, h, oncePerFrame, setText } from "./dom.js";
 import { ofKind, originalsOf } from "./outcome.js";
+import { openReason } from "./review.js";
 import { plural } from "./text.js";
 import { tileParts, updateTile } from "./tile.js";
 
@@ -18,7 +19,10 @@ export class FrameList {
     session.addEventListener("list", () => this.#arrange());
     session.addEventListener("item", ({ detail }) => this.#mark(detail));
     session.addEventListener("choice", () => this.#markChoice());
-    session.addEventListener("filter", () => this.#filter());
+    session.addEventListener("filter", () => {
+      this.#filter();
+      this.#refresh(); // the notes
+    });
     this.#list.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
@@ -73,7 +77,8 @@ export class FrameList {
     }
     this.#stale.clear();
     // Of files with the same bytes the first one that was read counts: an answer can change the note of another file.
-    for (const [item, { note }] of this.#entries) setText(note, originals.has(item) ? `Same as ${originals.get(item).name}` : "");
+    const why = (item) => (this.session.filter === "to-review" ? openReason(item) : "");
+    for (const [item, { note }] of this.#entries) setText(note, originals.has(item) ? `Same as ${originals.get(item).name}` : why(item));
     if (this.session.filter) this.#filter();
   }
 

@@ -231,7 +231,7 @@ export class LiveView {
     const frames = files.map(({ name, frame: { time, labels, answer } }) => ({ file: name, seconds: time, kept_for: labels, answer }));
     const manifest = JSON.stringify({ research_use_only: true, protocol, frames }, null, 2);
     const members = [...files.map(({ name, file }) => ({ name, blob: file })), { name: "manifest.json", blob: new Blob([manifest]) }];
-    save(await zip(members), "application/zip", "live-exam.zip");
+    save(await zip(members), "application/zip", "live-exam.zip"); // at most some hundred pictures
     this.#saved = true;
   }
 

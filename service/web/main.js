@@ -16,12 +16,15 @@ import { Pictures } from "./pictures.js";
 import { startPrint } from "./print.js";
 import { announce, startProgress } from "./progress.js";
 import { Queue } from "./queue.js";
+import { ReviewPanel } from "./review_panel.js";
+import { saveReviewed, startSaving } from "./reviewed_frames.js";
+import { Reviewing } from "./reviewing.js";
 import { Selection } from "./selection.js";
 import { Service } from "./service.js";
 import { Session } from "./session.js";
 import { startSummary } from "./summary.js";
 import { startTheme } from "./theme.js";
-import { startUndo } from "./undo.js";
+import { History, undoRemovals } from "./undo.js";
 import { Viewer } from "./viewer.js";
 import { Views } from "./views.js";
 import { Zoom } from "./zoom.js";
@@ -41,6 +44,9 @@ const live = new LiveView(service, exam, (files) => {
   views.land();
 });
 const views = new Views(session, exam, frameList, live);
+const history = new History(() => views.focus());
+const reviewing = new Reviewing({ session, history, views, exam, frameList, answer });
+const reviewPanel = new ReviewPanel(session, reviewing);
 const findDuplicates = startDuplicates(session);
 let model = null;
 let serviceVersion = "";
@@ -52,6 +58,7 @@ const showChosen = oncePerFrame(() => {
   if (!item) return;
   viewer.show(item);
   answer.show(item);
+  reviewPanel.show(item);
   compare.show(item);
 });
 const showExam = throttle(() => views.refresh());
@@ -110,10 +117,7 @@ async function start() {
     serviceVersion = version;
     model = described;
     byId("key-form").hidden = true;
-    Object.assign(viewer, { model });
-    Object.assign(answer, { model });
-    Object.assign(exam, { model });
-    Object.assign(live, { model });
+    for (const part of [viewer, answer, exam, live, reviewPanel]) part.model = model;
     byId("model").classList.remove("bad");
     setText(byId("model"), `Service ${version} · model ${model.name} ${model.version} · ${model.planes.length} classes${doubts(model)}`);
     fillHelp(model);
@@ -148,10 +152,12 @@ function save(kind, items = session.items) {
   if (!model) return;
   const part = items === session.items ? "" : "-selected";
   const sorted = exam.sorted(items);
+  const say = (said) => setText(byId("selection-status"), said);
   if (kind === "report") {
-    setText(byId("selection-status"), "The service makes the report…");
-    exam.save(sorted, part).then((said) => setText(byId("selection-status"), said));
-  } else saveAnswers(kind, sorted, model, part);
+    say("The service makes the report…");
+    exam.save(sorted, part).then(say);
+  } else if (kind === "zip") saveReviewed(kind, items, session, service, part).then(say);
+  else saveAnswers(kind, sorted, model, part);
   if (!part) session.unsavedChoices = false;
 }
 
@@ -164,11 +170,12 @@ byId("key-form").addEventListener("submit", (event) => {
 startTheme();
 startHelp();
 startProgress(queue, service);
+startSaving(session, service);
 startFiles(addFiles);
 byId("example").addEventListener("click", addExample);
 frameList.selection = new Selection(session, { save, visible: () => frameList.visible });
 startSummary(session, queue, filterList);
-startUndo(session, { resume: (places) => queue.resume(places), focus: () => views.focus() });
+undoRemovals(session, history, (places) => queue.resume(places));
 for (const kind of ["json", "csv"]) byId(`export-${kind}`).addEventListener("click", () => save(kind));
 byId("start-live").addEventListener("click", () => {
   views.show("live");
@@ -179,7 +186,7 @@ service.addEventListener("back", () => model && start()); // it may have another
 addEventListener("beforeunload", (event) => (isUnfinished(session) || live.unsaved) && event.preventDefault());
 startPrint(session, () => ({ exam: views.shown === "exam", service: serviceVersion, model }));
 startKeys({
-  session, zoom, viewer, compare, frameList, live,
+  session, zoom, viewer, compare, frameList, live, reviewing,
   changeView: () => views.show(views.shown === "exam" ? "frames" : "exam"),
 });
 start();

@@ -39,10 +39,13 @@ export class Service extends Connection {
     return Promise.all(list.map(read));
   }
 
-  // Return the answer, and the key of the patient if the file states one. `wait` ends the wait for a busy service.
+  // Return the answer, and the key of the patient and the machine if the file states them. `wait` ends the wait for a busy
+  // service.
   classify(file, query, signal, wait) {
     const salted = { ...query, patient_salt: this.#salt };
-    const read = async (reply) => ({ answer: await reply.json(), patient: reply.headers.get("X-Patient-Key") });
+    const read = async (reply) => ({
+      answer: await reply.json(), patient: reply.headers.get("X-Patient-Key"), machine: decodeURIComponent(reply.headers.get("X-Machine") ?? ""),
+    });
     return this.request("classify", { query: salted, body: file, signal, wait, read });
   }
 
@@ -69,6 +72,11 @@ export class Service extends Connection {
   pictures(file, index, most, signal) {
     const read = async (reply) => ({ blob: await reply.blob(), frames: Number(reply.headers.get("X-Frames")) });
     return this.request("frame", { query: { frame: index, count: most }, body: file, signal, accept: PICTURE, read });
+  }
+
+  // A frame in its own size, without loss.
+  picture(file, index, signal) {
+    return this.request("frame", { query: { frame: index }, body: file, signal, accept: "image/png", read: (reply) => reply.blob() });
   }
 
   // The exam report of these files, as HTML text.

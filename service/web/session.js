@@ -18,6 +18,8 @@ export class Item {
     this.failed = false; // whether the service refused to read this loop
     this.patient = null; // key of the patient, if the file states one; it names nobody
     this.content = this; // the same for files with the same bytes
+    this.reviews = new Map(); // by frame index, what a person says of it; files with the same bytes share it
+    this.machine = ""; // of the scanner, if the file states one
     this.shown = 0;
     this.results = new Map();
     this.pictures = new Map();
@@ -63,7 +65,8 @@ export class Item {
 }
 
 // Events: `list` (items were added or removed), `item` (`detail` changed), `choice` (another frame was chosen),
-// `removal` (`detail` can be restored), `filter` (another part of the list is shown).
+// `removal` (`detail` can be restored), `filter` (another part of the list is shown), `review` (`detail` {item, index, before,
+// after}: a person reviewed a frame).
 export class Session extends EventTarget {
   items = [];
   chosen = null;
@@ -101,6 +104,7 @@ export class Session extends EventTarget {
       item.removal = new AbortController();
       this.items.splice(Math.min(index, this.items.length), 0, item);
     }
+    for (const { item } of places) this.share(item);
     this.#emit("list");
     this.choose(chosen);
   }
@@ -116,6 +120,27 @@ export class Session extends EventTarget {
     if (frame) this.choices.set(plane, frame);
     else this.choices.delete(plane);
     this.unsavedChoices = true;
+  }
+
+  // Keep what a person says of a frame, {plane, subPlane}; null takes it back. It holds for files with the same bytes, too.
+  review(item, index, after) {
+    const before = item.reviews.get(index) ?? null;
+    if (after) item.reviews.set(index, after);
+    else item.reviews.delete(index);
+    this.unsavedChoices = true;
+    for (const each of this.items.filter(({ reviews }) => reviews === item.reviews)) {
+      each.version += 1;
+      this.changed(each);
+    }
+    this.#emit("review", { item, index, before, after });
+  }
+
+  // Give an item the reviews of the files with the same bytes; where both are reviewed, the earlier file's count.
+  share(item) {
+    const same = this.items.find((each) => each !== item && each.content === item.content);
+    if (!same || same.reviews === item.reviews) return;
+    for (const [index, review] of item.reviews) if (!same.reviews.has(index)) same.reviews.set(index, review);
+    for (const each of this.items) if (each.content === item.content) each.reviews = same.reviews;
   }
 
   // Show one kind of files in the list, or all.

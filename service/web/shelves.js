@@ -1,6 +1,7 @@
-// The frames of an exam on shelves: one for each plane, those to check by hand, and duplicates.
+// The frames of an exam on shelves: one for each plane, those to check by hand, those without a plane, and duplicates.
 
 import { h } from "./dom.js";
+import { modelText } from "./review.js";
 import { REASONS, subPlaneText, unnamedText } from "./text.js";
 import { tileParts, updateTile } from "./tile.js";
 
@@ -24,9 +25,10 @@ export class Shelves {
 
   // What a frame is among those of its plane, and the button that changes it.
   #mark(plane, frames, frame) {
-    const { item, index, tied, chosen } = frame;
+    const { item, index, tied, chosen, answer } = frame;
     const first = frame === frames[0];
-    const text = chosen ? "Chosen by you" : first ? `Most probable${tied ? ", tied" : ""}` : tied ? "Tied" : "";
+    const rank = chosen ? "Chosen by you" : first ? `Most probable${tied ? ", tied" : ""}` : tied ? "Tied" : "";
+    const text = [rank, reviewNote(answer)].filter(Boolean).join(" · ");
     const change = () => {
       this.session.prefer(plane.id, chosen ? null : { item, index });
       this.redraw();
@@ -50,6 +52,13 @@ export class Shelves {
       ...present.flatMap(([title, frames]) => [h("h4", {}, `${title} · ${frames.length}`), this.#shelf("check", frames, note)]));
   }
 
+  // Frames without a plane, as a person says.
+  withoutPlane({ noPlane }) {
+    if (!noPlane.length) return "";
+    return h("section", { class: "group no-plane" }, h("h3", {}, "No plane, as you say", h("span", { class: "muted" }, ` ${noPlane.length}`)),
+      this.#shelf("none", noPlane, ({ answer }) => h("div", { class: "mark" }, reviewNote(answer))));
+  }
+
   // Files that do not count, each below the file that does.
   duplicates({ duplicates }) {
     if (!duplicates.size) return "";
@@ -67,7 +76,7 @@ export class Shelves {
   #tile(kind, { item, index }) {
     const id = `${kind}-${item.id}-${index}`;
     const open = () => this.open(item, index);
-    const tile = this.#tiles.get(id) ?? h("button", { type: "button", class: "tile", id, onclick: open }, ...tileParts());
+    const tile = this.#tiles.get(id) ?? h("button", { type: "button", class: "tile", id, "data-item": item.id, "data-index": index, onclick: open }, ...tileParts());
     this.#tiles.set(id, tile);
     updateTile(tile, item, index);
     return tile;
@@ -77,6 +86,12 @@ export class Shelves {
     const kept = new Set(this.session.items.map(({ id }) => String(id)));
     for (const id of this.#tiles.keys()) if (!kept.has(id.split("-")[1])) this.#tiles.delete(id);
   }
+}
+
+// What a person made of an answer.
+function reviewNote({ correction }) {
+  if (!correction) return "";
+  return correction.verdict === "accepted" ? "Confirmed by you" : `Corrected by you; the model said: ${modelText(correction.answer)}`;
 }
 
 // Frames by sub-plane, in the order of their first frames; Map.groupBy is missing in browsers of early 2024.

@@ -11,6 +11,10 @@ export const SHORTCUTS = [
   [["N"], "next file", "next"],
   [["P"], "previous file", "previous"],
   [["C"], "compare this frame with another", "compare"],
+  [["Y"], "confirm the answer, and go to the next frame to review", "confirm"],
+  [["X"], "reject it: the frame shows no plane", "reject"],
+  [["1", "9"], "the frame shows the plane with this number", "plane"],
+  [["A", "S", "D", "F", "G"], "it shows the sub-plane with this letter", "subPlane"],
   [["K"], "live: keep this frame (a foot switch can send it)", "keep"],
   [["U"], "live: take the last kept frame back", "undoKeep"],
   [["V"], "change between frames and exam", "view"],
@@ -24,7 +28,8 @@ export const OTHER_KEYS = [
   [["Space"], "in the list: select the file"],
   [["Ctrl", "A"], "in the list: select all files"],
   [["Delete"], "in the list: remove the file, or those selected"],
-  [["Ctrl", "Z"], "bring back what was removed"],
+  [["Ctrl", "Z"], "bring back what was removed, take back a review"],
+  [["Ctrl", "Y"], "do it again"],
   [["Ctrl", "P"], "print"],
 ];
 
@@ -39,7 +44,7 @@ export const singleKeys = {
 };
 
 const ACTIONS = new Map(SHORTCUTS.flatMap(([keys, , action]) => keys.map((key) => [key.toLowerCase(), action])));
-for (const [key, action] of [["=", "zoomIn"], ["-", "zoomOut"]]) ACTIONS.set(key, action);
+for (const [key, action] of [["=", "zoomIn"], ["-", "zoomOut"], ...[..."2345678"].map((digit) => [digit, "plane"])]) ACTIONS.set(key, action);
 
 // `actions` has a function for each name; `hold` has {press, release}.
 export function startShortcuts(actions) {
@@ -49,7 +54,7 @@ export function startShortcuts(actions) {
     if (!action) return;
     event.preventDefault();
     if (action === "hold") actions.hold.press();
-    else if (!event.repeat || action.startsWith("zoom") || action === "next" || action === "previous") actions[action]();
+    else if (!event.repeat || action.startsWith("zoom") || action === "next" || action === "previous") actions[action](event.key.toLowerCase());
   });
   addEventListener("keyup", (event) => event.key.toLowerCase() === "h" && actions.hold.release());
 }

@@ -1,7 +1,7 @@
 // What became of a batch, in words that filter the list: "50 read", "3 not sure", "1 could not be read".
 
 import { byId, h, oncePerFrame, setText } from "./dom.js";
-import { KINDS, ofKind } from "./outcome.js";
+import { KINDS, ofKind, reviewReasons } from "./outcome.js";
 import { plural } from "./text.js";
 
 const MIN_FILES = 2; // one file is its own summary
@@ -28,6 +28,7 @@ export function startSummary(session, queue, filter) {
       button.hidden = !count && session.filter !== kind;
       button.setAttribute("aria-pressed", String(session.filter === kind));
       setText(button, text(count));
+      if (kind === "to-review") button.title = reviewReasons(items);
     }
     all.hidden = !session.filter;
     const left = ofKind(items, "unread").length;

@@ -144,6 +144,17 @@ def _batch(page: "Page") -> None:
     settle(page)
 
 
+def _reviewed(page: "Page") -> None:
+    """Review six frames: confirm, correct and reject some; a filter shows what is left."""
+    _answer(page)
+    for count, key in enumerate("yy4yxy", 1):
+        page.keyboard.press(key)
+        until(page, f"document.querySelector('#review-count').textContent.startsWith('{count} ')")
+    page.click("#tiles .tile >> nth=2")
+    page.click("#review-choices button >> nth=3")
+    settle(page)
+
+
 def _help(page: "Page") -> None:
     empty(page)
     page.click("#open-help")
@@ -157,6 +168,7 @@ PAGE_STATES = {
     "error": PageState(_error),
     "cine": PageState(_cine, "dark"),
     "batch": PageState(_batch),
+    "reviewed": PageState(_reviewed),
     "compare": PageState(_compare, "dark"),
     "exam": PageState(_exam, size=(1280, 1000)),
     "help": PageState(_help),

@@ -18,7 +18,9 @@ Visits = Callable[..., Visit]
 DESKTOP, PHONE = (1280, 800), (390, 844)
 
 
-@pytest.mark.parametrize("state", ["empty", "not-sure", "error", "batch", "exam", "cine", "compare", "help"])
+@pytest.mark.parametrize(
+    "state", ["empty", "not-sure", "error", "batch", "reviewed", "exam", "cine", "compare", "help"]
+)
 def test_axe_finds_no_violation_in_any_state(visit: Visits, state: str) -> None:
     page = visit()
     PAGE_STATES[state].enter(page.page)
@@ -159,7 +161,7 @@ class TestLightAndDark:
         assert page.page.get_attribute("#theme", "aria-pressed") == "true"
 
 
-@pytest.mark.parametrize("state", ["empty", "not-sure", "batch", "exam", "cine", "compare", "help"])
+@pytest.mark.parametrize("state", ["empty", "not-sure", "batch", "reviewed", "exam", "cine", "compare", "help"])
 def test_no_horizontal_scrolling_at_any_width(visit: Visits, state: str) -> None:
     page = visit()
     PAGE_STATES[state].enter(page.page)

@@ -269,6 +269,7 @@ def test_the_page_and_the_service_sort_an_exam_alike(
                 "frame": each["source"]["frame"],
                 "probability": each["probability"],
                 "tied": each["tied"],
+                "verdict": None,
             }
             for each in theirs["frames"]
         ]

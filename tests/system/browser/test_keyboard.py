@@ -32,7 +32,7 @@ def tabs(page: Visit, count: int) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("state", ["answer", "cine", "exam"])
+@pytest.mark.parametrize("state", ["answer", "reviewed", "cine", "exam"])
 def test_no_button_is_further_than_five_tabs(visit: Visits, state: str) -> None:
     page = visit()
     PAGE_STATES[state].enter(page.page)

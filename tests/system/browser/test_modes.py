@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 Visits = Callable[..., Visit]
-STATES = ["empty", "not-sure", "exam", "cine", "compare", "help"]
+STATES = ["empty", "not-sure", "reviewed", "exam", "cine", "compare", "help"]
 
 
 def overflow(page: Visit) -> int:

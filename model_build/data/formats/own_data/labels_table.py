@@ -38,7 +38,7 @@ def find_labels_table(folder: Path) -> Path | None:
 
 
 def read_labels_table(table: Path) -> DatasetIndex:
-    """Read a table with the columns `path`, `label` and, optionally, `patient`, `scanner` and `split`.
+    """Read a table with the columns `path`, `label` and, optionally, `patient`, `scanner` or `machine`, and `split`.
 
     Raises DataError, which names the file and the lines, where rows cannot be used.
     """
@@ -72,7 +72,7 @@ def _labeled_file(row: Row, paths: TablePaths) -> LabeledFile:
     split, path, frames = _split(row), paths.find(row.raw("path")), 1
     with suppress(Problem):  # a file without a picture is refused by name when it is decoded
         frames = count_frames(path)
-    scanner = row.text("scanner") or "unknown"
+    scanner = row.text("scanner") or row.text("machine") or "unknown"
     return LabeledFile(path, label, patient or os.path.normpath(path), frames, split, scanner)
 
 

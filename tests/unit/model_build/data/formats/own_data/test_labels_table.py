@@ -252,3 +252,14 @@ def test_two_tables_and_workbooks_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").rename(tmp_path / "Labels.xlsx")
     with pytest.raises(DataError, match=r"Labels\.xlsx is a workbook; save"):
         read_data(tmp_path)
+
+
+def test_the_scanner_may_be_called_machine(folder: Path, tmp_path: Path) -> None:
+    for head, scanners in [("machine", {"A", "B"}), ("scanner", {"A", "B"}), ("other", {"unknown"})]:
+        rows = [
+            f"{folder / name},{'ab'[number % 2]},{number},{'AB'[number % 2]},train"
+            for number, name in enumerate(ASCII_FILES[:2])
+        ]
+        table = tmp_path / f"{head}.csv"
+        table.write_text("\n".join([f"path,label,patient,{head},split", *rows]))
+        assert {record.scanner for record in read_data(table).records} == scanners
