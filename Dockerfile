@@ -14,7 +14,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && python3 -m venv --without-pip /opt/fetal-planes
 
-# Extras: `dicom` or `none`. Each choice has its own lock.
+# Extras: `dicom`, which includes `store`, or `none`. Each choice has its own lock.
 ARG EXTRAS=dicom
 COPY requirements/service.txt requirements/service-none.txt requirements/package.txt requirements/
 COPY deploy/image deploy/image
@@ -53,7 +53,7 @@ LABEL org.nrg.commands='[{"name":"fetal-planes","label":"Fetal planes","descript
 RUN groupadd --gid 10001 fetal-planes \
     && useradd --no-log-init --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \
         --shell /usr/sbin/nologin fetal-planes \
-    && install -d -o 10001 -g 10001 -m 700 /spool
+    && install -d -o 10001 -g 10001 -m 700 /spool /store
 COPY --from=build /opt/fetal-planes /opt/fetal-planes
 # The manifests of a MONAI Application Package.
 COPY deploy/image/monai /etc/monai

@@ -70,10 +70,10 @@ $(VENV)/.ray: requirements/ray.txt
 	touch $@
 
 lock: ## Resolve the hash-locked requirements again (needs uv)
-	uv pip compile -q pyproject.toml --extra dicom -o requirements/service.txt
+	uv pip compile -q pyproject.toml --extra dicom --extra store -o requirements/service.txt
 	uv pip compile -q pyproject.toml -c requirements/service.txt -o requirements/service-none.txt
-	uv pip compile -q pyproject.toml --extra dicom --extra build --extra test --extra docs --extra table --extra ray -c requirements/service.txt -o requirements/test.txt
-	uv pip compile -q pyproject.toml --extra dicom --extra table --extra ray --extra kuberay -c requirements/test.txt -o requirements/ray.txt
+	uv pip compile -q pyproject.toml --extra dicom --extra store --extra build --extra test --extra docs --extra table --extra ray -c requirements/service.txt -o requirements/test.txt
+	uv pip compile -q pyproject.toml --extra dicom --extra store --extra table --extra ray --extra kuberay -c requirements/test.txt -o requirements/ray.txt
 	python3 -c "import tomllib; \
 	  print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
 	  | uv pip compile -q - -o requirements/package.txt

@@ -20,6 +20,7 @@ from service.api.problem_responses import HANDLERS
 from service.api.routes import (
     batch,
     classify,
+    corrections,
     docs,
     exam,
     explain,
@@ -34,6 +35,10 @@ from service.api.routes import (
 from service.process_setup import configure_process
 from service.runtime import Runtime
 from service.settings import Settings
+
+_ROUTES = (
+    classify, batch, exam, explain, frame, corrections, health, model, metrics, problems, sample, docs, page,
+)  # fmt: skip
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -57,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.runtime = runtime
     app.openapi = partial(openapi_document, app)  # type: ignore[method-assign]
-    for routes in (classify, batch, exam, explain, frame, health, model, metrics, problems, sample, docs, page):
+    for routes in _ROUTES:
         app.include_router(routes.router)
     # A request passes the middleware in reverse order: the last one added comes first.
     app.add_middleware(AdmissionMiddleware, runtime=runtime)

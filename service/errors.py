@@ -8,6 +8,7 @@
     │   └── BadParameter         400
     ├── NoKey                    401
     ├── NotFound                 404
+    │   └── NoStore              404  corrections are not kept here
     ├── MethodNotAllowed         405
     ├── UploadTooSlow            408
     ├── TooLarge                 413
@@ -15,18 +16,24 @@
     │   └── FrameTooLarge        413  in pixels
     ├── UnsupportedFormat        415  not an image in a supported format
     ├── UnsupportedEncoding      415  compressed in another way than gzip or deflate
+    ├── NotJson                  415  where the body must be JSON
     ├── Unusable                 422
     │   ├── UnreadableFrame      422  damaged, truncated, of zero size, or without a defined range of values
     │   ├── DecodeLimit          422  needs more memory or CPU time than its size justifies
     │   ├── NoSuchFrame          422
     │   ├── NoSuchPlane          422
     │   ├── NoSuchProtocol       422
-    │   └── NoDicomSource        422  a DICOM result needs a DICOM upload
+    │   ├── NoDicomSource        422  a DICOM result needs a DICOM upload
+    │   ├── InvalidCorrection    422
+    │   ├── OtherFile            422  not the file that was corrected
+    │   └── NoSector             422  nothing of the frame can be kept
     ├── InternalError            500  a bug
     ├── Unavailable              503
     │   ├── NotReady             503
-    │   └── Overloaded           503
-    └── DeadlinePassed           504
+    │   ├── Overloaded           503
+    │   └── StoreUnavailable     503
+    ├── DeadlinePassed           504
+    └── StoreFull                507
 
 A class with a `code` is a row of `TABLE`, which the handlers, the OpenAPI document, `GET /problems` and the tests read.
 Its docstring is the `meaning` that they show.
@@ -99,6 +106,10 @@ class NotFound(Problem, status=HTTPStatus.NOT_FOUND, code="not-found"):
     """No resource exists at this path."""
 
 
+class NoStore(NotFound, code="no-store"):
+    """This service keeps no corrections, or no frames: its operator has not set `FETAL_PLANES_STORE`."""
+
+
 class MethodNotAllowed(Problem, status=HTTPStatus.METHOD_NOT_ALLOWED, code="method-not-allowed"):
     """The path does not accept this method; the header `Allow` lists the methods that it accepts."""
 
@@ -125,6 +136,10 @@ class UnsupportedFormat(Problem, status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE, code=
 
 class UnsupportedEncoding(Problem, status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE, code="unsupported-encoding"):
     """The header `Content-Encoding` is neither gzip nor deflate."""
+
+
+class NotJson(Problem, status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE, code="not-json"):
+    """This path takes JSON only; the header `Content-Type` must be `application/json`."""
 
 
 class Unusable(Problem, status=HTTPStatus.UNPROCESSABLE_ENTITY):
@@ -155,6 +170,18 @@ class NoDicomSource(Unusable, code="no-dicom-source"):
     """A DICOM result was requested, but the upload is not DICOM or lacks its study, series or instance UID."""
 
 
+class InvalidCorrection(Unusable, code="invalid-correction"):
+    """A correction lacks a field, or a field has a value that does not fit; none of the request was kept."""
+
+
+class OtherFile(Unusable, code="other-file"):
+    """The upload is not the file of the correction: its SHA-256 is another one."""
+
+
+class NoSector(Unusable, code="no-sector"):
+    """No sector stands out in the frame, and the service keeps nothing else of it: text could name the patient."""
+
+
 class InternalError(Problem, status=HTTPStatus.INTERNAL_SERVER_ERROR, code="internal-error"):
     """The service failed. The operator finds the cause in the log under the request id."""
 
@@ -171,5 +198,13 @@ class Overloaded(Unavailable, code="overloaded"):
     """The service is at its limit of uploads or of their bytes. Try again after `Retry-After` seconds."""
 
 
+class StoreUnavailable(Unavailable, code="store-unavailable"):
+    """The database of the corrections does not answer. Try again after `Retry-After` seconds."""
+
+
 class DeadlinePassed(Problem, status=HTTPStatus.GATEWAY_TIMEOUT, code="deadline-passed"):
     """The reply did not begin by the deadline: the service's own, or the shorter one of `X-Deadline-Ms`."""
+
+
+class StoreFull(Problem, status=HTTPStatus.INSUFFICIENT_STORAGE, code="store-full"):
+    """The folder of kept frames has reached its quota, or cannot be written; the frame was not kept."""

@@ -46,6 +46,8 @@ def configure_process() -> None:
     warnings.filterwarnings("ignore", module="PIL|pydicom|highdicom")
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     logging.getLogger("highdicom").setLevel(logging.CRITICAL)
+    for name in ("sqlalchemy", "alembic"):  # at `debug` they would log the rows of the store
+        logging.getLogger(name).setLevel(logging.WARNING)
     with suppress(ModuleNotFoundError):  # the extra `dicom` is not installed
         from pydicom import config
 

@@ -27,6 +27,7 @@ from service.reports.answers import model_info
 from service.schemas.answers import ModelInfo
 from service.schemas.protocols import Protocols
 from service.settings import Settings
+from service.store import open_store
 
 _LOG = logging.getLogger("fetal_planes.service")
 _RETRY_AFTER_S = 5
@@ -66,6 +67,7 @@ class Runtime:
         self.cpu_budget = cpu_budget(settings.workers)
         self.admission = Admission(settings.admission_limits(self.cpu_budget.count))
         self.keys = load_keys(settings.api_keys)
+        self.store = None if (options := settings.store_options) is None else open_store(options)
         self.draining = False
         self._model: LoadedModel | None = None
         self._reload_lock = threading.Lock()
@@ -81,6 +83,8 @@ class Runtime:
         ProtocolError
             A protocol cannot be used with the model.
         """
+        if self.store is not None:
+            self.store.start()  # the model need not wait for a database
         pool = WorkerPool(self.cpu_budget)
         # First, because the decoders load while the model does.
         decoder = open_decoder(
@@ -93,6 +97,8 @@ class Runtime:
         except BaseException:
             pool.close()  # its threads would keep a process alive that serves nothing
             decoder.close()
+            if self.store is not None:
+                self.store.close()
             raise
         decoder.start()
         info = model_info(pipeline.model)
@@ -114,6 +120,8 @@ class Runtime:
         if model is not None:
             model.pool.close()
             model.pipeline.decoder.close()
+        if self.store is not None:
+            self.store.close()
 
     def reload(self) -> None:
         """Read the model package, the protocols and the API keys again; log the result and count it.

@@ -3,17 +3,19 @@
 import os
 import re
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.execution.admission import AdmissionLimits
 from service.execution.decoders.limits import DecoderLimits
 from service.imaging.frame import Limits
+from service.store.options import StoreError, StoreOptions
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "default"
 PREFIX = "FETAL_PLANES_"
@@ -79,6 +81,18 @@ class Settings(BaseSettings):
     the start."""
     default_protocol: str | None = None
     """Id of the protocol of an exam that names none. Default: `all-planes`, each plane of the model except `other`."""
+    store: SecretStr | None = None
+    """Database in which corrections are kept, such as `sqlite:////data/store.db` or
+    `postgresql://user:password@host/database`. Default: corrections are not kept."""
+    store_secret: Path | None = None
+    """File of the site's secret, at least 32 random characters; a store needs it. Studies and patients are kept as
+    hashes that it keys."""
+    store_retention_days: int | None = Field(default=None, ge=1, le=36_500)
+    """Days after which corrections and their frames are deleted. Default: they are kept until they are erased."""
+    store_frames: Path | None = None
+    """Folder in which the sectors of corrected frames are kept as PNG. Default: no pixels are kept."""
+    store_frames_bytes: int = Field(default=10 * 2**30, ge=1024)
+    """Maximum bytes of all kept frames; a further one gets 507."""
     root_path: str | None = Field(default=None, pattern=r"^(/[A-Za-z0-9._~-]+)*/?$")
     """Path below which a proxy serves the service, such as `/ai/fetal`, whether or not the proxy takes it off. The
     header `X-Forwarded-Prefix` of a request goes before it."""
@@ -109,6 +123,17 @@ class Settings(BaseSettings):
         """The origins in `cors_origins`."""
         origins = (origin.strip().rstrip("/").lower() for origin in (self.cors_origins or "").split(","))
         return frozenset(origin for origin in origins if origin)
+
+    @property
+    def store_options(self) -> StoreOptions | None:
+        """The store of corrections; None where nothing is kept. Raises `StoreError` for frames without a store."""
+        if self.store is None:
+            if self.store_frames is not None:
+                raise StoreError(f"{PREFIX}STORE_FRAMES needs {PREFIX}STORE")
+            return None
+        retention = None if self.store_retention_days is None else timedelta(days=self.store_retention_days)
+        url = self.store.get_secret_value()
+        return StoreOptions(url, self.store_secret, retention, self.store_frames, self.store_frames_bytes)
 
     def admission_limits(self, workers: int) -> AdmissionLimits:
         """Return the limits on all admitted uploads, for a number of workers."""

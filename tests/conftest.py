@@ -14,6 +14,7 @@ from service.inference.package import load_package
 from service.process_setup import configure_process
 from service.settings import Settings
 from tests.support.phantom_package import Phantom
+from tests.support.store import Postgres, postgres_programs, postgres_server, sqlite_url
 
 configure_process()
 
@@ -95,6 +96,31 @@ def client(phantom_folder: Path) -> Iterator[TestClient]:
     """A client of an app that serves the phantom and is ready."""
     with TestClient(create_app(Settings(model=phantom_folder))) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[Postgres]:
+    """A PostgreSQL server, which all tests of a process share."""
+    if postgres_programs() is None:
+        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_cluster: Postgres) -> Iterator[Postgres]:
+    """A PostgreSQL server with an empty database."""
+    yield postgres_cluster
+    postgres_cluster.empty()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, once of each kind."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path)
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.url
 
 
 @pytest.fixture

@@ -4,10 +4,12 @@ from collections import defaultdict
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
 
 from service import errors
 from service.api.problem_responses import MEDIA_TYPE
 from service.errors import Problem
+from service.schemas.corrections import NewCorrections
 from service.schemas.examples import ANSWERS
 from service.schemas.problems import ProblemDetails
 
@@ -21,6 +23,7 @@ _SECURITY = {
 TAGS = [
     {"name": "frames", "description": "One frame of one file."},
     {"name": "batches", "description": "All frames of many files."},
+    {"name": "corrections", "description": "What people say about answers, where the operator keeps it."},
     {"name": "reference", "description": "The model, the problems, and drawn frames to try the service with."},
     {"name": "operation", "description": "Probes and metrics."},
 ]
@@ -61,6 +64,9 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     """Return the app's OpenAPI document."""
     document = FastAPI.openapi(app)  # builds the document once, so what follows may add the same again
     document["components"]["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
+    # The route reads this body itself, so FastAPI does not know its type.
+    _, types = models_json_schema([(NewCorrections, "validation")], ref_template="#/components/schemas/{model}")
+    document["components"]["schemas"] |= types["$defs"]
     document["components"]["securitySchemes"] = _SECURITY
     _add_examples(document)
     # The key is optional: services without keys accept every request.

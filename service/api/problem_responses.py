@@ -33,7 +33,7 @@ def allowed_methods(scope: Scope) -> list[str]:
     routes = scope["app"].routes
     found = [
         method
-        for method in ("GET", "POST")
+        for method in ("GET", "POST", "DELETE")
         if scope["path"] == "*" or any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
     ]
     heads = ["HEAD"] if "GET" in found else []

@@ -56,7 +56,7 @@ async def read_upload(request: Request, max_bytes: int) -> bytes:
     """
     boundary = _form_boundary(request)
     most = max_bytes if boundary is None else max_bytes + MAX_PART_HEADERS
-    upload = await _read_body(request, most, max_bytes)
+    upload = await read_body(request, most, max_bytes)
     if boundary is not None:
         large = len(upload) > _LARGE
         upload = await asyncio.to_thread(_form_file, upload, boundary) if large else _form_file(upload, boundary)
@@ -82,7 +82,7 @@ async def read_files(request: Request, settings: Settings) -> list[File]:
     Raises `UploadTooLarge`, `MalformedRequest` or `EmptyUpload`.
     """
     boundary = _form_boundary(request)
-    body = await _read_body(request, settings.max_batch_bytes, settings.max_batch_bytes)
+    body = await read_body(request, settings.max_batch_bytes, settings.max_batch_bytes)
     if not body:
         raise EmptyUpload("The upload is empty.")
     parts = [(slice(None), None)] if boundary is None else form_parts(body, boundary, FILES_FIELD)
@@ -153,7 +153,7 @@ def _form_boundary(request: Request) -> bytes | None:
     return options.get(b"boundary", b"") if kind == b"multipart/form-data" else None
 
 
-async def _read_body(request: Request, most: int, max_bytes: int) -> bytes:
+async def read_body(request: Request, most: int, max_bytes: int) -> bytes:
     """Read a body of at most `most` bytes; `UploadTooLarge` names the limit `max_bytes`."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:

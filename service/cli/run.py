@@ -18,6 +18,8 @@ from service.observability.trace import new_request_id
 from service.schemas.file_names import printable
 from service.schemas.problems import ProblemDetails
 from service.settings import PREFIX, Settings, describe_errors
+from service.site_secret import SiteSecretError
+from service.store.options import StoreError
 
 
 def run_command(options: argparse.Namespace) -> int:
@@ -42,7 +44,9 @@ def run_command(options: argparse.Namespace) -> int:
         message = f"the protocols are refused: {error}"
     except KeyFileError as error:
         message = f"the API keys of {PREFIX}API_KEYS are refused: {error}"
-    except (CommandError, JobError, DecoderSystemError) as error:
+    except SiteSecretError as error:
+        message = f"the secret of {PREFIX}STORE_SECRET is refused: {error}"
+    except (CommandError, JobError, DecoderSystemError, StoreError) as error:
         message = str(error)
     sys.stderr.write(f"fetal-planes: {printable(message)}\n")
     return 2

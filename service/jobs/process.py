@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from service import __version__
 from service.analysis.pipeline import Pipeline
+from service.disk import read_or_make_key
 from service.inference.package import ModelPackage
 from service.jobs import JobError
 from service.jobs.crops.writer import CropWriter
 from service.jobs.files import SourceFile
 from service.jobs.journal import FolderKey, JobKey, ResultLog
-from service.jobs.listener.disk import read_or_make_key
 from service.jobs.listing import walk_folder
 from service.jobs.outputs import delete_drafts, one_run, write_whole
 from service.jobs.rows import DISCLAIMER, Counts, ResultRow, SkippedFile, check_rows

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from service import __version__
 from service.errors import TABLE
 from service.schemas.answers import AbstainReason, ModelInfo
+from service.schemas.corrections import Verdict
 
 DecoderEnding = Literal["crash", "cpu-time", "killed", "memory", "stopped"]
 """Why a decoder ended: its file crashed it or reached a limit, somebody killed it, or its request was stopped."""
@@ -63,6 +64,7 @@ class Metrics:
         self._decoder_endings = counter(
             "decoder_endings", "Decoder processes that ended before their frame, by reason.", ("reason",)
         )
+        self._corrections = counter("corrections", "Kept corrections, by verdict.", ("verdict",))
         self._reloads = counter("reloads", "Reloads of the model and the API keys, by result.", ("result",))
         self._reload_successful = gauge(
             "last_reload_successful", "0 when the last reload was refused or failed: the files on disk are not in use."
@@ -73,6 +75,7 @@ class Metrics:
         _start_at_zero(self._refused, TABLE)
         _start_at_zero(self._abstentions, get_args(AbstainReason))
         _start_at_zero(self._reloads, _RELOAD_RESULTS)
+        _start_at_zero(self._corrections, get_args(Verdict))
         _start_at_zero(self._decoder_endings, get_args(DecoderEnding))
 
     def watch(self, read: Mapping[str, Callable[[], float]]) -> None:
@@ -98,6 +101,11 @@ class Metrics:
     def count_decoder_ending(self, reason: str) -> None:
         """Count a decoder process that ended before its frame."""
         self._decoder_endings.labels(reason).inc()
+
+    def count_corrections(self, verdicts: Iterable[str]) -> None:
+        """Count corrections that were kept."""
+        for verdict in verdicts:
+            self._corrections.labels(verdict).inc()
 
     def count_reload(self, result: str) -> None:
         """Count a reload: `switched`, `unchanged`, `refused` or `failed`."""

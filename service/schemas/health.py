@@ -41,4 +41,6 @@ class HealthDetails(Health):
     model: ModelInfo
     workers: Workers
     load: Load
+    corrections: bool = Field(description="True when the service keeps corrections: `POST /corrections`.")
+    correction_frames: bool = Field(description="True when it keeps the pictures of corrected frames, too.")
     uptime_seconds: float = Field(ge=0, description="Seconds since the service became ready.")

@@ -21,6 +21,7 @@ from fetal_planes_client.errors import (
 from fetal_planes_client.messages import BatchRecord
 from fetal_planes_client.types.answers import Classification, ExplainedClassification
 from fetal_planes_client.types.batch import BatchEnd, FrameAnswer, FrameProblem
+from fetal_planes_client.types.corrections import CorrectedAnswer, Correction, CorrectionsPage, NewCorrection
 from fetal_planes_client.types.exam import ExamReport
 from fetal_planes_client.types.manifest import Manifest
 from fetal_planes_client.types.problems import ProblemDetails
@@ -36,6 +37,9 @@ __all__ = [
     "Classification",
     "Client",
     "ClientError",
+    "CorrectedAnswer",
+    "Correction",
+    "CorrectionsPage",
     "CutShortError",
     "ExamReport",
     "ExplainedClassification",
@@ -43,6 +47,7 @@ __all__ = [
     "FrameProblem",
     "Manifest",
     "NamedUpload",
+    "NewCorrection",
     "ProblemDetails",
     "Protocol",
     "Protocols",

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, 
 import httpx2
 
 from fetal_planes_client import messages
+from fetal_planes_client.corrections import CorrectionMethods
 from fetal_planes_client.credentials import find_auth
 from fetal_planes_client.errors import CutShortError
 from fetal_planes_client.messages import BatchRecord, ClientRequest, ExamOptions
@@ -27,7 +28,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Client:
+class Client(CorrectionMethods):
     """Sends requests and waits for their answers.
 
     Parameters
@@ -208,6 +209,10 @@ class AsyncClient:
     exam_page = _awaitable(Client.exam_page)
     model = _awaitable(Client.model)
     protocols = _awaitable(Client.protocols)
+    correct = _awaitable(Client.correct)
+    corrections = _awaitable(Client.corrections)
+    erase_corrections = _awaitable(Client.erase_corrections)
+    keep_frame = _awaitable(Client.keep_frame)
 
     async def classify_batch(
         self,

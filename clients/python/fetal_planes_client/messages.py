@@ -1,6 +1,6 @@
 """Builds requests and reads replies, for both clients."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -54,15 +54,18 @@ class ClientRequest(NamedTuple):
 
     method: str
     path: str
-    params: dict[str, Parameter]
+    params: Mapping[str, Parameter]
     content: bytes | None = None
     files: list[tuple[str, tuple[str, bytes]]] | None = None
     accept: str = "application/json"
+    content_type: str | None = None
 
     def build(self, http: httpx2.Client | httpx2.AsyncClient) -> httpx2.Request:
         """Return the request for httpx, with the parameters that have a value."""
         params = {name: value for name, value in self.params.items() if value is not None}
         headers = {"Accept": self.accept}
+        if self.content_type is not None:
+            headers["Content-Type"] = self.content_type
         return http.build_request(
             self.method, self.path, params=params, content=self.content, files=self.files, headers=headers
         )

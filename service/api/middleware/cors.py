@@ -6,7 +6,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _EXPOSED = "Retry-After, X-Frames, X-Plane, X-Request-ID"
-_METHODS = "GET, HEAD, POST"
+_METHODS = "GET, HEAD, POST, DELETE"
 _MAX_AGE_S = "600"
 
 

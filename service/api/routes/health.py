@@ -37,6 +37,8 @@ async def health(runtime: RuntimeDep, model: ReadyModelDep) -> HealthDetails:
         model=model.info,
         workers=Workers(count=budget.count, source=budget.source, threads_for_single_request=budget.count),
         load=_load(runtime, model.pool),
+        corrections=runtime.store is not None,
+        correction_frames=runtime.store is not None and runtime.store.frames is not None,
         uptime_seconds=round(monotonic() - model.ready_since, 3),
     )
 

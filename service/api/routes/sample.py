@@ -6,7 +6,7 @@ from service.api.dependencies import ModelDep
 from service.api.openapi import BINARY, Replies, problem_replies
 from service.errors import NotFound, NotReady
 from service.sample.examples import EXAMPLES, encode_example
-from service.schemas.sample import Sample
+from service.schemas.examples import Sample
 
 router = APIRouter(prefix="/sample", tags=["reference"])
 

@@ -4,12 +4,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from service.imaging.letterbox import Crop
 from service.imaging.sector import Box, size_within
 
 _WORKING_SIDE = 256  # pixels, as for the search of the sector
 _BLACK = 6
 _TEXT_STROKE = 5  # working pixels; thinner things, such as text, are not tissue
 _MIN_SHARE = 0.2  # of the box that the sector fills
+
+
+def sector_png(pixels: NDArray[np.uint8], crop: Crop) -> bytes | None:
+    """Return the sector of a frame [H, W] as PNG, with black around it; None where none was found or stands out."""
+    sector = None if crop.source == "none" else cut_sector(pixels, crop.box)
+    return None if sector is None else cv2.imencode(".png", sector)[1].tobytes()
 
 
 def cut_sector(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8] | None:

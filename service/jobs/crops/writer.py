@@ -5,12 +5,10 @@ import hmac
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import cv2
-
 from service.analysis.results import FrameResult
 from service.imaging.frame import Frame
 from service.jobs import JobError
-from service.jobs.crops.sector_mask import cut_sector
+from service.jobs.crops.sector_mask import sector_png
 from service.jobs.files import SourceFile
 from service.jobs.outputs import write_whole
 from service.reports.patient_key import patient_key
@@ -27,10 +25,7 @@ class CropWriter:
 
     def write(self, file: SourceFile, frame: Frame, result: FrameResult) -> None:
         """Write the crop of a frame; nothing where the model abstained or no sector is found. Raises `JobError`."""
-        if result.abstain_reason is not None or result.crop.source == "none":
-            return
-        crop = cut_sector(frame.pixels, result.crop.box)
-        if crop is None:
+        if result.abstain_reason is not None or (png := sector_png(frame.pixels, result.crop)) is None:
             return
         # A picture states no patient: the frames of a folder count as one patient's.
         patient = patient_key(result.frame, self.key.hex()) or self._hash(
@@ -40,7 +35,7 @@ class CropWriter:
         path = self.folder / result.ranked[0].plane / patient / f"{name}.png"
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_whole(path, cv2.imencode(".png", crop)[1].tobytes())
+            write_whole(path, png)
         except OSError as error:
             raise JobError(f"{self.folder} cannot be written: {error.strerror}") from error
 

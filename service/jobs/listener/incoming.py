@@ -14,7 +14,7 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
 
 from service import __version__
-from service.jobs.listener.disk import create
+from service.disk import create
 
 Refusal = Literal["full", "too-large"]
 

@@ -18,12 +18,12 @@ from threading import Lock
 from time import time
 from typing import Literal, NamedTuple
 
+from service.disk import flush_folder, read_or_make_key, write_flushed
 from service.imaging.dicom.dataset.values import Values, wanted
 from service.imaging.dicom.scan import scan_layout
 from service.imaging.files.local_file import LocalFile
 from service.imaging.frame import DEFAULT_LIMITS
 from service.jobs import JobError
-from service.jobs.listener.disk import flush_folder, read_or_make_key, write_flushed
 from service.jobs.listener.incoming import Identity, Incoming
 from service.jobs.listener.ledger import Delivery, Kind, Ledger, ObjectState, SpooledObject
 from service.jobs.outputs import one_run

@@ -14,9 +14,9 @@ from service.analysis.exam.reader import ExamOptions, ExamReader
 from service.analysis.pipeline import Pipeline
 from service.analysis.protocols.load import choose_protocol, load_protocols
 from service.analysis.results import FrameResult
+from service.disk import write_flushed
 from service.execution.work import Work, work_context
 from service.imaging.files.local_file import LocalFile
-from service.jobs.listener.disk import write_flushed
 from service.jobs.listener.frames import ResultStore, classify_objects
 from service.jobs.listener.ledger import ObjectState, SpooledObject
 from service.jobs.listener.options import ListenerOptions

@@ -2,15 +2,15 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from service.jobs.outputs import whole_file
 from service.jobs.rows import ResultRow
+from service.reports.cells import Cell, plain_cells
 from service.schemas.manifest import Plane
 
-Cells = dict[str, str | int | float | None]
+Cells = dict[str, Cell]
 
 COLUMNS = (
     "file", "frame", "plane", "label", "probability", "second_plane", "second_probability", "sub_plane",
@@ -18,8 +18,6 @@ COLUMNS = (
     "model_version", "model_sha256", "request_id", "duplicate_of",
 )  # fmt: skip
 """The columns before those of the planes, `p_<plane>`."""
-
-_FORMULA = re.compile(r"""[\s"']*[=+\-@\t\r]""")  # OWASP, CSV injection
 
 
 def write_csv(rows: Iterable[ResultRow], planes: Iterable[Plane], path: Path) -> None:
@@ -42,10 +40,7 @@ def row_place(row: ResultRow) -> tuple[str, int]:
 
 
 def _cells(row: ResultRow, duplicate_of: str | None) -> Cells:
-    """Return the cells of a row, and of the earlier file with the same bytes.
-
-    No spreadsheet may evaluate a name as a formula: an apostrophe goes before it.
-    """
+    """Return the cells of a row, and of the earlier file with the same bytes."""
     cells: Cells = {
         "file": row.file,
         "frame": row.frame,
@@ -55,9 +50,7 @@ def _cells(row: ResultRow, duplicate_of: str | None) -> Cells:
     if row.problem is not None:
         cells |= {"problem": row.problem.code, "detail": row.problem.detail, "request_id": row.problem.request_id}
     cells |= _answer_cells(row)
-    return {
-        name: f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell for name, cell in cells.items()
-    }
+    return plain_cells(cells)
 
 
 def _answer_cells(row: ResultRow) -> Cells:

@@ -69,6 +69,7 @@ PROVOKED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("no-such-frame", "POST", f"/explain?frame={10**30}", {"content": GOOD}),
     ("no-such-plane", "POST", "/explain?target=fetal_elbow", {"content": GOOD}),
     ("no-such-plane", "POST", "/explain?target=", {"content": GOOD}),
+    ("no-store", "GET", "/corrections", {}),
     ("no-such-protocol", "POST", "/exam?protocol=elbow", {"files": {"files": GOOD}}),
     ("no-dicom-source", "POST", "/classify", {"content": GOOD, "headers": {"accept": "application/dicom"}}),
     ("no-dicom-source", "POST", "/explain", {"content": GOOD, "headers": {"accept": "multipart/related"}}),
@@ -78,6 +79,8 @@ ELSEWHERE = {
     *("overloaded", "deadline-passed", "upload-too-slow"),  # in test_gate.py
     "no-key",  # in test_keys.py
     "decode-limit",  # in test_hostile_uploads.py
+    # in test_corrections.py
+    *("invalid-correction", "no-sector", "not-json", "other-file", "store-full", "store-unavailable"),
 }
 
 

@@ -114,7 +114,7 @@ def test_every_answer_to_an_upload_has_an_example_that_is_one(client: TestClient
         operation["responses"]["200"]["content"]
         for path in openapi(client)["paths"].values()
         for operation in path.values()
-        if "requestBody" in operation
+        if "requestBody" in operation and "200" in operation["responses"]
     ]
     answers = [content["application/json"] for content in contents if "application/json" in content]
     assert len(answers) == len(models)
