@@ -2,11 +2,13 @@
 
 import hashlib
 import hmac
+from typing import Literal
 
 from service.imaging.frame import FrameMetadata
 
 PATIENT_ID, ISSUER = 0x0010_0020, 0x0010_0021
 MACHINE = 0x0008_1090  # Manufacturer's Model Name
+STUDY = 0x0020_000D
 _SHORT_HEAD = 8  # bytes before the value of an element with a 16-bit length
 _CHARACTERS = 16  # of the key: 64 bits
 _MAX_NAME = 64  # characters of a Long String
@@ -28,6 +30,22 @@ def patient_key(frame: FrameMetadata, salt: str) -> str | None:
 
 def machine_name(frame: FrameMetadata) -> str:
     """Return the model name of the machine that made a DICOM frame; empty where it is not stated."""
-    element = frame.dicom.elements().get(MACHINE, b"") if frame.dicom is not None else b""
-    text = element[_SHORT_HEAD:].decode("ascii", "replace")
-    return " ".join("".join(letter for letter in text if letter.isprintable()).split())[:_MAX_NAME]
+    return _text(frame, MACHINE)[:_MAX_NAME]
+
+
+def raw_identifiers(frame: FrameMetadata) -> dict[Literal["study", "patient"], str]:
+    """Return the Study Instance UID and the Patient ID of a DICOM frame; empty where they are not stated.
+
+    They name the patient: never log or keep them.
+    """
+    return {"study": _text(frame, STUDY), "patient": _text(frame, PATIENT_ID)}
+
+
+def _text(frame: FrameMetadata, tag: int) -> str:
+    """Return the value of an element without control characters."""
+    value = frame.dicom.elements().get(tag, b"")[_SHORT_HEAD:] if frame.dicom is not None else b""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = value.decode("latin-1")  # any character set will do: the same bytes are the same text
+    return " ".join("".join(letter for letter in text if letter.isprintable()).split())

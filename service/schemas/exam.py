@@ -7,11 +7,10 @@ from pydantic import Field
 from service.schemas import Schema
 from service.schemas.answers import AbstainReason, ModelInfo, Prediction, SubPlane, SubPlaneReason
 from service.schemas.batch import CineSummary, FrameProblem, SkippedMember, Source
+from service.schemas.corrections import Verdict
 from service.schemas.protocols import CheckedItem, ProtocolInfo
 
 ReviewReason = Literal["color-flow", "out-of-distribution", "uncertain", "close", "no-plane"]
-
-Verdict = Literal["accepted", "rejected", "supplemented"]
 
 
 class ExamCorrection(Schema):

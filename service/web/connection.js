@@ -24,12 +24,12 @@ export class Connection extends EventTarget {
   }
 
   // Return what `read` makes of the reply. `signal` ends the request; `wait` ends only a wait for the service.
-  async request(path, { query = {}, body = null, signal, wait = signal, accept = JSON_TYPE, read = (reply) => reply.json() }) {
+  async request(path, { query = {}, body = null, type = "", signal, wait = signal, accept = JSON_TYPE, read = (reply) => reply.json() }) {
     const cuts = new Set();
     for (;;) {
       await this.#waitUntilReady(signal, wait);
       try {
-        return await read(await this.#send(path, { query, body, signal, accept }));
+        return await read(await this.#send(path, { query, body, type, signal, accept }));
       } catch (error) {
         if (signal?.aborted) throw stopped();
         if (isLost(error)) {
@@ -56,10 +56,11 @@ export class Connection extends EventTarget {
     this.dispatchEvent(new Event("back"));
   }
 
-  async #send(path, { query, body, signal, accept }) {
+  async #send(path, { query, body, type, signal, accept }) {
     const headers = {
       Accept: accept,
       ...(body instanceof Blob && { "Content-Type": "application/octet-stream" }),
+      ...(type && { "Content-Type": type }),
       ...(this.#key && { Authorization: `Bearer ${this.#key}` }),
     };
     const address = Object.keys(query).length ? `${path}?${new URLSearchParams(query)}` : path;

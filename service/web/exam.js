@@ -94,7 +94,7 @@ export class ExamView {
   // Save the report of a sorted exam. Returns what became of it.
   async save(sorted, part) {
     const said = await saveReport(this.service, sorted, part);
-    if (said === "Saved.") this.session.unsavedChoices = false;
+    if (said === "Saved.") this.session.saved();
     return said;
   }
 

@@ -19,7 +19,8 @@ export function fillHelp(model) {
     ...shortcuts(),
     h("h3", {}, "Your frames"),
     h("p", {}, "A frame is sent to this service without its file name. The service does not store it, and this page stores " +
-      "nothing: all frames and answers are gone when you close it."),
+      "nothing: all frames, answers and reviews are gone when you close it. If the operator of the service keeps reviews, the " +
+      "page says so at its top."),
   );
 }
 

@@ -2,6 +2,7 @@
 
 import { Answer } from "./answer.js";
 import { Compare } from "./compare.js";
+import { Corrections } from "./corrections.js";
 import { byId, oncePerFrame, setText, throttle } from "./dom.js";
 import { startDuplicates } from "./duplicates.js";
 import { ExamView } from "./exam.js";
@@ -9,6 +10,7 @@ import { saveAnswers } from "./export.js";
 import { startFiles } from "./files.js";
 import { FrameList } from "./frame_list.js";
 import { doubts, fillHelp, startHelp } from "./help.js";
+import { startKeyForm } from "./key_form.js";
 import { startKeys } from "./keys.js";
 import { LiveView } from "./live.js";
 import { isUnfinished } from "./outcome.js";
@@ -46,8 +48,10 @@ const live = new LiveView(service, exam, (files) => {
 const views = new Views(session, exam, frameList, live);
 const history = new History(() => views.focus());
 const reviewing = new Reviewing({ session, history, views, exam, frameList, answer });
+const corrections = new Corrections(session, service, () => exam.protocol);
 const reviewPanel = new ReviewPanel(session, reviewing);
 const findDuplicates = startDuplicates(session);
+const askForKey = startKeyForm(service, start);
 let model = null;
 let serviceVersion = "";
 const RETRY_MS = 5000; // until the next attempt, if the service refuses to describe its model
@@ -112,7 +116,7 @@ async function addExample() {
 async function start() {
   try {
     const described = await service.model();
-    const { workers, service_version: version } = await service.health();
+    const { workers, service_version: version, corrections: keeps } = await service.health();
     useProtocols(await service.protocols());
     serviceVersion = version;
     model = described;
@@ -121,6 +125,8 @@ async function start() {
     byId("model").classList.remove("bad");
     setText(byId("model"), `Service ${version} · model ${model.name} ${model.version} · ${model.planes.length} classes${doubts(model)}`);
     fillHelp(model);
+    service.keeps = keeps;
+    corrections.start(keeps);
     queue.start(model.planes, workers.count);
     const formats = (await service.interface()).components.schemas.FrameInfo.properties.format.enum;
     setText(byId("formats"), `Formats: ${formats.map((each) => each.toUpperCase()).join(", ")}, with one or many frames.`);
@@ -138,15 +144,6 @@ function useProtocols({ default: byDefault, protocols }) {
   Object.assign(exam, { protocols, protocol: find(exam.protocol?.id) ?? find(byDefault) });
 }
 
-let keyRejected = false;
-function askForKey() {
-  setText(byId("model"), "No model: the service requires an API key.");
-  setText(byId("key-problem"), keyRejected ? "The service does not accept this key." : "");
-  byId("key-form").hidden = false;
-  byId("key").focus();
-  keyRejected = true; // the form appears again only after a key that was not accepted
-}
-
 // Save answers of all files, or of those that are selected.
 function save(kind, items = session.items) {
   if (!model) return;
@@ -158,15 +155,9 @@ function save(kind, items = session.items) {
     exam.save(sorted, part).then(say);
   } else if (kind === "zip") saveReviewed(kind, items, session, service, part).then(say);
   else saveAnswers(kind, sorted, model, part);
-  if (!part) session.unsavedChoices = false;
+  if (!part && kind !== "zip") session.saved();
 }
 
-byId("key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  service.useKey(byId("key").value.trim());
-  byId("key").value = "";
-  start();
-});
 startTheme();
 startHelp();
 startProgress(queue, service);

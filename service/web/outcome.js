@@ -47,9 +47,9 @@ export function ofKind(items, kind) {
   return kind ? items.filter((item) => KINDS[kind].matches(item, originals)) : items;
 }
 
-// Whether leaving the page would lose work: files that are being read or left unread, or choices that no file keeps. A
+// Whether leaving the page would lose work: files that are being read or left unread, or choices and reviews that nothing keeps. A
 // loop counts once a person, or the exam, has asked for all of it.
-export function isUnfinished({ items, unsavedChoices }) {
+export function isUnfinished({ items, unsavedChoices, unsavedReviews }) {
   const wanted = (item) => item.count === 1 || item.asked || item.reading;
-  return unsavedChoices || items.some((item) => item.unread && wanted(item));
+  return unsavedChoices || unsavedReviews || items.some((item) => item.unread && wanted(item));
 }

@@ -123,9 +123,9 @@ export class Queue extends EventTarget {
     this.pictures.makeThumbnail(item, index);
     try {
       const query = { frame: index, top: this.planes.length };
-      const { answer, patient, machine } = await this.service.classify(item.file, query, signal, this.#stop.signal);
+      const { answer, stated } = await this.service.classify(item.file, query, signal, this.#stop.signal);
       item.count = answer.frame.count;
-      Object.assign(item, { patient, machine });
+      Object.assign(item, stated);
       this.#finish(job, index, { state: "answered", answer, evidence: new Map() });
       this.pictures.makeThumbnail(item, index);
     } catch (error) {

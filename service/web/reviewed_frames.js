@@ -84,7 +84,7 @@ export async function saveReviewed(kind, items, session, service, part = "") {
     if (!saved) return leftOut ? "None of them shows a plane: there is nothing to save." : "None of them is reviewed yet.";
     const name = parent ? await writeFolder(parent, members) : await writeZip(members, part);
     if (!name) return "They are too large for a ZIP file. Save them to a folder, or select fewer.";
-    if (items === session.items) session.unsavedChoices = false;
+    if (items === session.items && !leftOut) session.unsavedReviews = false;
     const without = leftOut ? ` ${plural(leftOut, "frame")} without a plane left out.` : "";
     return `${plural(saved, "frame")} saved${parent ? ` in ${name}` : ""}.${without}`;
   } catch (error) {

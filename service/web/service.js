@@ -10,6 +10,8 @@ const PAGE = "text/html";
 const SALT_BYTES = 16;
 
 export class Service extends Connection {
+  keeps = false; // whether the service keeps corrections, which name their study and patient
+
   // Tells patients apart in this visit only.
   #salt = Array.from(crypto.getRandomValues(new Uint8Array(SALT_BYTES)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
@@ -39,13 +41,15 @@ export class Service extends Connection {
     return Promise.all(list.map(read));
   }
 
-  // Return the answer, and the key of the patient and the machine if the file states them. `wait` ends the wait for a busy
-  // service.
+  // Return the answer, and what the file states: `stated` {patient: its key, machine, study, patientId}. `wait` ends the wait
+  // for a busy service.
   classify(file, query, signal, wait) {
-    const salted = { ...query, patient_salt: this.#salt };
-    const read = async (reply) => ({
-      answer: await reply.json(), patient: reply.headers.get("X-Patient-Key"), machine: decodeURIComponent(reply.headers.get("X-Machine") ?? ""),
-    });
+    const salted = { ...query, patient_salt: this.#salt, ...(this.keeps && { identifiers: true }) };
+    const read = async (reply) => {
+      const text = (name) => decodeURIComponent(reply.headers.get(name) ?? "");
+      const stated = { machine: text("X-Machine"), study: text("X-Study-Instance-UID"), patientId: text("X-Patient-ID") };
+      return { answer: await reply.json(), stated: { patient: reply.headers.get("X-Patient-Key"), ...stated } };
+    };
     return this.request("classify", { query: salted, body: file, signal, wait, read });
   }
 
@@ -77,6 +81,11 @@ export class Service extends Connection {
   // A frame in its own size, without loss.
   picture(file, index, signal) {
     return this.request("frame", { query: { frame: index }, body: file, signal, accept: "image/png", read: (reply) => reply.blob() });
+  }
+
+  // Have corrections kept: JSON text.
+  keep(body) {
+    return this.request("corrections", { body, type: "application/json" });
   }
 
   // The exam report of these files, as HTML text.

@@ -19,7 +19,7 @@ export class Item {
     this.patient = null; // key of the patient, if the file states one; it names nobody
     this.content = this; // the same for files with the same bytes
     this.reviews = new Map(); // by frame index, what a person says of it; files with the same bytes share it
-    this.machine = ""; // of the scanner, if the file states one
+    Object.assign(this, { machine: "", study: "", patientId: "" }); // what the file states, for corrections that are kept
     this.shown = 0;
     this.results = new Map();
     this.pictures = new Map();
@@ -72,6 +72,7 @@ export class Session extends EventTarget {
   chosen = null;
   choices = new Map(); // from plane to the frame {item, index} that a person prefers in the exam
   unsavedChoices = false; // whether a choice is in no saved file
+  unsavedReviews = false; // whether a review is in no saved file, and the service does not keep it
   filter = null; // the kind of files that the list shows, or null for all
 
   add(files) {
@@ -127,7 +128,7 @@ export class Session extends EventTarget {
     const before = item.reviews.get(index) ?? null;
     if (after) item.reviews.set(index, after);
     else item.reviews.delete(index);
-    this.unsavedChoices = true;
+    this.unsavedReviews = true;
     for (const each of this.items.filter(({ reviews }) => reviews === item.reviews)) {
       each.version += 1;
       this.changed(each);
@@ -141,6 +142,11 @@ export class Session extends EventTarget {
     if (!same || same.reviews === item.reviews) return;
     for (const [index, review] of item.reviews) if (!same.reviews.has(index)) same.reviews.set(index, review);
     for (const each of this.items) if (each.content === item.content) each.reviews = same.reviews;
+  }
+
+  // Everything is in a saved file.
+  saved() {
+    Object.assign(this, { unsavedChoices: false, unsavedReviews: false });
   }
 
   // Show one kind of files in the list, or all.

@@ -128,8 +128,7 @@ class Client(CorrectionMethods):
             Frames that a person prefers to the most probable one of their plane: the index of the file in `files` and
             the index of the frame in the file, both from 0.
         corrected
-            What a person says of frames: both indices, the id of the plane or None for no plane, and the id of the
-            sub-plane or None.
+            What a person says of frames: both indices, and the ids of plane and sub-plane or None for none.
         unread
             Number of further files of the exam that are not in `files`: the exam is not complete then.
         """

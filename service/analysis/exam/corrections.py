@@ -5,7 +5,8 @@ from typing import NamedTuple
 from service.analysis.text import GUESSES
 from service.schemas.answers import SubPlane
 from service.schemas.batch import FrameAnswer
-from service.schemas.exam import ExamCorrection, ExamFrame, FrameWithoutPlane, Verdict
+from service.schemas.corrections import Verdict
+from service.schemas.exam import ExamCorrection, ExamFrame, FrameWithoutPlane
 from service.schemas.manifest import Plane
 
 

@@ -16,12 +16,13 @@ from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import NoDicomSource
 from service.inference.prediction_set import SetRule
 from service.reports.answers import classification
-from service.reports.patient_key import machine_name, patient_key
+from service.reports.patient_key import machine_name, patient_key, raw_identifiers
 from service.schemas.answers import Classification
 
 router = APIRouter(tags=["frames"], route_class=FrameRoute)
 
 _PATIENT_KEY, _MACHINE = "X-Patient-Key", "X-Machine"
+_IDENTIFIERS = {"study": "X-Study-Instance-UID", "patient": "X-Patient-ID"}
 _ANSWER = "The classification as JSON; for `Accept: application/dicom`, as a structured report."
 
 
@@ -34,6 +35,11 @@ class SaltedQuery(ClassifyQuery):
         description="A random text of the client. The reply to a DICOM frame then has the header `X-Patient-Key`, "
         "which is equal for all frames of a patient under this salt and names nobody, and `X-Machine`, the model name "
         "of the machine, percent-encoded.",
+    )
+    identifiers: bool = Field(
+        default=False,
+        description="True: where the service keeps corrections, the reply to a DICOM frame has the headers "
+        "`X-Study-Instance-UID` and `X-Patient-ID`, percent-encoded, which a correction of the frame needs.",
     )
 
 
@@ -56,6 +62,8 @@ async def classify(
     upload = await read_upload(request, model.pipeline.limits.max_bytes)
     if media_type == DICOM:
         return await model.pool.run(_report, model.pipeline, upload, query.frame)
+    if query.identifiers and request.app.state.runtime.store is None:
+        query = query.model_copy(update={"identifiers": False})
     return await model.pool.run(_answer, model.pipeline, upload, query, sets)
 
 
@@ -72,4 +80,7 @@ def _answer(pipeline: Pipeline, upload: bytes, query: SaltedQuery, sets: SetRule
         headers[_PATIENT_KEY] = key
     if query.patient_salt and (machine := machine_name(result.frame)):
         headers[_MACHINE] = quote(machine)
+    if query.identifiers:
+        named = raw_identifiers(result.frame)
+        headers |= {_IDENTIFIERS[kind]: quote(value) for kind, value in named.items() if value}
     return Response(answer.model_dump_json(), headers=headers, media_type=JSON)

@@ -185,9 +185,9 @@ class TestDicom:
 @pytest.mark.parametrize(
     ("path", "known"),
     [
-        ("classify", "`frame`, `set`, `top`, `patient_salt`"),
+        ("classify", "`frame`, `set`, `top`, `patient_salt`, `identifiers`"),
         ("explain", "`frame`, `set`, `top`, `target`, `overlay`"),
-        ("exam", "`every`, `limit`, `fps`, `protocol`, `chosen`, `unread`"),
+        ("exam", "`every`, `limit`, `fps`, `protocol`, `chosen`, `corrected`, `unread`"),
     ],
 )
 def test_the_refusal_of_an_unknown_parameter_names_the_known_ones(client: TestClient, path: str, known: str) -> None:

@@ -1,5 +1,7 @@
 """`X-Patient-Key`: frames of one patient have one key, which names nobody."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +9,8 @@ from fastapi.testclient import TestClient
 
 from tests.support import dicom_objects as dicoms
 from tests.support.images import encode, speckle
+from tests.support.phantom_package import Phantom
+from tests.support.store import secret_file, sqlite_url
 
 SALT = "0123456789abcdef"
 
@@ -49,3 +53,28 @@ def test_the_machine_comes_with_the_key(client: TestClient, stated: str, expecte
     reply = client.post("/classify", params={"patient_salt": SALT}, content=content)
     assert reply.headers.get("x-machine") == expected
     assert "x-machine" not in client.post("/classify", content=content).headers
+
+
+def test_identifiers_are_named_for_a_store_only(
+    client: TestClient, serve: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    content = dicoms.native([speckle()], PatientID="P 4711", StudyInstanceUID="1.2.3")
+    keeping = serve(Phantom(), store=sqlite_url(tmp_path), store_secret=secret_file(tmp_path))
+    for asked, address in ((False, keeping), (True, client)):
+        headers = address.post("/classify", params={"identifiers": asked}, content=content).headers
+        assert not {"x-patient-id", "x-study-instance-uid"} & set(headers)
+    headers = keeping.post("/classify", params={"identifiers": True}, content=content).headers
+    assert (headers["x-patient-id"], headers["x-study-instance-uid"]) == ("P%204711", "1.2.3")
+    picture = keeping.post("/classify", params={"identifiers": True}, content=encode(speckle()))
+    assert "x-patient-id" not in picture.headers
+
+
+@pytest.mark.parametrize(("raw", "expected"), [("Müller".encode("latin-1"), "M%C3%BCller"), (b"\x80\x0a7", "7")])
+def test_an_identifier_of_any_bytes_can_be_a_header(
+    serve: Callable[..., TestClient], tmp_path: Path, raw: bytes, expected: str
+) -> None:
+    content = dicoms.native([speckle()], PatientID="#" * len(raw))
+    keeping = serve(Phantom(), store=sqlite_url(tmp_path), store_secret=secret_file(tmp_path))
+    content = content.replace(b"#" * len(raw), raw)
+    headers = keeping.post("/classify", params={"identifiers": True}, content=content).headers
+    assert headers["x-patient-id"] == expected
