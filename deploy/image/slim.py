@@ -15,8 +15,9 @@ FOLDERS = re.compile(
     r"/(tests|test_files|testdata)$|/numpy/(f2py|distutils|_core/include|_core/lib)$"
     r"|/onnxruntime/(transformers|quantization|tools|datasets|backend)$"
     r"|/pynetdicom/(apps|benchmarks)$"
+    r"|/(sqlalchemy|alembic)/testing$|/sqlalchemy/dialects/(mssql|mysql|oracle)$"
 )
-"""Test suites, NumPy's C build tools, model converters, programs of others."""
+"""Test suites, NumPy's C build tools, model converters, programs of others, databases that the store cannot use."""
 
 FILES = re.compile(
     r"\.(pyi|pxd|pyx|a|h|hpp)$"

@@ -120,6 +120,23 @@ EXAM: dict[str, Any] = {
     "request_id": CLASSIFICATION["request_id"],
 }
 
+CORRECTIONS: dict[str, Any] = {
+    "corrections": [
+        {
+            "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "frame": 0,
+            "model": CLASSIFICATION["model"],
+            "answer": {"plane": "fetal_brain", "sub_plane": None, "abstain_reason": None, "probability": 0.71},
+            "verdict": "supplemented",
+            "plane": "fetal_abdomen",
+            "study": "1.2.826.0.1.3680043.8.498.1",
+            "patient": "4711",
+            "machine": "Voluson E10",
+            "protocol": "fetal-biometry 1",
+        }
+    ]
+}
+
 ANSWERS = {
     "Classification": CLASSIFICATION,
     "ExplainedClassification": EXPLANATION,

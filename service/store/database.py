@@ -23,6 +23,7 @@ _WRITER = 0x6665_7461_6C70_6C61  # key of PostgreSQL's advisory lock: any number
 _BROKEN_S = 1.0  # after a failure, further requests fail at once for this long
 _IMMEDIATE = "sqlite_begin_immediate"
 _NETWORK_ERRORS = (OSError, EOFError, struct.error)  # pg8000 lets them through, also for replies that are cut short
+_FAILURES = (DBAPIError, PoolTimeoutError, *_NETWORK_ERRORS)
 
 
 class Database:
@@ -92,10 +93,16 @@ class Database:
         if self._prepared:
             return
         with self._prepare_lock:
-            if not self._prepared:
+            self._check()  # the thread that had the lock may have failed
+            if self._prepared:
+                return
+            try:
                 with self._exclusive() as connection:  # replicas that start together take turns
                     migration.upgrade(connection)
-                self._prepared = True
+            except _FAILURES:
+                self._broken_until = monotonic() + _BROKEN_S
+                raise
+            self._prepared = True
 
     @contextmanager
     def _exclusive(self) -> Iterator[Connection]:
@@ -113,10 +120,13 @@ class Database:
                 connection.invalidate()  # the reply to one statement must not be read as that to the next
                 raise
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _check(self) -> None:
         if monotonic() < self._broken_until:
             raise _unavailable()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        self._check()
         try:
             yield
         except (IntegrityError, DataError):
@@ -124,7 +134,7 @@ class Database:
         except migration.UnknownRevisionError:
             _LOG.error("the store has the tables of a newer version of the service")
             raise _unavailable() from None
-        except (DBAPIError, PoolTimeoutError, *_NETWORK_ERRORS) as error:
+        except _FAILURES as error:
             self._broken_until = monotonic() + _BROKEN_S
             _LOG.warning("the store does not answer", extra={"exception": _name(error)})
             raise _unavailable() from None

@@ -126,8 +126,8 @@ class Store:
                 counts = self._delete(connection, [corrections.c.at < datetime.now(UTC) - self._retention])
             if self.frames is not None:
                 self._tidy(connection, self.frames)
+        self.database.purge()  # also what an erasure could not, because somebody read meanwhile
         if counts[0]:
-            self.database.purge()
             _LOG.info("deleted what was too old", extra={"corrections": counts[0], "frames": counts[1]})
         return counts
 

@@ -26,6 +26,7 @@ from service.schemas.corrections import (
     NewCorrections,
     Text,
 )
+from service.schemas.examples import CORRECTIONS
 from service.store.selection import Selection
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _PROBLEMS = (errors.BadParameter, errors.NoStore, errors.StoreUnavailable)
 _BODY = {
     "requestBody": {
         "required": True,
-        "content": {JSON: {"schema": {"$ref": "#/components/schemas/NewCorrections"}}},
+        "content": {JSON: {"schema": {"$ref": "#/components/schemas/NewCorrections"}, "example": CORRECTIONS}},
     }
 }
 _EITHER = " Give the identifier as it was sent, or its keyed hash, which answers and tables have."
@@ -182,7 +183,7 @@ def _keep(store: "Store", body: bytes, who: str | None) -> tuple[list[int], list
 def _read(body: bytes) -> NewCorrections:
     """Return the corrections of a body. Raises `MalformedRequest` or `InvalidCorrection`, which quote nothing of it."""
     try:
-        return NewCorrections.model_validate_json(body)
+        return NewCorrections.model_validate_json(body, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] == "json_invalid":

@@ -23,6 +23,7 @@ import service
 from service.execution.decoders.decoding import run_decoder
 from service.process_setup import configure_process
 
+_SETTINGS = "FETAL_PLANES_"
 _ANSWER_S = 20  # seconds; a fork takes milliseconds, the server's start less than a second on an idle machine
 
 _NICENESS = 5  # of decoders, beyond the service's: where cores are short, replies and health probes go first
@@ -60,7 +61,9 @@ class _ForkServer:
             self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._control.settimeout(_ANSWER_S)
             paths = [str(Path(service.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-            environment = os.environ | {
+            # Settings stay here: a decoder that a file has taken over could read a database's password in them.
+            inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(_SETTINGS)}
+            environment = inherited | {
                 "PYTHONPATH": os.pathsep.join(filter(None, paths)),
                 "OPENBLAS_NUM_THREADS": "1",  # a process with threads must not fork
             }

@@ -242,7 +242,7 @@ class TestBoth:
 
 def test_the_two_clients_have_the_same_methods() -> None:
     def methods(kind: type) -> set[str]:
-        return {name for name in vars(kind) if not name.startswith("_")} - {"close", "aclose"}
+        return {name for name in dir(kind) if not name.startswith("_")} - {"close", "aclose"}
 
     assert methods(Client) == methods(AsyncClient)
 

@@ -1,11 +1,14 @@
 """`/corrections` over HTTP: what is kept, listed, erased and refused, and who learns what."""
 
 import csv
+import gc
 import io
 import json
 import logging
 import logging.config
+import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -30,6 +33,7 @@ from service.settings import Settings
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
 from tests.support.replies import assert_problem, runtime_of
+from tests.support.server_thread import serving
 from tests.support.store import (
     DATABASE_PASSWORD,
     MODEL,
@@ -90,6 +94,16 @@ def test_corrections_are_kept_listed_and_erased(store: TestClient) -> None:
     assert listed(store) == []
 
 
+def test_the_example_of_the_document_is_kept(store: TestClient) -> None:
+    operation = store.get("/openapi.json").json()["paths"]["/corrections"]["post"]
+    example = operation["requestBody"]["content"]["application/json"]["example"]
+    assert store.post("/corrections", json=example).status_code == 201
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "corrections.md"
+    shown = page.read_text().partition("```json\n")[2].partition("```")[0]
+    digest = "0" * 64
+    assert store.post("/corrections", json=json.loads(shown.replace("…", digest))).status_code == 201
+
+
 def test_pages(store: TestClient) -> None:
     keep(store, *(correction(number % 3) for number in range(5)))
     first = store.get("/corrections?limit=3").json()
@@ -142,6 +156,8 @@ def test_health_says_that_corrections_are_kept(store: TestClient) -> None:
         {"frame": -1},
         {"frame": 2**31},
         {"frame": 0.5},
+        {"frame": "0"},
+        {"frame": True},
         {"verdict": "wrong"},
         {"plane": None},
         {"plane": "Fetal Brain"},
@@ -423,3 +439,23 @@ def test_the_runtime_closes_its_store(store: TestClient) -> None:
     with pytest.raises(RuntimeError):
         kept._threads._executor.submit(print)
     store.__enter__()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pg8000 leaves its socket to the GC
+def test_a_database_that_hangs_holds_up_nothing_else(
+    phantom_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.address.TIMEOUT_S", 600)
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor() as threads:
+        url = f"postgresql://user:word@127.0.0.1:{silent.getsockname()[1]}/db?sslmode=disable"
+        store = {"store": SecretStr(url), "store_secret": secret_file(tmp_path)}
+        with serving(phantom_folder, **store) as address, httpx2.Client(base_url=address, timeout=120) as client:
+            listing = [threads.submit(client.get, "/corrections") for _ in range(8)]
+            for path in ("/health/ready", "/health", "/metrics"):
+                assert client.get(path).status_code == 200
+            assert client.post("/classify", content=encode(speckle())).status_code == 200
+            assert not any(each.done() for each in listing)  # the others were answered meanwhile
+            silent.close()  # ends the connections
+            for each in listing:
+                assert_problem(each.result(), "store-unavailable")
+    gc.collect()

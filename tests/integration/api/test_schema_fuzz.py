@@ -9,11 +9,13 @@ import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from service.app import create_app
 from service.settings import Settings
 from tests.support.images import animation, encode, png_bomb, speckle
+from tests.support.store import secret_file, sqlite_url
 
 FRAMES = [encode(speckle(9, 9), kind) for kind in ("PNG", "JPEG", "BMP", "TIFF", "WEBP")]
 FRAMES += [animation("PNG", [speckle(9, 9), speckle(8, 9)]), png_bomb(), FRAMES[0][:60]]
@@ -28,9 +30,11 @@ UPLOADS = [(path, method) for path, method in OPERATIONS if method == "post"]
 
 
 @pytest.fixture(scope="module")
-def app(phantom_folder: Path) -> Iterator[FastAPI]:
+def app(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     """Schemathesis starts it, and would never stop it: its threads would keep pytest from ending."""
-    app = create_app(Settings(model=phantom_folder))
+    folder = tmp_path_factory.mktemp("store")
+    store = {"store": SecretStr(sqlite_url(folder)), "store_secret": secret_file(folder), "store_frames": folder}
+    app = create_app(Settings.model_validate({"model": phantom_folder} | store))
     yield app
     app.state.runtime.stop()
 

@@ -21,8 +21,11 @@ HEAVY = {
     "pyarrow",
     "ray",
     "tqdm",
+    "sqlalchemy",
 }
-COMMANDS = ("serve", "key", "listen", "classify", "explain", "cine", "exam", "sample", "process", "table", "bench")
+COMMANDS = (
+    "serve", "key", "listen", "classify", "explain", "cine", "exam", "sample", "process", "table", "store", "bench",
+)  # fmt: skip
 MAX_MODULES = 400  # the standard library's argparse and what it imports: about 100
 
 PROGRAM = """

@@ -19,7 +19,7 @@ from PIL import Image
 from bench.decoder_memory.process_memory import status_bytes
 from service.errors import DecodeLimit, FrameTooLarge, NoSuchFrame, NotFound, Problem, UnreadableFrame, UploadTooLarge
 from service.execution.decoders.decoder import HAS_PROCESSES, InProcessDecoder
-from service.execution.decoders.fork_server import fork_server
+from service.execution.decoders.fork_server import _ForkServer, fork_server
 from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.pool import DecoderPool
 from service.execution.decoders.process import DecoderProcess
@@ -238,6 +238,20 @@ def test_every_answer_is_right_while_decoders_are_killed(pool: DecoderPool) -> N
     finally:
         stop.set()
         killer.join()
+
+
+def test_decoders_know_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FETAL_PLANES_STORE", "postgresql://user:pass-word@host/db")
+    monkeypatch.setenv("fetal_planes_store_secret", "pass-word")
+    server = _ForkServer()
+    server.start()
+    try:
+        assert server._process is not None
+        environment = Path(f"/proc/{server._process.pid}/environ")
+        eventually(lambda: b"OPENBLAS_NUM_THREADS=1" in environment.read_bytes())  # it has begun
+        assert b"pass-word" not in environment.read_bytes()
+    finally:
+        server.close()
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
