@@ -113,10 +113,14 @@ def read_stretched_split(run: Path, folder: Path | None) -> Split:
     return _select(run, "stretched_frames", read_stretched(folder), folder) if folder else Split([], [], [])
 
 
-def count_corrected(run: Path) -> int:
-    """Return the number of corrected frames of a site that a run was trained on in addition to its data set."""
-    sides: dict[str, dict[str, list[str]]] = json.loads(read_split_text(run))
-    return len(sides.get("corrected_frames", {}).get("train", []))
+def has_corrected(run: Path) -> bool:
+    """Return whether a run was trained on corrected frames of a site in addition to its data set."""
+    return "corrected_frames" in json.loads(read_split_text(run))
+
+
+def read_corrected_split(run: Path, records: Sequence[Record], folder: Path) -> Split:
+    """Return the corrected frames of a run on their sides, out of all records of their folder; raises DataError."""
+    return _select(run, "corrected_frames", records, folder)
 
 
 def read_split_text(run: Path) -> str:

@@ -41,6 +41,7 @@ def _improve(options: argparse.Namespace) -> None:
         options.version,
         stretched=options.stretched,
         organs=options.other_organs,
+        corrections=options.corrections,
         cache=options.cache,
         license=options.license,
         force=options.force,

@@ -20,6 +20,8 @@ def register(subparsers: Subparsers) -> None:
     package.add_argument("package", type=Path, help="folder of the model package to write")
     text = "folder of frames of other organs, with manifest.csv, that the model should abstain on"
     package.add_argument("--other-organs", type=Path, help=text)
+    text = "folder of corrected frames that the run was trained with, see `improve`"
+    package.add_argument("--corrections", type=Path, metavar="FOLDER", help=text)
     package.add_argument("--name", required=True, help="name of the model, such as the hospital's or the study's")
     package.add_argument("--version", required=True, help="version of the model")
     package.add_argument("--license", help="license of the weights, such as Apache-2.0; the model card states it")
@@ -56,6 +58,7 @@ def _package(options: argparse.Namespace) -> None:
         options.version,
         stretched=options.stretched,
         organs=options.other_organs,
+        corrections=options.corrections,
         cache=options.cache,
         license=options.license,
         replace=options.replace,

@@ -47,7 +47,7 @@ def make_manifest(trained: TrainedRun, calibration: Calibration, opset: int, opt
             **asdict(trained.data.source),
             train_frames=len(train),
             train_patients=len({record.patient for record in train}) if trained.data.patients_known else None,
-            corrected_frames=trained.corrected_frames,
+            corrected_frames=len(trained.corrected),
         ),
         metrics=(),
         code_version=__version__,

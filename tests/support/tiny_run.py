@@ -77,6 +77,18 @@ weight = 0.5
 stretched = 4
 """
 
+IMPROVE_RECIPE = """
+extends = "tiny.toml"
+[training]
+epochs = 10
+backbone_lr = 3e-4
+head_lr = 1e-3
+ema_decay = 0.5
+fixed_norms = true
+[sub_planes]
+stretched = 0
+"""
+
 
 @dataclass(frozen=True)
 class BuiltModel:
@@ -101,6 +113,15 @@ class BuiltModel:
         options = ["--other-organs", str(organs), "--name", "phantoms", "--version", "9.9"]
         assert main(["package", str(run), str(package), *sets, *options]) == 0
         return cls(data, stretched, organs, run, package)
+
+
+def improve(built: BuiltModel, corrections: Path, out: Path, *more: str) -> int:
+    """Improve the model of `BuiltModel.build` with corrected frames, through the CLI; return the exit code."""
+    recipe = built.run.parent / "improve.toml"
+    recipe.write_text(IMPROVE_RECIPE)
+    sets = ["--data", str(built.data), "--stretched", str(built.stretched), "--other-organs", str(built.organs)]
+    named = ["--name", "site", "--version", "2", "--device", "cpu", "--recipe", str(recipe)]
+    return main(["improve", str(built.package), str(out), "--corrections", str(corrections), *sets, *named, *more])
 
 
 def network_of(recipe: Recipe, seed: int, *, sub_planes: bool = False) -> MultiTaskNetwork:

@@ -76,9 +76,8 @@ def infer(model: PlaneClassifier, inputs: Tensor) -> Outputs:
 def collect_ood_data(trained: TrainedRun) -> OodData:
     """Run the network of a run on all inputs that the OOD terms and their limits are fitted to."""
     model, recipe = trained.network.classifier, trained.recipe
-    train, val, organs = (
-        Dataset(trained.load(records), records) for records in (trained.split.train, trained.split.val, trained.organs)
-    )
+    sides = ([*trained.split.train, *trained.corrected], trained.split.val, trained.organs)
+    train, val, organs = (Dataset(trained.load(records), records) for records in sides)
     augmented, served = augmented_inputs(train, recipe, _TRAIN_VIEWS), eval_inputs(train.frames, recipe.preprocessing)
     negatives = [(each, infer(model, each.inputs)) for each in negative_inputs(train, organs, recipe)]
     return OodData(

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_build.cli import main
 from model_build.data.labels import PLANES
 from model_build.data.records import Record
 from model_build.evaluation.predictions import Predictions
@@ -17,27 +16,7 @@ from model_build.run_dir import SPLITS
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from tests.support.corrected_site import STRANGE, site_frame, write_corrections
-from tests.support.tiny_run import BuiltModel, read_table
-
-RECIPE = """
-extends = "tiny.toml"
-[training]
-epochs = 10
-backbone_lr = 3e-4
-head_lr = 1e-3
-ema_decay = 0.5
-fixed_norms = true
-[sub_planes]
-stretched = 0
-"""
-
-
-def improve(built: BuiltModel, corrections: Path, out: Path, *more: str) -> int:
-    recipe = built.run.parent / "improve.toml"
-    recipe.write_text(RECIPE)
-    sets = ["--data", str(built.data), "--stretched", str(built.stretched), "--other-organs", str(built.organs)]
-    named = ["--name", "site", "--version", "2", "--device", "cpu", "--recipe", str(recipe)]
-    return main(["improve", str(built.package), str(out), "--corrections", str(corrections), *sets, *named, *more])
+from tests.support.tiny_run import BuiltModel, improve, read_table
 
 
 @pytest.fixture(scope="module")
