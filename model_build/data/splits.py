@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -30,7 +31,9 @@ def patient_folds(records: Sequence[Record], folds: int, seed: int) -> list[NDAr
     """Return the rows of `folds` parts, int64 each, with about the same mix of planes; no patient is in two parts."""
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     patients = [record.patient for record in records]
-    return [fold for _, fold in splitter.split(np.zeros(len(records)), planes_of(records), patients)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a plane with fewer patients than parts, which some parts lack
+        return [fold for _, fold in splitter.split(np.zeros(len(records)), planes_of(records), patients)]
 
 
 def carve_validation(records: Sequence[Record], folds: int) -> tuple[list[Record], list[Record]]:

@@ -170,3 +170,10 @@ def test_skipped_files_and_a_missing_test_side_are_stated(tmp_path: Path, tiny_r
     heading, line = describe_files(data)
     assert heading == "skipped: 1"
     assert line.startswith("  train/notes.txt: ")
+
+
+def test_a_plane_of_few_patients_is_split_without_a_word() -> None:
+    """scikit-learn would warn, in words that a user cannot use."""
+    planes = [0] * 10 + [1] * 2
+    records = [Record(Path(f"{row}.png"), f"p{row}", plane, "", "train") for row, plane in enumerate(planes)]
+    assert sorted(np.concatenate(patient_folds(records, 5, seed=0)).tolist()) == list(range(12))
