@@ -36,7 +36,7 @@ RECIPE, CHECKPOINT, LOG, MODEL, SPLITS = "recipe.json", "checkpoint.pt", "log.cs
 _SUB_PLANES = "sub_planes.pt"
 _LIBRARIES = ("torch", "numpy", "opencv-python-headless", "pillow", "pydicom", "scikit-learn", "fetal-planes")
 
-SplitKind = Literal["frames", "stretched_frames"]
+SplitKind = Literal["frames", "stretched_frames", "corrected_frames"]
 
 
 class RunError(ValueError):
@@ -111,6 +111,12 @@ def read_split(run: Path, data: DatasetIndex) -> Split:
 def read_stretched_split(run: Path, folder: Path | None) -> Split:
     """Return the stretched frames of a run on their sides, none without a folder; raises what `read_split` raises."""
     return _select(run, "stretched_frames", read_stretched(folder), folder) if folder else Split([], [], [])
+
+
+def count_corrected(run: Path) -> int:
+    """Return the number of corrected frames of a site that a run was trained on in addition to its data set."""
+    sides: dict[str, dict[str, list[str]]] = json.loads(read_split_text(run))
+    return len(sides.get("corrected_frames", {}).get("train", []))
 
 
 def read_split_text(run: Path) -> str:

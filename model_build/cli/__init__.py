@@ -8,7 +8,7 @@ import io
 import sys
 from collections.abc import Sequence
 
-from model_build.cli import data, package, study, train
+from model_build.cli import data, improve, package, study, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +48,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fetal-planes-build", description="Train, evaluate and package a model.")
     parser.add_argument("--threads", type=int, help="number of PyTorch threads (default: all cores)")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (data, train, package, study):
+    for group in (data, train, package, improve, study):
         group.register(subparsers)
     return parser

@@ -19,7 +19,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in others}
     complete = manifest.model_copy(update={"files": files})
     later = ("sub_planes", "prediction_sets", "weights_license", "warnings")  # older services do not know these fields
-    exclude = {name for name in later if not getattr(complete, name)}
+    exclude: dict[str, bool | dict[str, bool]] = {name: True for name in later if not getattr(complete, name)}
+    if not complete.training_data.corrected_frames:
+        exclude["training_data"] = {"corrected_frames": True}
     (folder / MANIFEST).write_text(complete.model_dump_json(indent=2, exclude=exclude) + "\n", "utf-8")
 
 
@@ -45,6 +47,7 @@ def make_manifest(trained: TrainedRun, calibration: Calibration, opset: int, opt
             **asdict(trained.data.source),
             train_frames=len(train),
             train_patients=len({record.patient for record in train}) if trained.data.patients_known else None,
+            corrected_frames=trained.corrected_frames,
         ),
         metrics=(),
         code_version=__version__,

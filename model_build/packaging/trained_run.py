@@ -15,7 +15,14 @@ from model_build.data.records import DataError, DatasetIndex, FrameLoader, Recor
 from model_build.data.splits import Split
 from model_build.models.multi_task import MultiTaskNetwork
 from model_build.recipe import Recipe
-from model_build.run_dir import read_network, read_planes, read_recipe, read_split, read_stretched_split
+from model_build.run_dir import (
+    count_corrected,
+    read_network,
+    read_planes,
+    read_recipe,
+    read_split,
+    read_stretched_split,
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class TrainedRun:
     sub_plane_split: Split | None  # records whose `plane` is their sub-plane, also stretched ones; None without a head
     organs: list[Record]  # frames of other organs, without a plane
     cache: Path | None
+    corrected_frames: int  # of a site, that `improve` added to the training
 
     def sub_plane_inputs(self, records: Sequence[Record]) -> torch.Tensor:
         """Return inputs uint8 [N, 1, S, S] of records of `sub_plane_split`."""
@@ -54,7 +62,8 @@ class TrainedRun:
 def read_run(run: Path, data: Path, options: PackageOptions) -> TrainedRun:
     """Read the network of a run, its data and its split."""
     recipe, network, data_set = read_recipe(run), read_network(run), read_data(data)
-    if not data_set.published and re.sub(r"[\W_]+", "", options.name).casefold() == "fetalplanes":
+    corrected = count_corrected(run)
+    if (corrected or not data_set.published) and re.sub(r"[\W_]+", "", options.name).casefold() == "fetalplanes":
         raise DataError(f"{options.name!r} is the model that ships: give a model of your own data another --name")
     if data_set.planes != read_planes(run):
         own, other = (", ".join(plane.id for plane in planes) for planes in (data_set.planes, read_planes(run)))
@@ -67,7 +76,7 @@ def read_run(run: Path, data: Path, options: PackageOptions) -> TrainedRun:
     if network.sub_planes is not None:
         sides = zip(split, read_stretched_split(run, options.stretched), strict=True)
         sub_plane_split = Split(*(_by_sub_plane([*own, *stretched]) for own, stretched in sides))
-    return TrainedRun(recipe, network, data_set, split, load, sub_plane_split, organs, options.cache)
+    return TrainedRun(recipe, network, data_set, split, load, sub_plane_split, organs, options.cache, corrected)
 
 
 def _by_sub_plane(records: Sequence[Record]) -> list[Record]:

@@ -112,6 +112,7 @@ class TrainingData(_Strict):
     citation: str
     train_frames: int = Field(ge=0)
     train_patients: int | None = Field(ge=0, description="Null where patients are not known.")
+    corrected_frames: int = Field(default=0, ge=0, description="Frames of a site that `improve` trained on as well.")
 
 
 class Manifest(_Strict):

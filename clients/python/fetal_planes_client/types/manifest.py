@@ -94,6 +94,8 @@ class TrainingData(Schema):
     train_frames: int
     train_patients: int | None
     """Null where patients are not known."""
+    corrected_frames: int = 0
+    """Frames of a site that `improve` trained on as well."""
 
 
 class Manifest(Schema):

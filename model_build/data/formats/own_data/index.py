@@ -27,6 +27,7 @@ class LabeledFile:
     frames: int = 1
     split: SplitName | None = None  # None in all files where the data state no split
     scanner: str = "unknown"
+    sub_plane: int | None = None  # index into `SUB_PLANES`
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,15 @@ def build_index(data: OwnData) -> DatasetIndex:
     """
     planes, number_of = own_planes((file.label for file in data.files), data.statements, data.origin)
     records = [
-        Record(file.path, file.patient, number_of[file.label], file.scanner, file.split or "train", index=index)
+        Record(
+            file.path,
+            file.patient,
+            number_of[file.label],
+            file.scanner,
+            file.split or "train",
+            file.sub_plane,
+            index=index,
+        )
         for file in data.files
         for index in range(file.frames)
     ]

@@ -11,6 +11,7 @@ from model_build.data.formats.own_data.index import LabeledFile, OwnData, build_
 from model_build.data.formats.own_data.plane_ids import clean_label
 from model_build.data.formats.own_data.split_names import SPLIT_NAMES, split_of
 from model_build.data.formats.table_paths import TablePaths
+from model_build.data.labels import SUB_PLANES
 from model_build.data.records import DataError, DatasetIndex, SplitName
 from service.errors import Problem
 from service.schemas.file_names import path_text
@@ -39,6 +40,8 @@ def find_labels_table(folder: Path) -> Path | None:
 
 def read_labels_table(table: Path) -> DatasetIndex:
     """Read a table with the columns `path`, `label` and, optionally, `patient`, `scanner` and `split`.
+
+    The page's table of corrections calls the scanner `machine`, and has a column `sub_plane`.
 
     Raises DataError, which names the file and the lines, where rows cannot be used.
     """
@@ -72,8 +75,19 @@ def _labeled_file(row: Row, paths: TablePaths) -> LabeledFile:
     split, path, frames = _split(row), paths.find(row.raw("path")), 1
     with suppress(Problem):  # a file without a picture is refused by name when it is decoded
         frames = count_frames(path)
-    scanner = row.text("scanner") or "unknown"
-    return LabeledFile(path, label, patient or os.path.normpath(path), frames, split, scanner)
+    scanner = row.text("scanner") or row.text("machine") or "unknown"
+    return LabeledFile(path, label, patient or os.path.normpath(path), frames, split, scanner, _sub_plane(row))
+
+
+def _sub_plane(row: Row) -> int | None:
+    """Return the number of the sub-plane that a row states by its id or label; None where it states none."""
+    stated = row.text("sub_plane")
+    if not stated:
+        return None
+    for number, each in enumerate(SUB_PLANES):
+        if stated.casefold() in (each.id, each.label.casefold()):
+            return number
+    raise ValueError(f"sub_plane is {stated!r}; it must be {', '.join(each.id for each in SUB_PLANES)}, or empty")
 
 
 def _split(row: Row) -> SplitName | None:
