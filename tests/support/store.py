@@ -95,6 +95,10 @@ class Postgres:
             options += f" -c listen_addresses=127.0.0.1 -p {tls_port} -c ssl=on"
         self._run("pg_ctl", "-D", self.folder / "data", "-w", "-l", self.folder / "log", "-o", options, "start")
 
+    def is_running(self) -> bool:
+        """Return whether the server runs."""
+        return (self.folder / "data" / "postmaster.pid").exists()
+
     def stop(self, mode: str = "immediate") -> None:
         """Stop the server."""
         self._run("pg_ctl", "-D", self.folder / "data", "-w", "-m", mode, "stop")
@@ -157,6 +161,7 @@ def postgres_server() -> Iterator[Postgres]:
         try:
             yield server
         finally:
-            server.stop()
+            if server.is_running():
+                server.stop()
     finally:
         shutil.rmtree(folder)
