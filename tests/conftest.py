@@ -35,6 +35,8 @@ MARKERS = {
     "unit/model_build/training/test_distributed.py": "training",
     "unit/model_build/training/test_trainer.py": "training",
     "unit/service/imaging/dicom/test_fuzz.py": "fuzz",
+    "unit/service/store/test_crash.py": "slow",
+    "unit/service/store/test_memory.py": "slow",
 }
 """The marker of every test in a file or folder. `make check` runs the tests without a marker."""
 
@@ -108,10 +110,12 @@ def postgres_cluster() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def postgres(postgres_cluster: Postgres) -> Iterator[Postgres]:
+def postgres(postgres_cluster: Postgres) -> Postgres:
     """A PostgreSQL server with an empty database."""
-    yield postgres_cluster
+    if not postgres_cluster.is_running():  # a test that failed may have left it so
+        postgres_cluster.start()
     postgres_cluster.empty()
+    return postgres_cluster
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -53,6 +53,8 @@ def _serve(options: argparse.Namespace, settings: "Settings") -> int:
         log.info("sockets", extra={"listening": [str(each.getsockname()) for each in sockets]})
     if warning:
         log.warning(warning)
+    if settings.store is not None and settings.api_keys is None:
+        log.warning("FETAL_PLANES_API_KEYS is not set: who reaches this address can read and erase all corrections")
     try:
         server.run(sockets)
     except SystemExit as failed:  # the start, for a reason in the log

@@ -67,8 +67,8 @@ def _read_postgresql(url: URL) -> tuple[URL, dict[str, Any]]:
     }
     if host.startswith("/"):  # the folder of the server's Unix socket
         arguments["unix_sock"] = f"{host}/.s.PGSQL.{port}"
-    elif (context := _tls(given.get("sslmode", "prefer"), given.get("sslrootcert"))) is not None:
-        arguments["ssl_context"] = context
+    else:
+        arguments["ssl_context"] = _tls(given.get("sslmode", "prefer"), given.get("sslrootcert"))
     if url.username is None:
         try:
             url = url.set(username=getpass.getuser())
@@ -77,11 +77,11 @@ def _read_postgresql(url: URL) -> tuple[URL, dict[str, Any]]:
     return url.set(host=host if not host.startswith("/") else None, port=int(port), query={}), arguments
 
 
-def _tls(mode: str, root: str | None) -> ssl.SSLContext | None:
-    """Return the TLS context of a `sslmode`; None where the driver decides, which then uses TLS if the server does."""
-    if mode in ("allow", "prefer") and root is None:
-        return None
+def _tls(mode: str, root: str | None) -> ssl.SSLContext | bool | None:
+    """Return pg8000's argument for a `sslmode`: False for no TLS, None for TLS without checks if the server has it."""
     if mode == "disable":
+        return False
+    if mode in ("allow", "prefer") and root is None:
         return None
     if mode not in ("allow", "prefer", "require", "verify-ca", "verify-full"):
         raise StoreError("FETAL_PLANES_STORE has an sslmode that libpq does not have")

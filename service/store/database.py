@@ -20,6 +20,8 @@ RETRY_AFTER_S = 5
 
 _LOG = logging.getLogger("fetal_planes.store")
 _WRITER = 0x6665_7461_6C70_6C61  # key of PostgreSQL's advisory lock: any number that other programs do not use
+_MAX_IDLE_MS = 30_000  # of a transaction that writes
+_RECYCLE_S = 300  # firewalls forget connections that are idle for long
 _BROKEN_S = 1.0  # after a failure, further requests fail at once for this long
 _IMMEDIATE = "sqlite_begin_immediate"
 _NETWORK_ERRORS = (OSError, EOFError, struct.error)  # pg8000 lets them through, also for replies that are cut short
@@ -42,6 +44,7 @@ class Database:
             max_overflow=0,
             pool_timeout=TIMEOUT_S,
             pool_pre_ping=True,
+            pool_recycle=_RECYCLE_S,
         )
         self._is_sqlite = address.get_backend_name() == "sqlite"
         if self._is_sqlite:
@@ -108,6 +111,8 @@ class Database:
     def _exclusive(self) -> Iterator[Connection]:
         with self._begin(immediate=True) as connection:
             if not self._is_sqlite:
+                # A replica whose machine has vanished would keep the lock until TCP gives up, two hours later.
+                connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = {_MAX_IDLE_MS}"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER})
             yield connection
 

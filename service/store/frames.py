@@ -36,7 +36,8 @@ class FrameFolder:
     def open(cls, folder: Path, quota: int) -> "FrameFolder":
         """Return the folder, which is made if there is none. Raises `StoreError`."""
         try:
-            (folder / _DRAFTS).mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (folder / _DRAFTS).mkdir(mode=0o700, exist_ok=True)
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise PermissionError(None, "Permission denied")
         except OSError as error:

@@ -9,6 +9,7 @@ const SETTLE_MS = 2000; // a review that is taken back sooner is never sent
 const MOST = 200; // of one request; the service takes 1000
 const KEEPS = "The service keeps what you say of a frame: a digest of the file, the answer, your verdict, machine and protocol, " +
   "and patient and study as keyed hashes; never the file’s name.";
+const KEEPS_FRAMES = " It also keeps the insonated sector of each frame that you give a plane.";
 
 export class Corrections {
   #due = new Map(); // {item, index} by key: reviewed, not kept yet
@@ -17,6 +18,8 @@ export class Corrections {
   #timer = 0;
   #sending = false;
   #problem = "";
+  #frames = false; // whether the service keeps frames, too
+  #withoutFrame = 0; // kept reviews whose frames the service did not keep
 
   // `protocol` returns the one that is chosen.
   constructor(session, service, protocol) {
@@ -26,10 +29,11 @@ export class Corrections {
     byId("review-send").addEventListener("click", () => this.#send());
   }
 
-  // Whether the service keeps corrections; reviews of before are sent, too.
-  start(on) {
+  // Whether the service keeps corrections, and frames; reviews of before are sent, too.
+  start(on, frames) {
     this.on = on;
-    setText(byId("keeps"), on ? KEEPS : "");
+    this.#frames = frames;
+    setText(byId("keeps"), on ? `${KEEPS}${frames ? KEEPS_FRAMES : ""}` : "");
     if (on) for (const item of this.session.items) for (const index of item.reviews.keys()) this.#add(item, index);
     this.#show();
   }
@@ -83,13 +87,24 @@ export class Corrections {
   async #post(ready) {
     const reviews = ready.map(([key, { item, index }]) => ({ key, item, index, review: item.reviews.get(index) }));
     const texts = await Promise.all(reviews.map((each) => this.#correction(each)));
-    const news = texts.filter((text, number) => this.#kept.get(reviews[number].key) !== text);
-    if (news.length) await this.service.keep(`{"corrections":[${news.join(",")}]}`);
+    const news = reviews.map((each, number) => ({ ...each, text: texts[number] })).filter(({ key, text }) => this.#kept.get(key) !== text);
+    const { ids } = news.length ? await this.service.keep(`{"corrections":[${news.map(({ text }) => text).join(",")}]}`) : {};
     for (const [number, { key, item, index, review }] of reviews.entries()) {
       this.#kept.set(key, texts[number]);
       if (item.reviews.get(index) === review) this.#due.delete(key); // else it was reviewed again in the meantime
     }
     this.#show();
+    if (this.#frames) await this.#keepFrames(news, ids);
+  }
+
+  // Send the files of frames with a plane. The service refuses those without a sector, and those beyond its quota.
+  async #keepFrames(news, ids = []) {
+    for (const [number, { item, review }] of news.entries()) {
+      if (!review.plane) continue;
+      await this.service.keepFrame(ids[number], item.file).catch(() => {
+        this.#withoutFrame += 1;
+      });
+    }
   }
 
   // The JSON of a correction.
@@ -119,6 +134,7 @@ export class Corrections {
     const parts = [
       `${kept} kept by the service.`, due && `${due} not kept yet.`,
       back && `${back} taken back here, but still kept: the service forgets nothing that it was sent.`,
+      this.#withoutFrame && `${this.#withoutFrame} of them without the picture.`,
       this.#problem && `Not kept: ${this.#problem}`,
     ];
     setText(byId("review-kept"), this.on ? parts.filter(Boolean).join(" ") : "This service keeps no reviews: save them.");

@@ -116,7 +116,7 @@ async function addExample() {
 async function start() {
   try {
     const described = await service.model();
-    const { workers, service_version: version, corrections: keeps } = await service.health();
+    const { workers, service_version: version, corrections: keeps, correction_frames: keepsFrames } = await service.health();
     useProtocols(await service.protocols());
     serviceVersion = version;
     model = described;
@@ -126,7 +126,7 @@ async function start() {
     setText(byId("model"), `Service ${version} · model ${model.name} ${model.version} · ${model.planes.length} classes${doubts(model)}`);
     fillHelp(model);
     service.keeps = keeps;
-    corrections.start(keeps);
+    corrections.start(keeps, keepsFrames);
     queue.start(model.planes, workers.count);
     const formats = (await service.interface()).components.schemas.FrameInfo.properties.format.enum;
     setText(byId("formats"), `Formats: ${formats.map((each) => each.toUpperCase()).join(", ")}, with one or many frames.`);

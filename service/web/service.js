@@ -88,6 +88,10 @@ export class Service extends Connection {
     return this.request("corrections", { body, type: "application/json" });
   }
 
+  keepFrame(id, file) {
+    return this.request(`corrections/${id}/frame`, { body: file });
+  }
+
   // The exam report of these files, as HTML text.
   report(files, query) {
     const body = new FormData();

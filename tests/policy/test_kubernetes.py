@@ -181,3 +181,16 @@ def test_the_compose_profile_has_a_valid_command_and_a_local_port() -> None:
         assert services[name]["profiles"] == ["dicom"]
         assert services[name]["cap_drop"] == ["ALL"]
         assert all("127.0.0.1" in port for port in services[name]["ports"])
+
+
+def test_the_compose_profile_of_the_store_names_settings_and_a_volume_of_the_image() -> None:
+    root = KUBERNETES.parents[1]
+    service = yaml.safe_load((root / "docker-compose.yml").read_text())["services"]["with-store"]
+    assert service["profiles"] == ["store"]
+    assert {name.removeprefix("FETAL_PLANES_").lower() for name in service["environment"]} <= set(Settings.model_fields)
+    assert all("127.0.0.1" in port for port in service["ports"])
+    (folder,) = (volume.split(":")[1] for volume in service["volumes"])
+    assert f"sqlite:///{folder}/" in service["environment"]["FETAL_PLANES_STORE"]
+    assert re.search(rf"install -d -o 10001 -g 10001 .*{folder}\b", (root / "Dockerfile").read_text())
+    (secret,) = service["secrets"]
+    assert service["environment"]["FETAL_PLANES_STORE_SECRET"] == f"/run/secrets/{secret}"

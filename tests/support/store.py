@@ -85,11 +85,19 @@ class Postgres:
     def url(self) -> str:
         return f"postgresql://postgres:{DATABASE_PASSWORD}@/postgres?host={self.folder}"
 
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
-        # No TCP port. `fsync` off: the tests kill clients and the server, not the machine.
-        options = f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c fsync=off"
+    def start(self, tls_port: int | None = None) -> None:
+        """Start the server and wait until it answers: on its Unix socket, or on a TCP port with TLS."""
+        # `fsync` off: the tests kill clients and the server, not the machine.
+        options = f"-c unix_socket_directories={self.folder} -c fsync=off"
+        if tls_port is None:
+            options += " -c listen_addresses=''"
+        else:
+            options += f" -c listen_addresses=127.0.0.1 -p {tls_port} -c ssl=on"
         self._run("pg_ctl", "-D", self.folder / "data", "-w", "-l", self.folder / "log", "-o", options, "start")
+
+    def is_running(self) -> bool:
+        """Return whether the server runs."""
+        return (self.folder / "data" / "postmaster.pid").exists()
 
     def stop(self, mode: str = "immediate") -> None:
         """Stop the server."""
@@ -101,6 +109,14 @@ class Postgres:
         password.write_text(DATABASE_PASSWORD)
         options = ["--auth=scram-sha-256", f"--pwfile={password}", "--no-sync", "--locale=C.UTF-8"]
         self._run("initdb", "-D", self.folder / "data", "-U", "postgres", *options)
+
+    def make_certificate(self) -> Path:
+        """Make a certificate for 127.0.0.1 where the server looks for it, and return it."""
+        certificate, key = (self.folder / "data" / f"server.{end}" for end in ("crt", "key"))
+        subject = ["-subj", "/CN=postgres", "-addext", "subjectAltName=IP:127.0.0.1"]
+        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        self._run("/usr/bin/openssl", "req", "-x509", *kind, *subject, "-keyout", key, "-out", certificate)
+        return certificate
 
     def dump(self) -> bytes:
         """Return everything in the database, as `pg_dump` writes it."""
@@ -145,6 +161,7 @@ def postgres_server() -> Iterator[Postgres]:
         try:
             yield server
         finally:
-            server.stop()
+            if server.is_running():
+                server.stop()
     finally:
         shutil.rmtree(folder)

@@ -11,6 +11,7 @@ import pytest
 
 from service.sample.frames import draw_frame
 from tests.support import dicom_objects
+from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
 from tests.support.server_thread import serving
 from tests.support.store import secret_file, sqlite_url
@@ -76,6 +77,21 @@ def test_reviews_are_kept_with_digest_answer_and_hashes(visit: Visits, keeping: 
     erased = httpx.delete(f"{keeping}/corrections", params={"study": STUDY}).json()
     assert erased["corrections"] == 1
     assert page.page.evaluate("window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")  # all is kept
+
+
+def test_frames_are_kept_where_the_operator_wants_them(visit: Visits, drawn_model: Phantom, tmp_path: Path) -> None:
+    frames = tmp_path / "frames"
+    settings = {"store": sqlite_url(tmp_path), "store_secret": secret_file(tmp_path), "store_frames": frames}
+    with serving(drawn_model.write(tmp_path / "model"), **settings) as address:
+        page = visit(address)
+        page.add(upload("a.png", png("brain", 1)), upload("b.png", png("femur", 1)), upload("c.png", encode(speckle())))
+        assert "It also keeps the insonated sector" in page.text(".caution")
+        press(page, "y", "a.png")
+        press(page, "x", "b.png")
+        press(page, "3", "c.png")  # without a sector
+        says(page, "3 kept by the service. 1 of them without the picture.")
+        assert [row["has_frame"] for row in kept(address)] == [True, False, False]
+    assert len(list(frames.rglob("*.png"))) == 1
 
 
 def test_undo_before_sending_sends_nothing_and_a_change_sends_the_newer_verdict(visit: Visits, keeping: str) -> None:

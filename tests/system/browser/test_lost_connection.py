@@ -99,12 +99,12 @@ def test_stop_ends_the_wait_and_the_rest_can_be_read_later(visit: Visits, servic
     page.until(HELD)
     page.page.click("#stop")
     page.until("document.querySelector('#read-rest').offsetParent !== null")
-    assert page.text("#summary") == "7 files: 2 read 5 not read yet Read the 5 files that are left"
+    assert page.text("#summary") == "7 files: 2 read 2 to review 5 not read yet Read the 5 files that are left"
     page.page.click("#read-rest")  # still no service: the queue is held again
     page.until(HELD)
     service.start()
     page.settle()
-    assert page.text("#summary") == "7 files: 7 read"
+    assert page.text("#summary") == "7 files: 7 read 7 to review"
 
 
 def test_a_loop_goes_on_that_was_cut_off(visit: Visits, service: Mortal) -> None:

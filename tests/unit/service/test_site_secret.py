@@ -1,3 +1,5 @@
+import hashlib
+import hmac
 import re
 from pathlib import Path
 
@@ -43,3 +45,22 @@ def test_a_short_one_is_refused_without_being_quoted(tmp_path: Path, contents: s
     assert "qwertz" not in str(refused.value)
     with pytest.raises(SiteSecretError, match="cannot be read: No such file"):
         SiteSecret.read(tmp_path / "missing")
+
+
+def test_a_dictionary_without_the_secret_finds_nobody() -> None:
+    secret = SiteSecret(LONG.encode())
+    kept = {secret.hash("patient", f"{number:05d}") for number in range(0, 10_000, 7)}
+    tried = (f"{number:05d}" for number in range(10_000))
+    guesses = {digest for value in tried for digest in digests(value)}
+    assert len(guesses) == 60_000
+    assert not kept & guesses
+
+
+def digests(value: str) -> list[str]:
+    plain = [value.encode(), f"patient\0{value}".encode()]
+    guessed = SiteSecret(b"0" * 32).hash("patient", value)
+    return [hashlib.sha256(each).hexdigest() for each in plain] + [
+        *(hmac.new(b"", each, hashlib.sha256).hexdigest() for each in plain),
+        hashlib.sha3_256(value.encode()).hexdigest(),
+        guessed,
+    ]

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import subprocess
+import sys
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +16,7 @@ from service.cli import main
 from service.sample.frames import draw_frame
 from service.site_secret import SiteSecret
 from service.store.selection import Selection
+from tests.support.paths import ROOT
 from tests.support.store import PATIENT, STUDY, new, opened, secret_file, sqlite_url
 
 
@@ -104,3 +107,11 @@ def test_without_a_store_or_frames_the_reason_is_given(
     monkeypatch.delenv("FETAL_PLANES_STORE")
     assert main(["store", "upgrade"]) == 2
     assert "FETAL_PLANES_STORE is not set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["sqlalchemy", "alembic"])
+def test_without_the_extra_its_name_is_given(missing: str) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None; from service.cli import main; sys.exit(main(['serve']))"
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 2
+    assert f"needs the extra `store`, and {missing} is not installed" in run.stderr

@@ -25,13 +25,17 @@ def test_a_plain_postgresql_url_is_for_pg8000() -> None:
         assert url.drivername == "postgresql+pg8000"
         assert (url.host, url.port, url.database, url.password) == ("db.example", 5432, "corrections", PASSWORD)
         assert arguments["timeout"] > 0
-        assert "ssl_context" not in arguments
+        assert arguments["ssl_context"] is None
 
 
 def test_a_unix_socket() -> None:
     url, arguments = read_address("postgresql://user@/corrections?host=/run/postgresql&port=5433")
     assert arguments["unix_sock"] == "/run/postgresql/.s.PGSQL.5433"
     assert url.host is None
+
+
+def test_tls_can_be_forbidden() -> None:
+    assert read_address("postgresql://user@db.example/c?sslmode=disable")[1]["ssl_context"] is False
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from service.errors import StoreUnavailable
 from service.store.selection import Selection
 from service.store.store import Store
 from tests.support.paths import ROOT
@@ -19,13 +20,14 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from sqlalchemy import event
-from service.store import open_store
+from service.store import database, open_store
 from service.store.options import StoreOptions
 from tests.support.store import new
 
 url, secret, name, count, stops = sys.argv[1:]
 store = open_store(StoreOptions(url, Path(secret)))
 store.expire()
+database._MAX_IDLE_MS = 2000
 if stops == "in the middle":
     @event.listens_for(store.database._engine, "after_cursor_execute")
     def stop(connection, cursor, statement, *_):
@@ -66,6 +68,31 @@ def test_a_writer_that_is_killed_in_the_middle_keeps_nothing(store_url: str, tmp
         assert counts(store) == {}
         store.add([new(1)], "next")  # the lock of the killed one is free
         assert counts(store) == {"next": 1}
+
+
+def test_a_writer_that_vanishes_in_the_middle_holds_the_lock_for_a_while_only(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    """It is stopped, so that its connection stays open as after the loss of a machine or of the network."""
+    gone = writer(postgres.url, tmp_path, "gone", 1, "in the middle")
+    try:
+        assert gone.stdout is not None
+        assert gone.stdout.readline() == "inserted\n"
+        gone.send_signal(signal.SIGSTOP)
+        with opened(postgres.url, tmp_path) as store:
+            eventually(lambda: adds(store))
+            assert set(counts(store)) == {"next"}
+    finally:
+        gone.kill()
+        gone.communicate(timeout=60)
+
+
+def adds(store: Store) -> bool:
+    try:
+        store.add([new(1)], "next")
+    except StoreUnavailable:
+        return False
+    return True
 
 
 def test_whatever_was_answered_is_kept_when_writers_are_killed(store_url: str, tmp_path: Path) -> None:
@@ -116,8 +143,6 @@ def test_a_server_that_is_killed_keeps_what_was_answered(postgres: Postgres, tmp
 
 
 def answers(store: Store) -> bool:
-    from service.errors import StoreUnavailable
-
     try:
         store.page(Selection(0, 1))
     except StoreUnavailable:

@@ -66,6 +66,7 @@ def test_down_and_up_again_with_data(store_url: str, tmp_path: Path) -> None:
         assert store.page(Selection(0, 10))[0] == []
 
 
+@pytest.mark.slow
 def test_replicas_that_start_together_make_the_tables_once(store_url: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", STARTS, store_url, str(secret_file(tmp_path))]
     started = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(4)]

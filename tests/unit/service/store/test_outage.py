@@ -32,21 +32,18 @@ def test_a_server_that_is_down_is_used_once_it_is_up(
     postgres: Postgres, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     postgres.stop("fast")
-    try:
-        with opened(postgres.url, tmp_path) as store, caplog.at_level(logging.DEBUG):
-            with pytest.raises(StoreUnavailable) as refused:
-                store.add([new(1)], None)
-            assert refused.value.headers["Retry-After"].isdecimal()
-            postgres.start()
-            eventually(lambda: answers(store))
+    with opened(postgres.url, tmp_path) as store, caplog.at_level(logging.DEBUG):
+        with pytest.raises(StoreUnavailable) as refused:
             store.add([new(1)], None)
-            postgres.stop("immediate")  # the connection of the pool breaks
-            assert not answers(store)
-            postgres.start()
-            eventually(lambda: answers(store))
-            assert len(store.page(Selection(0, 10))[0]) == 1
-    finally:
-        postgres.empty()
+        assert refused.value.headers["Retry-After"].isdecimal()
+        postgres.start()
+        eventually(lambda: answers(store))
+        store.add([new(1)], None)
+        postgres.stop("immediate")  # the connection of the pool breaks
+        assert not answers(store)
+        postgres.start()
+        eventually(lambda: answers(store))
+        assert len(store.page(Selection(0, 10))[0]) == 1
     lines = [JsonFormatter().format(record) for record in caplog.records]
     assert any("does not answer" in line for line in lines)
     for word in (DATABASE_PASSWORD, SECRET, PATIENT, STUDY, str(postgres.folder)):

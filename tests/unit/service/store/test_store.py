@@ -55,6 +55,24 @@ def test_what_is_kept_is_listed(store_url: str, tmp_path: Path) -> None:
     Correction.model_validate(kept.model_dump())
 
 
+def test_texts_are_kept_as_they_are(store_url: str, tmp_path: Path) -> None:
+    texts = [
+        "\U0010ffff" * 128,
+        "\ufffe",
+        "' OR 1=1; --",
+        "%s %(x)s :name $1 ?",
+        "\\x00\\",
+        "\u202e",
+        "é",
+        "e\u0301",
+    ]
+    with opened(store_url, tmp_path) as store:
+        store.add([new(machine=text, protocol=text, study=text) for text in texts], None)
+        assert [each.machine for each in listed(store)] == texts
+        for text in texts:
+            assert [each.protocol for each in listed(store, Selection(0, 9, study=text))] == [text]
+
+
 def test_a_verdict_decides_what_the_person_said(store_url: str, tmp_path: Path) -> None:
     answer = {"plane": "fetal_brain", "sub_plane": "trans_thalamic"}
     accepted = new(verdict="accepted", plane=None, answer=answer)
