@@ -87,7 +87,8 @@ def _sub_plane(row: Row) -> int | None:
     for number, each in enumerate(SUB_PLANES):
         if stated.casefold() in (each.id, each.label.casefold()):
             return number
-    raise ValueError(f"sub_plane is {stated!r}; it must be {', '.join(each.id for each in SUB_PLANES)}, or empty")
+    known = ", ".join(each.id for each in SUB_PLANES)
+    raise ValueError(f"sub_plane is {stated!r}; only {known} can be trained: leave it empty, or remove the column")
 
 
 def _split(row: Row) -> SplitName | None:

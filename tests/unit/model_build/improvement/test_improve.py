@@ -60,7 +60,7 @@ def test_an_improved_model_can_be_improved_again(built: BuiltModel, improved: Pa
         (lambda text: text.replace("patient", "person"), "does not state patients"),
         (lambda text: "\n".join(text.split("\n")[:5]), "too few patients"),
         (lambda text: text.replace("\n", ",test\n").replace("machine,test", "machine,split"), "no frame to train on"),
-        (lambda text: text.replace("machine", "sub_plane"), "sub_plane is 'Sonic'; it must be trans_thalamic"),
+        (lambda text: text.replace("machine", "sub_plane"), "sub_plane is 'Sonic'; only trans_thalamic"),
     ],
 )
 def test_corrections_that_cannot_be_used_are_refused(
