@@ -1,4 +1,4 @@
-"""The attributes of a DICOM object that a result copies: those of its patient, its study and itself."""
+"""The attributes of a DICOM object that a result copies, and those that say where it comes from."""
 
 import struct
 from dataclasses import dataclass
@@ -24,7 +24,9 @@ PATIENT_AND_STUDY_TYPE_3 = (
 COPIED = (
     "SpecificCharacterSet", "BurnedInAnnotation", *INSTANCE, *PATIENT_AND_STUDY_TYPE_2, *PATIENT_AND_STUDY_TYPE_3
 )  # fmt: skip
-_TAGS = sorted(int(Tag(keyword)) for keyword in COPIED)
+ORIGIN = ("InstitutionName", "StationName", "OperatorsName", "ManufacturerModelName", "DeviceSerialNumber")
+"""What the columns of an audit are made of; no result copies it."""
+_TAGS = sorted(int(Tag(keyword)) for keyword in (*COPIED, *ORIGIN))
 # The file meta information repeats the SOP Class and Instance UID.
 _IN_META = {0x0008_0016: 0x0002_0002, 0x0008_0018: 0x0002_0003}
 _MAX_LENGTH = 0xFFFE  # of a value whose VR has a 16-bit length
@@ -32,7 +34,7 @@ _MAX_LENGTH = 0xFFFE  # of a value whose VR has a 16-bit length
 
 @dataclass(frozen=True, slots=True)
 class DicomAttributes:
-    """The attributes that a result copies, as bytes that can be sent to another process.
+    """The attributes that results and audits need, as bytes that can be sent to another process.
 
     Attributes
     ----------
