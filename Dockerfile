@@ -14,9 +14,9 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && python3 -m venv --without-pip /opt/fetal-planes
 
-# Extras: `dicom`, which includes `store`, or `none`. Each choice has its own lock.
+# Extras: `dicom`, which includes `store`, `audit`, which adds that to them, or `none`. Each choice has its own lock.
 ARG EXTRAS=dicom
-COPY requirements/service.txt requirements/service-none.txt requirements/package.txt requirements/
+COPY requirements/service.txt requirements/service-none.txt requirements/service-audit.txt requirements/package.txt requirements/
 COPY deploy/image deploy/image
 RUN lock=service-${EXTRAS}.txt \
     && if [ "$EXTRAS" = dicom ]; then lock=service.txt; fi \

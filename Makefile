@@ -72,7 +72,8 @@ $(VENV)/.ray: requirements/ray.txt
 lock: ## Resolve the hash-locked requirements again (needs uv)
 	uv pip compile -q pyproject.toml --extra dicom --extra store -o requirements/service.txt
 	uv pip compile -q pyproject.toml -c requirements/service.txt -o requirements/service-none.txt
-	uv pip compile -q pyproject.toml --extra dicom --extra store --extra build --extra test --extra docs --extra table --extra ray -c requirements/service.txt -o requirements/test.txt
+	uv pip compile -q pyproject.toml --extra dicom --extra store --extra audit -c requirements/service.txt -o requirements/service-audit.txt
+	uv pip compile -q pyproject.toml --extra dicom --extra store --extra audit --extra build --extra test --extra docs --extra table --extra ray -c requirements/service.txt -o requirements/test.txt
 	uv pip compile -q pyproject.toml --extra dicom --extra store --extra table --extra ray --extra kuberay -c requirements/test.txt -o requirements/ray.txt
 	python3 -c "import tomllib; \
 	  print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \

@@ -85,8 +85,8 @@ class Settings(BaseSettings):
     """Database in which corrections are kept, such as `sqlite:////data/store.db` or
     `postgresql://user:password@host/database`. Default: corrections are not kept."""
     store_secret: Path | None = None
-    """File of the site's secret, at least 32 random characters; a store needs it. Studies and patients are kept as
-    hashes that it keys."""
+    """File of the site's secret, at least 32 random characters; a store and `--audit-columns` need it. Studies,
+    patients and operators are kept as hashes that it keys."""
     store_retention_days: int | None = Field(default=None, ge=1, le=36_500)
     """Days after which corrections and their frames are deleted. Default: they are kept until they are erased."""
     store_frames: Path | None = None

@@ -5,7 +5,7 @@ import hmac
 from pathlib import Path
 from typing import Literal
 
-Identifier = Literal["study", "patient", "operator"]
+Identifier = Literal["study", "patient", "operator", "machine", "site", "fingerprint"]
 
 _MIN_CHARACTERS = 32
 _PADDING = " \0"  # DICOM pads values to an even length

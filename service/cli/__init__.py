@@ -12,6 +12,7 @@ from pathlib import Path
 
 import service
 from service.cli import bench, classify, jobs, serve
+from service.cli.audit import command as audit
 from service.cli.listen import command as listen
 from service.cli.store import command as store
 
@@ -46,6 +47,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fetal-planes", description="Research use only. Not a medical device.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print the versions of service and shipped model")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for group in (serve, listen, classify, jobs, store, bench):
+    for group in (serve, listen, classify, jobs, store, audit, bench):
         group.register(commands)
     return parser

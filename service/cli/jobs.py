@@ -17,12 +17,14 @@ from service.cli.arguments import (
     positive,
     read_secret,
 )
+from service.cli.audit.columns import add_audit_columns, read_audit_key
 
 if TYPE_CHECKING:
     from service.analysis.pipeline import Pipeline
     from service.jobs.process import FolderJob, JobResult
     from service.jobs.rows import Counts
     from service.jobs.runner import FrameChoice
+    from service.jobs.worker import FrameWorker
     from service.schemas.protocols import Protocol
     from service.settings import Settings
 
@@ -47,6 +49,7 @@ def register(commands: Commands) -> None:
         "--best", action="store_true", help="of a loop, keep only the most probable frame of each plane"
     )
     add_protocol(process, "; it takes all files as one exam, and implies --best (default: none)")
+    add_audit_columns(process)
     _add_allow_refused(process, "default under mercure")
 
     table = add_command(commands, "table", _table, "classify every frame below a folder into a Parquet table")
@@ -61,6 +64,7 @@ def register(commands: Commands) -> None:
         "--shard-bytes", type=positive, default=256 * 2**20, metavar="N",
         help="largest number of bytes of these files (default: %(default)s)",
     )  # fmt: skip
+    add_audit_columns(table)
     _add_allow_refused(table, "not the default")
 
 
@@ -77,20 +81,22 @@ def _process(options: argparse.Namespace, settings: "Settings") -> int:
     from service.execution.cpu_budget import cpu_budget
     from service.jobs.process import process_folder
     from service.jobs.runner import FrameChoice
+    from service.jobs.worker import FrameWorker
 
-    threads = cpu_budget(settings.workers).count
+    threads, audit = cpu_budget(settings.workers).count, read_audit_key(options, settings)
     selection = Selection(options.every, options.limit, options.fps)
     choice = FrameChoice(selection, options.best or options.protocol is not None)
     if not options.dicomweb and not options.study:
         job = _folder_job(options, choice)
         allowed = job.mercure if options.allow_refused is None else options.allow_refused
         with open_pipeline(settings) as pipeline:
-            job = replace(job, protocol=_find_protocol(options, settings, pipeline))
+            job = replace(job, protocol=_find_protocol(options, settings, pipeline), audit=audit)
             return _finish(process_folder(job, pipeline, threads), allow_refused=allowed)
     if not (options.dicomweb and options.study) or options.folders or options.crops:
         raise CommandError("--dicomweb and --study need each other, and take neither folders nor --crops")
     with open_pipeline(settings) as pipeline:
-        return _process_study(options, pipeline, choice, _find_protocol(options, settings, pipeline), threads)
+        worker = FrameWorker(pipeline, audit=audit)
+        return _process_study(options, worker, choice, _find_protocol(options, settings, pipeline), threads)
 
 
 def _find_protocol(options: argparse.Namespace, settings: "Settings", pipeline: "Pipeline") -> "Protocol | None":
@@ -100,20 +106,20 @@ def _find_protocol(options: argparse.Namespace, settings: "Settings", pipeline: 
 
 
 def _process_study(
-    options: argparse.Namespace, pipeline: "Pipeline", choice: "FrameChoice", protocol: "Protocol | None", threads: int
+    options: argparse.Namespace, worker: "FrameWorker", choice: "FrameChoice", protocol: "Protocol | None", threads: int
 ) -> int:
     from service.cli.output import print_line, report_skipped
     from service.jobs.dicomweb import DicomWebArchive  # needs the extra `dicom`
     from service.jobs.process import JobResult, process_study
     from service.jobs.rows import check_rows
-    from service.jobs.worker import DicomOutput, FrameWorker
+    from service.jobs.worker import DicomOutput
 
     archive = DicomWebArchive(options.dicomweb, _read_token(options.token))
     found = archive.contents(options.study)
     report_skipped(found.skipped)
     both = not (options.reports or options.overlays)  # the archive receives both unless one of them is asked for
     output = DicomOutput(options.reports or both, options.overlays or both, archive.store, protocol)
-    counts, rows = process_study(found.files, FrameWorker(pipeline, dicom=output), threads, choice, print_line)
+    counts, rows = process_study(found.files, replace(worker, dicom=output), threads, choice, print_line)
     counts.skipped += len(found.skipped)
     items = check_rows(protocol, rows) if protocol else []
     code = _finish(JobResult(counts, protocol, items), allow_refused=options.allow_refused)
@@ -159,16 +165,17 @@ def _table(options: argparse.Namespace, settings: "Settings") -> int:
         raise CommandError("table needs the extra `table`, see docs/how-to/scale-out.md") from error
     # Ray's processes have another working directory.
     model = settings.model.resolve() if options.model else settings.model
+    audit = read_audit_key(options, settings)
     size = ShardSize(options.shard_files, options.shard_bytes)
     if not options.ray:
-        job = TableJob(options.source, options.out, model, cpu_budget(settings.workers).count)
+        job = TableJob(options.source, options.out, model, cpu_budget(settings.workers).count, audit)
         return _finish_counts(export_table(job, settings.limits, size), allow_refused=options.allow_refused)
     try:
         from service.ray.tables import run_on_ray
     except ImportError as error:
         raise CommandError("--ray needs the extra `ray`, see docs/how-to/scale-out.md") from error
     # A shard asks the cluster for as many cores as it has threads; one thread each keeps all cores in work.
-    job = TableJob(options.source, options.out, model, settings.workers or 1)
+    job = TableJob(options.source, options.out, model, settings.workers or 1, audit)
     counts = export_table(job, settings.limits, size, partial(run_on_ray, options.ray))
     return _finish_counts(counts, allow_refused=options.allow_refused)
 

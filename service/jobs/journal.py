@@ -49,13 +49,17 @@ class FolderKey(JobKey):
     overlays: bool = Field(description="Whether each DICOM frame has a Secondary Capture.")
     protocol: str | None = Field(default=None, description="Id and version of the protocol that the reports name.")
     crops: bool = Field(default=False, description="Whether each named frame has a crop for curation.")
+    audit_columns: str | None = Field(
+        default=None,
+        description="What decides the columns of an audit: a fingerprint of the site's secret, and the site.",
+    )
 
     def difference(self, earlier: JobKey) -> str | None:
         """Return what differs from an earlier job, as a clause for a message; None if nothing does."""
         if difference := super().difference(earlier):
             return difference
         names = (name for name in FolderKey.model_fields if getattr(earlier, name) != getattr(self, name))
-        return next((f"it was written with another value of --{name}" for name in names), None)
+        return next((f"it was written with another value of --{name.replace('_', '-')}" for name in names), None)
 
 
 class ResultLog:

@@ -24,6 +24,7 @@ from service.jobs.rows import DISCLAIMER, Counts, ResultRow, SkippedFile, check_
 from service.jobs.runner import Finished, FrameChoice, JobProgress, run_job
 from service.jobs.tables.frames_csv import row_place, write_csv
 from service.jobs.worker import DicomOutput, FrameWorker
+from service.reports.audit_columns import AuditKey
 from service.reports.dicom import DicomObject
 from service.schemas.file_names import local_path
 from service.schemas.protocols import CheckedItem, Protocol
@@ -58,6 +59,7 @@ class FolderJob:
     choice: FrameChoice = field(default_factory=FrameChoice)
     protocol: Protocol | None = None  # of the exam that the files are
     crops: Path | None = None  # folder of crops for curation
+    audit: AuditKey | None = None  # for the columns of an audit
 
     @property
     def objects(self) -> Path:
@@ -109,7 +111,7 @@ class FolderJob:
             **JobKey.of(package).model_dump(), every=selection.every, limit=selection.limit, fps=selection.fps,
             best=self.choice.best, reports=self.reports, overlays=self.overlays,
             protocol=f"{self.protocol.id} {self.protocol.version}" if self.protocol else None,
-            crops=self.crops is not None,
+            crops=self.crops is not None, audit_columns=self.audit.fingerprint if self.audit else None,
         )  # fmt: skip
 
 
@@ -150,7 +152,9 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> JobResul
                 crops = None
                 if job.crops is not None:
                     crops = CropWriter(job.crops, read_or_make_key(job.target / CROPS_KEY, job.target)).write
-                worker = FrameWorker(pipeline, len(planes), dicom=wanted, hash_files=True, write_crop=crops)
+                worker = FrameWorker(
+                    pipeline, len(planes), dicom=wanted, hash_files=True, write_crop=crops, audit=job.audit
+                )
                 for finished in _run(files, run_job(files, worker, threads, log, job.choice)):
                     if isinstance(finished, SkippedFile):
                         skipped.append(finished)

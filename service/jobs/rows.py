@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from service.analysis.abstention import CLOSE
 from service.analysis.protocols.check import Candidate, check_items
+from service.reports.audit_columns import AuditColumns
 from service.schemas import Schema
 from service.schemas.answers import Classification
 from service.schemas.batch import Source
@@ -30,6 +31,7 @@ class ResultRow(Schema):
     no_plane: bool = Field(
         default=False, description="True for the first frame of a loop whose frames show no plane together (`--best`)."
     )
+    audit: AuditColumns | None = Field(default=None, description="What an audit groups exams by (`--audit-columns`).")
     ood_score: float | None = Field(
         default=None, exclude=True, description="Distance from the training frames. Only the Parquet table holds it."
     )
@@ -44,6 +46,8 @@ class ResultRow(Schema):
             cells |= {"abstain": answer.abstain, "abstain_reason": answer.abstain_reason, "ood_score": self.ood_score}
             if answer.sub_plane is not None:
                 cells |= {"sub_plane": answer.sub_plane.plane, "sub_plane_probability": answer.sub_plane.probability}
+        if self.audit is not None:
+            cells |= self.audit.model_dump(exclude={"ood_score"}) | {"sha256": self.sha256}
         return cells
 
 

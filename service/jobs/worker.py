@@ -21,6 +21,7 @@ from service.jobs.files import SourceFile
 from service.jobs.rows import ResultRow, SkippedFile
 from service.observability.trace import new_request_id
 from service.reports.answers import classification
+from service.reports.audit_columns import AuditKey
 from service.reports.dicom import DicomObject
 from service.schemas.answers import DEFAULT_TOP_K
 from service.schemas.problems import ProblemDetails
@@ -76,6 +77,8 @@ class FrameWorker:
         Whether a row has the hash of its file.
     write_crop
         Called with each classified frame; may raise `JobError`.
+    audit
+        Makes the columns of an audit; rows have none without it.
     """
 
     pipeline: Pipeline
@@ -83,6 +86,7 @@ class FrameWorker:
     dicom: DicomOutput | None = None
     hash_files: bool = False
     write_crop: Callable[[SourceFile, Frame, FrameResult], None] | None = None
+    audit: AuditKey | None = None
     seconds: StageSeconds = field(default_factory=StageSeconds)
 
     def work(self, file: SourceFile, index: int, frames: int | None) -> ResultRow | SkippedFile:
@@ -158,6 +162,7 @@ class FrameWorker:
             dicom=names,
             dicom_problem=missing,
             sha256=file.sha256() if self.hash_files else None,
+            audit=self.audit.columns(result.frame, file.name, result.scores.ood_score) if self.audit else None,
             ood_score=result.scores.ood_score,
         )
 

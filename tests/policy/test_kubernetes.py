@@ -148,6 +148,27 @@ def test_the_monitor_finds_the_service() -> None:
     assert endpoint["port"] in {port["name"] for port in entry["spec"]["ports"]}
 
 
+def test_the_audit_is_valid_and_has_no_rights() -> None:
+    resources = build(KUBERNETES / "audit")
+    for version in (OLDEST, NEWEST):
+        for resource in resources:
+            kubernetes_validate.validate(resource, version, strict=True)
+    of_pod = one(resources, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]
+    (container,) = of_pod["spec"]["containers"]
+    assert container["image"] == f"fetal-planes-audit:{service.__version__}"
+    options = build_parser().parse_args(container["args"])
+    mounts = {each["mountPath"]: each.get("readOnly", False) for each in container["volumeMounts"]}
+    assert mounts == {options.sources[0]: True, str(options.out.parent): False}
+    assert int(container["resources"]["limits"]["memory"].removesuffix("Mi")) > 2 * options.memory_mib
+    assert of_pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    selector = one(resources, "NetworkPolicy")["spec"]
+    assert selector["podSelector"]["matchLabels"] == of_pod["metadata"]["labels"]
+    assert "ingress" not in selector
+    assert "egress" not in selector
+
+
 def test_the_listener_has_one_pod_a_volume_and_no_rights() -> None:
     resources = build(KUBERNETES / "listener")
     for resource in resources:

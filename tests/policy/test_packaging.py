@@ -24,7 +24,8 @@ BUILD_ONLY = {"captum", "matplotlib", "model_build", "onnx", "onnxscript", "scip
 LOCKED_EXTRAS = {
     "service": ("dicom", "store"),
     "service-none": (),
-    "test": ("dicom", "store", "build", "test", "docs", "table", "ray"),
+    "service-audit": ("dicom", "store", "audit"),
+    "test": ("dicom", "store", "audit", "build", "test", "docs", "table", "ray"),
     "ray": ("dicom", "store", "table", "ray", "kuberay"),
 }
 """The extras that each lock in requirements/ resolves, next to the dependencies of the project."""
@@ -57,8 +58,9 @@ def test_the_service_imports_only_packages_of_its_lock() -> None:
     distributions = importlib.metadata.packages_distributions()
     imported, unlocked = set(), set()
     for path in (ROOT / "service").rglob("*.py"):
-        # Table jobs and Ray have extras of their own.
-        pins = locked_versions("ray" if {"tables", "ray"} & set(path.parts) else "service")
+        # Table jobs, Ray and the audit have extras of their own.
+        own = "ray" if {"tables", "ray"} & set(path.parts) else "service-audit" if "audit" in path.parts else "service"
+        pins = locked_versions(own)
         for name in set(imported_packages(path)) - set(sys.stdlib_module_names) - {"service", "fetal_planes_client"}:
             imported.add(name)
             if not {canonicalize_name(each) for each in distributions.get(name, [])} & set(pins):

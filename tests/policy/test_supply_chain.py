@@ -18,7 +18,7 @@ from tests.support.paths import ROOT
 from tests.support.repository import LOCKS, PROJECT, locked_versions
 
 COMMANDS = dockerfile.parse_file(str(ROOT / "Dockerfile"))  # BuildKit's own parser
-CHOICES = {"none": "service-none", "dicom": "service"}
+CHOICES = {"none": "service-none", "dicom": "service", "audit": "service-audit"}
 FREE = re.compile(
     r"\b(MIT|BSD|Apache|PSF|Python Software Foundation|HPND|MPL|Mozilla|ISC|0BSD|Zlib|CC0)", re.IGNORECASE
 )

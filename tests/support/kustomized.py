@@ -61,6 +61,8 @@ def merge(before: Any, change: Any, key: str | None = None) -> Any:
 
 
 def set_tag(resource: Resource, image: dict[str, str]) -> None:
-    for container in resource.get("spec", {}).get("template", {}).get("spec", {}).get("containers", []):
+    spec = resource.get("spec", {})
+    spec = spec.get("jobTemplate", {}).get("spec", spec)  # of a CronJob
+    for container in spec.get("template", {}).get("spec", {}).get("containers", []):
         if container["image"].partition(":")[0] == image["name"]:
             container["image"] = f"{image['name']}:{image['newTag']}"

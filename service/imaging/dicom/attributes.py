@@ -1,4 +1,4 @@
-"""The attributes of a DICOM object that a result needs: those of its patient, its study, its machine and itself."""
+"""The attributes of a DICOM object that a result needs: of its patient, its study, its machine and itself."""
 
 import struct
 from dataclasses import dataclass
@@ -25,7 +25,9 @@ COPIED = (
     "SpecificCharacterSet", "BurnedInAnnotation", *INSTANCE, *PATIENT_AND_STUDY_TYPE_2, *PATIENT_AND_STUDY_TYPE_3,
     "ManufacturerModelName",
 )  # fmt: skip
-_TAGS = sorted(int(Tag(keyword)) for keyword in COPIED)
+ORIGIN = ("InstitutionName", "StationName", "OperatorsName", "ManufacturerModelName", "DeviceSerialNumber")
+"""What the columns of an audit are made of; no result copies it."""
+_TAGS = sorted({int(Tag(keyword)) for keyword in (*COPIED, *ORIGIN)})
 # The file meta information repeats the SOP Class and Instance UID.
 _IN_META = {0x0008_0016: 0x0002_0002, 0x0008_0018: 0x0002_0003}
 _MAX_LENGTH = 0xFFFE  # of a value whose VR has a 16-bit length
@@ -33,7 +35,7 @@ _MAX_LENGTH = 0xFFFE  # of a value whose VR has a 16-bit length
 
 @dataclass(frozen=True, slots=True)
 class DicomAttributes:
-    """The attributes that a result copies, as bytes that can be sent to another process.
+    """The attributes that results and audits need, as bytes that can be sent to another process.
 
     Attributes
     ----------

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pydicom.uid import UID
 
 from service.errors import FrameTooLarge, UnreadableFrame, UnsupportedFormat
-from service.imaging.dicom.attributes import COPIED
+from service.imaging.dicom.attributes import COPIED, ORIGIN
 from service.imaging.dicom.dataset.values import Values, first_text, wanted
 from service.imaging.dicom.palette import COLORS
 from service.imaging.dicom.scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, DatasetLayout
@@ -37,7 +37,7 @@ _SAMPLES = dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1)
 _OF_VIDEO = "YBR_PARTIAL_420"
 _SAMPLES |= dict.fromkeys((_OF_VIDEO, "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"), 3)
 
-# What the pixels need, and what a result copies.
+# What the pixels need, what a result copies, and where an exam comes from.
 WANTED = wanted(
     (
         "SOPClassUID", "Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
@@ -47,6 +47,7 @@ WANTED = wanted(
         "RedPaletteColorLookupTableDescriptor",
         *(f"{form}{color}PaletteColorLookupTableData" for form in ("", "Segmented") for color in COLORS),
         *COPIED,
+        *ORIGIN,
     )
 )  # fmt: skip
 _NEW = {  # of PS3.5 2024; pydicom does not name them

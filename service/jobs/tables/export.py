@@ -41,7 +41,8 @@ def export_table(job: TableJob, limits: Limits, size: ShardSize, runner: ShardRu
     if out.inside(source):
         raise JobError("OUT must not lie in SOURCE: the next run would read the table as frames")
     with out.exclusive():
-        plan, skipped = make_plan(source, out, load_package(job.model), limits, size)
+        columns = job.audit.fingerprint if job.audit else None
+        plan, skipped = make_plan(source, out, load_package(job.model), limits, size, columns)
         with ThreadPoolExecutor(_PART_READERS) as pool:
             parts = list(pool.map(partial(read_contents, out), map(plan.part, range(plan.shards))))
         total = PartContents(counts=Counts(skipped=len(skipped)), skipped=skipped)

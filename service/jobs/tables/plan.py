@@ -33,6 +33,7 @@ _DIFFERENCES = {
     "max_frame_pixels": "FETAL_PLANES_MAX_FRAME_PIXELS had another value",
     "shard_files": "--shard-files had another value",
     "shard_bytes": "--shard-bytes had another value",
+    "audit_columns": "--audit-columns, --site or the site's secret had another value",
     "listing_sha256": "files of the source were added, removed or changed",
 }
 
@@ -51,6 +52,7 @@ class Plan(Schema, extra="forbid"):
     shards: int
     files: int
     bytes: int
+    audit_columns: str | None = Field(default=None, description="What decides the columns of an audit.")
 
     def difference(self, earlier: "Plan") -> str | None:
         """Return what differs from an earlier plan, as a clause for a message; None if nothing does."""
@@ -59,7 +61,7 @@ class Plan(Schema, extra="forbid"):
 
     def part(self, number: int) -> str:
         """Return the file name of a shard's rows. The name depends on everything in the plan."""
-        name = hashlib.sha256(f"{self.model_dump_json()}\n{number}".encode()).hexdigest()[:16]
+        name = hashlib.sha256(f"{self.model_dump_json(exclude_none=True)}\n{number}".encode()).hexdigest()[:16]
         return f"batch={number // 1000:04d}/part-{number:06d}-{name}.parquet"
 
 
@@ -71,7 +73,12 @@ class ShardSize(NamedTuple):
 
 
 def make_plan(
-    source: Storage, out: Storage, package: ModelPackage, limits: Limits, size: ShardSize
+    source: Storage,
+    out: Storage,
+    package: ModelPackage,
+    limits: Limits,
+    size: ShardSize,
+    audit_columns: str | None = None,
 ) -> tuple[Plan, list[SkippedFile]]:
     """Write the plan of a new table, or check that the plan of an existing one still holds.
 
@@ -94,6 +101,7 @@ def make_plan(
         max_frame_pixels=limits.max_pixels,
         shard_files=size.files,
         shard_bytes=size.bytes,
+        audit_columns=audit_columns,
         **listing._asdict(),
     )
     if not exists:

@@ -23,8 +23,10 @@ from service.jobs.runner import Finished, run_job
 from service.jobs.tables.plan import LISTING, Plan, read_plan
 from service.jobs.tables.storage import Storage, open_storage
 from service.jobs.worker import FrameWorker
+from service.reports.audit_columns import AuditColumns, AuditKey
 
 _CONTENTS = b"fetal_planes.contents"
+_AUDIT = ("sha256", *(name for name in AuditColumns.model_fields if name != "ood_score"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class TableJob:
     out: str
     model: Path
     threads: int
+    audit: AuditKey | None = None  # for the columns of an audit
 
 
 class PartContents(BaseModel):
@@ -63,6 +66,7 @@ class ShardWorker:
         package = load_package(job.model)
         if difference := JobKey.of(package).difference(self._plan.key):
             raise JobError(f"this machine cannot continue {job.out}: {difference}")
+        self._audit = job.audit
         limits = Limits(self._plan.max_upload_bytes, self._plan.max_frame_pixels)
         decoder = open_decoder(DecoderLimits(limits.max_bytes, limits.max_pixels), job.threads)
         self._pipeline = Pipeline(Engine(package), limits, decoder)
@@ -81,7 +85,9 @@ class ShardWorker:
         entries = [FileEntry(**row) for row in listed.to_pylist()]
         max_bytes = self._plan.max_upload_bytes
         files = [self._source.source_file(entry, max_bytes) for entry in entries]
-        worker = FrameWorker(self._pipeline, top=len(self._plan.planes))
+        worker = FrameWorker(
+            self._pipeline, top=len(self._plan.planes), hash_files=self._audit is not None, audit=self._audit
+        )
         rows, contents = _collect(run_job(files, worker, self._threads))
         classified = perf_counter()
         order = {entry.file: index for index, entry in enumerate(entries)}
@@ -148,5 +154,6 @@ def _schema(plan: Plan) -> pa.Schema:
             pa.field("model_sha256", pa.string(), nullable=False),
             ("problem", pa.string()),
             ("detail", pa.string()),
+            *((name, pa.string()) for name in _AUDIT if plan.audit_columns is not None),
         ]
     )

@@ -113,7 +113,7 @@ def test_labels_are_printed_on_a_terminal_of_another_script(tmp_path: Path) -> N
     [
         (
             ["check", "data", "--recipe", "no-such"],
-            "no recipe no-such: the choices are default, distill, edge, lite2, paper",
+            "no recipe no-such: the choices are default, distill, edge, improve, lite2, paper",
         ),
         (["check", "data", "--recipe", "data"], "no recipe data: the choices are"),
         (["check", "no such data"], "no such data is neither a folder nor a table"),

@@ -22,9 +22,11 @@ HEAVY = {
     "ray",
     "tqdm",
     "sqlalchemy",
+    "duckdb",
 }
 COMMANDS = (
-    "serve", "key", "listen", "classify", "explain", "cine", "exam", "sample", "process", "table", "store", "bench",
+    "serve", "key", "listen", "classify", "explain", "cine", "exam", "sample", "process", "table", "store", "audit",
+    "bench",
 )  # fmt: skip
 MAX_MODULES = 400  # the standard library's argparse and what it imports: about 100
 

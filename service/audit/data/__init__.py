@@ -1,0 +1,1 @@
+"""Sources of an audit, read by DuckDB into one table of frames and one row per exam."""

@@ -1,0 +1,1 @@
+"""The command `audit`, and the options of jobs that prepare one."""
