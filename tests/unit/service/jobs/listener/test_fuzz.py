@@ -115,6 +115,7 @@ def send_damaged(port: int, folder: Path, originals: list[bytes], numbers: range
         syntax, data = data_set(originals[number % len(originals)])
         path = folder / "damaged.dcm"
         path.write_bytes(_file_head(Identity(dicoms.US, f"1.2.77.{number}", syntax)) + mutate(data, chance))
+        assert association.is_established, f"the association ended after mutant {number - 1}"
         statuses.append(association.send_c_store(path).get("Status"))
     association.release()
     return statuses
