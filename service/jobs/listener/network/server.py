@@ -4,7 +4,9 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network
+from queue import Empty
 from socketserver import BaseServer
 from typing import TYPE_CHECKING, cast
 
@@ -52,7 +54,8 @@ class ClosingStateMachine(StateMachine):
     def do_action(self, event: str) -> None:
         """Act on an event."""
         if self.current_state in _CLOSING and event in _PRIMITIVES:
-            self.dul.to_provider_queue.get()
+            with suppress(Empty):  # pynetdicom may have made several events of it
+                self.dul.to_provider_queue.get_nowait()
             return
         super().do_action(event)
 
