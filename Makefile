@@ -10,7 +10,7 @@ SLOW_MARKERS := slow or training or fuzz or browser or container or ray or prome
 .DEFAULT_GOAL := help
 .PHONY: help serve check test lint docs lock client-types screenshots image up tls-certificate sbom soak container-test clean \
   bench-baselines bench-sizing bench-single-request-latency bench-exam-overhead bench-cine-memory bench-table-throughput \
-  bench-sub-plane-head-cost bench-loader bench-decoder-memory bench-hostile bench-live bench-video bench-listener-day
+  bench-sub-plane-head-cost bench-loader bench-decoder-memory bench-hostile bench-live bench-live-transport bench-video bench-listener-day
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 32
@@ -138,6 +138,9 @@ bench-hostile: $(VENV)/.test ## Attack the service with hostile files while othe
 
 bench-live: $(VENV)/.test ## Print the speed and memory of the live view, with Chromium on this machine
 	$(BIN)/python -m tests.system.browser.live_speed
+
+bench-live-transport: $(VENV)/.bench ## Compare requests with a WebSocket for the live view, from Python and Chromium
+	$(VENV)/bench/bin/python -m bench.live_transport --write $(BENCHMARKS)
 
 bench-table-throughput: $(VENV)/.test $(VENV)/.ray ## Measure a table job: without Ray, on one Ray node, on two
 	$(BIN)/python -m bench.table_throughput --python $(VENV)/ray/bin/python --write $(BENCHMARKS)

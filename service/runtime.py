@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
@@ -81,7 +82,7 @@ class Runtime:
         PackageError
             The package is invalid, or takes longer than `load_s`.
         ProtocolError
-            A protocol cannot be used with the model.
+            A protocol cannot be used with the model, or reading them takes longer than `load_s`.
         """
         if self.store is not None:
             self.store.start()  # the model need not wait for a database
@@ -179,14 +180,19 @@ class Runtime:
         """Whether a model package still loads; after `stop`, only the end of the process can end that."""
         return self._load_limit.stuck
 
-    def _within_limit(self, function: Callable[[], T]) -> T:
+    def _within_limit(
+        self, load: Callable[[], T], path: Path | None = None, refusal: type[Exception] = PackageError
+    ) -> T:
+        """Return `load()`, which reads the package or another path: one on a share may never be read to its end."""
         try:
-            return self._load_limit.run(function)
+            return self._load_limit.run(load)
         except TimeLimitError as error:
-            raise PackageError(f"loading {self.settings.model}: {error} (FETAL_PLANES_LOAD_S)") from error
+            raise refusal(f"loading {path or self.settings.model}: {error} (FETAL_PLANES_LOAD_S)") from error
 
     def _load_protocols(self, package: ModelPackage) -> Protocols:
-        return load_protocols(self.settings.protocols, self.settings.default_protocol, package.manifest)
+        folder = self.settings.protocols
+        load = partial(load_protocols, folder, self.settings.default_protocol, package.manifest)
+        return self._within_limit(load, folder, ProtocolError)
 
     def _open(self, package: ModelPackage, pool: WorkerPool, decoder: Decoder) -> Pipeline:
         engine = Engine(package, AllCores(self.cpu_budget.count, pool.is_alone))
@@ -195,7 +201,8 @@ class Runtime:
 
     def _reload(self) -> str:
         model = self.model
-        keys = load_keys(self.settings.api_keys)
+        path = self.settings.api_keys
+        keys = self._within_limit(partial(load_keys, path), path, KeyFileError)
         package = self._within_limit(partial(load_package, self.settings.model))
         protocols = self._load_protocols(package)
         switched = package.sha256 != model.info.sha256

@@ -66,8 +66,8 @@ class Settings(BaseSettings):
     drain_s: Seconds = 5
     """Seconds from SIGTERM, when the service reports not ready, until it accepts no further requests."""
     load_s: Seconds = Field(default=30, gt=0)
-    """Seconds to read and check a model package, and as many to open it and warm it up, at start and at a reload. A
-    slower package is refused."""
+    """Seconds to read and check a model package, as many to open it and warm it up, and as many for protocols and for
+    keys, at start and at a reload. What is slower, as on a share that hangs, is refused."""
     api_keys: Path | None = None
     """File of hashed API keys, one line of `fetal-planes key` each. Default: requests need no key."""
     max_batch_bytes: int = Field(default=256 * 2**20, ge=1024)

@@ -35,9 +35,7 @@ class File(NamedTuple):
     name
         The name that it came with.
     read
-        Returns its bytes, or where they are on disk; may raise a `Problem`.
-    size
-        Of its bytes, where `read` would copy them; else None.
+        Returns it; may raise a `Problem`.
     companion
         Called where the file is refused: returns what it is if it holds no frame, so that it is skipped instead. None
         for a file that was sent as a frame.
@@ -46,7 +44,6 @@ class File(NamedTuple):
     number: int
     name: str | None
     read: Callable[[], Upload]
-    size: int | None = None
     companion: Callable[[], str | None] | None = None
 
 

@@ -68,8 +68,9 @@ class SelectionQuery(BaseModel, extra="forbid"):
         default=None,
         ge=0.001,
         le=1000,
-        description="Classify this many frames of each second of a video: the first of each 1/fps seconds, also where "
-        "the frame rate varies. Files that state no times are not affected. Not together with `every`.",
+        description="Classify this many frames of each second of a video, an animated GIF or a DICOM loop: the first "
+        "of each 1/fps seconds, also where the frame rate varies. Files that state no times are not affected. Not "
+        "together with `every`.",
     )
 
     @model_validator(mode="after")

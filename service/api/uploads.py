@@ -16,7 +16,7 @@ from service.api.forms import MAX_PART_HEADERS, form_parts
 from service.errors import EmptyUpload, MalformedRequest, Problem, UploadTooLarge
 from service.imaging.files.archive import Member, is_zip, list_members, open_bytes
 from service.imaging.files.formats import SUPPORTED
-from service.imaging.files.local_file import Upload
+from service.imaging.files.local_file import LazyFile, Upload
 from service.jobs.listing import skip_reason
 from service.settings import Settings
 
@@ -118,16 +118,16 @@ def expand_archives(
 
 def _expand(body: bytes, part: slice, name: str | None, max_files: int, max_bytes: int) -> list[File]:
     start, stop, _ = part.indices(len(body))
-    whole = File(0, name, partial[bytes](body.__getitem__, part), stop - start)
+    whole = LazyFile(stop - start, partial[bytes](body.__getitem__, part))
     if not is_zip(body[start : min(stop, start + 4)]):
-        return [whole]
+        return [File(0, name, lambda: whole)]
     try:
         members = list_members(open_bytes(body, part), max_files)
     except Problem as problem:
-        return [whole._replace(read=partial(_refuse, problem), size=None)]
+        return [File(0, name, partial(_refuse, problem))]
     prefix = "" if name is None else f"{name}/"
     return [
-        File(0, f"{prefix}{each.name}", partial(each.read, max_bytes), each.size, partial(_companion, each, max_bytes))
+        File(0, f"{prefix}{each.name}", partial(each.lazy, max_bytes), partial(_companion, each, max_bytes))
         for each in members
         if skip_reason(each.name) is None
     ]

@@ -53,7 +53,10 @@ def add_selection(command: argparse.ArgumentParser) -> None:
         "--every", type=positive, default=1, metavar="N", help="classify every N-th frame of each file (default: 1)"
     )
     rate.add_argument(
-        "--fps", type=_rate, metavar="N", help="classify N frames of each second of a video; of other files, all"
+        "--fps",
+        type=_rate,
+        metavar="N",
+        help="classify N frames of each second of a video or a timed loop; of other files, all",
     )
     command.add_argument("--limit", type=positive, metavar="N", help="classify at most N frames of each file")
 

@@ -118,7 +118,9 @@ def _process_study(
     found = archive.contents(options.study)
     report_skipped(found.skipped)
     both = not (options.reports or options.overlays)  # the archive receives both unless one of them is asked for
-    output = DicomOutput(options.reports or both, options.overlays or both, archive.store, protocol)
+    output = DicomOutput(
+        options.reports or both, options.overlays or both, lambda result, _: archive.store(result), protocol
+    )
     counts, rows = process_study(found.files, replace(worker, dicom=output), threads, choice, print_line)
     counts.skipped += len(found.skipped)
     items = check_rows(protocol, rows) if protocol else []

@@ -30,6 +30,7 @@ from service.cli.output import (
 from service.errors import BadParameter, Problem
 from service.execution.cpu_budget import cpu_budget
 from service.execution.decoders.pool import open_decoder
+from service.execution.time_limit import run_within
 from service.execution.work import Work, work_context
 from service.imaging.files.archive import is_zip
 from service.imaging.files.local_file import LocalFile, open_regular
@@ -55,8 +56,10 @@ def open_pipeline(settings: Settings) -> Iterator[Pipeline]:
 
 
 def find_protocol(options: argparse.Namespace, settings: Settings, pipeline: Pipeline) -> Protocol:
-    """Return the protocol that the options name; raises `ProtocolError` and `NoSuchProtocol`."""
-    protocols = load_protocols(settings.protocols, settings.default_protocol, pipeline.engine.manifest)
+    """Return the protocol that the options name; raises `ProtocolError`, `NoSuchProtocol` and `TimeLimitError`."""
+    manifest = pipeline.engine.manifest
+    load = partial(load_protocols, settings.protocols, settings.default_protocol, manifest)
+    protocols = run_within(settings.load_s, load)
     return choose_protocol(protocols, options.protocol)
 
 

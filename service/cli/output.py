@@ -22,7 +22,7 @@ from service.schemas.problems import ProblemDetails
 
 if TYPE_CHECKING:
     from service.imaging.files.archive import Member
-    from service.imaging.files.local_file import LocalFile, Upload
+    from service.imaging.files.local_file import LazyFile, LocalFile
 
 _GIVEN_PIPES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")  # what a shell hands over on purpose
 
@@ -33,11 +33,11 @@ class ExamFile(NamedTuple):
     name: str
     source: "LocalFile | Member"
 
-    def read(self, max_bytes: int) -> "Upload":
-        """Return the file, or the bytes of one in an archive; raises what `Member.read` raises."""
+    def read(self, max_bytes: int) -> "LocalFile | LazyFile":
+        """Return the file; the bytes of one in an archive are inflated where they are needed."""
         from service.imaging.files.local_file import LocalFile
 
-        return self.source if isinstance(self.source, LocalFile) else self.source.read(max_bytes)
+        return self.source if isinstance(self.source, LocalFile) else self.source.lazy(max_bytes)
 
 
 def read_file(path: Path) -> bytes:

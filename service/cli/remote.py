@@ -33,6 +33,7 @@ from service.cli.output import (
     write_file,
 )
 from service.errors import Problem
+from service.imaging.files.local_file import LocalFile
 from service.observability.trace import new_request_id
 from service.schemas.answers import Classification
 from service.schemas.batch import BatchEnd, FrameAnswer, FrameProblem
@@ -102,11 +103,13 @@ def exam(options: argparse.Namespace) -> int:
 
 def _upload(file: ExamFile) -> Path | bytes:
     """Return a path, or the bytes of a file in an archive; of one that cannot be read, none: the service refuses it."""
+    found = file.read(sys.maxsize)
+    if isinstance(found, LocalFile):
+        return found.path
     try:
-        found = file.read(sys.maxsize)
+        return found.read()
     except Problem:
         return b""
-    return found if isinstance(found, bytes) else found.path
 
 
 @contextmanager

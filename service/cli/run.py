@@ -12,6 +12,7 @@ from service.cli.arguments import CommandError, RefusedFrame
 from service.cli.output import print_line
 from service.errors import Problem
 from service.execution.decoders.decoder import DecoderSystemError
+from service.execution.time_limit import TimeLimitError
 from service.inference.package import PackageError
 from service.jobs import JobError
 from service.observability.trace import new_request_id
@@ -42,6 +43,8 @@ def run_command(options: argparse.Namespace) -> int:
         message = f"the model package of {source} is refused: {error}"
     except ProtocolError as error:
         message = f"the protocols are refused: {error}"
+    except TimeLimitError as error:
+        message = f"the model package or the protocols cannot be read: {error} ({PREFIX}LOAD_S)"
     except KeyFileError as error:
         message = f"the API keys of {PREFIX}API_KEYS are refused: {error}"
     except SiteSecretError as error:

@@ -36,14 +36,13 @@ def _host(text: str) -> str:
 
 
 def _serve(options: argparse.Namespace, settings: "Settings") -> int:
-    from service.analysis.protocols.load import load_protocols
     from service.app import create_app
     from service.execution.decoders.decoder import check_system
-    from service.inference.package import load_package
+    from service.execution.time_limit import run_within
     from service.server import Server
 
     check_system()  # report what is wrong in one line, before the server starts
-    load_protocols(settings.protocols, settings.default_protocol, load_package(settings.model).manifest)
+    run_within(settings.load_s, lambda: _check_files(settings))
     app = create_app(settings)
     warning = _check_memory(settings, app.state.runtime.cpu_budget.count)
     sockets, code = _sockets(options), 0
@@ -65,6 +64,14 @@ def _serve(options: argparse.Namespace, settings: "Settings") -> int:
     if app.state.runtime.stuck:
         os._exit(code)  # Python cannot end in order while ONNX Runtime works in a thread
     return code
+
+
+def _check_files(settings: "Settings") -> None:
+    """Read the model package and the protocols; raises `PackageError` and `ProtocolError`."""
+    from service.analysis.protocols.load import load_protocols
+    from service.inference.package import load_package
+
+    load_protocols(settings.protocols, settings.default_protocol, load_package(settings.model).manifest)
 
 
 def _check_memory(settings: "Settings", workers: int) -> str | None:

@@ -29,6 +29,7 @@ class MemoryNeed:
     reload: int
     workers: int
     uploads: int  # admitted, in transfer, waiting or in work
+    members: int  # of archives and forms: one of the maximum size, inflated or copied by each worker for its decoder
     frames: int  # one of the maximum size in each worker
     decoders: int  # the processes in which uploads are decoded, one of them with the largest file
 
@@ -56,6 +57,7 @@ def memory_need(workers: int, upload_bytes: int, decoder: DecoderLimits) -> Memo
         reload=RELOAD_BYTES,
         workers=WORKER_BYTES * workers,
         uploads=upload_bytes,
+        members=decoder.max_bytes * workers,
         frames=PIXEL_BYTES * decoder.max_pixels * workers,
         decoders=decoder.memory + (decoders - 1) * (ALLOWANCE + LARGE) + decoders * DECODER_BYTES,
     )

@@ -77,3 +77,12 @@ class TimeLimit:
         while (call := self._calls.get()) is not None:
             call()
             del call  # it holds the result until the next one
+
+
+def run_within(limit_s: float, function: Callable[[], T]) -> T:
+    """Return `function()`, which may read a share that hangs; raises TimeLimitError after `limit_s` seconds."""
+    limit = TimeLimit(limit_s)
+    try:
+        return limit.run(function)
+    finally:
+        limit.stop()

@@ -25,7 +25,7 @@ from service.imaging.dicom.scan import Data
 from service.imaging.files.formats import detect_format
 from service.imaging.frame import DEFAULT_LIMITS, MAX_SIDE, Frame, Frames, Limits, parser_errors_as_problems
 from service.imaging.raster import open_raster
-from service.imaging.video.reader import open_video
+from service.imaging.video.reader import is_bare, open_video
 from service.schemas.answers import VIDEO_FORMATS
 
 if TYPE_CHECKING:
@@ -83,21 +83,27 @@ def _open_dicom(data: Data, limits: Limits) -> Frames:
     if image.is_video:
         return _open_dicom_video(image, limits)
 
+    times = image.times(image.count)
+
     def read(index: int) -> Frame:
         pixels, colors = image.frame(index)
-        return Frame(pixels, "dicom", index, image.count, image.region, colors, image.attributes)
+        seconds = None if times is None else times[index] / 1000
+        return Frame(pixels, "dicom", index, image.count, image.region, colors, image.attributes, seconds)
 
-    return Frames("dicom", image.count, True, image.header.rows * image.header.columns, read)
+    return Frames("dicom", image.count, True, image.header.rows * image.header.columns, read, times=times)
 
 
 def _open_dicom_video(image: "DicomImage", limits: Limits) -> Frames:
     """Open the video in a DICOM object; its frames count as those of the object, in the order of a player."""
-    video = open_video(image.stream(limits.max_bytes), "dicom", limits)
+    stream = image.stream(limits.max_bytes)
+    video = open_video(stream, "dicom", limits)
     size = image.header.rows, image.header.columns
+    times = (image.times(video.count) if is_bare(stream) else None) or video.times
 
     def read(index: int) -> Frame:
         frame = video.read(index)
         region = image.region if frame.pixels.shape == size else None  # it is stated in stored pixels
-        return replace(frame, region=region, dicom=image.attributes)
+        seconds = None if times is None else times[index] / 1000
+        return replace(frame, region=region, dicom=image.attributes, seconds=seconds)
 
-    return replace(video, _read=read)
+    return replace(video, _read=read, times=times)

@@ -59,7 +59,7 @@ class FrameMetadata:
     index, count
         The index of the frame in the file, from 0, and the number of frames of the file.
     seconds
-        The time at which a video shows the frame, from its first frame; None where the file states no times.
+        The time at which a video or a loop shows the frame, from its first frame; None where the file states no times.
     dicom
         The patient, study and instance attributes of a DICOM file; a report about the frame copies them. None for
         other formats.

@@ -14,7 +14,7 @@ from service import __version__
 from service.analysis.pipeline import Pipeline
 from service.disk import read_or_make_key
 from service.inference.package import ModelPackage
-from service.jobs import JobError
+from service.jobs import JobError, StoreError
 from service.jobs.crops.writer import CropWriter
 from service.jobs.files import SourceFile
 from service.jobs.journal import FolderKey, JobKey, ResultLog
@@ -89,15 +89,6 @@ class FolderJob:
         of_mercure = self.mercure and (path.suffix == ".tags" or path.name in _MERCURE_FILES)
         return of_mercure or (self.target in path.parents and self.source in self.target.parents)
 
-    def store(self, result: DicomObject) -> str:
-        """Write a DICOM object and return its file name; raises `JobError`, as a full disk concerns all frames."""
-        try:
-            self.objects.mkdir(parents=True, exist_ok=True)
-            write_whole(self.objects / f"{result.uid}.dcm", result.contents)
-        except OSError as error:
-            raise _cannot_write(self.target, error) from error
-        return f"{result.uid}.dcm"
-
     def delete_objects(self, names: set[str]) -> None:
         """Delete DICOM objects that an earlier run wrote."""
         for name in names:
@@ -113,6 +104,35 @@ class FolderJob:
             protocol=f"{self.protocol.id} {self.protocol.version}" if self.protocol else None,
             crops=self.crops is not None, audit_columns=self.audit.fingerprint if self.audit else None,
         )  # fmt: skip
+
+
+class _Objects:
+    """Stores the DICOM objects of a job.
+
+    The UID of a result follows from that of its source. Scanners that reuse UIDs exist: the result of one file must not
+    replace that of another one. `rows` are those of earlier runs.
+    """
+
+    def __init__(self, job: FolderJob, rows: Iterable[ResultRow]) -> None:
+        self._job = job
+        self._sources = {name: row.sha256 for row in rows for name in row.dicom}
+
+    def store(self, result: DicomObject, file: SourceFile) -> str:
+        """Write a DICOM object and return its file name.
+
+        Raises `StoreError` where another file has the same UID, and `JobError`, as a full disk concerns all frames.
+        """
+        name, folder, source = f"{result.uid}.dcm", self._job.objects, file.sha256()
+        if self._sources.setdefault(name, source) != source:
+            raise StoreError(
+                "Another file has the same SOP Instance UID and other contents, and has this result already."
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / name, result.contents)
+        except OSError as error:
+            raise _cannot_write(self._job.target, error) from error
+        return name
 
 
 def mercure_job(environment: Mapping[str, str], choice: FrameChoice) -> FolderJob | None:
@@ -147,7 +167,7 @@ def process_folder(job: FolderJob, pipeline: Pipeline, threads: int) -> JobResul
                 delete_drafts(folder)
             hash_files = partial(_hash_files, files, threads)
             with closing(ResultLog(job.target, job.key(package), hash_files, job.delete_objects)) as log:
-                output = DicomOutput(job.reports, job.overlays, job.store, job.protocol)
+                output = DicomOutput(job.reports, job.overlays, _Objects(job, log.rows()).store, job.protocol)
                 wanted = output if job.reports or job.overlays else None
                 crops = None
                 if job.crops is not None:

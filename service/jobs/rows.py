@@ -42,7 +42,7 @@ class ResultRow(Schema):
         if self.problem is not None:
             cells |= {"problem": self.problem.code, "detail": self.problem.detail}
         if (answer := self.answer) is not None:
-            cells |= {"plane": answer.predictions[0].plane}
+            cells |= {"seconds": answer.frame.seconds, "plane": answer.predictions[0].plane}
             cells |= {"abstain": answer.abstain, "abstain_reason": answer.abstain_reason, "ood_score": self.ood_score}
             if answer.sub_plane is not None:
                 cells |= {"sub_plane": answer.sub_plane.plane, "sub_plane_probability": answer.sub_plane.probability}

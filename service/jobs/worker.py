@@ -38,7 +38,7 @@ class DicomOutput:
 
     reports: bool  # a structured report
     overlays: bool  # a Secondary Capture with the evidence
-    store: Callable[[DicomObject], str]  # returns the object's name in the row: a file name or a SOP Instance UID
+    store: Callable[[DicomObject, SourceFile], str]  # returns the object's name in the row: a file or SOP Instance UID
     protocol: ProtocolInfo | None = None  # that the reports name
     collect: Callable[[FrameResult], None] = lambda _: None  # called with each result, before its objects are written
 
@@ -152,7 +152,7 @@ class FrameWorker:
         result: FrameResult = self.pipeline.explain_frame(frame) if explain else self.pipeline.classify_frame(frame)
         if self.write_crop is not None:
             self.write_crop(file, frame, result)
-        names, missing = self._store(output, result) if output else ([], None)
+        names, missing = self._store(output, file, result) if output else ([], None)
         return ResultRow(
             file=file.name,
             frame=frame.index,
@@ -166,13 +166,13 @@ class FrameWorker:
             ood_score=result.scores.ood_score,
         )
 
-    def _store(self, output: DicomOutput, result: FrameResult) -> tuple[list[str], str | None]:
+    def _store(self, output: DicomOutput, file: SourceFile, result: FrameResult) -> tuple[list[str], str | None]:
         """Write the DICOM objects of a frame; return their names, and why one of them is missing."""
         names, missing = [], None
         output.collect(result)
         for write in self._writers(output, result):
             try:
-                names.append(output.store(write()))
+                names.append(output.store(write(), file))
             except JobError:
                 raise
             except (Problem, StoreError) as error:

@@ -8,7 +8,7 @@ from functools import partial
 
 from service.analysis.batch import File, Runner
 from service.errors import Problem
-from service.imaging.files.local_file import Upload
+from service.imaging.files.local_file import LazyFile, LocalFile, Upload
 from service.schemas.batch import Source
 from service.schemas.exam import Duplicate
 
@@ -37,11 +37,11 @@ def _source(file: File) -> Source:
 
 
 def _size(file: File) -> int | None:
-    if file.size is not None:
-        return file.size
     try:
         upload = file.read()
-        return len(upload) if isinstance(upload, bytes) else upload.path.stat().st_size
+        if isinstance(upload, LocalFile):
+            return upload.path.stat().st_size
+        return upload.size if isinstance(upload, LazyFile) else len(upload)
     except (Problem, OSError):
         return None
 
@@ -54,7 +54,7 @@ def _digest(file: File) -> str | None:
 
 
 def _hash(upload: Upload) -> str:
-    if isinstance(upload, bytes):
-        return hashlib.sha256(upload).hexdigest()
-    with os.fdopen(upload.open(), "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    if isinstance(upload, LocalFile):
+        with os.fdopen(upload.open(), "rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    return hashlib.sha256(upload.read() if isinstance(upload, LazyFile) else upload).hexdigest()

@@ -68,7 +68,8 @@ class FrameInfo(Schema):
     count: int = Field(description="Number of frames in the file.")
     seconds: float | None = Field(
         default=None,
-        description="When a video shows the frame, from its first frame on; null for a file that states no times.",
+        description="When a video or a loop shows the frame, from its first frame on; null for a file that states no "
+        "times.",
         examples=[1.28],
     )
     crop: tuple[int, int, int, int] = Field(

@@ -14,6 +14,7 @@ const KEPT_FOCUS = /^(report$|read-left$|protocol$|item-|prefer-|group-|found-|c
 
 export class ExamView {
   #group = null; // id of the group of files that is shown, or null for all
+  #listed = null; // the protocol whose choice and source are shown
 
   constructor(session, queue, open, service) {
     Object.assign(this, { session, queue, open, service, model: null, protocols: [], protocol: null, element: byId("exam") });
@@ -35,18 +36,27 @@ export class ExamView {
     this.#readLoops();
     const focused = document.activeElement?.id;
     const exam = this.sorted();
-    this.element.replaceChildren(
+    this.#check(exam);
+    this.#draw([
       h("h2", { id: "exam-title", tabindex: -1 }, "Exam"),
       this.#completeness(exam),
       this.#groups(),
-      this.#checked(exam),
+    ], [
       ...exam.groups.filter(({ frames }) => frames.length).map((group) => this.shelves.plane(group)),
       this.shelves.toCheck(exam),
       this.shelves.withoutPlane(exam),
       this.shelves.duplicates(exam),
       h("div", { class: "bar" }, this.saveButton, this.status),
-    );
+    ]);
     if (KEPT_FOCUS.test(focused ?? "")) (byId(focused) ?? tileOf(focused.replace(/^\w+-/, "")))?.focus();
+  }
+
+  // Draw what is above and below the protocol, which stays in the page: an open choice would close.
+  #draw(above, below) {
+    if (!this.element.contains(this.protocolBox)) this.element.replaceChildren(this.protocolBox);
+    for (const each of [...this.element.childNodes]) if (each !== this.protocolBox) each.remove();
+    this.protocolBox.before(...above);
+    this.protocolBox.after(...below);
   }
 
   // Move the focus to the shown frame of an item, or to the title.
@@ -121,8 +131,8 @@ export class ExamView {
       : card("answered", "✓", "Every required item is fulfilled", `Fulfilled does not mean good: the service does not assess image quality.${unreadable}`);
   }
 
-  // The protocol with its items; a button for each item opens its first frame.
-  #checked({ protocol, checked }) {
+  // Show the protocol with its items; a button for each item opens its first frame.
+  #check({ protocol, checked }) {
     const choose = (chosen) => {
       this.protocol = chosen;
       this.show();
@@ -134,9 +144,10 @@ export class ExamView {
         onclick: () => this.open(first.item, first.index),
       }, first.item.name);
     };
-    this.protocolBox.replaceChildren(
-      protocolChoice(this.protocols, protocol, choose), aboutProtocol(protocol), checklist(checked, open));
-    return this.protocolBox;
+    const list = checklist(checked, open);
+    if (this.#listed === protocol) return this.protocolBox.lastElementChild.replaceWith(list);
+    this.#listed = protocol;
+    this.protocolBox.replaceChildren(protocolChoice(this.protocols, protocol, choose), aboutProtocol(protocol), list);
   }
 }
 

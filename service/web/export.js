@@ -53,7 +53,7 @@ const problemOf = ({ status, code, title, detail, requestId }) => ({ status, cod
 
 function asCsv(model, { groups, items, duplicates }) {
   const head = [
-    "file", "frame", "plane", "label", "probability", "second_plane", "second_probability", "sub_plane",
+    "file", "frame", "seconds", "plane", "label", "probability", "second_plane", "second_probability", "sub_plane",
     "sub_plane_probability", "abstain", "abstain_reason",
     "problem", "detail", "width", "height", "model", "model_version", "model_sha256", "request_id", "best", "duplicate_of",
     "verdict", "corrected_plane", "corrected_sub_plane",
@@ -77,7 +77,7 @@ function answerLine(item, answer, { planes }, isBest, duplicates) {
   const { predictions, sub_plane: subPlane, abstain, abstain_reason: reason, frame, model, request_id: id } = answer;
   const [first, second] = abstain ? [] : predictions;
   return [
-    item.name, frame.index, first?.plane, first?.label, first?.probability, second?.plane, second?.probability,
+    item.name, frame.index, frame.seconds, first?.plane, first?.label, first?.probability, second?.plane, second?.probability,
     subPlane?.plane, subPlane?.probability, abstain, reason, "", "", frame.width, frame.height, model.name, model.version, model.sha256, id, isBest,
     duplicates.get(item)?.name, ...Object.values(correctionOf(item, frame.index) ?? { verdict: "", plane: "", sub_plane: "" }),
     ...planes.map((plane) => predictions.find((each) => each.plane === plane.id)?.probability),
@@ -86,7 +86,7 @@ function answerLine(item, answer, { planes }, isBest, duplicates) {
 
 function refusalLine(item, index, { code, detail, requestId }, { planes }, duplicates) {
   const blank = (count) => Array(count).fill("");
-  return [item.name, index, ...blank(9), code, detail, ...blank(5), requestId, "", duplicates.get(item)?.name, ...blank(3 + planes.length)];
+  return [item.name, index, ...blank(10), code, detail, ...blank(5), requestId, "", duplicates.get(item)?.name, ...blank(3 + planes.length)];
 }
 
 // Escape a cell. A leading apostrophe keeps a spreadsheet from running a file name as a formula (OWASP, CSV injection).

@@ -11,6 +11,7 @@ export class LiveSource extends EventTarget {
   #stream = null;
   #address = null;
   #wanted = null; // the camera that should run, also while it is unplugged
+  #asked = null; // the last request for a source; an earlier one may still wait for the browser's permission
 
   constructor(video) {
     super();
@@ -43,6 +44,7 @@ export class LiveSource extends EventTarget {
   async start() {
     const kind = byId("live-device").value;
     if (kind === FILE) return byId("live-file").click();
+    this.#wanted = null; // of a camera that is still unplugged
     const [width, height] = byId("live-size").value.split("x").map(Number);
     const size = { width: { ideal: width }, height: { ideal: height } };
     if (kind === SCREEN) return this.#open(() => navigator.mediaDevices.getDisplayMedia({ video: true, audio: false }));
@@ -63,11 +65,15 @@ export class LiveSource extends EventTarget {
 
   async #open(request) {
     this.#release();
+    const asked = this.#asked = {};
+    let stream = null;
     try {
-      this.#stream = await request();
+      stream = await request();
     } catch (error) {
-      return this.#note(reason(error));
+      return this.#asked === asked && this.#note(reason(error));
     }
+    if (this.#asked !== asked) return stream.getTracks().forEach((track) => track.stop());
+    this.#stream = stream;
     for (const track of this.#stream.getVideoTracks()) track.addEventListener("ended", () => this.#lost("The source is gone: it was unplugged, or sharing ended."));
     this.video.srcObject = this.#stream;
     await this.#begin();
@@ -77,7 +83,7 @@ export class LiveSource extends EventTarget {
   async #play(file) {
     byId("live-file").value = "";
     if (!file) return;
-    this.#release();
+    this.stop();
     this.#address = URL.createObjectURL(file);
     this.video.src = this.#address;
     await this.#begin();
@@ -107,6 +113,7 @@ export class LiveSource extends EventTarget {
   }
 
   #release() {
+    this.#asked = null;
     for (const track of this.#stream?.getTracks() ?? []) track.stop();
     if (this.#address) URL.revokeObjectURL(this.#address);
     [this.#stream, this.#address] = [null, null];

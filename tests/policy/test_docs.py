@@ -28,11 +28,14 @@ OTHER_PROGRAMS = {
     "git",
     "kubectl",
     "ffmpeg",
+    "img2dcm",
+    "mkdir",
     "openapi-generator-cli",
     "openapi-python-client",
     "pip",
     "pytest",
     "python3",
+    "unzip",
 }  # assumed to be installed
 MAKEFILE = (ROOT / "Makefile").read_text()
 

@@ -11,6 +11,7 @@ from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.pool import DecoderPool
 from service.imaging.files.local_file import LocalFile
 from service.imaging.frame import Limits
+from tests.support.dicom_objects import compressed
 from tests.support.paths import DATA
 
 FOLDER = DATA / "video"
@@ -48,3 +49,19 @@ def test_a_clip_is_read_from_any_frame(pool: DecoderPool, name: str) -> None:
     for number in (count - 1, 0, count // 2, count // 2 + 1, 3):
         assert np.array_equal(anywhere.read(number).pixels, frames[number].pixels)
     anywhere.close()
+
+
+@pytest.mark.parametrize("fragments", [1, 3])
+@pytest.mark.parametrize("name", CLIPS)
+def test_a_clip_in_a_dicom_object_has_the_same_frames(name: str, fragments: int) -> None:
+    format_, count, size, last = CLIPS[name]
+    stream, syntax = (FOLDER / name).read_bytes(), "1.2.840.10008.1.2.4." + ("100" if format_ == "mpeg" else "102")
+    colored = [np.zeros((*size, 3), np.uint8)]
+    data = compressed(colored, syntax, lambda _: stream, "YBR_PARTIAL_420", fragments=fragments, NumberOfFrames=count)
+    clip, wrapped = (InProcessDecoder(Limits()).open(each) for each in (stream, data))
+    assert (wrapped.format, wrapped.count) == ("dicom", count)
+    for number in (0, count - 1, count // 2):
+        frame = wrapped.read(number)
+        assert np.array_equal(frame.pixels, clip.read(number).pixels)
+        assert (frame.index, frame.count) == (number, count)
+    assert wrapped.read(count - 1).seconds == last

@@ -15,6 +15,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from bench.servers import free_port
 from service.analysis.pipeline import Pipeline
+from service.execution.decoders.decoder import Decoder
 from service.imaging.frame import Limits
 from service.inference.engine import Engine
 from service.jobs.listener.listener import Listener
@@ -132,6 +133,7 @@ class Setup:
     studies: StudyOptions = field(default_factory=StudyOptions)
     server: ServerOptions = field(default_factory=lambda: ServerOptions(TITLE, "127.0.0.1", 0))
     spool_bytes: int = 2**30
+    decoder: Decoder | None = None  # None: this process decodes
 
     def to(self, peer: DicomPeer | DicomWebPeer, **changes: object) -> "Setup":
         """Send results to a peer."""
@@ -144,7 +146,7 @@ class Setup:
     @contextmanager
     def running(self) -> Iterator[Listener]:
         """Return a context with the listener."""
-        listener = Listener(self.options(), Pipeline(self.engine, Limits()))
+        listener = Listener(self.options(), Pipeline(self.engine, Limits(), self.decoder))
         stopped = threading.Event()
         listener.start()
         try:

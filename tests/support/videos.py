@@ -132,6 +132,16 @@ def interlaced(mpeg: bytes) -> bytes:
     return bytes(changed)
 
 
+def with_picture(avi: bytes, number: int, jpeg: bytes) -> bytes:
+    """Return an AVI of Motion JPEG with another picture as a frame, of any size, in no more bytes."""
+    at = avi.index(b"movi")
+    for _ in range(number + 1):
+        at = avi.index(b"00dc", at + 4)
+    (length,) = struct.unpack_from("<I", avi, at + 4)
+    assert len(jpeg) <= length
+    return avi[: at + 8] + jpeg.ljust(length, b"\0") + avi[at + 8 + length :]
+
+
 def woven(count: int, height: int = 288, width: int = 320) -> list[Pixels]:
     """Return frames of two fields of a bar that moves 12 pixels from field to field."""
     frames = []

@@ -123,7 +123,7 @@ class Client(CorrectionMethods):
         every, limit
             Classify every n-th frame of each file, and at most `limit` of them.
         fps
-            Classify this many frames of each second of a video, instead of every n-th.
+            Classify this many frames of each second of a video or a loop that states times, instead of every n-th.
         chosen
             Frames that a person prefers to the most probable one of their plane: the index of the file in `files` and
             the index of the frame in the file, both from 0.

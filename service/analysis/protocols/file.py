@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, ValidationError, model_validator
 
 from service.analysis.protocols.position import Location, line_of, syntax_line
+from service.imaging.files.local_file import open_regular
 from service.schemas.manifest import Manifest
 from service.schemas.protocols import ItemPlane, Protocol, ProtocolItem, ProtocolSource
 
@@ -109,7 +110,7 @@ def read_protocol(path: Path, manifest: Manifest) -> Protocol:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             raise ProtocolError(f"{path} is larger than 1 MiB")

@@ -1,6 +1,10 @@
 """Run the command `listen`."""
 
 import argparse
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from service.cli.arguments import CommandError, Commands, add_command
@@ -37,10 +41,21 @@ def _listen(options: argparse.Namespace, settings: "Settings") -> int:
     return _run(options, listener_options(options, settings, server), settings)
 
 
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Return a context with an event that SIGTERM and SIGINT set; afterwards their handlers are the earlier ones."""
+    stopped = threading.Event()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: stopped.set()) for number in numbers]
+    try:
+        yield stopped
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
 def _run(options: argparse.Namespace, listener_options: "ListenerOptions", settings: "Settings") -> int:
     import logging.config
-    import signal
-    import threading
     from contextlib import ExitStack
     from dataclasses import replace
 
@@ -49,10 +64,8 @@ def _run(options: argparse.Namespace, listener_options: "ListenerOptions", setti
     from service.observability.logs import log_config
 
     logging.config.dictConfig(log_config(settings.log_level))
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
     with ExitStack() as stack:
+        stopped = stack.enter_context(_stop_signals())
         pipeline = stack.enter_context(open_pipeline(settings))
         studies = replace(listener_options.studies, protocol=find_protocol(options, settings, pipeline))
         listener = Listener(replace(listener_options, studies=studies), pipeline)

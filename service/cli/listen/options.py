@@ -64,7 +64,7 @@ def _result_options(options: argparse.Namespace) -> ResultOptions:
         destination = DicomWebPeer(options.to, _secret(options.token, "--token") if options.token else None)
     elif options.to is not None:
         destination = dicom_peer(options, options.to, title=None, tls=options.to_tls)
-    choice = FrameChoice(Selection(options.every, options.limit), options.best)
+    choice = FrameChoice(Selection(options.every, options.limit, options.fps), options.best)
     return ResultOptions(destination, options.results, options.overlays, choice, options.give_up * 3600.0)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from service.imaging.decode import open_frames
-from service.imaging.files.local_file import LocalFile, Upload, read_descriptor
+from service.imaging.files.local_file import LazyFile, LocalFile, Upload, read_descriptor
 from service.imaging.frame import Frames, Limits
 
 HAS_PROCESSES = sys.platform == "linux"
@@ -54,7 +54,7 @@ class InProcessDecoder:
         """Open a file."""
         if isinstance(upload, LocalFile):
             return open_descriptor(upload.open(), self.limits)
-        return open_frames(upload, self.limits)
+        return open_frames(upload.read() if isinstance(upload, LazyFile) else upload, self.limits)
 
     def start(self) -> None:
         """Do nothing."""

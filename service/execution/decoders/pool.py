@@ -15,7 +15,7 @@ from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderP
 from service.execution.decoders.upload import OpenUpload
 from service.execution.work import current_work, stage
 from service.imaging.files.formats import detect_format
-from service.imaging.files.local_file import LocalFile, Upload
+from service.imaging.files.local_file import Upload
 from service.imaging.frame import Frames
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class DecoderPool:
 
         Raises what `service.imaging.decode.open_frames` raises, and `DecodeLimit`.
         """
-        if not isinstance(upload, LocalFile):  # refuse what needs no decoder
+        if isinstance(upload, bytes):  # refuse what needs no decoder
             self.limits.file.check_bytes(len(upload))
             detect_format(upload)
         return OpenUpload(upload, self.use, self.forget).open(index)

@@ -12,7 +12,8 @@ from service.errors import TABLE, DecodeLimit, Problem, UnreadableFrame
 from service.execution.decoders.messages import OpenedFile, Reply, Request
 from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess
 from service.imaging.dicom.attributes import DicomAttributes
-from service.imaging.files.local_file import LocalFile, Upload
+from service.imaging.files.formats import detect_format
+from service.imaging.files.local_file import LazyFile, LocalFile, Upload
 from service.imaging.frame import Frame, Frames
 
 _NUMBERS = itertools.count()
@@ -96,14 +97,31 @@ class OpenUpload:
                 finally:
                     os.close(descriptor)
             else:
-                decoder.arena.grow(len(self._upload))
-                decoder.arena.write(self._upload)
-                reply = decoder.ask(Request("arena", len(self._upload), index, step=again), [])
+                try:
+                    length = _write(self._upload, decoder)
+                except Problem as problem:  # the decoder has not been asked, and can work for others
+                    return _Decoded(None, None, problem)
+                reply = decoder.ask(Request("arena", length, index, step=again), [])
             self._kept = reply.file is not None and reply.file.count > 1
             decoder.upload = self._number if self._kept else NO_UPLOAD
             decoded = _take(reply, index, decoder)
             decoder.arena.trim()
             return decoded
+
+
+def _write(upload: bytes | LazyFile, decoder: DecoderProcess) -> int:
+    """Write a file into the arena and return its length; the bytes of a lazy one are in memory only meanwhile.
+
+    Raises what `DecoderPool.open` raises where such a file needs no decoder.
+    """
+    data = upload
+    if isinstance(data, LazyFile):
+        data = data.read()
+        decoder.limits.file.check_bytes(len(data))
+        detect_format(data)
+    decoder.arena.grow(len(data))
+    decoder.arena.write(data)
+    return len(data)
 
 
 def _take(reply: Reply, index: int, decoder: DecoderProcess) -> _Decoded:

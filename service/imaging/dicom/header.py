@@ -7,6 +7,7 @@ from pydicom.uid import UID
 from service.errors import FrameTooLarge, UnreadableFrame, UnsupportedFormat
 from service.imaging.dicom.attributes import COPIED, ORIGIN
 from service.imaging.dicom.dataset.values import Values, first_text, wanted
+from service.imaging.dicom.frame_times import TIMING
 from service.imaging.dicom.palette import COLORS
 from service.imaging.dicom.scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, DatasetLayout
 
@@ -29,8 +30,9 @@ RLE = "1.2.840.10008.1.2.5"
 JPEG = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70))
 JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")  # lossless; near-lossless
 JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")  # lossless; lossy
-# MPEG-2, H.264 and HEVC, each also with a stream cut into fragments (PS3.5, 10.8 to 10.15).
-VIDEO = tuple(f"1.2.840.10008.1.2.4.{number}{cut}" for number in range(100, 109) for cut in ("", ".1"))
+# MPEG-2 and H.264, each also with a stream cut into fragments, and HEVC (PS3.5, 10.8 to 10.15).
+_FRAGMENTED = tuple(f"1.2.840.10008.1.2.4.{number}.1" for number in range(100, 107))
+VIDEO = (*_FRAGMENTED, *(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109)))
 TRANSFER_SYNTAXES = (*NATIVE, RLE, *JPEG, *JPEG_LS, *JPEG_2000, *VIDEO)
 # Samples per pixel of every supported photometric interpretation.
 _SAMPLES = dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1)
@@ -48,6 +50,7 @@ WANTED = wanted(
         *(f"{form}{color}PaletteColorLookupTableData" for form in ("", "Segmented") for color in COLORS),
         *COPIED,
         *ORIGIN,
+        *TIMING,
     )
 )  # fmt: skip
 _NEW = {  # of PS3.5 2024; pydicom does not name them
@@ -162,7 +165,7 @@ def _check_pixels(header: Header) -> None:
         raise UnreadableFrame(
             f"The DICOM object has {header.samples} samples per pixel, which {header.photometric} does not allow."
         )
-    if header.samples == 3 and header.allocated != 8:
+    if header.samples == 3 and header.allocated != 8 and header.transfer_syntax not in VIDEO:  # HEVC has 10 bits, too
         raise UnsupportedFormat("Color with more than 8 bits per sample is not supported.")
 
 

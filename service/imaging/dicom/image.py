@@ -1,11 +1,11 @@
 """An ultrasound object: read and check its header once, decode its frames one by one."""
 
+from array import array
 from dataclasses import dataclass
 
 from service.imaging.color import Colors
 from service.imaging.dicom.attributes import DicomAttributes
 from service.imaging.dicom.codecs import Samples, decode_samples, frame_bytes
-from service.imaging.dicom.color import to_colors
 from service.imaging.dicom.dataset.elements import Data
 from service.imaging.dicom.encapsulation import (
     Fragment,
@@ -16,8 +16,9 @@ from service.imaging.dicom.encapsulation import (
     native_count,
     native_frame,
 )
+from service.imaging.dicom.frame_times import frame_times
 from service.imaging.dicom.header import NATIVE, VIDEO, WANTED, Header, check_count, read_header
-from service.imaging.dicom.photometric import Gray, to_gray
+from service.imaging.dicom.photometric import Gray, to_colors, to_gray
 from service.imaging.dicom.regions import tissue_region
 from service.imaging.dicom.scan import DatasetLayout, scan_layout
 from service.imaging.sector import Box
@@ -50,6 +51,10 @@ class DicomImage:
     def is_video(self) -> bool:
         """Whether its frames are in one stream, which `frame` does not decode."""
         return self.header.transfer_syntax in VIDEO
+
+    def times(self, count: int) -> "array[int] | None":
+        """Return when each of `count` frames is shown, as `frame_times` does."""
+        return frame_times(self.header.values, count)
 
     def stream(self, max_bytes: int) -> bytes:
         """Return the stream of a video; raises what `encapsulated_stream` raises."""

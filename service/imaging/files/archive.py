@@ -9,19 +9,20 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, cast
 
 from service.errors import Problem, UnreadableFrame, UnsupportedFormat, UploadTooLarge
-from service.imaging.files.local_file import open_regular
+from service.imaging.files.local_file import LazyFile, open_regular
 from service.schemas.file_names import name_text
 
 MAX_RATIO = 100
 """Of the bytes in an archive to those of the archive: speckle compresses to no less than half."""
 
+_PIECE = 2**20  # bytes that are read or inflated at a time
 _FREE = 2**22  # bytes that have no limit on the ratio
 _MAX_DIRECTORY = 4 * 2**20  # bytes; 20,000 members with names of 100 characters need 3 MB
 _MEMBER_START = b"PK\x03\x04"
@@ -56,6 +57,10 @@ class Member:
     _info: zipfile.ZipInfo
     _open: Opener
 
+    def lazy(self, max_bytes: int) -> LazyFile:
+        """Return the file, to be read as `read` does where its bytes are needed."""
+        return LazyFile(self.size, partial(self.read, max_bytes))
+
     def read(self, max_bytes: int) -> bytes:
         """Return the contents.
 
@@ -77,13 +82,14 @@ class Member:
             raise UploadTooLarge(f"The file has {info.file_size} bytes; the limit is {max_bytes} bytes.")
         try:
             with self._open() as file:
-                return _inflate(info, _stored(info, file))
+                _go_to(info, file)
+                return _contents(info, file)
         except (OSError, struct.error, zlib.error, ValueError) as error:
             raise UnreadableFrame("The file is damaged in its ZIP archive.") from error
 
 
-def _stored(info: zipfile.ZipInfo, file: IO[bytes]) -> bytes:
-    """Return the bytes of a member as they are stored."""
+def _go_to(info: zipfile.ZipInfo, file: IO[bytes]) -> None:
+    """Go to the bytes of a member."""
     if info.compress_size > info.file_size + info.file_size // 8 + 1024:
         raise ValueError("no compression makes a file so much longer")
     file.seek(info.header_offset)
@@ -91,17 +97,34 @@ def _stored(info: zipfile.ZipInfo, file: IO[bytes]) -> bytes:
     if start != _MEMBER_START:
         raise ValueError("the directory leads to another place")
     file.seek(name + extra, io.SEEK_CUR)
-    return file.read(info.compress_size)
 
 
-def _inflate(info: zipfile.ZipInfo, stored: bytes) -> bytes:
-    data = stored
-    if info.compress_type == zipfile.ZIP_DEFLATED:
-        # Never more than one byte over the stated size: a megabyte can inflate to a gigabyte.
-        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stored, info.file_size + 1)
+def _contents(info: zipfile.ZipInfo, file: IO[bytes]) -> bytes:
+    """Return the contents of a member."""
+    contents = io.BytesIO()  # grows in place and returns its buffer
+    for piece in _pieces(info, file):
+        contents.write(piece)
+        if contents.tell() > info.file_size:  # a megabyte can inflate to a gigabyte
+            raise ValueError("it is longer than the directory says")
+    data = contents.getvalue()
     if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
         raise ValueError("the contents are not those of the directory")
     return data
+
+
+def _pieces(info: zipfile.ZipInfo, file: IO[bytes]) -> Iterator[bytes]:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS) if info.compress_type == zipfile.ZIP_DEFLATED else None
+    left = info.compress_size
+    while left and (piece := file.read(min(left, _PIECE))):
+        left -= len(piece)
+        if inflater is None:
+            yield piece
+            continue
+        while piece:
+            yield inflater.decompress(piece, _PIECE)
+            piece = inflater.unconsumed_tail
+    if inflater is not None:
+        yield inflater.flush()
 
 
 def list_members(open_archive: Opener, max_members: int) -> list[Member]:

@@ -1,10 +1,11 @@
-"""A file on disk as an upload, opened where its bytes are needed."""
+"""Uploads whose bytes are read where they are needed: a file on disk, or one in an archive or a form."""
 
 import errno
 import mmap
 import os
 import stat
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -38,7 +39,23 @@ class LocalFile:
         return read_descriptor(self.open(), max_bytes)
 
 
-Upload = bytes | LocalFile
+@dataclass(frozen=True, slots=True)
+class LazyFile:
+    """A file whose bytes are copied or inflated each time that they are needed, so that nobody keeps them meanwhile.
+
+    Attributes
+    ----------
+    size
+        Its bytes.
+    read
+        Returns them; may raise a `Problem`.
+    """
+
+    size: int
+    read: Callable[[], bytes]
+
+
+Upload = bytes | LocalFile | LazyFile
 
 
 def open_regular(path: str | os.PathLike[str]) -> BufferedReader:

@@ -24,6 +24,12 @@ def open_video(data: Data, format_: Format, limits: Limits) -> Frames:
     return Frames(format_, reader.index.count, False, reader.pixels, reader, times=reader.index.times)
 
 
+def is_bare(data: Data) -> bool:
+    """Return whether a video is a stream without a container, which states no times and mostly no frame rate."""
+    start = bytes(data[:4])
+    return start == b"\0\0\0\1" or (start[:3] == b"\0\0\1" and start[3:] != b"\xba")
+
+
 class VideoReader:
     """Reads the frames of a video.
 

@@ -33,7 +33,7 @@ class Deliveries:
 
     def step(self) -> float:
         """Send what is due; return the seconds to wait."""
-        now, waiting, more = time(), self._spool.ledger.deliveries(), False
+        now, waiting, more = time(), self._spool.deliveries(), False
         for kind in self._senders:
             mine = [each for each in waiting if each.kind == kind and each.due <= now]
             if mine and monotonic() >= self._next[kind]:

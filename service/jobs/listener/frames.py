@@ -44,6 +44,10 @@ class ResultStore:
         self._written.append(name)
         return name
 
+    def store_of(self, result: DicomObject, _: SourceFile) -> str:
+        """Write the result of a file, as `store` does."""
+        return self.store(result)
+
     def keep(self, names: Collection[str]) -> None:
         """Delete what was written since the last call, except the results with these names."""
         for name in set(self._written) - set(names):
@@ -75,7 +79,7 @@ class FrameResults:
     ) -> None:
         self._spool, self._options, self._threads, self._metrics = spool, options, threads, metrics
         self._store = ResultStore(spool)
-        output = DicomOutput(reports=True, overlays=options.overlays, store=self._store.store)
+        output = DicomOutput(reports=True, overlays=options.overlays, store=self._store.store_of)
         self._worker = FrameWorker(pipeline, dicom=output)
 
     def step(self, state: ObjectState) -> float:

@@ -59,6 +59,7 @@ class Spool:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder, self.max_bytes = folder, max_bytes
         self._used, self._lock, self._accepting = 0, Lock(), Lock()
+        self._unrecorded = set[str]()  # delivered results that the ledger does not know of yet
         with ExitStack() as stack:
             try:
                 for each in (folder, *(folder / name for name in (_INCOMING, _OBJECTS, _OUTBOX, _DEAD))):
@@ -148,9 +149,21 @@ class Spool:
         """Delete a stored result that nobody is to receive."""
         self._delete(self.result_path(name))
 
+    def deliveries(self) -> list[Delivery]:
+        """Return the results that wait for delivery, the one that is due first at the start."""
+        for name in sorted(self._unrecorded):
+            with suppress(sqlite3.Error):
+                self.ledger.end_delivery(name)
+                self._unrecorded.remove(name)
+        return [each for each in self.ledger.deliveries() if each.name not in self._unrecorded]
+
     def end_delivery(self, delivery: Delivery) -> None:
-        """Delete a delivered result."""
-        self.ledger.end_delivery(delivery.name)
+        """Delete a delivered result. If the ledger has no room to note it, that waits, and the file makes the room."""
+        try:
+            self.ledger.end_delivery(delivery.name)
+        except sqlite3.Error as error:
+            _LOG.error("the spool cannot be written", extra={"reason": _reason(error)})
+            self._unrecorded.add(delivery.name)
         self._delete(self.result_path(delivery.name))
 
     def bury(self, delivery: Delivery, reason: str) -> None:

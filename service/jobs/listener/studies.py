@@ -102,7 +102,7 @@ class Studies:
         from service.reports.dicom.structured_report import write_study_report  # takes half a second to import
 
         options, store, found = self._options.results, ResultStore(self._spool), list[FrameResult]()
-        output = DicomOutput(reports=False, overlays=options.overlays, store=store.store, collect=found.append)
+        output = DicomOutput(reports=False, overlays=options.overlays, store=store.store_of, collect=found.append)
         choice = FrameChoice(options.choice.selection, best=True)
         worker = FrameWorker(self._pipeline, dicom=output)
         try:

@@ -13,7 +13,7 @@ from service.schemas.manifest import Plane
 Cells = dict[str, Cell]
 
 COLUMNS = (
-    "file", "frame", "plane", "label", "probability", "second_plane", "second_probability", "sub_plane",
+    "file", "frame", "seconds", "plane", "label", "probability", "second_plane", "second_probability", "sub_plane",
     "sub_plane_probability", "abstain", "abstain_reason", "problem", "detail", "width", "height", "model",
     "model_version", "model_sha256", "request_id", "duplicate_of",
 )  # fmt: skip
@@ -58,6 +58,7 @@ def _answer_cells(row: ResultRow) -> Cells:
     if (answer := row.answer) is None:
         return {}
     cells: Cells = {
+        "seconds": answer.frame.seconds,
         "abstain": str(answer.abstain).lower(),  # as the page writes it
         "abstain_reason": answer.abstain_reason,
         "width": answer.frame.width,

@@ -144,6 +144,7 @@ def _schema(plan: Plan) -> pa.Schema:
             pa.field("file", pa.string(), nullable=False),
             pa.field("frame", pa.int32(), nullable=False),
             ("frames", pa.int32()),
+            ("seconds", pa.float64()),
             *((f"probability_{plane}", pa.float32()) for plane in plan.planes),
             ("plane", pa.string()),
             ("abstain", pa.bool_()),

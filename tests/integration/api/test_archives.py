@@ -1,6 +1,7 @@
 """ZIP archives through the API: the files in them count, companions are skipped, bombs cost their own line."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,25 @@ def test_too_many_files_are_refused(client: TestClient, monkeypatch: pytest.Monk
     many = zip_of([(f"{number}.txt", b"x") for number in range(20_001)])
     (line, _) = ask(client, ("many.zip", many))
     assert "more files than the limit of 20000" in line["detail"]
+
+
+@pytest.mark.slow
+def test_ten_thousand_files_with_some_videos_are_read_in_their_order(client: TestClient) -> None:
+    stills = [encode(speckle(24, 32, seed)) for seed in range(50)]
+    members = [(f"DICOM/{number:05}.png", stills[number % 50]) for number in range(10_000)]
+    clips = dict(zip((0, 17, 4_999, 9_999), ("mp4", "avi", "mkv", "mpeg"), strict=True))
+    for number, kind in clips.items():
+        members[number] = (f"DICOM/{number:05}", sample(kind))
+    *lines, end = ask(client, ("export.zip", zip_of(members, zipfile.ZIP_STORED)), query="?every=10")
+    expected = [
+        f"export.zip/{name}" for number, (name, _) in enumerate(members) for _ in range(4 if number in clips else 1)
+    ]
+    assert names(lines) == expected
+    assert not [line for line in lines if "predictions" not in line]
+    assert [line["frame"]["index"] for line in lines if line["frame"]["count"] > 1] == [0, 10, 20, 30] * 4
+    summary = end["summary"]
+    assert (summary["files"], summary["frames"], summary["complete"]) == (10_000, 10_012, True)
+    assert [cine["file"] for cine in summary["cines"]] == list(clips)
 
 
 def test_of_one_frame_an_archive_is_refused_by_name(client: TestClient) -> None:

@@ -1,11 +1,14 @@
 """Protocols through the service: the list, the choice, start errors and reloads."""
 
-from collections.abc import Callable
+import os
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
+from service.analysis.protocols import load
 from service.analysis.protocols.file import ProtocolError
 from service.app import create_app
 from service.settings import Settings
@@ -73,6 +76,55 @@ def test_a_protocol_that_does_not_fit_ends_the_start(phantom_folder: Path, folde
     words = f"{path}, line 12: the model has no plane `fetal_elbow`"
     with pytest.raises(ProtocolError, match=words), TestClient(create_app(settings)):
         pass
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(phantom_folder: Path, folder: Path) -> None:
+    os.mkfifo(folder / "pipe.toml")
+    settings = Settings(model=phantom_folder, protocols=folder)
+    words = "pipe.toml cannot be read: it is not a regular file"
+    with pytest.raises(ProtocolError, match=words), TestClient(create_app(settings)):
+        pass
+
+
+@pytest.fixture
+def hanging_share(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Have the folder of protocols hang like a share whose server is away, once the event is set."""
+    hangs, back, real = threading.Event(), threading.Event(), load._files
+
+    def list_files(folder: Path | None) -> list[Path]:
+        if hangs.is_set():
+            back.wait(120)
+        return real(folder)
+
+    monkeypatch.setattr(load, "_files", list_files)
+    yield hangs
+    back.set()
+
+
+def test_a_share_that_hangs_ends_the_start_with_its_name(
+    phantom_folder: Path, folder: Path, hanging_share: threading.Event
+) -> None:
+    hanging_share.set()
+    settings = Settings(model=phantom_folder, protocols=folder, load_s=1)
+    with (
+        pytest.raises(ProtocolError, match=f"loading {folder}: .*FETAL_PLANES_LOAD_S"),
+        TestClient(create_app(settings)),
+    ):
+        pass
+
+
+def test_a_share_that_hangs_at_a_reload_leaves_the_old_protocols(
+    serve: Callable[..., TestClient],
+    folder: Path,
+    files: list[tuple[str, tuple[str, bytes]]],
+    hanging_share: threading.Event,
+) -> None:
+    client = serve(Phantom(), protocols=folder, load_s=5)
+    hanging_share.set()
+    client.app.state.runtime._load_limit.limit_s = 0.3  # type: ignore[attr-defined]
+    client.app.state.runtime.reload()  # type: ignore[attr-defined]
+    assert 'fetal_planes_reloads_total{result="refused"} 1.0' in client.get("/metrics").text
+    assert client.post("/exam?protocol=ours", files=files).json()["protocol"]["version"] == "7"
 
 
 def test_a_reload_reads_protocols_again_and_keeps_them_where_they_are_wrong(

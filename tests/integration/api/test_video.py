@@ -11,7 +11,8 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from fetal_planes_client import BatchEnd, Client
-from tests.support.images import encode
+from tests.support.dicom_objects import native
+from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
 from tests.support.phantom_stills import still
 from tests.support.videos import CODECS, LOSSLESS, numbered, read_number, retimed, sample, write_video
@@ -64,6 +65,29 @@ def test_frames_are_chosen_by_time(client: TestClient) -> None:
     still_files = [encode(frame) for frame in numbered(2)]
     assert chosen("?fps=1", *still_files) == [0, 0]
     assert client.post("/classify/batch?fps=1&every=2", content=sample("mp4")).status_code == 400
+
+
+def test_a_dicom_loop_has_times_like_a_video(client: TestClient) -> None:
+    vector: dict[str, Any] = {"FrameTimeVector": [0, 50, 50, 1000, 50, 1500], "FrameIncrementPointer": 0x0018_1065}
+    loop = native([speckle(seed=seed) for seed in range(6)], **vector)
+    times = [0, 0.05, 0.1, 1.1, 1.15, 2.65]
+    *lines, end = ask(client, loop)
+    assert [line["frame"]["seconds"] for line in lines] == times
+    for segment in end["summary"]["cines"][0]["segments"]:
+        assert segment["start_seconds"] == times[segment["start"]]
+        assert segment["end_seconds"] == times[segment["end"]]
+    assert [line["frame"]["index"] for line in ask(client, loop, query="?fps=1")[:-1]] == [0, 3, 5]
+    assert [line["frame"]["seconds"] for line in ask(client, loop, query="?every=2")[:-1]] == [0, 0.1, 1.15]
+    assert client.post("/classify?frame=5", content=loop).json()["frame"]["seconds"] == 2.65
+
+
+def test_every_nth_frame_of_a_varying_rate_has_its_own_time(client: TestClient) -> None:
+    durations = [1, 5, 2, 1, 1, 9, 1, 1, 3]
+    varied = retimed(write_video(numbered(9), "mp4", 20), durations)
+    *lines, end = ask(client, varied, query="?every=3")
+    assert [(line["frame"]["index"], line["frame"]["seconds"]) for line in lines] == [(0, 0), (3, 0.4), (6, 0.95)]
+    segments = end["summary"]["cines"][0]["segments"]
+    assert (segments[0]["start_seconds"], segments[-1]["end_seconds"]) == (0, 0.95)
 
 
 def test_one_frame_is_classified_explained_and_shown(client: TestClient) -> None:

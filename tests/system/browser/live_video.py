@@ -57,6 +57,27 @@ def write_y4m(frames: Iterable[Gray], path: Path, fps: int = FPS) -> Path:
     return path
 
 
+def write_webm(frames: Iterable[Gray], path: Path) -> Path:
+    """Write gray frames [H, W] as a video that Chromium plays."""
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"VP80"), FPS, (_WIDTH, _HEIGHT))
+    assert writer.isOpened()
+    for frame in frames:
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
+    writer.release()
+    return path
+
+
+@contextmanager
+def screen(browser: "Browser", title: str) -> Iterator["Browser"]:
+    """Start another Chromium that shares the tab with this title when a page asks for a window or the screen."""
+    flags = [*FLAGS, f"--auto-select-tab-capture-source-by-title={title}"]
+    started = browser.browser_type.launch(executable_path=shutil.which("chromium"), headless=True, args=flags)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
 @contextmanager
 def camera(browser: "Browser", video: Path) -> Iterator["Browser"]:
     """Start another Chromium whose camera plays the video, again and again."""

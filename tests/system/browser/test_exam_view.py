@@ -79,6 +79,32 @@ def test_a_protocol_is_chosen_and_checked(visit: Visits, drawn_model: Phantom, t
         page.until("document.querySelector('#viewer-title').textContent === 'b.png'")
 
 
+def test_an_open_choice_stays_open_while_files_are_read(visit: Visits) -> None:
+    page = visit()
+    page.add(upload("a.png", png("brain")))
+    page.page.click("#view-exam")
+    page.page.select_option("#protocol", "cervix")
+    page.page.click("summary:has-text('What this protocol covers')")
+    page.page.focus("#protocol")
+    page.page.evaluate(
+        """() => {
+          window.removed = 0;
+          const select = document.querySelector("#protocol");
+          const count = (changes) => changes.forEach(({ removedNodes }) => removedNodes.forEach((node) => {
+            window.removed += node.contains(select);
+          }));
+          new MutationObserver(count).observe(document.querySelector("#exam"), { childList: true, subtree: true });
+        }"""
+    )
+    page.add(*(upload(f"{number}.png", png("abdomen", number)) for number in range(4)), settle=False)
+    page.until("document.querySelectorAll('#exam .shelf .tile').length === 5")
+    assert page.page.evaluate("window.removed") == 0
+    assert page.page.evaluate("document.querySelector('#exam details').open")
+    assert page.focused() == "protocol"
+    page.page.select_option("#protocol", "all-planes")
+    page.until("document.querySelectorAll('.checklist li').length === 5")
+
+
 def test_missing_planes_are_named(visit: Visits) -> None:
     page = visit()
     names = {"brain": 2, "abdomen": 1, "femur": 1}

@@ -166,10 +166,42 @@ def test_an_unplugged_source_is_named_and_comes_back(watch: Watch) -> None:
     )
     page.until("document.querySelector('#live-note').textContent.includes('unplugged')")
     page.until("document.querySelector('#live-plane').textContent === 'Waiting for a picture'")
+    page.page.evaluate(  # something else is plugged in
+        """() => {
+          const { mediaDevices } = navigator;
+          mediaDevices.getUserMedia = () => {
+            delete mediaDevices.getUserMedia;
+            return Promise.reject(new DOMException("no", "NotFoundError"));
+          };
+          mediaDevices.dispatchEvent(new Event("devicechange"));
+        }"""
+    )
+    page.until("document.querySelector('#live-note').textContent === 'This source is not connected.'")
     page.page.evaluate("navigator.mediaDevices.dispatchEvent(new Event('devicechange'))")
     late(
         page, "document.querySelector('#live-note').textContent === '' && !document.querySelector('#live-stop').hidden"
     )
+    late(page, fulfilled(5))
+
+
+def test_a_source_that_is_asked_for_twice_runs_once(watch: Watch) -> None:
+    page = watch()
+    page.page.evaluate(
+        """() => {
+          window.streams = [];
+          const ask = MediaDevices.prototype.getUserMedia;
+          navigator.mediaDevices.getUserMedia = async (wanted) => {
+            const stream = await ask.call(navigator.mediaDevices, wanted);
+            window.streams.push(stream);
+            return stream;
+          };
+          document.querySelector("#live-video").srcObject.getVideoTracks()[0].dispatchEvent(new Event("ended"));
+          for (const name of Array(3).fill("devicechange")) navigator.mediaDevices.dispatchEvent(new Event(name));
+        }"""
+    )
+    late(page, "!document.querySelector('#live-stop').hidden")
+    live = "window.streams.filter((each) => each.getTracks().some(({ readyState }) => readyState === 'live'))"
+    late(page, f"{live}.length === 1 && {live}[0] === document.querySelector('#live-video').srcObject")
     late(page, fulfilled(5))
 
 

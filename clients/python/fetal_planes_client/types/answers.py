@@ -59,7 +59,7 @@ class FrameInfo(Schema):
     count: int
     """Number of frames in the file."""
     seconds: float | None = None
-    """When a video shows the frame, from its first frame on; null for a file that states no times."""
+    """When a video or a loop shows the frame, from its first frame on; null for a file that states no times."""
     crop: tuple[int, int, int, int]
     """The part of the frame that the model saw: left, top, right, bottom in pixels. Right and bottom are
     exclusive."""

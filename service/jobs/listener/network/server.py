@@ -4,13 +4,16 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network
+from queue import Empty
 from socketserver import BaseServer
 from typing import TYPE_CHECKING, cast
 
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
+from pynetdicom.fsm import StateMachine
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
@@ -28,9 +31,33 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("fetal_planes.listener")
 _POLL_S = 0.1  # how soon `stop`, and the end of a connection without an association, are noticed
+_CLOSING = ("Sta1", "Sta13")  # PS3.8, table 9-10: no association; it waits for the end of the connection
+_PRIMITIVES = (
+    "Evt7",
+    "Evt8",
+    "Evt9",
+    "Evt11",
+    "Evt14",
+    "Evt15",
+)  # of the service: accept, reject, data, release, abort
 _MORE_CONNECTIONS = 8  # than associations: to reject an association takes a connection
 
 OnEnd = Callable[[Session], None]
+
+
+class ClosingStateMachine(StateMachine):
+    """Drops what the service still wants to send while a connection closes, as after a broken PDU.
+
+    PS3.8, 9.2.3 has no action for it: pynetdicom's thread would end with an exception.
+    """
+
+    def do_action(self, event: str) -> None:
+        """Act on an event."""
+        if self.current_state in _CLOSING and event in _PRIMITIVES:
+            with suppress(Empty):  # pynetdicom may have made several events of it
+                self.dul.to_provider_queue.get_nowait()
+            return
+        super().do_action(event)
 
 
 class _Handler(RequestHandler):
@@ -44,6 +71,7 @@ class _Handler(RequestHandler):
         association.dul.event_queue.get_nowait()  # of the socket that is replaced: it is open
         connection = BoundedSocket(association, self.request, self.server.limits)
         association.dul.socket = connection
+        association.dul.state_machine = ClosingStateMachine(association.dul)
         dimse = SpoolingDimse(association, self.server.spool, self.server.limits)
         association.dimse = dimse
         session = dimse.session = Session(str(plain_address(self.client_address[0])))

@@ -70,7 +70,8 @@ def test_every_part_counts(workers: int, pixels: int, held: int, upload: int) ->
     decoder = DecoderLimits(upload, pixels)
     need = memory_need(workers, held, decoder)
     assert need.total == sum(astuple(need))
-    assert (need.uploads, need.frames) == (held, workers * pixels * PIXEL_BYTES)
+    assert (need.uploads, need.members) == (held, workers * upload)
+    assert need.frames == workers * pixels * PIXEL_BYTES
     assert need.decoders > decoder.memory + (workers + slow_decoders(workers) - 1) * (ALLOWANCE + LARGE)
     assert memory_need(workers + 1, held, decoder).total > need.total
     assert least_memory(upload, decoder) < memory_need(1, upload, decoder).total

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,3 +111,14 @@ def test_frames_of_a_video_are_chosen_by_time_again_when_a_job_continues(
         assert process(phantom_folder, tmp_path / "in", out, *options) == 0
         assert sorted(result_frames(out)) == expected
     assert process(phantom_folder, tmp_path / "in", out, "--best") == 2
+
+
+def test_frames_of_a_dicom_loop_are_chosen_by_time(tmp_path: Path, out: Path, phantom_folder: Path) -> None:
+    (tmp_path / "in").mkdir()
+    frames = [speckle(seed=seed) for seed in range(5)]
+    vector: dict[str, Any] = {"FrameTimeVector": [0, 100, 100, 900, 20], "FrameIncrementPointer": 0x0018_1065}
+    (tmp_path / "in" / "loop.dcm").write_bytes(dicoms.native(frames, **vector))
+    (tmp_path / "in" / "timeless.dcm").write_bytes(dicoms.native(frames, FrameTime=None, FrameIncrementPointer=None))
+    assert process(phantom_folder, tmp_path / "in", out, "--fps", "1") == 0
+    expected = [("loop.dcm", 0), ("loop.dcm", 3), *(("timeless.dcm", number) for number in range(5))]
+    assert sorted(result_frames(out)) == expected

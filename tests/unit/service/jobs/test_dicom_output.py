@@ -2,14 +2,17 @@
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 
 from service import cli
 from tests.support import dicom_objects as dicoms
-from tests.support.images import speckle
+from tests.support.images import encode, speckle
 from tests.support.job_inputs import CINE, process, result_rows
 from tests.support.paths import ROOT
 
@@ -44,6 +47,47 @@ def test_an_object_without_a_study_keeps_its_answer(tmp_path: Path, out: Path, p
     assert "Study" in row["dicom_problem"]
     assert row["dicom_problem"] in (out / "frames.csv").read_text()
     assert json.loads((out / "result.json").read_text())["without_result"] == 1
+
+
+def test_live_frames_become_captures_of_a_study_and_have_reports(
+    tmp_path: Path, out: Path, phantom_folder: Path
+) -> None:
+    """As docs/how-to/live.md says."""
+    program = shutil.which("img2dcm")
+    if program is None:
+        pytest.skip("img2dcm is not installed (Debian's package dcmtk has it)")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "study.dcm").write_bytes(dicoms.native([speckle()]))
+    for number in (1, 2):
+        color = np.dstack([speckle(seed=number)] * 3)
+        (tmp_path / f"{number}.jpg").write_bytes(encode(color, "JPEG"))
+        arguments = ["--study-from", str(tmp_path / "study.dcm"), "-k", "Modality=US", str(tmp_path / f"{number}.jpg")]
+        subprocess.run([program, *arguments, str(tmp_path / "in" / f"{number}.dcm")], check=True)
+    assert process(phantom_folder, tmp_path / "in", out, "--reports") == 0
+    study = pydicom.dcmread(tmp_path / "study.dcm")
+    captures = {str(pydicom.dcmread(path).SOPInstanceUID) for path in (tmp_path / "in").iterdir()}
+    reports = [pydicom.dcmread(path) for path in (out / "dicom").iterdir()]
+    assert {each.StudyInstanceUID for each in reports} == {study.StudyInstanceUID}
+    assert {each.PatientID for each in reports} == {study.PatientID}
+    elements = [each for report in reports for each in report.iterall()]
+    assert {str(each.value) for each in elements if each.keyword == "ReferencedSOPInstanceUID"} == captures
+
+
+def test_a_scanner_that_reuses_uids_replaces_no_result(tmp_path: Path, out: Path, phantom_folder: Path) -> None:
+    (tmp_path / "in").mkdir()
+    one, other = (dicoms.native([speckle(seed=seed)], SOPInstanceUID="1.2.3.99") for seed in (1, 2))
+    for name, contents in (("a.dcm", one), ("b.dcm", other), ("copy of a.dcm", one)):
+        (tmp_path / "in" / name).write_bytes(contents)
+    for _ in range(2):
+        assert process(phantom_folder, tmp_path / "in", out, "--reports") == 1
+        rows = {row["file"]: row for row in result_rows(out)}
+        assert all(row["answer"] for row in rows.values())
+        (without,) = {each["sha256"] for each in rows.values() if not each["dicom"]}
+        assert all("same SOP Instance UID" in each["dicom_problem"] for each in rows.values() if not each["dicom"])
+        assert without in {rows["a.dcm"]["sha256"], rows["b.dcm"]["sha256"]}
+        (path,) = (out / "dicom").glob("*.dcm")
+        assert {name for each in rows.values() for name in each["dicom"]} == {path.name}
+        (out / "frames.jsonl").write_bytes(b"".join((out / "frames.jsonl").read_bytes().splitlines(keepends=True)[:2]))
 
 
 @pytest.mark.parametrize("failing", ["structured_report.write_report", "secondary_capture.write_overlay"])

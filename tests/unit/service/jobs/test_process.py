@@ -13,6 +13,7 @@ import pytest
 import service
 from service.jobs.rows import ResultRow
 from service.jobs.tables.frames_csv import COLUMNS
+from tests.support import dicom_objects as dicoms
 from tests.support.images import encode, speckle
 from tests.support.job_inputs import FRAMES, process, result_frames, result_rows
 from tests.support.phantom_package import Phantom
@@ -63,6 +64,19 @@ def test_the_csv_names_no_plane_where_the_model_abstains(tmp_path: Path, out: Pa
     assert (line["abstain"], line["abstain_reason"]) == ("true", "uncertain")
     assert (line["plane"], line["label"], line["probability"], line["second_plane"]) == ("", "", "", "")
     assert sum(float(cell) for name, cell in line.items() if name.startswith("p_")) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_csv_has_the_times_of_loops_that_state_them(tmp_path: Path, out: Path, phantom_folder: Path) -> None:
+    (tmp_path / "in").mkdir()
+    frames = [speckle(seed=seed) for seed in range(3)]
+    (tmp_path / "in" / "loop.dcm").write_bytes(dicoms.native(frames, FrameTime="33.3"))
+    (tmp_path / "in" / "still.png").write_bytes(encode(frames[0]))
+    assert process(phantom_folder, tmp_path / "in", out) == 0
+    with (out / "frames.csv").open(newline="") as file:
+        found = [(line["file"], line["frame"], line["seconds"]) for line in csv.DictReader(file)]
+    assert found == [
+        ("loop.dcm", "0", "0.0"), ("loop.dcm", "1", "0.033"), ("loop.dcm", "2", "0.067"), ("still.png", "0", "")
+    ]  # fmt: skip
 
 
 def test_the_page_saves_the_same_columns() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from service.analysis.batch import File
 from service.errors import NotFound
-from service.imaging.files.local_file import LocalFile, Upload
+from service.imaging.files.local_file import LazyFile, LocalFile, Upload
 from service.reports.duplicates import find_duplicates
 
 T = TypeVar("T")
@@ -36,6 +36,17 @@ def test_every_repetition_is_found_with_its_first(contents: list[bytes]) -> None
     firsts = [contents.index(each) for each in contents]
     expected = [(number, first) for number, first in enumerate(firsts) if number != first]
     assert duplicates([partial(bytes, each) for each in contents]) == expected
+
+
+def test_files_of_archives_are_read_only_where_the_size_is_that_of_another() -> None:
+    read: list[bytes] = []
+
+    def lazy(content: bytes) -> Upload:
+        return LazyFile(len(content), lambda: read.append(content) or content)  # type: ignore[func-returns-value]
+
+    contents = [b"one", b"other", b"two", b"one"]
+    assert duplicates([partial(lazy, each) for each in contents]) == [(3, 0)]
+    assert b"other" not in read
 
 
 def test_files_on_disk_and_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,14 +18,24 @@ import pytest
 from PIL import Image
 
 from bench.decoder_memory.process_memory import status_bytes
-from service.errors import DecodeLimit, FrameTooLarge, NoSuchFrame, NotFound, Problem, UnreadableFrame, UploadTooLarge
+from service.errors import (
+    DecodeLimit,
+    EmptyUpload,
+    FrameTooLarge,
+    NoSuchFrame,
+    NotFound,
+    Problem,
+    UnreadableFrame,
+    UnsupportedFormat,
+    UploadTooLarge,
+)
 from service.execution.decoders.decoder import HAS_PROCESSES, InProcessDecoder
 from service.execution.decoders.fork_server import _ForkServer, fork_server
 from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.pool import DecoderPool
 from service.execution.decoders.process import DecoderProcess
 from service.execution.work import StopReason, Work, WorkStopped, work_context
-from service.imaging.files.local_file import LocalFile, Upload
+from service.imaging.files.local_file import LazyFile, LocalFile, Upload
 from service.imaging.frame import Limits
 from tests.support.dicom_objects import BASELINE, DEFLATED, J2K_LOSSLESS, compressed, jpeg, jpeg_2000, native
 from tests.support.hostile import HOSTILE
@@ -74,6 +85,50 @@ FILES: dict[str, bytes] = {
     "dicom jpeg": compressed(FRAMES, BASELINE, jpeg, "MONOCHROME2"),
     "larger than the arena": encode(np.random.default_rng(0).integers(0, 256, (2000, 3000), np.uint8)),
 }
+
+
+def lazy(data: bytes, reads: list[int]) -> LazyFile:
+    def read() -> bytes:
+        reads.append(len(data))
+        return data[:-1] + data[-1:]  # a copy
+
+    return LazyFile(len(data), read)
+
+
+def test_a_lazy_file_is_read_where_a_decoder_needs_it(pool: DecoderPool) -> None:
+    reads: list[int] = []
+    with closing(pool.open(lazy(FILES["animation"], reads))) as frames:
+        for number in range(4):
+            assert np.array_equal(frames.read(number).pixels, FRAMES[number])
+        assert len(reads) == 1
+        others = [pool.open(FILES["animation"]) for _ in range(6)]  # the decoders forget the file for them
+        assert np.array_equal(frames.read(2).pixels, FRAMES[2])
+        assert len(reads) == 2
+    for each in others:
+        each.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"), [(b"", EmptyUpload), (b"text", UnsupportedFormat), (bytes(2**23 + 1), UploadTooLarge)]
+)
+def test_a_lazy_file_that_is_refused_costs_no_decoder(pool: DecoderPool, data: bytes, kind: type[Problem]) -> None:
+    before = {each.id for each in pool._idle}
+    with pytest.raises(kind):
+        pool.open(lazy(data, []))
+    assert {each.id for each in pool._idle} == before
+
+
+def test_lazy_files_are_not_kept(pool: DecoderPool) -> None:
+    read: list[bytes] = []
+
+    def copy() -> bytes:
+        read.append(FILES["animation"][:-1] + FILES["animation"][-1:])
+        return read[-1]
+
+    with closing(pool.open(LazyFile(1, copy))) as frames:
+        references = sys.getrefcount(read[0])
+        assert references == 2  # the list, and the argument
+        assert np.array_equal(frames.read(3).pixels, FRAMES[3])
 
 
 @pytest.mark.parametrize("data", FILES.values(), ids=FILES.keys())

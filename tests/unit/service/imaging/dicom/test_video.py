@@ -10,6 +10,7 @@ from service.errors import UnreadableFrame, UploadTooLarge
 from service.imaging.decode import open_frames
 from service.imaging.dicom.image import open_dicom
 from tests.support.dicom_objects import compressed
+from tests.support.ffmpeg import FFMPEG, WHY_NOT, encoded_sample
 from tests.support.videos import read_number, sample
 
 MPEG_2, MPEG_2_CUT, H_264, HEVC = (f"1.2.840.10008.1.2.4.{end}" for end in ("100", "100.1", "102", "107"))
@@ -42,6 +43,33 @@ def test_a_bare_stream_is_read() -> None:
     start = stream.index(b"\0\0\1\xb3")
     frames = open_frames(video_object(stream[start : stream.index(b"\0\0\1\xba", start)], frames=2))
     assert read_number(frames.read(0).pixels) == 0
+
+
+AVC, HEVC_MAIN, HEVC_MAIN_10 = range(102, 107), 107, 108
+
+
+@pytest.mark.skipif(FFMPEG is None, reason=WHY_NOT)
+@pytest.mark.parametrize("container", ["mp4", "mpegts", "bare"])
+@pytest.mark.parametrize("number", [*AVC, HEVC_MAIN, HEVC_MAIN_10])
+@pytest.mark.parametrize("fragments", [1, 7])
+def test_h264_and_hevc_are_read_frame_by_frame(number: int, container: str, fragments: int) -> None:
+    codec = "h264" if number in AVC else "hevc"
+    ten_bits = number == HEVC_MAIN_10
+    stream = encoded_sample(
+        codec, codec if container == "bare" else container, pixel_format="yuv420p10le" if ten_bits else "yuv420p"
+    )
+    syntax = f"1.2.840.10008.1.2.4.{number}" + (".1" if fragments > 1 and number in AVC else "")
+    bits = {"BitsAllocated": 16, "BitsStored": 10, "HighBit": 9} if ten_bits else {}
+    data = compressed(
+        COLORED, syntax, lambda _: stream, "YBR_PARTIAL_420", fragments=fragments, NumberOfFrames=40, FrameTime=50,
+        **bits,
+    )  # fmt: skip
+    frames = open_frames(data)
+    assert (frames.format, frames.count) == ("dicom", 40)
+    for index in (0, 39, 13, 12, 11, 25):
+        frame = frames.read(index)
+        assert (read_number(frame.pixels), frame.index, frame.pixels.shape) == (index, index, (240, 320))
+        assert frame.seconds == pytest.approx(index / 20, abs=0.002)
 
 
 def test_refusals() -> None:

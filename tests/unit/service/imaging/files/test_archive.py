@@ -3,9 +3,11 @@
 import io
 import random
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from service.errors import Problem, UnreadableFrame, UnsupportedFormat, UploadTooLarge
@@ -51,6 +53,19 @@ def test_a_member_over_the_limit_is_refused_before_it_is_inflated() -> None:
     (large,) = members(zip_of([("a", bytes(3000))]))
     with pytest.raises(UploadTooLarge, match="3000 bytes; the limit is 2999"):
         large.read(2999)
+
+
+def test_a_member_is_in_memory_once_while_it_is_inflated() -> None:
+    size = 32 * 2**20
+    pattern = np.random.default_rng(0).bytes(2**16)
+    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        (large,) = members(zip_of([("a", pattern * (size // len(pattern)))], compression))
+        tracemalloc.start()
+        try:
+            assert len(large.read(size)) == size
+            assert tracemalloc.get_traced_memory()[1] < size * 5 // 4
+        finally:
+            tracemalloc.stop()
 
 
 def test_a_member_that_is_longer_than_it_states_is_refused() -> None:

@@ -25,6 +25,7 @@ from tests.support.videos import (
     trimmed,
     turned,
     with_aspect,
+    with_picture,
     woven,
     write_video,
 )
@@ -119,6 +120,28 @@ def test_progressive_frames_stay_whole() -> None:
     moving = [np.roll(noise, 9 * step, 1) for step in range(4)]
     frames = open_frames(write_video(moving, "avi"))
     assert np.abs(frames.read(2).pixels.astype(int) - moving[2]).mean() < 12
+
+
+def resized(data: bytes, numbers: range, height: int, width: int) -> bytes:
+    """A video whose frames have another size there, as a recorder writes it when a scanner changes its mode."""
+    for number in numbers:
+        picture = numbered(number + 1, height, width)[number]
+        data = with_picture(data, number, cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 70])[1].tobytes())
+    return data
+
+
+def test_frames_that_change_their_size_are_scaled_to_that_of_the_first() -> None:
+    """OpenCV does so, and does not tell."""
+    noisy = [
+        np.maximum(frame, np.random.default_rng(0).integers(0, 60, frame.shape).astype(np.uint8))
+        for frame in numbered(12)
+    ]
+    frames = open_frames(resized(write_video(noisy, "avi"), range(4, 8), 150, 200))
+    assert frames.count == 12
+    for number in (*range(12), 5, 0, 11):
+        frame = frames.read(number)
+        assert (read_number(frame.pixels), frame.index) == (number, number)
+        assert frame.pixels.shape == (240, 320)
 
 
 def test_a_video_without_its_end_is_read_up_to_there() -> None:

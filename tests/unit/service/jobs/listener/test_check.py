@@ -1,15 +1,23 @@
 """`listen --check` says in words what is wrong."""
 
+import os
+import signal
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bench.servers import free_port
 from service import cli
+from service.analysis.batch import Selection
+from service.cli.listen.options import listener_options, server_options
+from service.jobs.listener.listener import Listener
 from service.jobs.listener.network.check import check_scanner
 from service.jobs.listener.network.check import echo as check_echo
 from service.jobs.listener.options import Access, DicomPeer, ServerOptions
+from service.jobs.runner import FrameChoice
+from service.settings import Settings
 from tests.support.listener import TITLE, Setup, destination, echo
 from tests.support.waiting import eventually
 
@@ -102,3 +110,29 @@ def test_a_wrong_command_line_is_reported_in_one_line(
     output = capsys.readouterr().err
     assert words in output
     assert output.count("\n") == 1
+
+
+def test_frames_of_loops_are_chosen_as_in_other_commands() -> None:
+    arguments = ["listen", "--spool", "s", "--exams", "e", "--fps", "2.5", "--limit", "3", "--best"]
+    options = cli.build_parser().parse_args(arguments)
+    assert listener_options(options, Settings(), server_options(options)).results.choice == FrameChoice(
+        Selection(fps=2.5, limit=3), best=True
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_listener_and_the_handlers_are_the_earlier_ones_again(
+    number: signal.Signals, phantom_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+    real = Listener.start
+
+    def start(self: Listener) -> None:
+        real(self)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(Listener, "start", start)
+    folders = ["--spool", str(tmp_path / "spool"), "--exams", str(tmp_path / "exams")]
+    arguments = ["--host", "127.0.0.1", "--port", "0", *folders, "--model", str(phantom_folder)]
+    assert cli.main(["listen", *arguments]) == 0
+    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == before

@@ -8,6 +8,7 @@ import os
 import random
 import socket
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import pydicom
 import pytest
 from pynetdicom import AE, _config
 
+from service.execution.decoders.limits import DecoderLimits
+from service.execution.decoders.pool import open_decoder
 from service.jobs.listener.incoming import Identity, _file_head
 from service.jobs.listener.options import NetworkLimits
 from tests.support import dicom_objects as dicoms
@@ -115,6 +118,7 @@ def send_damaged(port: int, folder: Path, originals: list[bytes], numbers: range
         syntax, data = data_set(originals[number % len(originals)])
         path = folder / "damaged.dcm"
         path.write_bytes(_file_head(Identity(dicoms.US, f"1.2.77.{number}", syntax)) + mutate(data, chance))
+        assert association.is_established, f"the association ended after mutant {number - 1}"
         statuses.append(association.send_c_store(path).get("Status"))
     association.release()
     return statuses
@@ -127,7 +131,9 @@ def test_damaged_objects_are_answered_and_nothing_stays(setup: Setup, monkeypatc
         dicoms.compressed([speckle(60, 80, seed=1)] * 3, dicoms.RLE, dicoms.rle, "MONOCHROME2"),
         dicoms.compressed([speckle(60, 80, seed=1)], dicoms.BASELINE, dicoms.jpeg, "MONOCHROME2"),
     ]
-    with destination() as archive, setup.to(archive.peer).running() as listener:
+    # As in `listen`: a damaged object that decodes for long must not stop this process.
+    setup.decoder = open_decoder(DecoderLimits(2**25, 32_000_000), 2)
+    with closing(setup.decoder), destination() as archive, setup.to(archive.peer).running() as listener:
         for start in range(0, MUTANTS, 100):
             numbers = range(start, min(start + 100, MUTANTS))
             assert set(send_damaged(listener.server.port, setup.folder, originals, numbers)) == {0}

@@ -1,6 +1,7 @@
 """What scanners may send, and the answers that they get."""
 
 import logging
+import queue
 import socket
 import ssl
 import subprocess
@@ -8,19 +9,25 @@ import threading
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from pynetdicom import AE
+from pynetdicom.fsm import InvalidEventError
 from pynetdicom.presentation import build_context
 
 from service.imaging.dicom.header import SECONDARY_CAPTURE, TRANSFER_SYNTAXES, ULTRASOUND
+from service.jobs.listener.network.server import ClosingStateMachine
 from service.jobs.listener.options import Access, NetworkLimits, ServerOptions, TlsFiles
 from tests.support import dicom_objects as dicoms
 from tests.support.dicom_checks import COMPRESSED
 from tests.support.images import speckle
 from tests.support.listener import TITLE, Setup, echo, instance, send, still
 from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from pynetdicom.dul import DULServiceProvider
 
 HTJ2K = "1.2.840.10008.1.2.4.201"
 
@@ -201,6 +208,19 @@ def test_a_pdu_over_the_limit_ends_the_connection(setup: Setup) -> None:
             peer.settimeout(60)
             assert peer.recv(1000) == b""
         eventually(lambda: listener.server.associations == 0)
+
+
+@pytest.mark.parametrize("state", ["Sta1", "Sta13"])
+def test_what_comes_too_late_for_a_closing_connection_is_dropped(state: str) -> None:
+    waiting: queue.Queue[object] = queue.Queue()
+    waiting.put("the answer to a request whose sender broke the protocol meanwhile")
+    machine = ClosingStateMachine(cast("DULServiceProvider", SimpleNamespace(to_provider_queue=waiting)))
+    machine.current_state = state
+    for _ in range(2):  # pynetdicom makes an event of it each time that it looks, until it is taken
+        machine.do_action("Evt7")
+    assert waiting.empty()
+    with pytest.raises(InvalidEventError):
+        machine.do_action("Evt2")  # the network's event
 
 
 def test_a_peer_that_leaves_holds_nothing(setup: Setup) -> None:

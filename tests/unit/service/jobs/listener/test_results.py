@@ -5,6 +5,7 @@ import hmac
 import io
 import json
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import pytest
 from service.errors import InternalError
 from service.jobs import JobError
 from service.jobs.listener import delivery, frames, studies
+from service.jobs.listener.ledger import Ledger
 from service.jobs.listener.options import DicomPeer, ResultOptions, StudyOptions, Webhook
 from service.jobs.runner import FrameChoice
 from service.jobs.worker import FrameWorker
@@ -209,6 +211,30 @@ def test_a_full_disk_delays_the_results_and_loses_none(
     with setup.to(archive.peer).running() as listener:
         send(listener.server.port, [still(1), still(2)])
         eventually(lambda: len(archive.received) == 2 and is_empty(setup))
+
+
+def test_on_a_full_disk_each_result_is_sent_once_and_its_file_makes_room(
+    setup: Setup, archive: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, is_full = Ledger.end_delivery, threading.Event()
+
+    def end_delivery(self: Ledger, name: str) -> None:
+        if is_full.is_set():
+            raise sqlite3.OperationalError("database or disk is full")
+        real(self, name)
+
+    monkeypatch.setattr(Ledger, "end_delivery", end_delivery)
+    is_full.set()
+    with setup.to(archive.peer).running() as listener:
+        send(listener.server.port, [still(1), still(2)])
+        eventually(lambda: len(archive.received) == 2 and is_empty(setup))
+        assert len(listener.spool.ledger.deliveries()) == 2
+        assert send(listener.server.port, [still(3)]) == [0]
+        eventually(lambda: len(archive.received) == 3 and is_empty(setup))
+        is_full.clear()
+        eventually(lambda: not listener.spool.ledger.deliveries())
+        assert listener.spool.used_bytes == listener.spool.dead_letters == 0
+    assert len(set(archive.uids)) == 3 == len(archive.uids)
 
 
 def test_a_study_has_one_report_and_an_exam(setup: Setup, archive: Destination) -> None:

@@ -26,6 +26,8 @@ from service.jobs.tables.export import export_table
 from service.jobs.tables.plan import ShardSize, make_shards
 from service.jobs.tables.shard import TableJob
 from service.jobs.tables.storage import RemoteStorage, open_storage
+from tests.support import dicom_objects as dicoms
+from tests.support.images import speckle
 from tests.support.paths import ROOT
 from tests.support.phantom_package import PLANES, Phantom
 from tests.support.table_inputs import part_paths, read_table, write_stills
@@ -75,6 +77,15 @@ def test_abstention_has_its_columns(tmp_path: Path, out: Path) -> None:
     assert export_table(job, DEFAULT_LIMITS, SIZE).abstained == 8
     rows = [row for row in read_table(out).to_pylist() if row["problem"] is None]
     assert {(row["abstain"], row["abstain_reason"]) for row in rows} == {(True, "uncertain")}
+
+
+def test_a_loop_has_its_times(tmp_path: Path, out: Path, phantom_folder: Path) -> None:
+    source = write_stills(tmp_path / "in", 1)
+    (source / "loop.dcm").write_bytes(dicoms.native([speckle(seed=seed) for seed in range(3)], FrameTime="33.3"))
+    export_table(TableJob(str(source), str(out), phantom_folder, 1), DEFAULT_LIMITS, SIZE)
+    rows = read_table(out).to_pylist()
+    assert [row["seconds"] for row in rows if row["file"] == "loop.dcm"] == [0, 0.033, 0.067]
+    assert {row["seconds"] for row in rows if row["frames"] == 1} == {None}
 
 
 @pytest.mark.slow

@@ -1,14 +1,18 @@
-"""The structured report in readers of other programs: dcmtk's `dsr2html` and `dsrdump`, and highdicom."""
+"""The structured report in readers of other programs: dcmtk's `dsr2html` and `dsrdump`, highdicom, and dcmjs."""
 
 import io
+import json
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
 from highdicom.sr import ComprehensiveSR, MeasurementReport
+from pydicom.multival import MultiValue
 
 from service.analysis.pipeline import Pipeline
 from service.imaging.frame import Limits
@@ -17,6 +21,7 @@ from service.reports.dicom.structured_report import write_report, write_study_re
 from tests.support import dicom_objects as dicoms
 from tests.support.images import speckle
 from tests.support.listener import STUDY, instance, still
+from tests.support.paths import ROOT
 
 FRAMES = [speckle(60, 80, seed=seed) for seed in range(3)]
 CINE = dicoms.compressed(FRAMES, dicoms.RLE, dicoms.rle, "MONOCHROME2", SOPInstanceUID="1.2.3.4.11")
@@ -75,6 +80,43 @@ def test_dcmtk_reads_it(reports: dict[str, bytes], kind: str, program: str, once
     text = done.stdout.decode()
     assert "Answered: the model did not abstain" in text
     assert len(re.findall(once_a_frame, text)) == {"frame": 1, "study": 4}[kind]
+
+
+def contents(item: pydicom.Dataset) -> list[Any]:
+    """Name, type, value and children of a content item, as `read_by_dcmjs.cjs` prints them."""
+    kind = str(item.ValueType)
+    value: Any = None
+    if kind == "CODE":
+        value = str(item.ConceptCodeSequence[0].CodeMeaning)
+    elif kind == "NUM":
+        value = float(item.MeasuredValueSequence[0].NumericValue)
+    elif kind in ("TEXT", "UIDREF", "PNAME"):
+        value = str(item[{"TEXT": "TextValue", "UIDREF": "UID", "PNAME": "PersonName"}[kind]].value)
+    elif kind == "IMAGE":
+        image = item.ReferencedSOPSequence[0]
+        numbers = image.get("ReferencedFrameNumber", [])
+        several = numbers if isinstance(numbers, list | MultiValue) else [numbers]
+        value = [str(image.ReferencedSOPInstanceUID), [int(each) for each in several]]
+    name = str(item.ConceptNameCodeSequence[0].CodeMeaning) if "ConceptNameCodeSequence" in item else None
+    return [name, kind, value, [contents(each) for each in item.get("ContentSequence", [])]]
+
+
+@pytest.mark.parametrize("kind", ["frame", "study"])
+def test_dcmjs_reads_every_item(reports: dict[str, bytes], kind: str, tmp_path: Path) -> None:
+    """dcmjs is the parser of OHIF."""
+    node, packages = shutil.which("node"), ROOT / ".cache" / "npm" / "node_modules"
+    if node is None or not (packages / "dcmjs").is_dir():
+        pytest.skip("dcmjs is not installed (npm install --prefix .cache/npm dcmjs@0.52.2)")
+    (tmp_path / "report.dcm").write_bytes(reports[kind])
+    script = Path(__file__).parent / "read_by_dcmjs.cjs"
+    done = subprocess.run(
+        [node, str(script), str(tmp_path / "report.dcm")],
+        capture_output=True, check=True, timeout=120, env=os.environ | {"NODE_PATH": str(packages)},
+    )  # fmt: skip
+    uid, found = json.loads(done.stdout)
+    report = pydicom.dcmread(io.BytesIO(reports[kind]))
+    assert uid == report.SOPInstanceUID
+    assert found == contents(report)
 
 
 def test_the_same_frames_give_the_same_study_report_in_any_order(pipeline: Pipeline) -> None:
