@@ -117,7 +117,8 @@ def _turns(port: int) -> Iterator[dict[str, Turn]]:
 
         def message(frame: bytes) -> str | bytes:
             socket.send(frame)
-            return socket.recv()
+            answer: str | bytes = socket.recv()
+            return answer
 
         def in_python(ask: Callable[[bytes], str | bytes]) -> Turn:
             def turn(count: int) -> list[float]:
