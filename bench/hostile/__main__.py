@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("--memory", type=int, default=2048, metavar="MIB", help="limit on the memory of the service")
     parser.add_argument("--clients", type=int, default=8, help="hostile requests at a time")
     parser.add_argument("--only", default="", help="part of the names of the hostile files")
+    parser.add_argument("--without-job", action="store_true", help="leave out `process`, which takes most of the time")
     parser.add_argument("--mutants", type=int, metavar="N", help="send N damaged files through decoders instead")
     parser.add_argument("--cines", action="store_true", help="damage videos, animations and archives")
     parser.add_argument("--seed", type=int, default=0, help="of the damage")
@@ -118,7 +119,7 @@ def _publish(options: argparse.Namespace, section: Section) -> bool:
         outcome = _attack(service, names, options.clients)
         overloads = [_overload(service, name, headers) for name, headers in _OVERLOADS.items()]
         kills = 0 if group is None else group.kills()
-    job = _process(options, names)
+    job = [] if options.without_job else _process(options, names)
     rows = [*_rows(outcome, peak, options.memory, kills), *overloads, *job]
     head = f"{conditions(options.model)}. {len(names)} files, {len(outcome.answers)} hostile requests, "
     where = "in a control group" if group is not None else "memory watched, not limited"

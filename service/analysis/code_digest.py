@@ -18,8 +18,11 @@ _FILES = (
     "analysis/results.py",
     "jobs/rows.py",
     "reports/answers.py",
+    "reports/audit_columns.py",
     "schemas/answers.py",
+    "schemas/corrections.py",
     "schemas/manifest.py",
+    "site_secret.py",
 )
 _DRAWING = "imaging/overlay.py"  # draws pictures from an answer
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydicom", "pyjpegls")

@@ -154,6 +154,7 @@ class TestBoth:
             assert result.StudyInstanceUID == "1.2.3.4"
             for keyword in ("PatientName", "PatientID", "PatientBirthDate", "StudyDate", "AccessionNumber"):
                 assert str(result[keyword].value) == PLANTED[keyword]
+            assert not {"OperatorsName", "InstitutionName", "PatientComments"} & set(result.dir())
             assert result.PatientSex == "F"
 
     def test_have_series_and_uids_of_their_own_that_stay_the_same(self, client: TestClient) -> None:

@@ -36,7 +36,7 @@ def test_every_shipped_recipe_is_valid(name: str) -> None:
 
 
 def test_the_shipped_recipes_are_known() -> None:
-    assert SHIPPED == ["default", "distill", "edge", "lite2", "paper"]
+    assert SHIPPED == ["default", "distill", "edge", "improve", "lite2", "paper"]
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_a_source_of_one_exam(tmp_path: Path, audit: Audit, capsys: pytest.Captu
 
 
 def test_the_csv_of_process_is_refused(tmp_path: Path, audit: Audit, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "frames.csv").write_text("file,frame,plane,label,probability\n")
+    (tmp_path / "frames.csv").write_text("file,frame,seconds,plane,label,probability\n")
     assert audit(tmp_path / "frames.csv")["code"] == 2
     assert "repeats frames.jsonl" in capsys.readouterr().err
 

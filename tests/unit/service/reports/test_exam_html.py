@@ -61,6 +61,7 @@ def report(*frames: ExamFrame, **changes: Any) -> ExamReport:
         "files_left": 0,
         "planes": [plane],
         "review": [],
+        "without_plane": [],
         "refused": [],
         "duplicates": [],
         "cines": [],

@@ -28,4 +28,4 @@ def test_hold_nothing_else_of_the_patient() -> None:
     attributes = decode_frame(dicoms.native([GRAY])).dicom
     assert attributes is not None
     assert 0x0010_4000 not in attributes.elements()
-    assert b"Numbat" not in attributes.encoded
+    assert dicoms.PLANTED["PatientComments"].encode() not in attributes.encoded
