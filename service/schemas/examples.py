@@ -65,6 +65,7 @@ _BEST: dict[str, Any] = {
     "sub_plane_reason": None,
     "seconds": None,
     "tied": False,
+    "correction": None,
 }
 _FEMUR: dict[str, Any] = {"plane": "fetal_femur", "label": "Fetal femur"}
 _ITEM: dict[str, Any] = {
@@ -109,6 +110,7 @@ EXAM: dict[str, Any] = {
     ],
     "review": [],
     "refused": [],
+    "without_plane": [],
     "duplicates": [],
     "cines": [],
     "skipped": [],

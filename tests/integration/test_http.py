@@ -73,7 +73,7 @@ def test_other_targets_lead_nowhere(url: str, target: str) -> None:
 
 
 def test_options_for_the_whole_service_and_of_http_1_0(url: str) -> None:
-    assert b"allow: GET, POST, HEAD, OPTIONS\r\n" in exchange(url, head("OPTIONS *", "Connection: close"))
+    assert b"allow: GET, POST, DELETE, HEAD, OPTIONS\r\n" in exchange(url, head("OPTIONS *", "Connection: close"))
     assert status(exchange(url, b"OPTIONS / HTTP/1.0\r\n\r\n")) == 204
     assert exchange(url, b"HEAD /model HTTP/1.0\r\n\r\n").endswith(b"\r\n\r\n")
 
