@@ -104,9 +104,16 @@ class Runtime:
         decoder.start()
         info = model_info(pipeline.model)
         self._model = LoadedModel(pipeline, pool, info, protocols, monotonic())
-        self.metrics.set_model(info, _plane_ids(package))
+        self.metrics.set_model(info, [plane.id for plane in package.manifest.planes])
         self._watch(pool)
-        _LOG.info("ready", extra={"model": info.name, "model_version": info.version, **self._sizes()})
+        sizes = {  # decided by the machine and the settings
+            "workers": self.cpu_budget.count,
+            "workers_source": self.cpu_budget.source,
+            "threads_for_single_request": self.cpu_budget.count,
+            "max_requests": self.admission.limits.uploads,
+            "max_held_bytes": self.admission.limits.held_bytes,
+        }
+        _LOG.info("ready", extra={"model": info.name, "model_version": info.version, **sizes})
 
     def drain(self) -> None:
         """Report not ready from now on, and keep serving."""
@@ -210,7 +217,7 @@ class Runtime:
             pipeline = self._within_limit(partial(self._open, package, model.pool, model.pipeline.decoder))
             info = model_info(pipeline.model)
             model = replace(model, pipeline=pipeline, info=info)
-            self.metrics.set_model(info, _plane_ids(package))
+            self.metrics.set_model(info, [plane.id for plane in package.manifest.planes])
         self._model = replace(model, protocols=protocols)
         self.keys = keys
         result = "switched" if switched else "unchanged"
@@ -231,21 +238,6 @@ class Runtime:
                 "uploads_allowed_bytes": lambda: admission.limits.held_bytes,
             }
         )
-
-    def _sizes(self) -> dict[str, int | str]:
-        """Return the sizes that the machine and the settings decided, for the log."""
-        limits = self.admission.limits
-        return {
-            "workers": self.cpu_budget.count,
-            "workers_source": self.cpu_budget.source,
-            "threads_for_single_request": self.cpu_budget.count,
-            "max_requests": limits.uploads,
-            "max_held_bytes": limits.held_bytes,
-        }
-
-
-def _plane_ids(package: ModelPackage) -> list[str]:
-    return [plane.id for plane in package.manifest.planes]
 
 
 def _not_ready() -> NotReady:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,12 @@ class ListenProcess:
         assert self.process.wait(START_S) == 0, self.log.read_text()
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        """Return the lines of the log but those that a kill or a full disk has cut."""
+        lines = []
+        for line in self.log.read_text().splitlines():
+            with suppress(json.JSONDecodeError):
+                lines.append(json.loads(line))
+        return [line for line in lines if isinstance(line, dict)]
 
     def _dead(self) -> bool:
         return self.process is None or self.process.poll() is not None
