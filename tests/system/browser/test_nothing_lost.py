@@ -1,5 +1,6 @@
 """Nothing is lost by a slip: undo, a warning before leaving, Back and Forward, and the summary of a batch."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -225,6 +226,6 @@ def test_a_stopped_batch_is_saved_as_unfinished(visit: Visits) -> None:
         page.page.click("#export-csv")
     assert download.value.suggested_filename == "fetal-planes-unfinished.csv"
     lines = Path(download.value.path()).read_text("utf-8-sig").splitlines()
-    rows = [line.split(",") for line in lines[1:]]
-    assert [row[0] for row in rows] == ["0.png", "1.png", "2.png", "3.png", "4.png"]  # one row for each file
-    assert sorted(row[11] for row in rows) == ["", *["not-read-yet"] * 4]  # requests may overtake one another
+    rows = list(csv.DictReader(lines))
+    assert [row["file"] for row in rows] == ["0.png", "1.png", "2.png", "3.png", "4.png"]  # one row for each file
+    assert sorted(row["problem"] for row in rows) == ["", *["not-read-yet"] * 4]  # requests may overtake one another

@@ -155,7 +155,7 @@ def save_the_report(person: Person) -> None:
 
 def save_the_csv(person: Person) -> None:
     person.add(BRAIN)
-    assert "brain.png,0,fetal_brain" in person.saved("Save CSV")
+    assert "brain.png,0,,fetal_brain" in person.saved("Save CSV")
 
 
 def print_a_frame(person: Person) -> None:
