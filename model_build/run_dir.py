@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -92,12 +93,20 @@ def library_versions() -> dict[str, str]:
 
 def write_splits(run: Path, splits: Mapping[SplitKind, tuple[Split, Path]]) -> None:
     """Write `splits.json`: for each kind of frames a split, and the folder that its files are relative to."""
-    sides = {
+    run.mkdir(parents=True, exist_ok=True)
+    _write_json(run / SPLITS, _sides(splits))
+
+
+def copy_splits(source: Path, run: Path, more: Mapping[SplitKind, tuple[Split, Path]] = MappingProxyType({})) -> None:
+    """Write the splits of another run, and more kinds of frames; raises what `read_split_text` raises."""
+    _write_json(run / SPLITS, json.loads(read_split_text(source)) | _sides(more))
+
+
+def _sides(splits: Mapping[SplitKind, tuple[Split, Path]]) -> dict[str, dict[str, list[str]]]:
+    return {
         kind: {side: [_relative(record, folder) for record in records] for side, records in split._asdict().items()}
         for kind, (split, folder) in splits.items()
     }
-    run.mkdir(parents=True, exist_ok=True)
-    _write_json(run / SPLITS, sides)
 
 
 def read_split(run: Path, data: DatasetIndex) -> Split:

@@ -3,7 +3,10 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from model_build.packaging.trained_run import PackageOptions
 
 Parser: TypeAlias = argparse.ArgumentParser
 Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"  # argparse has no public name for it
@@ -30,6 +33,16 @@ TRAINING.add_argument(
     "--weights", type=Path, help="file of ImageNet weights for the backbone (default: the installed package)"
 )
 
+PACKAGING = Parser(add_help=False, parents=[STRETCHED])
+PACKAGING.add_argument("--name", required=True, help="name of the model, such as the hospital's or the study's")
+PACKAGING.add_argument("--version", required=True, help="version of the model")
+PACKAGING.add_argument("--license", help="license of the weights, such as Apache-2.0; the model card states it")
+PACKAGING.add_argument(
+    "--other-organs",
+    type=Path,
+    help="folder of frames of other organs, with manifest.csv, that the model should abstain on",
+)
+
 
 def add_command(commands: Subparsers, name: str, run: Handler, text: str, *shared: Parser) -> Parser:
     """Add a command with shared options; `text` is its line in the help."""
@@ -43,3 +56,19 @@ def device(options: argparse.Namespace) -> str:
     import torch
 
     return options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def package_options(options: argparse.Namespace) -> "PackageOptions":
+    """Return how to build a package, of a command with PACKAGING, CACHE, `--corrections` and `--force`."""
+    from model_build.packaging.trained_run import PackageOptions
+
+    return PackageOptions(
+        options.name,
+        options.version,
+        stretched=options.stretched,
+        organs=options.other_organs,
+        corrections=options.corrections,
+        cache=options.cache,
+        license=options.license,
+        force=options.force,
+    )

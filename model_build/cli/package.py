@@ -3,10 +3,11 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_build.cli.options import CACHE, DATA, RECIPE, STRETCHED, Subparsers, add_command
+from model_build.cli.options import CACHE, DATA, PACKAGING, RECIPE, STRETCHED, Subparsers, add_command, package_options
 
 if TYPE_CHECKING:
     from service.schemas.manifest import Metric
@@ -15,16 +16,11 @@ if TYPE_CHECKING:
 def register(subparsers: Subparsers) -> None:
     """Add the commands to the parser."""
     text = "calibrate, export, verify and evaluate a run as a model package"
-    package = add_command(subparsers, "package", _package, text, DATA, STRETCHED, CACHE)
+    package = add_command(subparsers, "package", _package, text, DATA, PACKAGING, CACHE)
     package.add_argument("run", type=Path, help="run directory that `train` or `average-weights` wrote")
     package.add_argument("package", type=Path, help="folder of the model package to write")
-    text = "folder of frames of other organs, with manifest.csv, that the model should abstain on"
-    package.add_argument("--other-organs", type=Path, help=text)
     text = "folder of corrected frames that the run was trained with, see `improve`"
     package.add_argument("--corrections", type=Path, metavar="FOLDER", help=text)
-    package.add_argument("--name", required=True, help="name of the model, such as the hospital's or the study's")
-    package.add_argument("--version", required=True, help="version of the model")
-    package.add_argument("--license", help="license of the weights, such as Apache-2.0; the model card states it")
     text = "fit temperatures, OOD terms and thresholds again, where the run keeps those of an imported package"
     package.add_argument("--refit", action="store_true", help=text)
     text = "package a model that is not better than always answering the most frequent plane"
@@ -51,20 +47,8 @@ def register(subparsers: Subparsers) -> None:
 
 def _package(options: argparse.Namespace) -> None:
     from model_build.packaging.build import build_package
-    from model_build.packaging.trained_run import PackageOptions
 
-    package = PackageOptions(
-        options.name,
-        options.version,
-        stretched=options.stretched,
-        organs=options.other_organs,
-        corrections=options.corrections,
-        cache=options.cache,
-        license=options.license,
-        replace=options.replace,
-        refit=options.refit,
-        force=options.force,
-    )
+    package = replace(package_options(options), replace=options.replace, refit=options.refit)
     _print(build_package(options.run, options.data, options.package, package))
 
 

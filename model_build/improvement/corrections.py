@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from model_build.data.formats import read_data
-from model_build.data.frames import load_frames
 from model_build.data.leakage import drop_near_duplicates
 from model_build.data.records import DataError, Dataset, DatasetIndex, Record
-from model_build.data.splits import Split, warn
+from model_build.data.splits import warn
 from model_build.evaluation.predictions import match_planes
 from service.schemas.file_names import path_text
 from service.schemas.manifest import Plane
@@ -46,26 +45,21 @@ def read_corrections(folder: Path, planes: Sequence[Plane]) -> tuple[DatasetInde
     return index, train, held_out
 
 
-def check_corrections(train: Sequence[Record], held_out: Sequence[Record], split: Split, *, drop: bool) -> Corrections:
-    """Decode corrected frames and compare them with every frame that they must not repeat.
+def check_corrections(
+    corrections: Corrections, train: Dataset, val: Dataset, test: Dataset, *, drop: bool
+) -> Corrections:
+    """Compare corrected frames with all frames that they must not repeat; the other data are the model's own sides.
 
-    `split` is that of the data set which the model was trained on. Raises DataError where a frame that trains shows the
-    picture of a test, validation or held-out frame, or a held-out frame one that the model was trained on; with `drop`,
-    such frames are left out.
+    Raises DataError where a frame that trains shows the picture of a test, validation or held-out frame, or a held-out
+    frame one that the model was trained on; with `drop`, such frames are left out.
     """
-    own, held = _decode(train), _decode(held_out)
-    seen, val, test = (_decode(side) for side in split)
-    count = len(own.records), len(held.records)
-    held = drop_near_duplicates(held, seen, ("the held-out corrections", "train"), drop=drop)
+    own, held = corrections
+    held = drop_near_duplicates(held, train, ("the held-out corrections", "train"), drop=drop)
     for other, name in ((test, "test"), (val, "validation"), (held, "the held-out corrections")):
         own = drop_near_duplicates(own, other, ("the corrections", name), drop=drop)
-    dropped = count[0] - len(own.records), count[1] - len(held.records)
+    dropped = [len(before.records) - len(after.records) for before, after in zip(corrections, (own, held), strict=True)]
     if any(dropped):
         warn([f"left out as repeated pictures: {dropped[0]} corrected frames of training, {dropped[1]} held-out ones."])
     if not own.records or not held.records:
         raise DataError("no corrected frame is left on one of the sides: all of them repeat other pictures")
     return Corrections(own, held)
-
-
-def _decode(records: Sequence[Record]) -> Dataset:
-    return Dataset(load_frames(records), records)

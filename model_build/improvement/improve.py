@@ -1,13 +1,14 @@
 """Train a released model on with corrected frames of a site, and package it unless it has become worse."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from model_build.data.formats import read_data
-from model_build.data.formats.fetal_planes_db import read_stretched
-from model_build.data.frames import load_frames
-from model_build.data.records import Dataset, DatasetIndex
-from model_build.data.splits import Split, split_stretched, warn
+from model_build.data.frames import open_frames
+from model_build.data.records import Dataset
+from model_build.data.splits import Split, warn
 from model_build.evaluation.predictions import Predictions, classify_frames
 from model_build.evaluation.tables import Row, write_table
 from model_build.improvement.comparison import compare, reasons_against
@@ -17,7 +18,7 @@ from model_build.packaging.build import build_package
 from model_build.packaging.import_onnx_weights import import_onnx_weights
 from model_build.packaging.trained_run import PackageOptions
 from model_build.recipe import Recipe
-from model_build.run_dir import RunError, SplitKind, read_planes, read_split, write_network, write_splits
+from model_build.run_dir import RunError, copy_splits, read_split, write_network
 from model_build.training.trainer import RunOptions, Trainer
 from model_build.training.weight_averaging import average_weights
 from service.inference.engine import Engine
@@ -61,64 +62,33 @@ def improve(sources: Sources, recipe: Recipe, out: Path, options: RunOptions, pa
     start, trained, run = (out / name for name in ("start", "trained", "run"))
     import_onnx_weights(sources.package, recipe, start, sources.data, package.stretched)
     split = read_split(start, read_data(sources.data))
-    corrections = check_corrections(train, held_out, split, drop=sources.drop_near_duplicates)
+    load = open_frames([*chain(*split), *train, *held_out], package.cache)
+    own, val, test, corrected, held = (Dataset(load(side), side) for side in (*split, train, held_out))
+    sides = Corrections(corrected, held)
+    corrected, held = check_corrections(sides, own, val, test, drop=sources.drop_near_duplicates)
 
-    _train(recipe, split, corrections, trained, options)
-    _write_splits(trained, sources.data, split, package.stretched)
+    data = Dataset([*own.frames, *corrected.frames], [*own.records, *corrected.records])
+    write_network(trained, Trainer(recipe, data, val, trained, manifest.planes, replace(options, start=start)).train())
+    copy_splits(start, trained)
     average_weights([start, trained], run, sources.data, package.stretched)
-    _write_splits(run, sources.data, split, package.stretched, (index, corrections))
+    copy_splits(run, run, {"corrected_frames": (Split([*corrected.records], [], [*held.records]), index.folder)})
 
     build_package(run, sources.data, out / "candidate", package)
-    sets = _predictions(sources.package, out / "candidate", corrections.held_out, split)
+    engines = [Engine(load_package(each)) for each in (sources.package, out / "candidate")]
+    sets = {"corrections": _predict(engines, held), "test": _predict(engines, test)}
     rows = compare(sets)
     write_table(out / "comparison.csv", rows)
     against = reasons_against(*sets["test"])
     if against and not package.force:
-        raise PackageError(
-            f"{' '.join(against)} The comparison is in {path_text(out / 'comparison.csv')}; package the model "
-            "nevertheless with --force"
-        )
+        where = f"The comparison is in {path_text(out / 'comparison.csv')}"
+        raise PackageError(f"{' '.join(against)} {where}; package the model nevertheless with --force")
     warn(against)
     check_target(out / "package", replace=False)
     (out / "candidate").rename(out / "package")
     return rows
 
 
-def _train(recipe: Recipe, split: Split, corrections: Corrections, run: Path, options: RunOptions) -> None:
-    """Train from the run that `options` name, on the data set's training frames and the corrected ones."""
-    frames = [*load_frames(split.train), *corrections.train.frames]
-    train = Dataset(frames, [*split.train, *corrections.train.records])
-    assert options.start is not None
-    trainer = Trainer(
-        recipe, train, Dataset(load_frames(split.val), split.val), run, read_planes(options.start), options
-    )
-    write_network(run, trainer.train())
-
-
-def _write_splits(
-    run: Path,
-    data: Path,
-    split: Split,
-    stretched: Path | None,
-    corrected: tuple[DatasetIndex, Corrections] | None = None,
-) -> None:
-    splits: dict[SplitKind, tuple[Split, Path]] = {"frames": (split, read_data(data).folder)}
-    if stretched:
-        splits["stretched_frames"] = (split_stretched(read_stretched(stretched), split), stretched)
-    if corrected:
-        index, (train, held_out) = corrected
-        splits["corrected_frames"] = (Split([*train.records], [], [*held_out.records]), index.folder)
-    write_splits(run, splits)
-
-
-def _predictions(
-    before: Path, after: Path, held_out: Dataset, split: Split
-) -> dict[str, tuple[Predictions, Predictions]]:
-    """Return the answers of both packages, before and after, on the site's held-out frames and on the test frames."""
-    engines = [Engine(load_package(package)) for package in (before, after)]
-    test = Dataset(load_frames(split.test), split.test)
-    pairs = {
-        name: [classify_frames(engine, data.frames, data.records) for engine in engines]
-        for name, data in {"corrections": held_out, "test": test}.items()
-    }
-    return {name: (old, new) for name, (old, new) in pairs.items()}
+def _predict(engines: Sequence[Engine], data: Dataset) -> tuple[Predictions, Predictions]:
+    """Return the answers of both packages, before and after."""
+    before, after = (classify_frames(engine, data.frames, data.records) for engine in engines)
+    return before, after

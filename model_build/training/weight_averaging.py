@@ -54,7 +54,7 @@ def average_weights(runs: Sequence[Path], out: Path, data: Path, stretched: Path
         records += run_dir.read_stretched_split(runs[0], stretched).train
         refit_sub_plane_head(averaged, Dataset(load_frames(records), records), recipes[0])
     run_dir.start_run(out, recipes[0], planes)
-    (out / run_dir.SPLITS).write_text(run_dir.read_split_text(runs[0]), "utf-8")
+    run_dir.copy_splits(runs[0], out)
     run_dir.write_network(out, averaged)
 
 
