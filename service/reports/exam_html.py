@@ -2,17 +2,12 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.analysis.exam.reader import FrameRef, frame_ref
 from service.analysis.text import GUESSES, ITEM_STATES, REASONS, count, left_text, percent, sub_plane_text, unnamed_text
+from service.reports.html_page import POLICY, created_now, page_templates
 from service.schemas.exam import ExamFrame, ExamReport
-
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""Content-Security-Policy of the page, in its head and in the response header."""
 
 
 def render(
@@ -32,7 +27,7 @@ def render(
         thumbnails=thumbnails,
         evidence=evidence,
         policy=POLICY,
-        created=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        created=created_now(),
         cines={cine.file: cine for cine in report.cines},
     )
 
@@ -49,13 +44,7 @@ def _data_url(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
-_ENVIRONMENT = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_ENVIRONMENT = page_templates(Path(__file__).parent)
 _ENVIRONMENT.filters.update(frame_ref=frame_ref, data_url=_data_url, percent=percent, group_frames=group_frames)
 _ENVIRONMENT.globals.update(
     count=count,

@@ -18,7 +18,8 @@ from service.api.routes.batch import open_session
 from service.api.uploads import FILES_IN_OPENAPI, read_files
 from service.errors import BadParameter, NoSuchProtocol, NotReady
 from service.reports.answers import exam_report
-from service.reports.exam_html import POLICY, render
+from service.reports.exam_html import render
+from service.reports.html_page import POLICY
 from service.schemas.exam import ExamReport
 from service.schemas.manifest import Manifest
 from service.schemas.protocols import Protocol, Protocols

@@ -1,19 +1,17 @@
 """Render an audit as one HTML page: no script, no external resource, laid out for A4."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.audit.comparison import FALSE_ALARM, GroupTable
 from service.audit.report.charts import HEIGHT, WIDTH, Chart, control, drift, funnel, histogram
 from service.audit.report.tables import Table
 from service.audit.result import Audit
 from service.audit.statistics.random_effects import NATURAL_MEAN, NATURAL_SHARE, PRIOR_DF
-from service.reports.exam_html import POLICY
+from service.reports.html_page import POLICY, created_now, page_templates
 
 _MIN_FUNNEL = 3  # groups
 
@@ -31,7 +29,7 @@ def render(audit: Audit, tables: list[Table]) -> str:
         audit=audit,
         tables={each.name: each for each in tables},
         policy=POLICY,
-        created=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        created=created_now(),
         period=_period(audit),
         sections=_sections(audit),
         frames_chart=histogram(audit.exams.frames.astype(np.float64), "Frames per exam", "Frames"),
@@ -124,13 +122,7 @@ def _corrections_notes(audit: Audit) -> Iterator[str]:
         yield f"Corrections of fewer than {audit.options.min_group} exams: agreement is not shown."
 
 
-_ENVIRONMENT = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_ENVIRONMENT = page_templates(Path(__file__).parent)
 _ENVIRONMENT.filters["number"] = lambda value: "" if value is None or value != value else f"{value:.3f}"
 _ENVIRONMENT.filters["percent"] = lambda value: "" if value is None or value != value else f"{100 * value:.1f} %"
 _TEMPLATE = _ENVIRONMENT.get_template("audit.html.jinja")

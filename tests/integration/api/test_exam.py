@@ -15,7 +15,7 @@ from PIL import Image
 
 from service.analysis.pipeline import Pipeline
 from service.imaging.frame import Frame
-from service.reports.exam_html import POLICY
+from service.reports.html_page import POLICY
 from tests.support.exam_items import labels
 from tests.support.images import animation, encode, speckle
 from tests.support.phantom_package import Phantom

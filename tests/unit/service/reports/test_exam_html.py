@@ -5,7 +5,8 @@ from typing import Any, get_args
 
 import pytest
 
-from service.reports.exam_html import POLICY, render
+from service.reports.exam_html import render
+from service.reports.html_page import POLICY
 from service.schemas.answers import ModelInfo, SubPlane
 from service.schemas.batch import CineSegment, CineSummary, Source
 from service.schemas.exam import ExamFrame, ExamPlane, ExamReport, ReviewFrame, ReviewReason
