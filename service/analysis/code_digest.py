@@ -19,6 +19,7 @@ _FILES = (
     "jobs/rows.py",
     "reports/answers.py",
     "reports/audit_columns.py",
+    "reports/element_values.py",
     "schemas/answers.py",
     "schemas/corrections.py",
     "schemas/manifest.py",

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from pydantic import Field
 
 from service.imaging.frame import FrameMetadata
+from service.reports.element_values import element_values, text_of
 from service.schemas import Schema
 from service.site_secret import SiteSecret
 
@@ -20,7 +21,6 @@ _TAGS = {
     "DeviceSerialNumber": 0x0018_1000,
     "StudyInstanceUID": 0x0020_000D,
 }
-_LONG_HEAD, _SHORT_HEAD = 12, 8  # bytes before the value of an element; one of the VR UN has a 32-bit length
 _MAX_MODEL = 64  # characters of a machine's model
 _SERIAL = 8  # characters of the keyed hash that tells machines of one model apart
 _MONTH = re.compile(r"(\d{4})\.?(0[1-9]|1[0-2])")
@@ -89,12 +89,7 @@ class _Values:
     """The texts of a frame's DICOM attributes; empty for another file."""
 
     def __init__(self, frame: FrameMetadata) -> None:
-        self._elements = frame.dicom.elements() if frame.dicom is not None else {}
+        self._values = element_values(frame)
 
     def text(self, keyword: str) -> str:
-        element = self._elements.get(_TAGS[keyword], b"")
-        value = element[_LONG_HEAD if element[4:6] == b"UN" else _SHORT_HEAD :].partition(b"\\")[0].strip(b" \0")
-        try:
-            return value.decode("utf-8")
-        except UnicodeDecodeError:
-            return value.decode("latin-1")
+        return text_of(self._values.get(_TAGS[keyword], b"").partition(b"\\")[0].strip(b" \0"))

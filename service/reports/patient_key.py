@@ -5,11 +5,11 @@ import hmac
 from typing import Literal
 
 from service.imaging.frame import FrameMetadata
+from service.reports.element_values import element_values, text_of
 
 PATIENT_ID, ISSUER = 0x0010_0020, 0x0010_0021
 MACHINE = 0x0008_1090  # Manufacturer's Model Name
 STUDY = 0x0020_000D
-_SHORT_HEAD = 8  # bytes before the value of an element with a 16-bit length
 _CHARACTERS = 16  # of the key: 64 bits
 _MAX_NAME = 64  # characters of a Long String
 
@@ -20,8 +20,8 @@ def patient_key(frame: FrameMetadata, salt: str) -> str | None:
     It is an HMAC of the Patient ID and its issuer. None for a file without them: a picture, or a DICOM object whose
     patient is not stated. Nobody can compare the keys of two salts.
     """
-    elements = frame.dicom.elements() if frame.dicom is not None else {}
-    patient, issuer = (elements.get(tag, b"")[_SHORT_HEAD:].strip(b"\0 ") for tag in (PATIENT_ID, ISSUER))
+    values = element_values(frame)
+    patient, issuer = (values.get(tag, b"").strip(b"\0 ") for tag in (PATIENT_ID, ISSUER))
     if not patient:
         return None
     message = len(patient).to_bytes(4, "big") + patient + issuer
@@ -43,9 +43,5 @@ def raw_identifiers(frame: FrameMetadata) -> dict[Literal["study", "patient"], s
 
 def _text(frame: FrameMetadata, tag: int) -> str:
     """Return the value of an element without control characters."""
-    value = frame.dicom.elements().get(tag, b"")[_SHORT_HEAD:] if frame.dicom is not None else b""
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        text = value.decode("latin-1")  # any character set will do: the same bytes are the same text
+    text = text_of(element_values(frame).get(tag, b""))
     return " ".join("".join(letter for letter in text if letter.isprintable()).split())
