@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.audit.groups import UNKNOWN, Grouping
+from service.audit.data.exams import UNKNOWN
+from service.audit.groups import Grouping
 from service.audit.measures import Measure
 from service.audit.statistics.intervals import Floats, chance_probability, clopper_pearson, t_quantile
 from service.audit.statistics.random_effects import (

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from service.audit.data.exams import Exams
-from service.audit.groups import UNKNOWN, Grouping, hide_cells
+from service.audit.data.exams import UNKNOWN, Exams
+from service.audit.groups import Grouping, hide_cells
 from service.audit.measures import Measure
 from service.audit.statistics.changes import Change, Series, find_change, month_spread
 from service.audit.statistics.intervals import Floats

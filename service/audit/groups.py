@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.audit.data.exams import Exams
+from service.audit.data.exams import UNKNOWN, Exams
 
-UNKNOWN = "not stated"
 _NESTED = ("machine", "operator")  # each belongs to a site
 
 

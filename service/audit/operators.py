@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from service.audit.data.exams import Exams
-from service.audit.groups import UNKNOWN
+from service.audit.data.exams import UNKNOWN, Exams
 from service.jobs import JobError
 from service.reports.audit_columns import operator_hash
 from service.site_secret import SiteSecret

@@ -12,11 +12,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from service.errors import StoreUnavailable
 from service.store import migration
 from service.store.address import TIMEOUT_S, read_address
-
-RETRY_AFTER_S = 5
+from service.store.options import unavailable
 
 _LOG = logging.getLogger("fetal_planes.store")
 _WRITER = 0x6665_7461_6C70_6C61  # key of PostgreSQL's advisory lock: any number that other programs do not use
@@ -127,7 +125,7 @@ class Database:
 
     def _check(self) -> None:
         if monotonic() < self._broken_until:
-            raise _unavailable()
+            raise unavailable("The store does not answer.")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -138,11 +136,11 @@ class Database:
             raise  # a bug
         except migration.UnknownRevisionError:
             _LOG.error("the store has the tables of a newer version of the service")
-            raise _unavailable() from None
+            raise unavailable("The store does not answer.") from None
         except _FAILURES as error:
             self._broken_until = monotonic() + _BROKEN_S
             _LOG.warning("the store does not answer", extra={"exception": _name(error)})
-            raise _unavailable() from None
+            raise unavailable("The store does not answer.") from None
 
 
 def _name(error: BaseException) -> str:
@@ -151,10 +149,6 @@ def _name(error: BaseException) -> str:
     details = original.args[0] if original.args else None
     code = details.get("C", "") if isinstance(details, dict) else getattr(original, "sqlite_errorname", "")
     return f"{type(original).__qualname__} {code}".rstrip()
-
-
-def _unavailable() -> StoreUnavailable:
-    return StoreUnavailable("The store does not answer.", headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

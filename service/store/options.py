@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from service.errors import StoreUnavailable
+
+_RETRY_AFTER_S = 5
+
 
 class StoreError(Exception):
     """The store cannot be used as it was set. The message says why and contains no password."""
@@ -33,3 +37,8 @@ class StoreOptions:
 
     def __repr__(self) -> str:
         return "StoreOptions(…)"
+
+
+def unavailable(detail: str) -> StoreUnavailable:
+    """Return the refusal of a request while the store does not answer."""
+    return StoreUnavailable(detail, headers={"Retry-After": str(_RETRY_AFTER_S)})

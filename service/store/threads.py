@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from service.errors import StoreUnavailable
+from service.store.options import unavailable
 
 _THREADS = 4
 _MAX_WAITING = 64  # beyond them requests fail at once: the database does not keep up
@@ -26,7 +26,7 @@ class StoreThreads:
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a function returns, without blocking the event loop. Raises `StoreUnavailable`."""
         if self._waiting >= _MAX_WAITING:
-            raise StoreUnavailable("The store is too slow.", headers={"Retry-After": "5"})
+            raise unavailable("The store is too slow.")
         self._waiting += 1
         try:
             call = partial(contextvars.copy_context().run, function, *args, **kwargs)

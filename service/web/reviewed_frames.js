@@ -4,7 +4,7 @@ import { byId, setText } from "./dom.js";
 import { cell, save } from "./export.js";
 import { originalsOf } from "./outcome.js";
 import { namedPlane, reviewsOf } from "./review.js";
-import { plural } from "./text.js";
+import { hex, plural } from "./text.js";
 import { zip } from "./zip.js";
 
 const HEAD = [
@@ -12,7 +12,7 @@ const HEAD = [
   "model_abstain_reason", "model", "frame", "name",
 ];
 // Tells frames of this visit, which state no patient and are in no folder, from those of others.
-const VISIT = Array.from(crypto.getRandomValues(new Uint8Array(4)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+const VISIT = hex(crypto.getRandomValues(new Uint8Array(4)));
 const FOLDER = "fetal-planes-reviewed";
 
 // Ids of patients by item: the key of the patient, that of the only patient of the same folder, the folder, or this visit. A

@@ -2,6 +2,7 @@
 
 import { Connection } from "./connection.js";
 import { stopped } from "./refusal.js";
+import { hex } from "./text.js";
 
 const MAX_CUTS = 3; // replies about one loop that were cut off: its file may be the cause
 const LINES = "application/x-ndjson";
@@ -13,7 +14,7 @@ export class Service extends Connection {
   keeps = false; // whether the service keeps corrections, which name their study and patient
 
   // Tells patients apart in this visit only.
-  #salt = Array.from(crypto.getRandomValues(new Uint8Array(SALT_BYTES)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  #salt = hex(crypto.getRandomValues(new Uint8Array(SALT_BYTES)));
 
   model(signal) {
     return this.request("model", { signal });

@@ -1,6 +1,8 @@
 // SHA-256 (FIPS 180-4) of a file. The browser's own needs a secure context (HTTPS or the same computer), and a service in a
 // hospital may have none.
 
+import { hex } from "./text.js";
+
 const PART = 2 ** 20; // bytes read at once; a multiple of a block
 const BLOCK = 64;
 const PRIMES = [];
@@ -29,8 +31,6 @@ export async function ownSha256(blob) {
   state.forEach((word, index) => digest.setUint32(4 * index, word));
   return hex(new Uint8Array(digest.buffer));
 }
-
-const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 const turn = (word, bits) => (word >>> bits) | (word << (32 - bits));
 

@@ -1,5 +1,6 @@
 """The methods of the clients for the store of corrections."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from fetal_planes_client.uploads import Upload
 T = TypeVar("T")
 
 
-class CorrectionMethods:
+class CorrectionMethods(ABC):
     """Keep, list and erase what people say about answers. Every method raises `RefusedError`."""
 
     def correct(self, corrections: Iterable[NewCorrection]) -> KeptCorrections:
@@ -58,5 +59,6 @@ class CorrectionMethods:
         """Keep the sector of a corrected frame, where the operator allows it; `file` is the file of the correction."""
         return self._read(frame_request(f"corrections/{correction}/frame", file), KeptFrame.model_validate_json)
 
+    @abstractmethod
     def _read(self, request: ClientRequest, read: Callable[[bytes], T]) -> T:
-        raise NotImplementedError
+        """Send a request, and return what `read` makes of the answer's body."""

@@ -21,7 +21,8 @@ DIMENSIONS = ("site", "machine", "operator", "month")
 STATES = ("missing", "doubtful", "fulfilled")
 """States of an item; its code is the index."""
 
-_UNKNOWN = "not stated"
+UNKNOWN = "not stated"
+"""The group of exams that state none."""
 
 
 class ExamCounts(NamedTuple):
@@ -71,13 +72,15 @@ class Exams:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def worst(self, protocol: Protocol) -> NDArray[np.int64]:
+        """Return the worst state of the required items of each exam; fulfilled where none is required."""
+        items = zip(protocol.items, self.items[protocol.id], strict=True)
+        required = [state for item, state in items if not item.optional]
+        return np.min(required, axis=0) if required else np.full(len(self), STATES.index("fulfilled"))
+
     def complete(self, protocol: Protocol) -> NDArray[np.bool_]:
         """Return which exams fulfill every required item."""
-        fulfilled = np.ones(len(self), np.bool_)
-        for item, state in zip(protocol.items, self.items[protocol.id], strict=True):
-            if not item.optional:
-                fulfilled &= state == STATES.index("fulfilled")
-        return fulfilled
+        return np.asarray(self.worst(protocol) == STATES.index("fulfilled"))
 
 
 def read_exams(session: Session, protocols: Sequence[Protocol]) -> Exams:
@@ -104,7 +107,7 @@ def read_exams(session: Session, protocols: Sequence[Protocol]) -> Exams:
 
 
 def _named(column: NDArray[Any]) -> NDArray[Any]:
-    return np.array([each if isinstance(each, str) and each else _UNKNOWN for each in column], dtype=object)
+    return np.array([each if isinstance(each, str) and each else UNKNOWN for each in column], dtype=object)
 
 
 def _states(found: dict[str, NDArray[Any]], protocol: Protocol) -> list[NDArray[np.int64]]:

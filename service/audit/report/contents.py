@@ -84,11 +84,7 @@ def _items(audit: Audit, protocol: Protocol) -> Table:
         Column("high", "number", "Upper end of the exact 95 % interval"),
     )
     exams = audit.exams
-    required = [
-        state for item, state in zip(protocol.items, exams.items[protocol.id], strict=True) if not item.optional
-    ]
-    worst = np.min(required, axis=0) if required else np.full(len(exams), STATES.index("fulfilled"))
-    states = [("Complete", False, worst)] + [
+    states = [("Complete", False, exams.worst(protocol))] + [
         (item.label, item.optional, state) for item, state in zip(protocol.items, exams.items[protocol.id], strict=True)
     ]
     counts = np.array([np.bincount(state, minlength=len(STATES)) for _, _, state in states])

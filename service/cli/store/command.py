@@ -3,6 +3,8 @@
 import argparse
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,12 +32,14 @@ def register(commands: Commands) -> None:
     add_command(actions, "expire", _expire, "delete what is older than FETAL_PLANES_STORE_RETENTION_DAYS")
 
 
-def _open(settings: "Settings") -> "Store":
+@contextmanager
+def _store(settings: "Settings") -> Iterator["Store"]:
     from service.store import open_store
 
     if (options := settings.store_options) is None:
         raise CommandError("FETAL_PLANES_STORE is not set, so no corrections are kept")
-    return open_store(options)
+    with closing(open_store(options)) as store:
+        yield store
 
 
 def _secret(_: argparse.Namespace, __: "Settings") -> int:
@@ -44,47 +48,43 @@ def _secret(_: argparse.Namespace, __: "Settings") -> int:
 
 
 def _upgrade(_: argparse.Namespace, settings: "Settings") -> int:
-    store = _open(settings)
-    sys.stdout.write(f"the tables have the revision {store.database.upgrade()}\n")
-    store.close()
+    with _store(settings) as store:
+        sys.stdout.write(f"the tables have the revision {store.database.upgrade()}\n")
     return 0
 
 
 def _downgrade(options: argparse.Namespace, settings: "Settings") -> int:
-    store = _open(settings)
-    from service.store.migration import BASE, revisions
+    with _store(settings) as store:
+        from service.store.migration import BASE, revisions
 
-    known = [BASE, *revisions()]
-    if options.revision not in known:
-        raise CommandError(f"the revision must be one of {', '.join(known)}")
-    store.database.downgrade(options.revision)
+        known = [BASE, *revisions()]
+        if options.revision not in known:
+            raise CommandError(f"the revision must be one of {', '.join(known)}")
+        store.database.downgrade(options.revision)
     sys.stdout.write(f"the tables have the revision {options.revision}\n")
-    store.close()
     return 0
 
 
 def _export(options: argparse.Namespace, settings: "Settings") -> int:
-    store = _open(settings)
-    from service.jobs.crops.kept_frames import export_frames
+    with _store(settings) as store:
+        from service.jobs.crops.kept_frames import export_frames
 
-    sys.stdout.write(f"{export_frames(store, options.out)} frames in {options.out}\n")
-    store.close()
+        sys.stdout.write(f"{export_frames(store, options.out)} frames in {options.out}\n")
     return 0
 
 
 def _erase(options: argparse.Namespace, settings: "Settings") -> int:
     if options.study is None and options.patient is None:
         raise CommandError("--study or --patient must say what to delete")
-    store = _open(settings)
-    corrections, frames = store.erase(options.study, options.patient)
-    sys.stdout.write(f"deleted: {corrections} corrections, {frames} frames\n")
-    store.close()
-    return 0
+    with _store(settings) as store:
+        return _report_deleted(*store.erase(options.study, options.patient))
 
 
 def _expire(_: argparse.Namespace, settings: "Settings") -> int:
-    store = _open(settings)
-    corrections, frames = store.expire()
+    with _store(settings) as store:
+        return _report_deleted(*store.expire())
+
+
+def _report_deleted(corrections: int, frames: int) -> int:
     sys.stdout.write(f"deleted: {corrections} corrections, {frames} frames\n")
-    store.close()
     return 0
