@@ -1,7 +1,7 @@
 """The CPU time of the parts of an answer.
 
-Decoding, crop and network are measured in this process, in as many threads as the service has; HTTP is the time of the
-service's event loop.
+Decoding, crop and network are measured in as many threads as the service has. The decoder crops; the part of the crop
+is that of the same work in this process. HTTP is the time of the service's event loop.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.servers import running_service
-from service.analysis.abstention import measure_flow
 from service.analysis.pipeline import Pipeline
 from service.execution.cpu_budget import cpu_budget
 from service.execution.decoders.pool import open_decoder
-from service.imaging.letterbox import crop_and_letterbox
+from service.imaging.decode import decode_frame
+from service.imaging.letterbox import Preparation, prepare
 from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.load_test.connection import Target
@@ -87,16 +87,17 @@ def measure_work(model: Path, frames: list[bytes], seconds: float) -> tuple[floa
 
 
 def _parts(pipeline: Pipeline, upload: bytes) -> Iterator[float]:
+    raw = decode_frame(upload)
     started = time.thread_time()
-    frame = pipeline.read(upload)
-    decoded = time.thread_time()
-    yield decoded - started
-    pixels, crop = crop_and_letterbox(frame.pixels, pipeline.engine.manifest.preprocessing, frame.region)
-    measure_flow(frame.colors, crop.box, frame.pixels.shape)
-    cropped = time.thread_time()
-    yield cropped - decoded
-    pipeline.engine.score(pixels)
-    yield time.thread_time() - cropped
+    prepare(raw, Preparation(pipeline.engine.manifest.preprocessing))
+    crop = time.thread_time() - started
+    started = time.thread_time()
+    frame = pipeline.prepare(upload)
+    yield time.thread_time() - started - crop
+    yield crop
+    started = time.thread_time()
+    pipeline.engine.score(frame.view)
+    yield time.thread_time() - started
 
 
 def _other_processes_s() -> float:

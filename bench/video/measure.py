@@ -60,7 +60,7 @@ def compare(clip: Path, model: Path) -> tuple[float, float]:
     with closing(DecoderPool(settings.decoder_limits, 2)) as pool:
         pool.start()
         pipeline = Pipeline(Engine(load_package(model)), settings.limits, pool)
-        with closing(pool.open(LocalFile(clip))) as frames:
+        with closing(pipeline.open(LocalFile(clip))) as frames:
             frame = frames.read(0)
             for turn in range(_TURNS):
                 decoders = [each.id for each in pool._idle]

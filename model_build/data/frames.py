@@ -17,6 +17,7 @@ from service.errors import Problem
 from service.imaging.decode import open_frames as open_upload
 from service.imaging.files.local_file import LocalFile
 from service.imaging.frame import DEFAULT_LIMITS, Limits
+from service.imaging.frame import Frame as FileFrame
 from service.imaging.frame import Frames as FileFrames
 
 _AHEAD = 64  # frames that are decoded before they are needed, to bound the memory
@@ -33,7 +34,7 @@ def load_frames(records: Sequence[Record]) -> list[Frame]:
     return list(_decode(records))
 
 
-def open_file(path: Path) -> FileFrames:
+def open_file(path: Path) -> FileFrames[FileFrame]:
     """Open a file of any size; raises what `service.imaging.decode.open_frames` raises, and NotFound."""
     data = LocalFile(path).read()
     # The limit on bytes protects a server; these files are the user's own.
@@ -113,7 +114,7 @@ def decode_file(records: Sequence[Record]) -> list[Frame | Problem]:
     return [_read(opened, record.index) for record in records]
 
 
-def _read(opened: FileFrames, index: int) -> Frame | Problem:
+def _read(opened: FileFrames[FileFrame], index: int) -> Frame | Problem:
     try:
         return opened.read(index).pixels
     except Problem as problem:

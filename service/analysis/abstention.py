@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from service.imaging.color import FLOW, Colors, flow_share
-from service.imaging.sector import Box
+from service.imaging.color import FLOW
 from service.inference.engine import Scores
 from service.inference.session import Floats
 from service.schemas.answers import AbstainReason
@@ -35,7 +34,7 @@ def abstain_reason(scores: Scores, thresholds: Abstention, flow: float = 0.0) ->
     thresholds
         The manifest's. `fetal-planes-build package` chooses them on validation patients and on frames of other organs.
     flow
-        The share of the crop that color flow covers, 0..1, as `measure_flow` returns it.
+        The share of the crop that color flow covers, 0..1.
     """
     if flow > FLOW:
         return "color-flow"
@@ -50,8 +49,3 @@ def is_close(probabilities: Floats) -> bool:
     """Return whether the two largest of probabilities [M], M of at least 2, are close."""
     second, first = np.partition(probabilities, -2)[-2:].tolist()
     return bool(first - second < CLOSE)
-
-
-def measure_flow(colors: Colors | None, crop: Box, shape: tuple[int, ...]) -> float:
-    """Return the share, 0..1, of `crop` that color flow covers in a frame of `shape` [H, W]; 0 for a gray frame."""
-    return 0.0 if colors is None else flow_share(colors, crop, shape[0], shape[1])

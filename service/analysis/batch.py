@@ -14,11 +14,11 @@ from itertools import islice
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from service.errors import Problem
-from service.execution.decoders.decoder import Decoder
 from service.execution.work import stage
 from service.imaging.files.local_file import Upload
-from service.imaging.frame import Frame, Frames
+from service.imaging.frame import Frames
 
+F = TypeVar("F")
 T = TypeVar("T")
 Job = Callable[[], Awaitable[T]]
 
@@ -99,7 +99,7 @@ class Runner(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Batch(Generic[T]):
+class Batch(Generic[F, T]):
     """How the files of a batch are analyzed.
 
     Attributes
@@ -108,8 +108,8 @@ class Batch(Generic[T]):
         Runs a piece of work in a worker thread.
     analyze
         Called with each frame, in a worker thread. A `Problem` that it raises becomes the frame's outcome.
-    decoder
-        Opens the files.
+    open
+        Opens a file, in a worker thread.
     selection
         Which frames of each file.
     window
@@ -117,8 +117,8 @@ class Batch(Generic[T]):
     """
 
     run: Runner
-    analyze: Callable[[Frame], T]
-    decoder: Decoder
+    analyze: Callable[[F], T]
+    open: Callable[[Upload], Frames[F]]
     selection: Selection
     window: int
 
@@ -137,31 +137,32 @@ class Batch(Generic[T]):
 
     async def _open_jobs(
         self, files: Iterable[File]
-    ) -> AsyncGenerator[Job[FrameOutcome[T] | tuple[File, Frames]], None]:
+    ) -> AsyncGenerator[Job[FrameOutcome[T] | tuple[File, Frames[F]]], None]:
         for file in files:
             yield partial(self.run, partial(self._open, file))
 
-    def _open(self, file: File) -> FrameOutcome[T] | tuple[File, Frames]:
+    def _open(self, file: File) -> FrameOutcome[T] | tuple[File, Frames[F]]:
         """Open a file; analyze it at once if it has a single frame."""
         try:
             with stage("decode"):
-                frames = self.decoder.open(file.read())
+                frames = self.open(file.read())
         except Problem as problem:
             reason = file.companion() if file.companion is not None else None
             return FrameOutcome(file, None, 0, problem if reason is None else Skipped(reason))
         if frames.count > 1:
             return file, frames
         with closing(frames):
-            return FrameOutcome(file, 0, 1, self._analyze(_read(frames, 0)))
+            frame = _read(frames, 0)
+            return FrameOutcome(file, 0, 1, self._analyze(frame))
 
-    async def _loop_outcomes(self, file: File, frames: Frames) -> AsyncGenerator[FrameOutcome[T], None]:
+    async def _loop_outcomes(self, file: File, frames: Frames[F]) -> AsyncGenerator[FrameOutcome[T], None]:
         indices = iter(self.selection.indices(frames.count, frames.times))
         with closing(frames):
             async with aclosing(in_order(self._loop_jobs(frames), self.window)) as analyzed:
                 async for value in analyzed:
                     yield FrameOutcome(file, next(indices), frames.count, value)
 
-    async def _loop_jobs(self, frames: Frames) -> AsyncGenerator[Job[T | Problem], None]:
+    async def _loop_jobs(self, frames: Frames[F]) -> AsyncGenerator[Job[T | Problem], None]:
         for index in self.selection.indices(frames.count, frames.times):
             # The next frame is decoded only after this one: `Frames` is not thread-safe. Its analysis is a job of its
             # own and overlaps with the decoding of the frames after it.
@@ -170,7 +171,7 @@ class Batch(Generic[T]):
             if isinstance(frame, Problem) and not frames.independent:
                 return  # the frames after a damaged one build on it
 
-    def _analyze(self, frame: Frame | Problem) -> T | Problem:
+    def _analyze(self, frame: F | Problem) -> T | Problem:
         if isinstance(frame, Problem):
             return frame
         try:
@@ -179,7 +180,7 @@ class Batch(Generic[T]):
             return problem
 
 
-def _read(frames: Frames, index: int) -> Frame | Problem:
+def _read(frames: Frames[T], index: int) -> T | Problem:
     try:
         with stage("decode"):
             return frames.read(index)

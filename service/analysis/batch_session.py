@@ -14,7 +14,7 @@ from service.analysis.pipeline import Pipeline
 from service.analysis.results import FrameResult
 from service.analysis.thumbnail import Thumbnail
 from service.errors import Problem
-from service.imaging.frame import Frame
+from service.imaging.letterbox import PreparedFrame
 from service.inference.session import Floats
 from service.schemas.batch import BatchSummary, CineSummary, SkippedMember, Source
 from service.schemas.manifest import Plane
@@ -118,7 +118,8 @@ class BatchSession:
 
     async def lines(self, files: Sequence[File]) -> AsyncGenerator[BatchLine | BatchSummary, None]:
         """Yield a line for each frame, in order, then the totals."""
-        batch = Batch(self.run, self._analyze, self.pipeline.decoder, self.selection, self.window)
+        open_file = partial(self.pipeline.open, picture="thumbnail" if self.thumbnails else "none")
+        batch = Batch(self.run, self._analyze, open_file, self.selection, self.window)
         counter = BatchCounter(self.pipeline.engine.manifest.planes)
         files_left = 0
         async with aclosing(batch.outcomes(files)) as outcomes:
@@ -133,12 +134,12 @@ class BatchSession:
                     yield outcome
         yield counter.finish(len(files) - files_left, files_left)
 
-    def _analyze(self, frame: Frame) -> AnalyzedFrame:
+    def _analyze(self, frame: PreparedFrame) -> AnalyzedFrame:
         """Classify a frame in a worker thread and keep what outlives its pixels."""
-        still = frame.count == 1
-        result = self.pipeline.classify_frame(frame, with_features=still and self.thumbnails)
-        signature = None if still else shot_signature(frame.pixels)
-        thumbnail = Thumbnail.of(frame.pixels, result) if still and self.thumbnails else None
+        shown = frame.cells is None and self.thumbnails
+        result = self.pipeline.classify_frame(frame, with_features=shown)
+        signature = None if frame.cells is None else shot_signature(frame.cells)
+        thumbnail = Thumbnail.of(frame, result) if shown else None
         return AnalyzedFrame(result, signature, thumbnail)
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from service.analysis.batch import File
 from service.analysis.results import FrameResult, round_probability
-from service.imaging.overlay import downscale
+from service.imaging.letterbox import CELLS
+from service.imaging.sector import downscale
 from service.inference.session import Floats
 from service.schemas.answers import SubPlane
 from service.schemas.batch import CineBest, CineSegment, CineSummary
@@ -22,7 +23,6 @@ from service.schemas.manifest import Plane
 RADIUS = 2
 """Neighbors on either side of a frame that its average includes."""
 
-_SIGNATURE_SIDE = 8  # cells per side; speckle and small movements of the probe vanish in them
 _SAME_SHOT = 0.75  # correlation of two signatures; stills of different planes are below it, neighboring frames above
 _DENSE_PART = 10  # frames; answers that happen to lie next to each other make shorter parts
 _FLAT = 1.0  # standard deviation in gray levels; a flatter frame has no structure to compare
@@ -33,10 +33,10 @@ def shot_signature(pixels: NDArray[np.uint8]) -> Floats:
 
     float32 [64], of length 1; zeros where the frame is flat.
     """
-    small = downscale(pixels, _SIGNATURE_SIDE, _SIGNATURE_SIDE).astype(np.float32).ravel()
+    small = downscale(pixels, CELLS, CELLS).astype(np.float32).ravel()
     small -= small.mean()
     length = float(np.linalg.norm(small))
-    return small / length if length > _FLAT * _SIGNATURE_SIDE else np.zeros_like(small)
+    return small / length if length > _FLAT * CELLS else np.zeros_like(small)
 
 
 def is_cut(before: Floats, after: Floats) -> bool:

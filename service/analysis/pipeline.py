@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from service.analysis.abstention import abstain_reason, is_close, measure_flow
+from service.analysis.abstention import abstain_reason, is_close
 from service.analysis.results import ExplainedFrame, FrameResult, ModelIdentity, PlaneScore
 from service.errors import NoSuchPlane, Problem
 from service.execution.decoders.decoder import Decoder, InProcessDecoder
 from service.execution.work import Outcome, current_work, stage
 from service.imaging.files.local_file import Upload
-from service.imaging.frame import Frame, Limits
-from service.imaging.letterbox import crop_and_letterbox
+from service.imaging.frame import Frame, Frames, Limits
+from service.imaging.letterbox import Picture, Preparation, PreparedFrame
 from service.imaging.overlay import encode_picture, paint
 from service.inference.engine import Engine
 from service.inference.session import Floats
@@ -35,7 +35,7 @@ class Pipeline:
 
     def classify(self, upload: Upload, *, index: int = 0) -> FrameResult:
         """Classify frame `index` of an upload; raises what `decode_frame` raises."""
-        return self.classify_frame(self.read(upload, index=index))
+        return self.classify_frame(self.prepare(upload, index=index))
 
     def explain(self, upload: Upload, *, index: int = 0, target: str | None = None) -> ExplainedFrame:
         """Classify a frame and compute the evidence for one plane, by default the most probable one.
@@ -46,7 +46,17 @@ class Pipeline:
             The model has no plane with the id `target`. Raised before anything is decoded.
         """
         wanted = None if target is None else self._plane_number(target)
-        return self._explain(self.read(upload, index=index), wanted)
+        return self._explain(self.prepare(upload, index=index, picture="whole"), wanted)
+
+    def open(self, upload: Upload, index: int = 0, picture: Picture = "none") -> Frames[PreparedFrame]:
+        """Open a file whose frame `index` is read first, for the model; raises what `open_frames` raises."""
+        return self.decoder.open_prepared(upload, Preparation(self.engine.manifest.preprocessing, picture), index)
+
+    @stage("decode")
+    def prepare(self, upload: Upload, *, index: int = 0, picture: Picture = "none") -> PreparedFrame:
+        """Decode frame `index` of an upload and prepare it for the model; raises what `decode_frame` raises."""
+        with closing(self.open(upload, index, picture)) as frames:
+            return frames.read(index)
 
     @stage("decode")
     def read(self, upload: Upload, *, index: int = 0) -> Frame:
@@ -73,12 +83,12 @@ class Pipeline:
                 frames.append(frame)
             return frames
 
-    def classify_frame(self, frame: Frame, *, with_features: bool = False) -> FrameResult:
-        """Classify a decoded frame; `with_features` keeps the features, so that it can be explained later."""
+    def classify_frame(self, frame: PreparedFrame, *, with_features: bool = False) -> FrameResult:
+        """Classify a prepared frame; `with_features` keeps the features, so that it can be explained later."""
         return self._classify(frame, with_features=with_features)
 
-    def explain_frame(self, frame: Frame) -> ExplainedFrame:
-        """Classify a decoded frame and compute the evidence for its most probable plane."""
+    def explain_frame(self, frame: PreparedFrame) -> ExplainedFrame:
+        """Classify a frame that has its whole picture, and compute the evidence for its most probable plane."""
         return self._explain(frame, None)
 
     def paint(self, explained: ExplainedFrame) -> NDArray[np.uint8]:
@@ -91,7 +101,9 @@ class Pipeline:
         """Return the painted frame as a picture file."""
         return encode_picture(self.paint(explained), media_type)
 
-    def _explain(self, frame: Frame, wanted: int | None) -> ExplainedFrame:
+    def _explain(self, frame: PreparedFrame, wanted: int | None) -> ExplainedFrame:
+        if frame.picture is None:
+            raise ValueError("the frame was prepared without its picture")
         result = self._classify(frame, with_features=True)
         number = result.scores.ranked()[0] if wanted is None else wanted
         with stage("explain"):
@@ -105,26 +117,23 @@ class Pipeline:
             sub_plane=result.sub_plane,
             sub_planes=result.sub_planes,
             model=result.model,
-            pixels=frame.pixels,
+            pixels=frame.picture,
             target=self.engine.manifest.planes[number],
             heat=heat,
         )
 
-    def _classify(self, frame: Frame, *, with_features: bool) -> FrameResult:
+    def _classify(self, frame: PreparedFrame, *, with_features: bool) -> FrameResult:
         manifest = self.engine.manifest
-        with stage("preprocess"):
-            pixels, crop = crop_and_letterbox(frame.pixels, manifest.preprocessing, frame.region)
-            flow = measure_flow(frame.colors, crop.box, frame.pixels.shape)
         with stage("infer"):
-            scores = self.engine.score(pixels, with_features=with_features)
-            reason = abstain_reason(scores, manifest.abstention, flow)
+            scores = self.engine.score(frame.view, with_features=with_features)
+            reason = abstain_reason(scores, manifest.abstention, frame.flow)
             sub_planes = None if reason else self.engine.score_sub_planes(scores)
         order = scores.ranked()
         first = order[0]
         current_work().outcomes.append(Outcome(manifest.planes[first].id, float(scores.probabilities[first]), reason))
         return FrameResult(
             frame=frame.metadata,
-            crop=crop,
+            crop=frame.crop,
             scores=replace(scores, head_inputs=None),  # maps of the classifier; the sub-plane head alone needs them
             ranked=tuple(
                 PlaneScore.rounded(manifest.planes[each], float(scores.probabilities[each])) for each in order

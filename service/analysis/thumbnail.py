@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from service.analysis.results import FrameResult
 from service.execution.work import stage
-from service.imaging.overlay import encode_picture, fit_thumbnail, paint
+from service.imaging.letterbox import PreparedFrame, fit_thumbnail
+from service.imaging.overlay import encode_picture, paint
 from service.imaging.sector import Box
 from service.inference.engine import Engine, Scores
 
@@ -22,10 +23,12 @@ class Thumbnail:
     scores: Scores  # with features
 
     @classmethod
-    def of(cls, pixels: NDArray[np.uint8], result: FrameResult) -> "Thumbnail":
-        """Shrink the frame `pixels` [H, W], whose `result` holds features."""
-        picture = fit_thumbnail(pixels)
-        crop = _scale_box(result.crop.box, pixels.shape, picture.shape)
+    def of(cls, frame: PreparedFrame, result: FrameResult) -> "Thumbnail":
+        """Return the thumbnail of a frame that has a picture, and whose `result` holds features."""
+        if frame.picture is None:
+            raise ValueError("the frame was prepared without a picture")
+        picture, facts = fit_thumbnail(frame.picture), frame.metadata
+        crop = _scale_box(result.crop.box, (facts.height, facts.width), picture.shape)
         return cls(picture, encode_picture(picture, "image/jpeg"), crop, result.scores)
 
     def draw_evidence(self, engine: Engine) -> bytes:

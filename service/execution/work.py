@@ -8,7 +8,7 @@ from enum import Enum
 from time import perf_counter
 from typing import Literal
 
-Stage = Literal["queue", "decode", "preprocess", "infer", "explain", "encode"]
+Stage = Literal["queue", "decode", "infer", "explain", "encode"]
 
 
 class StopReason(Enum):

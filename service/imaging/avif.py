@@ -15,7 +15,7 @@ _ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0"
 _MOST_SIZES = 64  # of tiles
 
 
-def open_avif(data: bytes, limits: Limits) -> Frames:
+def open_avif(data: bytes, limits: Limits) -> Frames[Frame]:
     """Read the size of a still and check it; raises what `open_frames` raises."""
     if data[8:12] == b"avis":
         raise UnsupportedFormat("The AVIF is animated. Convert it to a video: `ffmpeg -i animation.avif video.mp4`.")

@@ -39,7 +39,7 @@ else:
     _DICOM_MISSING = None
 
 
-def open_frames(data: Data, limits: Limits = DEFAULT_LIMITS) -> Frames:
+def open_frames(data: Data, limits: Limits = DEFAULT_LIMITS) -> Frames[Frame]:
     """Open a picture, a video or a DICOM file; of a picture or a DICOM file, no pixel is decoded.
 
     Parameters
@@ -75,7 +75,7 @@ def decode_frame(data: Data, *, index: int = 0, limits: Limits = DEFAULT_LIMITS)
     return open_frames(data, limits).read(index)
 
 
-def _open_dicom(data: Data, limits: Limits) -> Frames:
+def _open_dicom(data: Data, limits: Limits) -> Frames[Frame]:
     if _DICOM_MISSING:
         raise UnsupportedFormat("This service cannot read DICOM: it was installed without the extra `dicom`.")
     image = open_dicom(data, max_bytes=limits.max_bytes, max_side=MAX_SIDE, max_pixels=limits.max_pixels)
@@ -93,7 +93,7 @@ def _open_dicom(data: Data, limits: Limits) -> Frames:
     return Frames("dicom", image.count, True, image.header.rows * image.header.columns, read, times=times)
 
 
-def _open_dicom_video(image: "DicomImage", limits: Limits) -> Frames:
+def _open_dicom_video(image: "DicomImage", limits: Limits) -> Frames[Frame]:
     """Open the video in a DICOM object; its frames count as those of the object, in the order of a player."""
     stream = image.stream(limits.max_bytes)
     video = open_video(stream, "dicom", limits)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from service.errors import FrameTooLarge, NoSuchFrame, Problem, UnreadableFrame, UploadTooLarge
 from service.imaging.color import Colors
@@ -13,6 +13,9 @@ from service.schemas.answers import Format
 
 if TYPE_CHECKING:
     from service.imaging.dicom.attributes import DicomAttributes
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 MAX_SIDE = 16_384  # pixels; JPEG, WebP and OpenCV have limits near it, and no scanner comes close
 
@@ -111,7 +114,7 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Frames:
+class Frames(Generic[T]):
     """The frames of one file, opened once and decoded one by one; at most one of them is in memory.
 
     Not thread-safe. Read an animation or a video in rising order: a step back decodes it from an earlier frame again.
@@ -135,7 +138,7 @@ class Frames:
     count: int
     independent: bool
     max_pixels: int
-    _read: Callable[[int], Frame]
+    _read: Callable[[int], T]
     _close: Callable[[], None] = _nothing
     steps: bool = False
     times: Sequence[int] | None = None
@@ -149,7 +152,20 @@ class Frames:
         for before in range(index if self.steps else 0):
             self.read(before)
 
-    def read(self, index: int) -> Frame:
+    def map(self, change: Callable[[T], U]) -> "Frames[U]":
+        """Return the same file, with `change` applied to each frame that is read."""
+        return Frames(
+            self.format,
+            self.count,
+            self.independent,
+            self.max_pixels,
+            lambda index: change(self._read(index)),
+            self._close,
+            self.steps,
+            self.times,
+        )
+
+    def read(self, index: int) -> T:
         """Decode frame `index`, from 0.
 
         Raises

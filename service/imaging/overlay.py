@@ -1,4 +1,4 @@
-"""Paint a heat map over its frame, shrink pictures for people or for comparison, and write them."""
+"""Paint a heat map over its frame, and write pictures."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,6 @@ _STRENGTH = 0.65  # opacity of the color where the evidence is strongest; the ti
 _WORKING_SIDE = 256  # cubic up to this size, where the map is smooth, then linear: a tenth of the cost
 _JPEG_QUALITY = 85  # a full-size PNG costs more time than the model, this JPEG a twentieth of it
 _PNG_COMPRESSION = 1
-_THUMBNAIL_SIDE = 256
 
 
 def _premultiplied_colors() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -69,24 +68,3 @@ def encode_picture(picture: NDArray[np.uint8], media_type: PictureType) -> bytes
     if media_type == "image/png":
         return cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION])[1].tobytes()
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
-
-
-def downscale(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Shrink a picture uint8 [H, W] or [H, W, 3] to `width` x `height` by area averaging.
-
-    The picture is halved as often as possible first, because OpenCV averages over whole factors many times faster than
-    over others. A halving drops the last row or column of an odd number.
-    """
-    while picture.shape[0] >= 2 * height and picture.shape[1] >= 2 * width:
-        rows, columns = picture.shape[0] // 2, picture.shape[1] // 2
-        picture = _average(picture[: 2 * rows, : 2 * columns], columns, rows)
-    return _average(picture, width, height)
-
-
-def _average(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-
-
-def fit_thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Shrink a picture uint8 [H, W] to at most 256 pixels per side; keep its aspect ratio, never enlarge."""
-    return downscale(picture, *size_within(_THUMBNAIL_SIDE, *picture.shape[:2]))

@@ -41,7 +41,7 @@ _PLUGINS: dict[Format, type[ImageFile]] = {
 _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 322, 323
 
 
-def open_raster(data: bytes, format_: Format, limits: Limits) -> Frames:
+def open_raster(data: bytes, format_: Format, limits: Limits) -> Frames[Frame]:
     """Read the header of a picture file and check its size; raises what `open_frames` raises."""
     # WebP first, without Pillow: Pillow allocates the canvas that the header claims as soon as it opens the file.
     if format_ == "webp":

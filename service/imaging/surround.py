@@ -37,10 +37,12 @@ def find_picture(small: NDArray[np.uint8], plain_sides: int) -> tuple[int, int, 
         return None
     # Plain areas that touch the border. The pixels next to an edge belong to neither side of it.
     spread = cv2.morphologyEx(small, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    _, labels = cv2.connectedComponents(((small > _LIT) & (spread <= _RANGE)).astype(np.uint8), connectivity=4)
-    bands = (labels[:_BAND], labels[-_BAND:], labels[:, :_BAND], labels[:, -_BAND:])
-    outside = np.concatenate([np.unique(band) for band in bands])
-    left_over = np.isin(labels, outside[outside > 0], invert=True).astype(np.uint8)
+    count, labels = cv2.connectedComponents(((small > _LIT) & (spread <= _RANGE)).astype(np.uint8), connectivity=4)
+    inside = np.ones(count, np.uint8)  # by area; not `np.isin`, which imports modules that a decoder may not open
+    for band in (labels[:_BAND], labels[-_BAND:], labels[:, :_BAND], labels[:, -_BAND:]):
+        inside[band] = 0
+    inside[0] = 1  # what is not plain
+    left_over = inside[labels]
     # What is left is the picture, after an opening that removes letters, buttons and the lines around windows.
     opened = cv2.morphologyEx(left_over, cv2.MORPH_OPEN, np.ones((_STROKE, _STROKE), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)

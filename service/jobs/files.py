@@ -7,12 +7,16 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
+from typing import TypeAlias
 
 from service.errors import Problem
-from service.execution.decoders.decoder import Decoder
 from service.imaging.files.local_file import LocalFile, Upload, open_regular
-from service.imaging.frame import Frame, Frames
+from service.imaging.frame import Frames
+from service.imaging.letterbox import PreparedFrame
 from service.jobs.listing import find_source
+
+Open: TypeAlias = Callable[[Upload, int], Frames[PreparedFrame]]
+"""Opens a file whose frame with an index is read first."""
 
 START = 64 * 1024
 """Bytes at the start of a file: enough to recognize what is not a picture."""
@@ -35,7 +39,7 @@ class SourceFile:
     name: str
     source: LocalFile | Callable[[], bytes]
     load_s: float = 0.0
-    _frames: Frames | None = field(default=None, init=False)
+    _frames: Frames[PreparedFrame] | None = field(default=None, init=False)
     _sha256: str | None = field(default=None, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
 
@@ -49,11 +53,11 @@ class SourceFile:
         """The number of frames; None if the file is not open."""
         return self._frames.count if self._frames else None
 
-    def times(self, decoder: Decoder) -> Sequence[int] | None:
+    def times(self, open_file: Open) -> Sequence[int] | None:
         """Return when each frame is shown, as `Frames` does; raises what `read` raises."""
         with self._lock:
             if self._frames is None:
-                self._frames = decoder.open(self._load())
+                self._frames = open_file(self._load(), 0)
             return self._frames.times
 
     @classmethod
@@ -82,11 +86,11 @@ class SourceFile:
                 return None
         return self._sha256
 
-    def read(self, index: int, decoder: Decoder) -> Frame:
-        """Return frame `index`; raises what `source`, `Decoder.open` and `Frames.read` raise."""
+    def read(self, index: int, open_file: Open) -> PreparedFrame:
+        """Return frame `index`; raises what `source`, `open_file` and `Frames.read` raise."""
         with self._lock:
             if self._frames is None:
-                self._frames = decoder.open(self._load(), index)
+                self._frames = open_file(self._load(), index)
             # Only DICOM frames can be decoded side by side; other readers, and videos, step from frame to frame.
             if self._frames.format != "dicom" or not self._frames.independent:
                 return self._frames.read(index)

@@ -107,7 +107,7 @@ class _Plan:
         times = None
         if frames > 1 and self._choice.selection.fps is not None:
             with suppress(Problem):  # the rows say what is wrong with the file
-                times = file.times(self._worker.pipeline.decoder)
+                times = file.times(self._worker.open)
         return self._choice.selection.indices(frames, times)
 
     def _take_of_loop(self, task: _Task, result: ResultRow | LoopFrame) -> Iterator[Finished]:

@@ -13,7 +13,9 @@ from service.analysis.pipeline import Pipeline
 from service.analysis.results import ExplainedFrame, FrameResult
 from service.errors import InternalError, NotFound, Problem
 from service.execution.work import Stage, Work, current_work, stage, work_context
-from service.imaging.frame import Frame
+from service.imaging.files.local_file import Upload
+from service.imaging.frame import Frames
+from service.imaging.letterbox import PreparedFrame
 from service.inference.session import Floats
 from service.jobs import JobError, StoreError
 from service.jobs.companions import companion_kind
@@ -85,7 +87,7 @@ class FrameWorker:
     top: int = DEFAULT_TOP_K
     dicom: DicomOutput | None = None
     hash_files: bool = False
-    write_crop: Callable[[SourceFile, Frame, FrameResult], None] | None = None
+    write_crop: Callable[[SourceFile, PreparedFrame, FrameResult], None] | None = None
     audit: AuditKey | None = None
     seconds: StageSeconds = field(default_factory=StageSeconds)
 
@@ -101,7 +103,7 @@ class FrameWorker:
         return self._attempt(file, index, frames, self._scan)
 
     def _attempt(
-        self, file: SourceFile, index: int, frames: int | None, answer: Callable[[SourceFile, Frame], T]
+        self, file: SourceFile, index: int, frames: int | None, answer: Callable[[SourceFile, PreparedFrame], T]
     ) -> T | ResultRow | SkippedFile:
         with work_context(Work(new_request_id())) as work:
             file_hash = None
@@ -110,7 +112,7 @@ class FrameWorker:
                     return SkippedFile(file=file.name, reason=reason)  # an installer, which should not be in memory
                 file_hash = file.sha256() if self.hash_files else None  # before reading: a later change is noticed
                 with stage("decode"):
-                    frame = file.read(index, self.pipeline.decoder)
+                    frame = file.read(index, self.open)
                 return answer(file, frame)
             except JobError:
                 raise
@@ -130,6 +132,11 @@ class FrameWorker:
             sha256=file_hash,
         )  # fmt: skip
 
+    def open(self, upload: Upload, index: int) -> Frames[PreparedFrame]:
+        """Open a file for this job: with the pictures that it writes."""
+        drawn = self.write_crop is not None or (self.dicom is not None and self.dicom.overlays)
+        return self.pipeline.open(upload, index, "whole" if drawn else "none")
+
     def _is_long(self, file: SourceFile) -> bool:
         with suppress(OSError):  # to read it says why
             return file.path is not None and file.path.stat().st_size > self.pipeline.limits.max_bytes
@@ -141,13 +148,14 @@ class FrameWorker:
         except (Problem, OSError):
             return None
 
-    def _scan(self, file: SourceFile, frame: Frame) -> ResultRow | LoopFrame:
-        if frame.count == 1:
+    def _scan(self, file: SourceFile, frame: PreparedFrame) -> ResultRow | LoopFrame:
+        if frame.cells is None:
             return self._answer(file, frame)
-        return LoopFrame(self.pipeline.classify_frame(frame), shot_signature(frame.pixels))
+        return LoopFrame(self.pipeline.classify_frame(frame), shot_signature(frame.cells))
 
-    def _answer(self, file: SourceFile, frame: Frame) -> ResultRow:
-        output = self.dicom if frame.format == "dicom" else None
+    def _answer(self, file: SourceFile, frame: PreparedFrame) -> ResultRow:
+        facts = frame.metadata
+        output = self.dicom if facts.format == "dicom" else None
         explain = output is not None and output.overlays
         result: FrameResult = self.pipeline.explain_frame(frame) if explain else self.pipeline.classify_frame(frame)
         if self.write_crop is not None:
@@ -155,8 +163,8 @@ class FrameWorker:
         names, missing = self._store(output, file, result) if output else ([], None)
         return ResultRow(
             file=file.name,
-            frame=frame.index,
-            frames=frame.count,
+            frame=facts.index,
+            frames=facts.count,
             answer=classification(result, self.top),
             problem=None,
             dicom=names,

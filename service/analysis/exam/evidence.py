@@ -9,7 +9,7 @@ from service.analysis.batch import File, Runner
 from service.analysis.exam.reader import ExamReader, FrameRef, frame_ref
 from service.analysis.pipeline import Pipeline
 from service.analysis.thumbnail import Thumbnail
-from service.imaging.frame import Frame
+from service.imaging.letterbox import PreparedFrame
 from service.schemas.exam import ExamFrame, ExamReport
 
 
@@ -35,13 +35,13 @@ def _draw(pipeline: Pipeline, best: ExamFrame, thumbnail: Thumbnail | None, file
     index = best.source.frame or 0
     if thumbnail is None:
         frame = _read(file, index, pipeline)
-        thumbnail = Thumbnail.of(frame.pixels, pipeline.classify_frame(frame, with_features=True))
+        thumbnail = Thumbnail.of(frame, pipeline.classify_frame(frame, with_features=True))
     if best.correction is not None and best.correction.plane != best.plane:
         return (thumbnail.jpeg,)
     return thumbnail.jpeg, thumbnail.draw_evidence(pipeline.engine)
 
 
-def _read(file: File, index: int, pipeline: Pipeline) -> Frame:
-    with closing(pipeline.decoder.open(file.read())) as frames:
+def _read(file: File, index: int, pipeline: Pipeline) -> PreparedFrame:
+    with closing(pipeline.open(file.read(), picture="thumbnail")) as frames:
         frames.step_to(index)  # as the batch did
         return frames.read(index)

@@ -3,11 +3,13 @@
 import os
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from service.imaging.decode import open_frames
 from service.imaging.files.local_file import LazyFile, LocalFile, Upload, read_descriptor
-from service.imaging.frame import Frames, Limits
+from service.imaging.frame import Frame, Frames, Limits
+from service.imaging.letterbox import Preparation, PreparedFrame, prepare
 
 HAS_PROCESSES = sys.platform == "linux"
 """Whether this platform has decoder processes: shared memory with seals, and descriptors of processes."""
@@ -34,8 +36,14 @@ def check_system() -> None:
 class Decoder(Protocol):
     """Opens uploads."""
 
-    def open(self, upload: Upload, index: int = 0) -> Frames:
-        """Open a file whose frame `index` is read first; the caller closes it. Raises what `open_frames` raises."""
+    def open(self, upload: Upload, index: int = 0) -> Frames[Frame]:
+        """Open a file whose frame `index` is read first; the caller closes it. Raises what `open_frames` raises.
+
+        The frames of some decoders are without colors.
+        """
+
+    def open_prepared(self, upload: Upload, preparation: Preparation, index: int = 0) -> Frames[PreparedFrame]:
+        """Open a file likewise; what reads a frame prepares it for the network."""
 
     def start(self) -> None:
         """Get ready to open files; the first ones are slower without."""
@@ -50,11 +58,15 @@ class InProcessDecoder:
 
     limits: Limits
 
-    def open(self, upload: Upload, index: int = 0) -> Frames:
+    def open(self, upload: Upload, index: int = 0) -> Frames[Frame]:
         """Open a file."""
         if isinstance(upload, LocalFile):
             return open_descriptor(upload.open(), self.limits)
         return open_frames(upload.read() if isinstance(upload, LazyFile) else upload, self.limits)
+
+    def open_prepared(self, upload: Upload, preparation: Preparation, index: int = 0) -> Frames[PreparedFrame]:
+        """Open a file whose frames are prepared for the network."""
+        return self.open(upload, index).map(partial(prepare, preparation=preparation))
 
     def start(self) -> None:
         """Do nothing."""
@@ -63,7 +75,7 @@ class InProcessDecoder:
         """Do nothing."""
 
 
-def open_descriptor(descriptor: int, limits: Limits) -> Frames:
+def open_descriptor(descriptor: int, limits: Limits) -> Frames[Frame]:
     """Open the file of a descriptor, which is closed; raises what `read_descriptor` and `open_frames` raise."""
     data = read_descriptor(descriptor, limits.max_bytes)
     if not isinstance(data, bytes):  # the length of a memory map costs no memory

@@ -6,13 +6,13 @@ import os
 import resource
 import signal
 import socket
-from array import array
+from collections.abc import Sequence
 from typing import NoReturn
 
 import cv2
 
 from service.errors import DecodeLimit, Problem, UnreadableFrame
-from service.execution.decoders.arena import Arena
+from service.execution.decoders.arena import Arena, describe, put, size_of
 from service.execution.decoders.decoder import open_descriptor
 from service.execution.decoders.limits import COPIES_OF_FILE, KEPT, LARGE, DecoderLimits, frame_bytes
 from service.execution.decoders.messages import (
@@ -28,6 +28,7 @@ from service.execution.decoders.messages import (
 from service.execution.decoders.sandbox import confine
 from service.imaging.decode import open_frames
 from service.imaging.frame import Frame, Frames
+from service.imaging.letterbox import PreparedFrame, prepare
 
 _MAX_REQUEST = 1024  # bytes
 _CV_NO_MEMORY = -4  # `cv2.error.code` for StsNoMem
@@ -53,7 +54,7 @@ class _Decoder:
 
     def __init__(self, channel: socket.socket, arena: Arena, limits: DecoderLimits, statm: int) -> None:
         self._channel, self._arena, self._limits, self._statm = channel, arena, limits, statm
-        self._frames: Frames | None = None
+        self._frames: Frames[Frame] | None = None
         self._mapped_at_start = self._mapped()
 
     def run(self) -> NoReturn:
@@ -96,7 +97,7 @@ class _Decoder:
             if file is None or file.count == 1:
                 self._frames = None
 
-    def _open(self, request: Request, descriptors: list[int]) -> Frames:
+    def _open(self, request: Request, descriptors: list[int]) -> Frames[Frame]:
         if request.source == "open" and self._frames is not None:
             return self._frames
         self._frames = None
@@ -111,42 +112,29 @@ class _Decoder:
             self._frames = open_frames(self._arena.read(request.length), self._limits.file)
         return self._frames
 
-    def _read(self, frames: Frames, request: Request) -> Frame:
+    def _read(self, frames: Frames[Frame], request: Request) -> Frame | PreparedFrame:
         needed = frame_bytes(frames.max_pixels)
         if needed > LARGE:
             self._ask(Reply(large=True))
         self._limit_memory(needed + self._file_bytes(request))
         if request.step:
             frames.step_to(request.frame)
-        return frames.read(request.frame)
+        frame = frames.read(request.frame)
+        return frame if request.preparation is None else prepare(frame, request.preparation)
 
-    def _times(self, frames: Frames, request: Request) -> bytes | None:
+    def _times(self, frames: Frames[Frame], request: Request) -> Sequence[int] | None:
         """Return the times of all frames where the service does not have them yet."""
-        return None if frames.times is None or request.source == "open" else array("i", frames.times).tobytes()
+        return None if request.source == "open" else frames.times
 
-    def _return(self, frame: Frame, times: bytes | None) -> DecodedFrame:
+    def _return(self, frame: Frame | PreparedFrame, times: Sequence[int] | None) -> DecodedFrame:
         """Copy a frame into the arena, and return what the service must know to take it out."""
-        colors = frame.colors
-        attributes = b"" if frame.dicom is None else frame.dicom.encoded
-        sizes = frame.pixels.size, 0 if colors is None else colors.size, len(attributes), len(times or b"")
-        if sum(sizes) > len(self._arena):
-            self._ask(Reply(space=sum(sizes)))
+        described, parts = describe(frame, times)
+        size = size_of(parts)
+        if size > len(self._arena):
+            self._ask(Reply(space=size))
             self._arena.remap()
-        self._arena.write_pixels(frame.pixels)
-        if colors is not None:
-            self._arena.write_pixels(colors, sizes[0])
-        self._arena.write(attributes, sum(sizes[:2]))
-        self._arena.write(times or b"", sum(sizes[:3]))
-        height, width = frame.pixels.shape
-        return DecodedFrame(
-            height=height,
-            width=width,
-            region=frame.region,
-            colors=None if colors is None else (colors.shape[0], colors.shape[1]),
-            attributes=None if frame.dicom is None else len(attributes),
-            seconds=frame.seconds,
-            times=None if times is None else len(times),
-        )
+        put(parts, self._arena)
+        return described
 
     def _ask(self, question: Reply) -> None:
         self._channel.send(encode_reply(question))

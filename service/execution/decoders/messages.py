@@ -1,17 +1,20 @@
 """The messages between the service and a decoder, one per packet; replies are JSON, checked on arrival.
 
-Pictures, uploads and DICOM attributes travel through the arena. A decoder may have been taken over by a hostile file:
-the service believes none of its numbers before it has checked them.
+Pictures, uploads and DICOM attributes travel through the arena, see `arena`. A decoder may have been taken over by a
+hostile file: the service believes none of its numbers before it has checked them.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple, cast
 
 from pydantic import Field, NonNegativeInt, PositiveInt, TypeAdapter
 
 from service.imaging.frame import MAX_SIDE
+from service.imaging.letterbox import Crop, Picture, Preparation
 from service.imaging.sector import Box
 from service.schemas.answers import Format
+from service.schemas.manifest import Preprocessing
 
 MAX_MESSAGE = 64 * 1024
 """Bytes of the longest message."""
@@ -35,12 +38,15 @@ class Request(NamedTuple):
     step
         Whether another decoder has read frames of this file. An animation is then decoded frame by frame up to this
         one: the limit on pixels counts the frames of one leap.
+    preparation
+        How to prepare the frame for the network; None for the frame itself.
     """
 
     source: Source
     length: int
     frame: int
     step: bool
+    preparation: Preparation | None = None
 
 
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
@@ -59,15 +65,17 @@ class OpenedFile:
 
 @dataclass(slots=True)
 class DecodedFrame:
-    """A frame in the arena: its gray levels, its small color copy, the DICOM attributes, the times of all frames.
+    """What the service needs to take a frame out of the arena: the size of the frame, and lengths in bytes.
 
-    The times are int32; they come once, with the first frame that a decoder reads of a file.
+    A prepared frame has a crop, and no region. The times come once, with the first frame that a decoder reads of a
+    file.
     """
 
     height: Side
     width: Side
     region: Box | None = None
-    colors: tuple[PositiveInt, PositiveInt] | None = None
+    crop: Crop | None = None
+    flow: Annotated[float, Field(ge=0, le=1)] = 0.0
     attributes: NonNegativeInt | None = None
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     times: NonNegativeInt | None = None
@@ -102,13 +110,28 @@ _REPLIES = TypeAdapter(Reply)
 
 def encode_request(request: Request) -> bytes:
     """Return the message of a request: its fields, separated by spaces; `json` takes three times as long."""
-    return b"%b %d %d %d" % (request.source.encode(), request.length, request.frame, request.step)
+    preparation = "" if request.preparation is None else _encode_preparation(*request.preparation)
+    numbers = request.length, request.frame, request.step
+    return b"%b %d %d %d %b" % (request.source.encode(), *numbers, preparation.encode())
+
+
+@lru_cache(maxsize=16)
+def _encode_preparation(preprocessing: Preprocessing, picture: Picture) -> str:
+    return f"{picture} {preprocessing.model_dump_json()}"
 
 
 def decode_request(message: bytes) -> Request:
     """Return the request of a message. It comes from the service, so it is not checked."""
-    source, length, frame, step = message.decode().split(" ")
-    return Request(cast("Source", source), int(length), int(frame), step == "1")
+    source, length, frame, step, preparation = message.decode().split(" ", 4)
+    return Request(cast("Source", source), int(length), int(frame), step == "1", _decode_preparation(preparation))
+
+
+@lru_cache(maxsize=16)
+def _decode_preparation(text: str) -> Preparation | None:
+    if not text:
+        return None
+    picture, preprocessing = text.split(" ", 1)
+    return Preparation(Preprocessing.model_validate_json(preprocessing), cast("Picture", picture))
 
 
 def encode_reply(reply: Reply) -> bytes:

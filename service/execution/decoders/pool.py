@@ -4,10 +4,12 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from service.errors import DecodeLimit, Overloaded, UnreadableFrame
+from service.execution.decoders.arena import Taker
 from service.execution.decoders.decoder import HAS_PROCESSES, Decoder, InProcessDecoder, check_system
 from service.execution.decoders.fork_server import fork_server
 from service.execution.decoders.limits import DecoderLimits
@@ -16,7 +18,8 @@ from service.execution.decoders.upload import OpenUpload
 from service.execution.work import current_work, stage
 from service.imaging.files.formats import detect_format
 from service.imaging.files.local_file import Upload
-from service.imaging.frame import Frames
+from service.imaging.frame import Frame, Frames
+from service.imaging.letterbox import Preparation, PreparedFrame
 
 if TYPE_CHECKING:
     from service.observability.metrics import DecoderEnding
@@ -64,15 +67,19 @@ class DecoderPool:
         with self._changed:
             self._idle += decoders
 
-    def open(self, upload: Upload, index: int = 0) -> Frames:
-        """Open a file and decode frame `index`; the caller closes it.
+    def open(self, upload: Upload, index: int = 0) -> Frames[Frame]:
+        """Open a file and decode frame `index`, without colors; the caller closes it.
 
         Raises what `service.imaging.decode.open_frames` raises, and `DecodeLimit`.
         """
-        if isinstance(upload, bytes):  # refuse what needs no decoder
-            self.limits.file.check_bytes(len(upload))
-            detect_format(upload)
-        return OpenUpload(upload, self.use, self.forget).open(index)
+        self._check(upload)
+        return OpenUpload(upload, self, None, Taker.frame).open(index)
+
+    def open_prepared(self, upload: Upload, preparation: Preparation, index: int = 0) -> Frames[PreparedFrame]:
+        """Open a file and prepare frame `index`; otherwise as `open`."""
+        self._check(upload)
+        take = partial(Taker.prepared, preparation=preparation)
+        return OpenUpload(upload, self, preparation, take).open(index)
 
     @contextmanager
     def use(self, upload: int) -> Iterator[DecoderProcess]:
@@ -129,6 +136,12 @@ class DecoderPool:
             idle, self._idle = self._idle, []
         for each in idle:
             each.close()
+
+    def _check(self, upload: Upload) -> None:
+        """Refuse what needs no decoder."""
+        if isinstance(upload, bytes):
+            self.limits.file.check_bytes(len(upload))
+            detect_format(upload)
 
     def _acquire(self, upload: int) -> DecoderProcess:
         with self._changed:

@@ -17,7 +17,7 @@ _SEEK_BACK_MS = (0, 1_000, 5_000, 20_000)  # a seek may end behind the frame tha
 _MAX_ASPECT = 8.0  # of a pixel; no recorder comes close
 
 
-def open_video(data: Data, format_: Format, limits: Limits) -> Frames:
+def open_video(data: Data, format_: Format, limits: Limits) -> Frames[Frame]:
     """Read the index of a video and check its size; raises what `open_frames` raises."""
     reader = VideoReader(data, format_, limits)
     # Frames after a damaged one build on it, and a decoder that has given up stays there.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from service.analysis.results import FrameResult
-from service.imaging.frame import Frame
+from service.imaging.letterbox import PreparedFrame
 from service.jobs import JobError
 from service.jobs.crops.sector_mask import sector_png
 from service.jobs.files import SourceFile
@@ -23,15 +23,21 @@ class CropWriter:
     folder: Path
     key: bytes
 
-    def write(self, file: SourceFile, frame: Frame, result: FrameResult) -> None:
-        """Write the crop of a frame; nothing where the model abstained or no sector is found. Raises `JobError`."""
-        if result.abstain_reason is not None or (png := sector_png(frame.pixels, result.crop)) is None:
+    def write(self, file: SourceFile, frame: PreparedFrame, result: FrameResult) -> None:
+        """Write the crop of a frame that has its whole picture. Raises `JobError`.
+
+        Writes nothing where the model abstained or no sector is found.
+        """
+        if result.abstain_reason is not None or frame.picture is None:
+            return
+        png = sector_png(frame.picture, result.crop)
+        if png is None:
             return
         # A picture states no patient: the frames of a folder count as one patient's.
         patient = patient_key(result.frame, self.key.hex()) or self._hash(
             "folder", str(PurePosixPath(file.name).parent)
         )
-        name = self._hash(patient, file.sha256() or file.name, str(frame.index))
+        name = self._hash(patient, file.sha256() or file.name, str(frame.metadata.index))
         path = self.folder / result.ranked[0].plane / patient / f"{name}.png"
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

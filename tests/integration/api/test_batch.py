@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.analysis.pipeline import Pipeline
-from service.imaging.frame import Frame
+from service.imaging.letterbox import PreparedFrame
 from service.schemas.batch import Batch
 from tests.support.dicom_objects import BASELINE, compressed, jpeg, native
 from tests.support.disk_watch import WATCHING
@@ -176,8 +176,8 @@ def test_every_frame_is_counted_once(serve: Callable[..., TestClient]) -> None:
 def test_no_more_frames_are_decoded_than_are_read(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     seen, classify = [], Pipeline.classify_frame
 
-    def counted(self: Pipeline, frame: Frame, **options: bool) -> Any:
-        seen.append(frame.index)
+    def counted(self: Pipeline, frame: PreparedFrame, **options: bool) -> Any:
+        seen.append(frame.metadata.index)
         return classify(self, frame, **options)
 
     monkeypatch.setattr(Pipeline, "classify_frame", counted)
@@ -205,8 +205,8 @@ def test_a_bug_breaks_the_reply_off_before_its_last_line(
 ) -> None:
     classify = Pipeline.classify_frame
 
-    def fail(self: Pipeline, frame: Frame) -> Any:
-        if frame.index == 4:
+    def fail(self: Pipeline, frame: PreparedFrame) -> Any:
+        if frame.metadata.index == 4:
             raise ValueError("Doe^Jane")
         return classify(self, frame)
 

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from service.analysis.pipeline import Pipeline
-from service.imaging.frame import Frame
+from service.imaging.letterbox import PreparedFrame
 from service.reports.html_page import POLICY
 from tests.support.exam_items import labels
 from tests.support.images import animation, encode, speckle
@@ -187,8 +187,8 @@ def test_stills_are_looked_at_once_and_of_a_loop_the_best_frames_again(
 ) -> None:
     seen, classify = list[int](), Pipeline.classify_frame
 
-    def counted(self: Pipeline, frame: Frame, **options: bool) -> Any:
-        seen.append(frame.count)
+    def counted(self: Pipeline, frame: PreparedFrame, **options: bool) -> Any:
+        seen.append(frame.metadata.count)
         return classify(self, frame, **options)
 
     monkeypatch.setattr(Pipeline, "classify_frame", counted)

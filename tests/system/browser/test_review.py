@@ -190,7 +190,7 @@ class TestUndo:
     def test_corrections_come_back_with_their_files(self, page: Visit) -> None:
         press(page, FEMUR, "brain.png")
         page.page.click("#clear")
-        assert page.page.locator("#review-bar").is_hidden()
+        page.page.locator("#review-bar").wait_for(state="hidden")
         page.page.keyboard.press("Control+z")
         page.until(f"{tile_of('brain.png')}?.dataset.verdict === 'supplemented'")
         page.page.click("#clear")

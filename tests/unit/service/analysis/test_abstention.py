@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.analysis.abstention import CLOSE, abstain_reason, is_close, measure_flow
+from service.analysis.abstention import CLOSE, abstain_reason, is_close
 from service.imaging.color import FLOW
-from service.imaging.sector import Box
 from service.inference.engine import Scores
 from service.schemas.manifest import Abstention
 
@@ -55,7 +54,3 @@ def test_the_two_most_probable_answers_decide_whether_they_are_close(percents: l
     second, first = sorted(percents)[-2:]
     if first - second != 100 * CLOSE:  # there, rounding decides
         assert is_close(np.array([percent / 100 for percent in percents], np.float32)) == (first - second < 100 * CLOSE)
-
-
-def test_a_gray_frame_has_no_flow() -> None:
-    assert measure_flow(None, Box(0, 0, 10, 10), (10, 10)) == 0

@@ -150,7 +150,7 @@ def run_batch(
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(3) as threads:
             batch = Batch(
-                partial(loop.run_in_executor, threads), analyze, InProcessDecoder(Limits()), selection, window
+                partial(loop.run_in_executor, threads), analyze, InProcessDecoder(Limits()).open, selection, window
             )
             files = [file(number, upload) for number, upload in enumerate(uploads)]
             async with aclosing(batch.outcomes(files)) as outcomes:

@@ -9,11 +9,11 @@ import pytest
 
 from service.analysis.abstention import CLOSE
 from service.analysis.pipeline import Pipeline
-from service.imaging.frame import Frame, Limits
+from service.imaging.frame import Limits
 from service.inference.engine import Engine
 from service.inference.package import ModelPackage, PackageError, load_package
 from service.inference.sub_planes import SubPlaneHead
-from tests.support.images import speckle
+from tests.support.images import encode, speckle
 from tests.support.phantom_package import PLANES, Phantom, write_manifest
 from tests.support.phantom_sub_planes import BEST, NAMES, sub_plane_phantom
 
@@ -47,7 +47,7 @@ def test_frames_of_other_planes_have_none(tmp_path: Path, case: str) -> None:
 def test_the_pipeline_names_the_most_probable_sub_plane(tmp_path: Path) -> None:
     phantom = sub_plane_phantom(min_probability=0.0, max_ood_score=1e9)
     expected = phantom.sub_plane_probabilities(speckle(64, 64))
-    result = Pipeline(Engine(package_of(phantom, tmp_path)), Limits()).classify_frame(Frame(speckle(64, 64), "png"))
+    result = Pipeline(Engine(package_of(phantom, tmp_path)), Limits()).classify(encode(speckle(64, 64)))
     assert result.abstain_reason is None
     assert result.sub_plane is not None
     assert result.sub_plane.plane == NAMES[int(expected.argmax())]
@@ -60,7 +60,7 @@ def test_the_pipeline_names_no_sub_plane_where_two_are_close(tmp_path: Path, sca
     phantom = sub_plane_phantom(min_probability=0.0, max_ood_score=1e9)
     phantom.sub_plane_head *= np.float32(scale)
     second, first = np.sort(phantom.sub_plane_probabilities(speckle(64, 64)))[-2:]
-    result = Pipeline(Engine(package_of(phantom, tmp_path)), Limits()).classify_frame(Frame(speckle(64, 64), "png"))
+    result = Pipeline(Engine(package_of(phantom, tmp_path)), Limits()).classify(encode(speckle(64, 64)))
     close = bool(first - second < CLOSE)
     assert close == (scale < 0.1)
     assert ((result.sub_plane is None), result.sub_plane_reason) == (close, "close" if close else None)
@@ -77,7 +77,7 @@ def test_where_the_model_abstains_the_head_does_not_run(
     }[case]
     pipeline = Pipeline(Engine(package_of(phantom, tmp_path)), Limits())
     monkeypatch.setattr(SubPlaneHead, "probabilities", lambda *_: pytest.fail("the head ran"))
-    result = pipeline.classify_frame(Frame(speckle(64, 64), "png"))
+    result = pipeline.classify(encode(speckle(64, 64)))
     assert (result.abstain_reason, result.sub_plane, result.sub_planes) == (case, None, None)
 
 

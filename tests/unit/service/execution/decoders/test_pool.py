@@ -1,6 +1,7 @@
 """Decoder processes answer as this process would; each ends with its own file, and others go on."""
 
 import io
+import json
 import os
 import random
 import signal
@@ -12,10 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from bench.decoder_memory.process_memory import status_bytes
 from service.errors import (
@@ -29,14 +32,20 @@ from service.errors import (
     UnsupportedFormat,
     UploadTooLarge,
 )
+from service.execution.decoders.arena import Arena, Taker
 from service.execution.decoders.decoder import HAS_PROCESSES, InProcessDecoder
 from service.execution.decoders.fork_server import _ForkServer, fork_server
 from service.execution.decoders.limits import DecoderLimits
+from service.execution.decoders.messages import OpenedFile, decode_reply
 from service.execution.decoders.pool import DecoderPool
 from service.execution.decoders.process import DecoderProcess
 from service.execution.work import StopReason, Work, WorkStopped, work_context
+from service.imaging.color import FLOW
 from service.imaging.files.local_file import LazyFile, LocalFile, Upload
 from service.imaging.frame import Limits
+from service.imaging.letterbox import Picture, Preparation, PreparedFrame
+from service.imaging.sector import Box
+from service.schemas.manifest import Preprocessing
 from tests.support.dicom_objects import BASELINE, DEFLATED, J2K_LOSSLESS, compressed, jpeg, jpeg_2000, native
 from tests.support.hostile import HOSTILE
 from tests.support.images import animation, encode, speckle
@@ -143,13 +152,105 @@ def test_the_frames_are_those_of_this_process(pool: DecoderPool, data: bytes, on
     for index in [*range(here.count), 0]:
         mine, theirs = here.read(index), there.read(index)
         assert np.array_equal(mine.pixels, theirs.pixels)
-        assert (mine.colors is None) == (theirs.colors is None)
-        assert mine.colors is None or theirs.colors is None or np.array_equal(mine.colors, theirs.colors)
         assert (mine.region, mine.dicom, mine.index) == (theirs.region, theirs.dicom, theirs.index)
     with pytest.raises(NoSuchFrame):
         there.read(here.count)
     there.close()
     assert ENDINGS == []
+
+
+def doppler() -> bytes:
+    pixels = np.repeat(speckle(300, 400)[..., None], 3, 2)
+    pixels[100:200, 150:250] = (230, 40, 20)
+    return encode(Image.fromarray(pixels))
+
+
+def window(around: int) -> bytes:
+    """Return a frame inside a plain surround."""
+    pixels = np.full((300, 400), around, np.uint8)
+    pixels[60:240, 80:320] = speckle(180, 240)
+    return encode(pixels)
+
+
+PREPARED = FILES | {
+    "flow": doppler(),
+    "large": encode(speckle(1500, 1100)),
+    "tiny": encode(speckle(3, 2)),
+    "plain": encode(np.full((300, 400), 60, np.uint8)),
+    "black": encode(np.zeros((300, 400), np.uint8)),
+    "window": window(180),
+    "page": window(255),
+}
+PREPROCESSING = Preprocessing(size=96, crop="sector", zoom=1.15)
+
+
+@pytest.mark.parametrize("picture", ["none", "thumbnail", "whole"])
+@pytest.mark.parametrize("data", PREPARED.values(), ids=PREPARED.keys())
+def test_prepared_frames_are_those_of_this_process(pool: DecoderPool, data: bytes, picture: Picture) -> None:
+    preparation = Preparation(PREPROCESSING, picture)
+    here = InProcessDecoder(Limits()).open_prepared(data, preparation)
+    with closing(pool.open_prepared(data, preparation)) as there:
+        for index in [*range(here.count), 0]:
+            mine, theirs = here.read(index), there.read(index)
+            for first, second in ((mine.view, theirs.view), (mine.cells, theirs.cells), (mine.picture, theirs.picture)):
+                assert (first is None) == (second is None)
+                assert first is None or np.array_equal(first, np.asarray(second))
+            assert (mine.crop, mine.flow) == (theirs.crop, theirs.flow)
+            assert mine.metadata.dicom == theirs.metadata.dicom
+            assert (mine.metadata.width, mine.metadata.height) == (theirs.metadata.width, theirs.metadata.height)
+            assert (mine.metadata.index, mine.metadata.count) == (index, here.count)
+    assert ENDINGS == []
+
+
+def test_a_flow_is_measured_where_the_colors_are(pool: DecoderPool) -> None:
+    with closing(pool.open_prepared(doppler(), Preparation(PREPROCESSING))) as frames:
+        assert frames.read(0).flow > FLOW
+
+
+GOOD_REPLY: dict[str, Any] = {"height": 60, "width": 80, "crop": (Box(0, 0, 80, 60), "none")}
+FILE = OpenedFile("png", 2, True, 4800)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {},
+        {"crop": None},
+        {"crop": (Box(0, 0, 81, 60), "none")},
+        {"crop": (Box(-1, 0, 80, 60), "sector")},
+        {"crop": (Box(5, 0, 5, 60), "sector")},
+        {"height": 70},
+        {"attributes": 2**22},
+        {"times": 4},
+        {"times": 2**30},
+    ],
+    ids=str,
+)
+def test_what_a_decoder_says_of_a_frame_is_checked(lie: dict[str, Any]) -> None:
+    """A decoder that a hostile file has taken over can say anything."""
+    with closing(Arena.create()) as arena:
+        described = decode_reply(json.dumps({"frame": GOOD_REPLY | lie}).encode()).frame
+        assert described is not None
+
+        def take() -> PreparedFrame:
+            taker = Taker(arena, FILE, described, 60 * 80)
+            frame = taker.prepared(0, Preparation(PREPROCESSING, "whole"))
+            taker.times()
+            return frame
+
+        if lie:
+            with pytest.raises(UnreadableFrame):
+                take()
+        else:
+            assert take().view.shape == (96, 96)
+
+
+@pytest.mark.parametrize(
+    "lie", [{"flow": -0.1}, {"flow": 2}, {"crop": (Box(0, 0, 1, 1), "x")}, {"height": 0}, {"width": 2**20}], ids=str
+)
+def test_a_reply_with_impossible_values_is_none(lie: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        decode_reply(json.dumps({"frame": GOOD_REPLY | lie}).encode())
 
 
 def _webp_of_no_width() -> bytes:

@@ -12,7 +12,7 @@ import pytest
 from service.errors import FrameTooLarge, Problem, UnreadableFrame, UnsupportedFormat
 from service.imaging.decode import open_frames
 from service.imaging.files.local_file import LocalFile
-from service.imaging.frame import Frames, Limits
+from service.imaging.frame import Frame, Frames, Limits
 from service.imaging.video import conversion, index
 from service.imaging.video.capture import Capture
 from tests.support.videos import (
@@ -152,7 +152,7 @@ def test_a_video_without_its_end_is_read_up_to_there() -> None:
     assert numbers == list(range(len(numbers)))
 
 
-def readable(frames: Frames) -> list[int]:
+def readable(frames: Frames[Frame]) -> list[int]:
     numbers = []
     for number in range(frames.count):
         try:
