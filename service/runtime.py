@@ -88,9 +88,7 @@ class Runtime:
             self.store.start()  # the model need not wait for a database
         pool = WorkerPool(self.cpu_budget)
         # First, because the decoders load while the model does.
-        decoder = open_decoder(
-            self.settings.decoder_limits, self.cpu_budget.count, pool.step_aside, self.metrics.count_decoder_ending
-        )
+        decoder = open_decoder(self.settings.decoder_limits, self.cpu_budget.count, self.metrics.count_decoder_ending)
         try:
             package = self._within_limit(partial(load_package, self.settings.model))
             protocols = self._load_protocols(package)

@@ -21,7 +21,7 @@ from service.execution.decoders.fork_server import fork_server
 from service.execution.decoders.limits import COPIES_OF_FILE, DecoderLimits, frame_bytes
 from service.execution.decoders.messages import Request
 from service.execution.decoders.pool import DecoderPool
-from service.execution.decoders.process import DecoderEnded, DecoderProcess, Delays
+from service.execution.decoders.process import DecoderEnded, DecoderProcess
 from service.imaging.decode import decode_frame
 from service.imaging.frame import Limits
 from service.process_setup import configure_process
@@ -32,7 +32,6 @@ _MIB = 2**20
 _SMALL, _LARGE = (2_000, 1_000), (8_000, 4_000)  # pixels; the second is the largest size that is permitted by default
 _LIMITS = DecoderLimits(2**28, Limits().max_pixels, cpu_s=600)  # bytes: uncompressed files of 32 megapixels are large
 _UNLIMITED = _LIMITS._replace(allowance=2**33)
-_DELAYS = Delays(nullcontext, nullcontext)
 
 
 class Need(NamedTuple):
@@ -44,7 +43,7 @@ class Need(NamedTuple):
 
 def measure(data: bytes, limits: DecoderLimits) -> Need:
     """Return what a new decoder takes for the first frame of a file, beyond what it takes when idle."""
-    with closing(DecoderProcess(limits, _DELAYS)) as decoder:
+    with closing(DecoderProcess(limits, nullcontext)) as decoder:
         before = status_bytes(decoder.id, "VmSize") - len(decoder.arena)
         decoder.arena.grow(len(data))
         decoder.arena.write(data)

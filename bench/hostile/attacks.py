@@ -135,9 +135,8 @@ def _send_slowly(connection: http.client.HTTPConnection, attack: Attack) -> None
     connection.sock.settimeout(_TIMEOUT_S)
 
 
-def attack_service(url: str, names: Sequence[str], clients: int) -> list[Answer]:
+def attack_service(url: str, files: dict[str, bytes], clients: int) -> list[Answer]:
     """Send every hostile request; return the answers."""
-    files = {name: HOSTILE[name]() for name in names}
     with ThreadPoolExecutor(clients) as threads:
         answers = threads.map(partial(send, url), attacks(files))
         return list(tqdm(answers, "hostile requests", disable=None))  # no bar in a log file
@@ -145,7 +144,10 @@ def attack_service(url: str, names: Sequence[str], clients: int) -> list[Answer]
 
 @contextmanager
 def in_process_of_its_own(url: str, names: Sequence[str], clients: int) -> Iterator["Attacker"]:
-    """Run `attack_service` in another process, so that it does not slow down what is measured in this one."""
+    """Run `attack_service` in another process, so that it does not slow down what is measured in this one.
+
+    The context begins when the files are made.
+    """
     attacker = Attacker(url, names, clients)
     try:
         yield attacker
@@ -163,6 +165,7 @@ class Attacker:
         self.process = context.Process(target=_run, args=(sender, url, names, clients), daemon=True)
         self.process.start()
         sender.close()
+        self._receiver.recv()  # raises EOFError where the process failed
 
     @property
     def done(self) -> bool:
@@ -176,4 +179,6 @@ class Attacker:
 
 def _run(sender: Connection, url: str, names: Sequence[str], clients: int) -> None:
     os.nice(19)  # an attacker has a machine of its own: what it does must not slow down what is measured
-    sender.send([tuple(each) for each in attack_service(url, names, clients)])
+    files = {name: HOSTILE[name]() for name in names}
+    sender.send("ready")
+    sender.send([tuple(each) for each in attack_service(url, files, clients)])

@@ -1,6 +1,6 @@
 """Turn an upload into a result: the one path that the API, the jobs and the command line share."""
 
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +18,8 @@ from service.imaging.overlay import encode_picture, paint
 from service.inference.engine import Engine
 from service.inference.session import Floats
 from service.schemas.answers import PictureType
+
+_LARGE = 4_000_000  # pixels; to draw such a picture takes more than 0.1 s
 
 
 class Pipeline:
@@ -99,7 +101,8 @@ class Pipeline:
     @stage("encode")
     def draw(self, explained: ExplainedFrame, media_type: PictureType) -> bytes:
         """Return the painted frame as a picture file."""
-        return encode_picture(self.paint(explained), media_type)
+        with current_work().workers.step_aside() if explained.pixels.size > _LARGE else nullcontext():
+            return encode_picture(self.paint(explained), media_type)
 
     def _explain(self, frame: PreparedFrame, wanted: int | None) -> ExplainedFrame:
         if frame.picture is None:

@@ -98,6 +98,7 @@ class WorkerPool:
         """
         job = _Job(partial(function, *args, **kwargs))
         job.work.check()
+        job.work.workers = self
         with job.work.on_stop(partial(self._abandon, job)):
             with self._changed:
                 if self._closing:
@@ -115,12 +116,11 @@ class WorkerPool:
     def step_aside(self) -> Iterator[None]:
         """Return a context in which the calling job needs no core, so that another one may start.
 
-        Raises Overloaded where too many jobs have stepped aside already: slow files must never hold all workers.
+        Raises what `check_room` raises: slow files must never hold all workers.
         """
         job: _Job[Any] = self._current.job
         with self._changed:
-            if self._aside.total() == self._most_aside:
-                raise Overloaded("The service is decoding as many slow files as it can.", headers={"Retry-After": "5"})
+            self.check_room()
             self.busy -= 1
             self._aside[job.work] += 1
             self._changed.notify_all()
@@ -128,6 +128,11 @@ class WorkerPool:
             yield
         finally:
             self._return(job.work)
+
+    def check_room(self) -> None:
+        """Raise Overloaded where no further job may step aside."""
+        if self._aside.total() == self._most_aside:
+            raise Overloaded("The service is decoding as many slow files as it can.", headers={"Retry-After": "5"})
 
     def _return(self, work: Work) -> None:
         started = perf_counter()

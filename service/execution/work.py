@@ -1,12 +1,12 @@
 """The work of one request: it can be stopped from outside, and it records what it did."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 from time import perf_counter
-from typing import Literal
+from typing import Literal, Protocol
 
 Stage = Literal["queue", "decode", "infer", "explain", "encode"]
 
@@ -35,6 +35,27 @@ class Outcome:
     abstain_reason: str | None
 
 
+class Workers(Protocol):
+    """The threads that do a request's work."""
+
+    def step_aside(self) -> AbstractContextManager[None]:
+        """Return a context in which other work has the core of the calling thread; raises Overloaded without room."""
+
+    def check_room(self) -> None:
+        """Raise Overloaded where no further thread may step aside."""
+
+
+class AnyThreads:
+    """Threads that keep their cores."""
+
+    def step_aside(self) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
+
+    def check_room(self) -> None:
+        """Do nothing."""
+
+
 class Work:
     """The work of one request."""
 
@@ -44,6 +65,7 @@ class Work:
         self.outcomes: list[Outcome] = []  # one for each frame answered
         self.threads: list[int] = []  # of each run of the classifier
         self.stopped: StopReason | None = None
+        self.workers: Workers = AnyThreads()
         self._callbacks: list[Callable[[WorkStopped], None]] = []
 
     def stop(self, reason: StopReason) -> None:

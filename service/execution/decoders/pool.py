@@ -3,9 +3,9 @@
 import logging
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from functools import partial
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from service.errors import DecodeLimit, Overloaded, UnreadableFrame
@@ -13,7 +13,7 @@ from service.execution.decoders.arena import Taker
 from service.execution.decoders.decoder import HAS_PROCESSES, Decoder, InProcessDecoder, check_system
 from service.execution.decoders.fork_server import fork_server
 from service.execution.decoders.limits import DecoderLimits
-from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess, Delays
+from service.execution.decoders.process import NO_UPLOAD, DecoderEnded, DecoderProcess
 from service.execution.decoders.upload import OpenUpload
 from service.execution.work import current_work, stage
 from service.imaging.files.formats import detect_format
@@ -39,8 +39,6 @@ class DecoderPool:
         Of each decoder.
     idle
         The number of decoders that are kept waiting for work.
-    step_aside
-        Returns a context in which a thread waits for a slow decoder while another thread uses its core.
     count_ending
         Called when a decoder ends that should not.
     """
@@ -49,21 +47,20 @@ class DecoderPool:
         self,
         limits: DecoderLimits,
         idle: int,
-        step_aside: Callable[[], AbstractContextManager[None]] = nullcontext,
         count_ending: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.limits = limits
-        self._delays = Delays(step_aside, self._large)
         self._large_lock = Lock()
         self._most_idle, self._count_ending = idle, count_ending
         self._idle: list[DecoderProcess] = []  # the one that worked last is at the end: its memory is warm
         self._closed = False
-        self._changed = Lock()  # guards the two attributes above
+        self._spare: Thread | None = None  # forks a decoder
+        self._changed = Lock()  # guards the three attributes above
         fork_server().start()
 
     def start(self) -> None:
         """Fork the decoders that wait for work."""
-        decoders = [DecoderProcess(self.limits, self._delays) for _ in range(self._most_idle)]
+        decoders = [DecoderProcess(self.limits, self._large) for _ in range(self._most_idle)]
         with self._changed:
             self._idle += decoders
 
@@ -149,15 +146,34 @@ class DecoderPool:
             fit = own or [each for each in self._idle if not each.spent]
             if fit:
                 self._idle.remove(fit[-1])
+            self._fork_spare()
         if fit and fit[-1].alive:
             return fit[-1]
         if fit:
             fit[-1].close()
             return self._acquire(upload)
         try:
-            return DecoderProcess(self.limits, self._delays)
+            return DecoderProcess(self.limits, self._large)
         except OSError as error:
             raise Overloaded("No decoder can be started: the system has no process or descriptor left.") from error
+
+    def _fork_spare(self) -> None:
+        """Fork a decoder in the background where none waits: the next upload need not wait for that."""
+        if self._spare is None and not self._closed and not any(not each.spent for each in self._idle):
+            self._spare = Thread(target=self._add_spare, name="spare_decoder", daemon=True)
+            self._spare.start()
+
+    def _add_spare(self) -> None:
+        spare = None
+        with suppress(OSError):  # no process or descriptor is left
+            spare = DecoderProcess(self.limits, self._large)
+        with self._changed:
+            self._spare = None
+            if spare is not None and not self._closed and len(self._idle) < self._most_idle:
+                self._idle.insert(0, spare)
+                return
+        if spare is not None:
+            spare.close()
 
     def _release(self, decoder: DecoderProcess) -> None:
         surplus: list[DecoderProcess] = []
@@ -193,7 +209,6 @@ def _ending(status: int) -> "DecoderEnding":
 def open_decoder(
     limits: DecoderLimits,
     threads: int,
-    step_aside: Callable[[], AbstractContextManager[None]] = nullcontext,
     count_ending: Callable[[str], None] = lambda _: None,
 ) -> Decoder:
     """Return decoder processes for a number of threads, on a platform without them the decoder of this process.
@@ -205,4 +220,4 @@ def open_decoder(
         return InProcessDecoder(limits.file)
     check_system()
     # One more than the threads: a killed decoder is replaced at once.
-    return DecoderPool(limits, threads + 1, step_aside, count_ending)
+    return DecoderPool(limits, threads + 1, count_ending)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from threading import Lock
-from typing import NamedTuple
+from typing import TypeAlias
 
 from pydantic import ValidationError
 
@@ -18,9 +18,16 @@ from service.execution.decoders.arena import Arena
 from service.execution.decoders.fork_server import fork_server
 from service.execution.decoders.limits import COPIES_OF_FILE, LARGE, DecoderLimits
 from service.execution.decoders.messages import GO, MAX_MESSAGE, Reply, Request, decode_reply, encode_request
+from service.execution.work import current_work
+
+Large: TypeAlias = Callable[[], AbstractContextManager[None]]
+"""Returns a context that begins when no other decoder uses much memory."""
 
 _SLOW_S = 0.1
 """Seconds after which a frame counts as slow, if its decoder has had a core for half of them; most take 2 to 30 ms."""
+_FULL_S, _FULL_CPU_S = 0.05, 0.0125
+"""Seconds after which another frame is refused, and CPU seconds of its decoder, while as many slow frames as permitted
+are being decoded: it must not hold a core until it counts as slow itself."""
 NO_UPLOAD = -1
 _SLOW_NICENESS = 8  # beyond that of other decoders: a sixth of their share of a core
 _EXIT_STATUS_S = 2  # seconds to wait for it
@@ -34,38 +41,35 @@ class DecoderEnded(Exception):  # noqa: N818 (not always an error)
         self.status = status
 
 
-class Delays(NamedTuple):
-    """What a slow decoder affects outside of its process: both return contexts."""
-
-    step_aside: Callable[[], AbstractContextManager[None]]  # lets other work have the core meanwhile
-    large: Callable[[], AbstractContextManager[None]]  # waits until no other decoder uses much memory
-
-
 class _Delayed(ExitStack):
-    """The delays of one request, each entered at most once."""
+    """What a slow decoder affects outside of its process; each context is entered at most once."""
 
-    def __init__(self, delays: Delays) -> None:
+    def __init__(self, large: Large) -> None:
         super().__init__()
-        self._delays = delays
+        self._workers, self._wait_for_memory = current_work().workers, large
         self._aside = self._large = False
 
     def step_aside(self) -> None:
         if not self._aside:
-            self.enter_context(self._delays.step_aside())
+            self.enter_context(self._workers.step_aside())
             self._aside = True
+
+    def check_room(self) -> None:
+        if not self._aside:
+            self._workers.check_room()
 
     def wait_for_memory(self) -> None:
         self.step_aside()
         if not self._large:
-            self.enter_context(self._delays.large())
+            self.enter_context(self._wait_for_memory())
             self._large = True
 
 
 class DecoderProcess:
     """One decoder. Not thread-safe, except for `kill`."""
 
-    def __init__(self, limits: DecoderLimits, delays: Delays) -> None:
-        self.limits, self._delays = limits, delays
+    def __init__(self, limits: DecoderLimits, large: Large) -> None:
+        self.limits, self._large = limits, large
         self.upload = NO_UPLOAD  # the number of the upload that it keeps open
         self.slow = False  # at low priority, which cannot be raised again
         self.ends = False  # by itself, after its last reply
@@ -73,7 +77,7 @@ class DecoderProcess:
         self._lock, self._closed = Lock(), False
         with ExitStack() as failed, ExitStack() as always:
             self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            self._channel.settimeout(_SLOW_S)
+            self._channel.settimeout(_FULL_S)
             failed.callback(self._channel.close)
             always.callback(theirs.close)
             self._status, status = os.pipe()
@@ -113,7 +117,7 @@ class DecoderProcess:
         """
         before = self._cpu_s()
         try:
-            with _Delayed(self._delays) as delayed:
+            with _Delayed(self._large) as delayed:
                 if COPIES_OF_FILE * request.length > LARGE and request.source == "arena":
                     delayed.wait_for_memory()
                 message = encode_request(request)
@@ -141,14 +145,18 @@ class DecoderProcess:
 
     def _receive(self, before: float, delayed: _Delayed) -> bytes:
         """Return the next message; lower the priority of a process that is at work after `_SLOW_S`."""
-        deadline = time.monotonic() + self.limits.wall_s
+        started = time.monotonic()
         while True:
             try:
                 message = self._channel.recv(MAX_MESSAGE)
             except TimeoutError:
-                if time.monotonic() > deadline:
+                waited = time.monotonic() - started
+                if waited > self.limits.wall_s:
                     raise
-                if self._cpu_s() - before > _SLOW_S / 2:
+                worked = self._cpu_s() - before
+                if worked > _FULL_CPU_S:
+                    delayed.check_room()
+                if waited > _SLOW_S and worked > _SLOW_S / 2:
                     delayed.step_aside()
                     if not self.slow:
                         self.slow = True

@@ -1,6 +1,7 @@
 import base64
 import io
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from service.execution.pool import WorkerPool
 from service.imaging.letterbox import crop_and_letterbox
 from service.inference.engine import Engine
 from service.schemas.manifest import Preprocessing
@@ -104,3 +106,21 @@ def test_the_backbone_runs_once(client: TestClient, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(engine, "_wide", Counting())
     assert client.post("/explain?target=other", content=encode(speckle())).status_code == 200
     assert len(runs) == 1
+
+
+def test_a_large_picture_is_drawn_where_other_work_has_the_core(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside, step_aside = list[int](), WorkerPool.step_aside
+
+    def counted(self: WorkerPool) -> AbstractContextManager[None]:
+        aside.append(1)
+        return step_aside(self)
+
+    monkeypatch.setattr(WorkerPool, "step_aside", counted)
+    monkeypatch.setattr("service.execution.decoders.process._SLOW_S", 60.0)  # decoding does not count here
+    for side, expected in ((1900, 1), (2100, 2)):  # one for the memory of the decoder
+        aside.clear()
+        flat = np.zeros((side, side), np.uint8)
+        reply = client.post("/explain", content=encode(flat), headers={"Accept": "image/jpeg"})
+        assert (reply.status_code, len(aside)) == (200, expected)

@@ -216,6 +216,24 @@ def test_a_slow_file_too_many_is_refused_and_the_workers_stay_free(two: Two) -> 
     asyncio.run(ask())
 
 
+def test_a_job_steps_aside_by_its_work(two: Two) -> None:
+    def slow() -> None:
+        two.started.append("slow")
+        with current_work().workers.step_aside():
+            two.go.wait(30)
+
+    async def ask() -> None:
+        jobs = [job for _ in range(3) for job in two.submit(Work(), partial(slow), partial(slow))]
+        await until(lambda: len(two.started) == 6 and two.pool.busy == 0)
+        with pytest.raises(Overloaded):
+            two.pool.check_room()
+        two.go.set()
+        await asyncio.gather(*jobs)
+        two.pool.check_room()
+
+    asyncio.run(ask())
+
+
 def test_the_next_job_is_of_the_request_with_the_fewest_at_work(two: Two) -> None:
     first_goes = threading.Event()
 
@@ -243,7 +261,7 @@ def test_a_job_that_stepped_aside_gets_a_worker_back(two: Two) -> None:
         await until(lambda: two.pool.busy == 0 and bool(two.started))
         two.go.set()
         await slow[0]
-        await until(lambda: two.pool.busy == 0)
+        await until(lambda: len(two.started) == 6 and two.pool.busy == 0)
         await asyncio.gather(*two.submit(Work(), *(partial(two.quick, f"{number}") for number in range(5))))
         await until(lambda: (two.pool.busy, two.pool.waiting) == (0, 0))
 

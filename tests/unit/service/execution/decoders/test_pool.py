@@ -27,6 +27,7 @@ from service.errors import (
     FrameTooLarge,
     NoSuchFrame,
     NotFound,
+    Overloaded,
     Problem,
     UnreadableFrame,
     UnsupportedFormat,
@@ -38,8 +39,8 @@ from service.execution.decoders.fork_server import _ForkServer, fork_server
 from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.messages import OpenedFile, decode_reply
 from service.execution.decoders.pool import DecoderPool
-from service.execution.decoders.process import DecoderProcess
-from service.execution.work import StopReason, Work, WorkStopped, work_context
+from service.execution.decoders.process import NO_UPLOAD, DecoderProcess
+from service.execution.work import AnyThreads, StopReason, Work, WorkStopped, work_context
 from service.imaging.color import FLOW
 from service.imaging.files.local_file import LazyFile, LocalFile, Upload
 from service.imaging.frame import Limits
@@ -294,9 +295,9 @@ def test_a_damaged_frame_is_refused_and_the_others_are_read(pool: DecoderPool, d
 
 
 @cache
-def slow_file() -> bytes:
-    """A JPEG 2000 frame of noise, which takes about a second to decode."""
-    noise = np.random.default_rng(0).integers(0, 256, (2600, 2600), np.uint8)
+def slow_file(side: int = 2600) -> bytes:
+    """A JPEG 2000 frame of noise; the default takes about a second to decode."""
+    noise = np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
     return compressed([noise], J2K_LOSSLESS, jpeg_2000, "MONOCHROME2")
 
 
@@ -332,6 +333,36 @@ def test_decoders_leave_the_cores_to_the_service_and_slow_ones_to_other_decoders
         eventually(lambda: os.getpriority(os.PRIO_PROCESS, decoder.id) > niceness)
         decoder.kill()
         opened.join()
+
+
+class Full(AnyThreads):
+    """Threads of which none may step aside any more."""
+
+    def check_room(self) -> None:
+        raise Overloaded("Full.")
+
+
+def test_where_the_slow_places_are_taken_a_slow_frame_is_refused_early(pool: DecoderPool) -> None:
+    work = Work()
+    work.workers = Full()
+    with work_context(work):
+        with pytest.raises(Overloaded):
+            pool.open(slow_file(1400))  # about a quarter of a second, without much memory
+        assert pool.open(FILES["png"]).read(0).pixels.shape == FRAMES[0].shape  # an ordinary one is decoded
+    assert ENDINGS == []
+
+
+def test_a_spare_decoder_waits_where_all_others_work() -> None:
+    with closing(DecoderPool(LIMITS, 1)) as pool:
+        pool.start()
+        (first,) = pool._idle
+        with pool.use(NO_UPLOAD) as decoder:
+            assert decoder is first
+            eventually(lambda: len(pool._idle) == 1)
+            assert pool._idle[0] is not first
+            assert pool._spare is None
+        assert len(pool._idle) == 1  # no more than wait in quiet times
+        assert pool._idle[0] is first  # the one whose memory is warm
 
 
 def test_memory_is_bounded_by_the_header(pool: DecoderPool) -> None:
@@ -420,7 +451,7 @@ def test_the_fork_server_starts_again(pool: DecoderPool, sent: signal.Signals) -
     process.send_signal(sent)
     if sent is signal.SIGSTOP:
         control.settimeout(0.1)  # that of the next server is longer
-        DecoderProcess(LIMITS, pool._delays).close()
+        DecoderProcess(LIMITS, pool._large).close()
     process.wait()
     eventually(lambda: not any(each.alive for each in pool._idle))  # they die with it
     assert pool.open(FILES["png"]).read(0).pixels.shape == FRAMES[0].shape
@@ -434,7 +465,7 @@ def test_a_decoder_that_cannot_start_costs_neither_the_others_nor_descriptors(
     with monkeypatch.context() as patch:
         patch.setattr("socket.recv_fds", lambda *_: (b"0", [], 0, None))  # as the server answers without a process
         with pytest.raises(OSError, match="temporarily unavailable"):
-            DecoderProcess(LIMITS, pool._delays)
+            DecoderProcess(LIMITS, pool._large)
     assert len(list(Path("/proc/self/fd").iterdir())) <= open_files + 1  # the answer that was not read
     assert fork_server()._process is server
     assert np.array_equal(frames.read(1).pixels, FRAMES[1])
@@ -460,7 +491,7 @@ def test_a_decoder_that_keeps_memory_without_a_file_is_replaced() -> None:
         assert pool._idle == [first]
         with pytest.raises(UnreadableFrame):
             pool.open(HOSTILE["j2k-4096-tiles-small-precincts"]()).read(0)
-        assert pool._idle == []
+        assert first not in pool._idle
         assert ENDINGS == []
 
 
