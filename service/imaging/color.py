@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.imaging.sector import Box, size_within
+from service.imaging.sector import Box, downscale, size_within
 
 Colors = NDArray[np.uint8]
 
 _SIDE = 192  # pixels of the reduced copy; a caliper's line is one pixel wide in it
+_FROM_GRAY = np.abs(np.arange(256) - 128).astype(np.uint8)  # by the level of Cb or Cr
 _GRAY = 8  # levels of Cb or Cr; a smaller distance from 128 is the rounding of gray
 _VIVID = 28  # levels of Cb or Cr; flow is this much further from gray than tissue of the same brightness
 _TISSUE = 0.2  # at least this share of the pixels of one brightness is tissue
@@ -24,8 +25,7 @@ FLOW = 0.02  # share of the crop; a frame with more flow is a Doppler frame
 
 def reduce_colors(colors: Colors) -> Colors | None:
     """Shrink a picture, uint8 [H, W, 3] in blue, green, red, to at most 192 pixels per side; None where it is gray."""
-    size = size_within(_SIDE, *colors.shape[:2])
-    colors = np.asarray(cv2.resize(colors, size, interpolation=cv2.INTER_AREA), np.uint8)
+    colors = downscale(colors, *size_within(_SIDE, *colors.shape[:2]))
     return colors if _chroma(colors)[1].max() > _GRAY else None
 
 
@@ -37,8 +37,9 @@ def flow_share(colors: Colors, crop: Box, height: int, width: int) -> float:
     # The tint: for each of 16 brightness levels, the chroma that a fifth of its pixels do not exceed.
     brightness, chroma = _chroma(colors)
     level = brightness >> 4
-    counts = np.bincount((level * 256 + chroma).ravel(), minlength=_LEVELS * 256).reshape(_LEVELS, 256).cumsum(1)
-    tint = (counts < _TISSUE * counts[:, -1:]).sum(1)
+    cells = (level.astype(np.intp) * 256 + chroma).ravel()
+    counts = np.bincount(cells, minlength=_LEVELS * 256).reshape(_LEVELS, 256).cumsum(1)
+    tint = (counts < _TISSUE * counts[:, -1:]).sum(1).astype(np.int16)
     # Flow is more colorful than the tint; an opening removes lines and letters.
     vivid = (chroma - tint[level] > _VIVID).astype(np.uint8)
     patches = cv2.morphologyEx(vivid, cv2.MORPH_OPEN, np.ones((_STROKE, _STROKE), np.uint8))
@@ -48,7 +49,11 @@ def flow_share(colors: Colors, crop: Box, height: int, width: int) -> float:
     return float(patches[top:bottom, left:right].mean())
 
 
-def _chroma(colors: Colors) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _chroma(colors: Colors) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return the brightness of each pixel, 0..255, and its distance from gray, 0..128."""
-    luma_chroma = cv2.cvtColor(colors, cv2.COLOR_BGR2YCrCb).astype(np.int64)
-    return luma_chroma[..., 0], np.abs(luma_chroma[..., 1:] - 128).max(2)
+    brightness, red, blue = cv2.split(cv2.cvtColor(colors, cv2.COLOR_BGR2YCrCb))
+    return _uint8(brightness), _uint8(cv2.max(cv2.LUT(red, _FROM_GRAY), cv2.LUT(blue, _FROM_GRAY)))
+
+
+def _uint8(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    return pixels.astype(np.uint8, copy=False)
