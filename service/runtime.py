@@ -23,6 +23,7 @@ from service.execution.time_limit import TimeLimit, TimeLimitError
 from service.execution.work import Work
 from service.inference.engine import AllCores, Engine
 from service.inference.package import ModelPackage, PackageError, load_package
+from service.inference.precision import choose_precision
 from service.observability.metrics import Metrics
 from service.reports.answers import model_info
 from service.schemas.answers import ModelInfo
@@ -200,13 +201,13 @@ class Runtime:
         return self._within_limit(load, folder, ProtocolError)
 
     def _open(self, package: ModelPackage, pool: WorkerPool, decoder: Decoder) -> Pipeline:
+        package = choose_precision(package, self.settings.precision)
         engine = Engine(package, AllCores(self.cpu_budget.count, pool.is_alone))
         engine.warm_up()
         return Pipeline(engine, self.settings.limits, decoder)
 
     def _reload(self) -> str:
-        model = self.model
-        path = self.settings.api_keys
+        model, path = self.model, self.settings.api_keys
         keys = self._within_limit(partial(load_keys, path), path, KeyFileError)
         package = self._within_limit(partial(load_package, self.settings.model))
         protocols = self._load_protocols(package)

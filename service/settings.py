@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service.execution.admission import AdmissionLimits
 from service.execution.decoders.limits import DecoderLimits
 from service.imaging.frame import Limits
+from service.schemas.manifest import PrecisionChoice
 from service.store.options import StoreError, StoreOptions
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "default"
@@ -42,6 +43,10 @@ class Settings(BaseSettings):
 
     model: Path = SHIPPED_MODEL
     """Folder of the model package."""
+    precision: PrecisionChoice = "auto"
+    """Precision of the network: `float32`, `int8`, or `auto`, which takes INT8 where the package has it, the CPU has
+    VNNI or Arm's dot product, and INT8 is faster in a test at start. `int8` is refused where one of the first two is
+    missing."""
     workers: int | None = Field(default=None, ge=1, le=1024)
     """Number of worker threads; each works on one frame. Default: the cores that the container grants."""
     max_upload_bytes: int = Field(default=32 * 2**20, ge=1024)

@@ -33,15 +33,18 @@ TRAINING.add_argument(
     "--weights", type=Path, help="file of ImageNet weights for the backbone (default: the installed package)"
 )
 
-PACKAGING = Parser(add_help=False, parents=[STRETCHED])
-PACKAGING.add_argument("--name", required=True, help="name of the model, such as the hospital's or the study's")
-PACKAGING.add_argument("--version", required=True, help="version of the model")
-PACKAGING.add_argument("--license", help="license of the weights, such as Apache-2.0; the model card states it")
-PACKAGING.add_argument(
+ORGANS = Parser(add_help=False)
+ORGANS.add_argument(
     "--other-organs",
     type=Path,
     help="folder of frames of other organs, with manifest.csv, that the model should abstain on",
 )
+
+PACKAGING = Parser(add_help=False, parents=[STRETCHED, ORGANS])
+PACKAGING.add_argument("--name", required=True, help="name of the model, such as the hospital's or the study's")
+PACKAGING.add_argument("--version", required=True, help="version of the model")
+PACKAGING.add_argument("--license", help="license of the weights, such as Apache-2.0; the model card states it")
+PACKAGING.add_argument("--float32-only", action="store_true", help="leave out INT8")
 
 
 def add_command(commands: Subparsers, name: str, run: Handler, text: str, *shared: Parser) -> Parser:
@@ -70,5 +73,6 @@ def package_options(options: argparse.Namespace) -> "PackageOptions":
         corrections=options.corrections,
         cache=options.cache,
         license=options.license,
+        float32_only=options.float32_only,
         force=options.force,
     )

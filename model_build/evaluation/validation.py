@@ -63,7 +63,9 @@ def validate(runs: Sequence[Path], data: Path, others: Mapping[str, nn.Module] |
     for (name, model), recipe in zip(networks, recipes, strict=True):
         row: Row = {"run": name, "frames": len(val), "main_frames": int(main.sum())}
         for suffix, strength in VIEWS.items():
-            inputs = _inputs(val_data, recipe, recipes[0], strength)
+            inputs = eval_inputs(val_data.frames, recipe.preprocessing)
+            if strength is not None:
+                inputs = _augmented(val_data, recipe, recipes[0], strength)
             repeats = len(inputs) // len(val)
             scores = _scores(predict(model, inputs), np.tile(labels, repeats), np.tile(main, repeats))
             if others and name in others:
@@ -96,9 +98,12 @@ def mean_log_loss(probabilities: NDArray[np.float32], labels: NDArray[np.int64])
     return float(-np.log(probabilities[np.arange(len(labels)), labels]).mean())
 
 
-def _inputs(val_data: Dataset, recipe: Recipe, first: Recipe, strength: Augmentation | None) -> Tensor:
-    if strength is None:
-        return eval_inputs(val_data.frames, recipe.preprocessing)
+def augmented_views(data: Dataset, recipe: Recipe) -> Tensor:
+    """Return the views that the columns with the suffix `1` are measured on, uint8 [views * N, 1, S, S]."""
+    return _augmented(data, recipe, recipe, _all(1))
+
+
+def _augmented(val_data: Dataset, recipe: Recipe, first: Recipe, strength: Augmentation) -> Tensor:
     # Augmentation depends on the seed and on the number of epochs of a recipe: all runs use those of the first recipe.
     update = {"preprocessing": recipe.preprocessing, "augmentation": strength, "seed": 0}
     return augmented_inputs(val_data, first.model_copy(update=update), AUGMENTED_PER_FRAME)

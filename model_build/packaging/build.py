@@ -1,8 +1,10 @@
-"""From a training run to a model package, in seven steps: see `build_package`."""
+"""From a training run to a model package, in eight steps: see `build_package`."""
 
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +18,22 @@ from model_build.evaluation.calibration import Calibration, calibration_warnings
 from model_build.evaluation.headline import Evaluation, abstention_warning, below_baseline, headline_metrics
 from model_build.evaluation.predictions import Predictions, classify_frames
 from model_build.evaluation.report import write_report
-from model_build.evaluation.sub_planes import predict_sub_planes, sub_plane_metrics
+from model_build.evaluation.sub_planes import sub_plane_metrics
 from model_build.package_folder import check_target, new_package
 from model_build.packaging.calibrate import calibrate, fit_ood_terms
+from model_build.packaging.int8.gates import Comparison
+from model_build.packaging.int8.quantized import Quantized, quantize, remove_int8, write_comparison
 from model_build.packaging.manifest import make_manifest, write_manifest
-from model_build.packaging.model_card import write_card
+from model_build.packaging.model_card import write_card, write_int8_section
 from model_build.packaging.onnx_export import ServedClassifier, export_classifier
 from model_build.packaging.ood.fitted import read_fitted
-from model_build.packaging.ood.outputs import collect_ood_data
+from model_build.packaging.ood.outputs import Inference, TorchInference, collect_ood_data
 from model_build.packaging.parity import check_parity
 from model_build.packaging.sub_planes import export_sub_planes
 from model_build.packaging.trained_run import PackageOptions, TrainedRun, read_run
 from service.inference.engine import Engine
 from service.inference.package import CLASSIFIER, EXPLAINER, ModelPackage, PackageError, load_package
-from service.schemas.manifest import Manifest, Metric
+from service.schemas.manifest import Int8, Manifest, Metric
 
 _PARITY_INPUTS = 12
 # Names of test splits in metrics.
@@ -67,11 +71,12 @@ def _build(run: Path, data: Path, draft: Path, options: PackageOptions) -> list[
     # 1. Read the run: recipe, network, data set and split.
     trained = read_run(run, data, options)
     # 2. Fit the OOD terms to augmented training inputs and to negatives, unless the run keeps those of its package.
-    ood_data = collect_ood_data(trained)
+    network = TorchInference(trained.network)
+    ood_data = collect_ood_data(trained, network)
     fitted = None if options.refit else read_fitted(run)
     terms = fitted.terms if fitted else fit_ood_terms(ood_data)
     # 3. Calibrate on the validation frames.
-    calibration = calibrate(trained, terms, ood_data, fitted)
+    calibration = calibrate(trained, network, terms, ood_data, fitted)
     # 4. Export the graphs into the draft folder.
     served = ServedClassifier(trained.network.classifier, terms.ood_score, terms.distance, calibration.temperature)
     opset = export_classifier(served, trained.recipe.preprocessing.size, len(trained.data.planes), draft)
@@ -82,17 +87,22 @@ def _build(run: Path, data: Path, draft: Path, options: PackageOptions) -> list[
     # 5. Check that ONNX Runtime and PyTorch agree.
     parity = check_parity(served, draft, _parity_inputs(trained), len(manifest.planes))
     # 6. Evaluate the exported graphs on the test frames.
+    package = ModelPackage(manifest, "", (draft / CLASSIFIER).read_bytes(), (draft / EXPLAINER).read_bytes())
     evaluation = replace(
-        _evaluate(trained, manifest, draft), calibration=calibration, prediction_sets=calibration.prediction_sets
+        _evaluate(trained, package, network), calibration=calibration, prediction_sets=calibration.prediction_sets
     )
     warnings = _warnings(trained, calibration, evaluation)
     if (below := below_baseline(evaluation.metrics)) and not options.force:
         raise PackageError(f"{' '.join(below)} Train on more frames or for longer, or package it with --force")
-    manifest = manifest.model_copy(update={"warnings": warnings})
-    # 7. Write card, manifest and reports; the service must be able to open the draft before it replaces the package.
-    _write(trained, manifest, evaluation, parity, draft)
-    load_package(draft)
+    manifest = _with_metrics(manifest.model_copy(update={"warnings": warnings}), evaluation)
+    write_card(draft, manifest, trained, evaluation, parity)
     write_report(run / "report", evaluation, manifest.temperature, parity)
+    # 7. Quantize the classifier; INT8 joins the package where it passes its gates.
+    if not options.float32_only:
+        manifest = _add_int8(trained, manifest, draft, run)
+    # 8. Write the manifest; the service must be able to open the draft before it replaces the package.
+    write_manifest(draft, manifest)
+    load_package(draft)
     warn((*warnings, *_missing(trained, manifest)))
     return evaluation.metrics
 
@@ -130,10 +140,13 @@ def _parity_inputs(trained: TrainedRun) -> NDArray[np.uint8]:
     return np.asarray(inputs.numpy())
 
 
-def _evaluate(trained: TrainedRun, manifest: Manifest, folder: Path) -> Evaluation:
-    """Classify the test frames with the exported graphs, as the service does; metrics of sub-planes are also of val."""
-    graphs = [(folder / name).read_bytes() for name in (CLASSIFIER, EXPLAINER)]
-    engine = Engine(ModelPackage(manifest.model_copy(update={"sub_planes": None}), "", graphs[0], graphs[1]))
+def _evaluate(trained: TrainedRun, package: ModelPackage, inference: Inference) -> Evaluation:
+    """Classify the test frames with the graphs, as the service does; metrics of sub-planes are also of val.
+
+    `inference` computes the sub-planes of all frames, whatever plane the classifier predicts.
+    """
+    manifest = package.manifest
+    engine = Engine(replace(package, manifest=manifest.model_copy(update={"sub_planes": None})))
     predictions = classify_frames(engine, trained.load(trained.split.test), trained.split.test)
     test_split = _TEST_SPLITS[find_test_side(trained.data, trained.recipe)]
     metrics, split = headline_metrics(predictions, test_split), trained.sub_plane_split
@@ -141,7 +154,7 @@ def _evaluate(trained: TrainedRun, manifest: Manifest, folder: Path) -> Evaluati
         return Evaluation(predictions, metrics)
     sides = []
     for records in (split.test, split.val):
-        logits = predict_sub_planes(trained.network, trained.sub_plane_inputs(records)).astype(np.float64)
+        logits = inference.infer_sub_planes(trained.sub_plane_inputs(records)).astype(np.float64)
         probabilities = softmax(logits / manifest.sub_planes.temperature, axis=1)
         sides.append(Predictions(records, probabilities, np.zeros(len(records), np.bool_), SUB_PLANES))
     test, val = sides
@@ -149,14 +162,61 @@ def _evaluate(trained: TrainedRun, manifest: Manifest, folder: Path) -> Evaluati
     return Evaluation(predictions, metrics, sub_plane_evaluation)
 
 
-def _write(
-    trained: TrainedRun, manifest: Manifest, evaluation: Evaluation, parity: Mapping[str, float], folder: Path
-) -> None:
-    """Write the model card and the manifest, once each. The manifest holds the hash of the card."""
+T = TypeVar("T", Manifest, Int8)
+
+
+def _with_metrics(described: T, evaluation: Evaluation) -> T:
+    """Return the manifest, or its part of INT8, with the metrics of an evaluation on test frames."""
     update: dict[str, object] = {"metrics": tuple(evaluation.metrics)}
-    if manifest.sub_planes is not None and evaluation.sub_planes is not None:
+    if described.sub_planes is not None and evaluation.sub_planes is not None:
         metrics = tuple(metric for metric in evaluation.sub_planes.metrics if metric.split != "val")
-        update["sub_planes"] = manifest.sub_planes.model_copy(update={"metrics": metrics})
-    manifest = manifest.model_copy(update=update)
-    write_card(folder, manifest, trained, evaluation, parity)
-    write_manifest(folder, manifest)
+        update["sub_planes"] = described.sub_planes.model_copy(update={"metrics": metrics})
+    return described.model_copy(update=update)
+
+
+def quantize_package(run: Path, data: Path, package: Path, out: Path, options: PackageOptions) -> list[Comparison]:
+    """Write a copy of a package with INT8, if that passes its gates; its float32 is the same. Return the comparison.
+
+    `run` is the one that the package was built from, or that `import-weights` made of it; `data` is its data set.
+
+    Raises what `build_package` raises, and PackageError where INT8 does not pass a gate: then nothing is written.
+    """
+    check_target(out, replace=options.replace)
+    source = load_package(package).at("float32")
+    trained = read_run(run, data, options)
+    with new_package(out) as draft:
+        for name in source.manifest.files:
+            shutil.copyfile(package / name, draft / name)
+        remove_int8(draft)
+        quantized = quantize(trained, source.manifest.model_copy(update={"int8": None}), draft)
+        write_comparison(run / "report" / "int8.csv", quantized)
+        if quantized.failures:
+            raise PackageError(f"INT8 is left out: {_reasons(quantized)}")
+        write_manifest(draft, _enter(trained, quantized, draft))
+        load_package(draft)
+    return list(quantized.comparisons)
+
+
+def _add_int8(trained: TrainedRun, manifest: Manifest, draft: Path, run: Path) -> Manifest:
+    """Return the manifest with INT8 if it passes its gates. The card says what was measured in either case."""
+    quantized = quantize(trained, manifest, draft)
+    write_comparison(run / "report" / "int8.csv", quantized)
+    if not quantized.failures:
+        return _enter(trained, quantized, draft)
+    remove_int8(draft)
+    write_int8_section(draft, quantized.comparisons)
+    warn([f"INT8 is left out: {_reasons(quantized)}"])
+    return manifest
+
+
+def _enter(trained: TrainedRun, quantized: Quantized, draft: Path) -> Manifest:
+    """Write the section of the model card, and return the manifest with the metrics of INT8."""
+    write_int8_section(draft, quantized.comparisons)
+    manifest = quantized.package.manifest
+    assert manifest.int8 is not None
+    evaluation = _evaluate(trained, quantized.package.at("int8"), quantized.inference)
+    return manifest.model_copy(update={"int8": _with_metrics(manifest.int8, evaluation)})
+
+
+def _reasons(quantized: Quantized) -> str:
+    return "; ".join(each.sentence() for each in quantized.failures)

@@ -16,12 +16,11 @@ from model_build.evaluation.calibration import (
     fit_temperature,
     uncertain_limit,
 )
-from model_build.evaluation.sub_planes import predict_sub_planes
 from model_build.models.distance import Distance
 from model_build.models.ood_score import OodScore
 from model_build.packaging.ood.fit import far_limit, fit_distance, fit_ood_score, score, score_left_out, score_limits
 from model_build.packaging.ood.fitted import Fitted, OodTerms
-from model_build.packaging.ood.outputs import OodData, Outputs, infer
+from model_build.packaging.ood.outputs import Inference, OodData, Outputs
 from model_build.packaging.trained_run import TrainedRun
 from service.analysis.abstention import abstain_reason
 from service.inference.engine import Scores
@@ -36,14 +35,16 @@ def fit_ood_terms(data: OodData) -> OodTerms:
     return OodTerms(fit_ood_score(data), fit_distance(data.train))
 
 
-def calibrate(trained: TrainedRun, terms: OodTerms, data: OodData, fitted: Fitted | None = None) -> Calibration:
+def calibrate(
+    trained: TrainedRun, inference: Inference, terms: OodTerms, data: OodData, fitted: Fitted | None = None
+) -> Calibration:
     """Choose temperatures and abstention thresholds, and measure what they accept of inputs that a fit left out.
 
-    Those of `fitted` are kept.
+    `data` is computed by `inference`. The constants of `fitted` are kept.
     """
     records, ids = trained.split.val, [plane.id for plane in trained.data.planes]
     strict, left_out = np.isin(ids, trained.recipe.strict_planes), score_left_out(data)
-    served = infer(trained.network.classifier, eval_inputs(trained.load(records), trained.recipe.preprocessing))
+    served = inference.infer(eval_inputs(trained.load(records), trained.recipe.preprocessing))
     if fitted is not None:
         rule = Rule(terms.distance, fitted.temperature, fitted.thresholds)
     else:
@@ -73,18 +74,18 @@ def calibrate(trained: TrainedRun, terms: OodTerms, data: OodData, fitted: Fitte
         tuple(of_planes),
         tuple(accepted),
         fit_prediction_sets(rule.probabilities(served), records, ~far),
-        _sub_plane_temperature(trained, fitted),
+        _sub_plane_temperature(trained, inference, fitted),
     )
 
 
-def _sub_plane_temperature(trained: TrainedRun, fitted: Fitted | None) -> float | None:
+def _sub_plane_temperature(trained: TrainedRun, inference: Inference, fitted: Fitted | None) -> float | None:
     """Return the temperature of the sub-plane head, None without one."""
     if trained.sub_plane_split is None:
         return None
     if fitted is not None and fitted.sub_plane_temperature is not None:
         return fitted.sub_plane_temperature
     val = trained.sub_plane_split.val
-    return fit_temperature(predict_sub_planes(trained.network, trained.sub_plane_inputs(val)), planes_of(val))
+    return fit_temperature(inference.infer_sub_planes(trained.sub_plane_inputs(val)), planes_of(val))
 
 
 @dataclass(frozen=True, eq=False)

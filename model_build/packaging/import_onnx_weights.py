@@ -72,7 +72,7 @@ def import_onnx_weights(package: Path, recipe: Recipe, run: Path, data: Path, st
     start_run(run, recipe, manifest.planes)
     write_splits(run, splits)
     with suppress(PackageError):  # a package of an older format lacks constants of today's rule: they are fitted again
-        write_fitted(run, load_package(package).manifest, _weights(package / CLASSIFIER))
+        write_fitted(run, load_package(package).manifest, read_weights(package / CLASSIFIER))
     write_network(run, network)
 
 
@@ -81,7 +81,7 @@ def read_network(package: Path, recipe: Recipe, planes: int) -> MultiTaskNetwork
 
     Raises ValueError where a weight is missing or has another shape, and ExportError where the logits differ.
     """
-    head, weights = package / SUB_PLANES_FILE, _weights(package / CLASSIFIER)
+    head, weights = package / SUB_PLANES_FILE, read_weights(package / CLASSIFIER)
     network = create_network(recipe.network, planes, len(SUB_PLANES) if head.exists() else 0).eval()
     try:
         with torch.no_grad():
@@ -89,14 +89,14 @@ def read_network(package: Path, recipe: Recipe, planes: int) -> MultiTaskNetwork
             _copy_biases(network.classifier.backbone, weights)
             if network.sub_planes is not None:
                 named = {f"head.{name}": value for name, value in network.sub_planes.state_dict().items()}
-                _copy(named.items(), _weights(head), skip="num_batches_tracked")
+                _copy(named.items(), read_weights(head), skip="num_batches_tracked")
     except (KeyError, RuntimeError) as error:
         raise ValueError(f"{package} has another network than the recipe: {error}") from error
     _require_same_logits(network, package / CLASSIFIER, recipe.preprocessing.size)
     return network
 
 
-def _weights(graph: Path) -> dict[str, Tensor]:
+def read_weights(graph: Path) -> dict[str, Tensor]:
     """Return the weights of a graph under today's names."""
     found = {}
     for each in onnx.load(graph).graph.initializer:

@@ -18,7 +18,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     others = [path for path in sorted(folder.iterdir()) if path.name != MANIFEST]
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in others}
     complete = manifest.model_copy(update={"files": files})
-    later = ("sub_planes", "prediction_sets", "weights_license", "warnings")  # older services do not know these fields
+    # Older services do not know these fields.
+    later = ("sub_planes", "prediction_sets", "weights_license", "warnings", "int8")
     exclude: dict[str, bool | dict[str, bool]] = {name: True for name in later if not getattr(complete, name)}
     if not complete.training_data.corrected_frames:
         exclude["training_data"] = {"corrected_frames": True}

@@ -1,6 +1,7 @@
 """`MODEL_CARD.md`: purpose, data, results and limits of a model."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,9 +12,12 @@ from model_build.evaluation.headline import Evaluation
 from model_build.evaluation.selective import coverage_rows
 from model_build.evaluation.sub_planes import per_sub_plane
 from model_build.evaluation.tables import per_plane, per_scanner
+from model_build.packaging.int8.gates import Comparison
 from model_build.packaging.ood.fit import OOD_SHARE
 from model_build.packaging.trained_run import TrainedRun
 from service.schemas.manifest import Manifest
+
+CARD = "MODEL_CARD.md"
 
 
 def write_card(
@@ -45,7 +49,16 @@ def write_card(
         sub_planes=evaluation.sub_planes,
         per_sub_plane=per_sub_plane(evaluation.sub_planes.predictions) if evaluation.sub_planes else (),
     )
-    (folder / "MODEL_CARD.md").write_text(text, "utf-8")
+    (folder / CARD).write_text(text, "utf-8")
+
+
+def write_int8_section(folder: Path, comparisons: Sequence[Comparison]) -> None:
+    """Write the section about INT8 at the end of the model card of a folder, in the place of an earlier one."""
+    path = folder / CARD
+    card = re.sub(r"\n## INT8\n.*?(?=\n## |\Z)", "", path.read_text("utf-8"), flags=re.DOTALL)
+    failures = [each for each in comparisons if each.split == "val" and not each.passes]
+    section = render("packaging/int8/card_section.md.jinja", comparisons=comparisons, failures=failures)
+    path.write_text(f"{card.rstrip()}\n\n{section}", "utf-8")
 
 
 def _groups(trained: TrainedRun) -> dict[str, dict[str, dict[str, int]]]:

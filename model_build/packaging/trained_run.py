@@ -40,6 +40,7 @@ class PackageOptions:
     license: str | None = None  # of the weights
     replace: bool = False  # a package at the same path
     refit: bool = False  # the constants that an imported run keeps
+    float32_only: bool = False  # no INT8
     force: bool = False  # also a model that is not better than its baseline
 
 

@@ -11,7 +11,7 @@ from service.imaging.letterbox import Crop
 from service.inference.engine import HeatMap, Scores
 from service.inference.session import Floats
 from service.schemas.answers import AbstainReason, SubPlaneReason
-from service.schemas.manifest import Plane
+from service.schemas.manifest import Plane, Precision
 
 
 class PlaneScore(NamedTuple):
@@ -38,6 +38,7 @@ class ModelIdentity(NamedTuple):
     name: str
     version: str
     sha256: str
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,13 +3,13 @@
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
 from service.inference.self_contained import NotSelfContained, check_self_contained
-from service.schemas.manifest import FORMAT, Manifest
+from service.schemas.manifest import FORMAT, Manifest, Precision, SubPlanes
 
 MANIFEST, CLASSIFIER, EXPLAINER = "model.json", "classifier.onnx", "explainer.onnx"
 MAX_MANIFEST_BYTES, MAX_FILE_BYTES = 4 * 2**20, 512 * 2**20
@@ -24,14 +24,51 @@ class PackageError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Int8Graphs:
+    """The quantized classifier of a package, and its sub-plane head, in ONNX's serialized form."""
+
+    classifier: bytes
+    sub_planes: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelPackage:
-    """A verified package, read into memory: the bytes that were hashed are the bytes that run."""
+    """A verified package, read into memory: the bytes that were hashed are the bytes that run.
+
+    `load_package` returns it in float32; `at` gives it in another precision.
+    """
 
     manifest: Manifest
     sha256: str  # of `model.json`, which holds the hash of every other file: it identifies the whole package
     classifier: bytes  # the graphs are in ONNX's serialized form
     explainer: bytes
     sub_planes: bytes | None = None  # None where the package has no sub-plane head
+    precision: Precision = "float32"  # of manifest and graphs
+    int8: Int8Graphs | None = None  # None where the package has none, and after `at`
+
+    @property
+    def identity(self) -> str:
+        """The hash and, unless it is float32, the precision: what decides the answers to all inputs."""
+        return self.sha256 if self.precision == "float32" else f"{self.sha256} {self.precision}"
+
+    def at(self, precision: Precision) -> "ModelPackage":
+        """Return the package with the graphs and the constants of one precision, without those of the other.
+
+        Raises PackageError where the package does not have the precision.
+        """
+        if precision == self.precision:
+            return replace(self, int8=None)
+        if precision == "float32" or self.int8 is None:
+            raise PackageError(f"the model package has no {precision} classifier")
+        manifest, graphs = self.manifest.at(precision), self.int8
+        return replace(
+            self,
+            manifest=manifest,
+            classifier=graphs.classifier,
+            sub_planes=graphs.sub_planes,
+            precision=precision,
+            int8=None,
+        )
 
 
 def load_package(folder: Path) -> ModelPackage:
@@ -60,16 +97,27 @@ def load_package(folder: Path) -> ModelPackage:
         found = hashlib.sha256(contents[name]).hexdigest()
         if found != sha256.lower():
             raise PackageError(f"{folder / name} differs from its manifest: sha256 {found}, expected {sha256}")
-    head = manifest.sub_planes
-    needed = [CLASSIFIER, EXPLAINER, *([head.file] if head else [])]
-    for name in needed:
+    graphs = [CLASSIFIER, EXPLAINER, *_head(manifest.sub_planes)]
+    quantized = [manifest.int8.file, *_head(manifest.int8.sub_planes)] if manifest.int8 else []
+    for name in (*graphs, *quantized):
         if name not in contents:
             raise PackageError(f"{folder / MANIFEST} does not list {name}")
         try:
             check_self_contained(contents[name])
         except NotSelfContained as error:
             raise PackageError(f"{folder / name} is refused: {error}") from error
-    return ModelPackage(manifest, hashlib.sha256(written).hexdigest(), *(contents[name] for name in needed))
+    return ModelPackage(
+        manifest,
+        hashlib.sha256(written).hexdigest(),
+        contents[CLASSIFIER],
+        contents[EXPLAINER],
+        contents[manifest.sub_planes.file] if manifest.sub_planes else None,
+        int8=Int8Graphs(*(contents[name] for name in quantized)) if quantized else None,
+    )
+
+
+def _head(sub_planes: SubPlanes | None) -> list[str]:
+    return [sub_planes.file] if sub_planes else []
 
 
 def _read(folder: Path, name: str, max_bytes: int) -> bytes:

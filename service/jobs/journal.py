@@ -14,6 +14,7 @@ from service.jobs import JobError
 from service.jobs.outputs import whole_file, write_whole
 from service.jobs.rows import Counts, ResultRow
 from service.schemas import Schema
+from service.schemas.manifest import Precision
 
 ROWS, KEY = "frames.jsonl", "job.json"
 
@@ -22,17 +23,23 @@ class JobKey(Schema):
     """What decides an answer, besides the frame. Rows with different keys never share a folder."""
 
     model_sha256: str = Field(description="Hash of the model package.")
+    precision: Precision = Field(default="float32", description="Precision of the network.")
     decision_digest: str = Field(description="Hash of the code that decodes and crops a frame and decides on it.")
 
     @classmethod
     def of(cls, package: ModelPackage) -> "JobKey":
         """Return the key of a job that this process would begin."""
-        return cls(model_sha256=package.sha256, decision_digest=decision_digest())
+        return cls(model_sha256=package.sha256, precision=package.precision, decision_digest=decision_digest())
 
     def difference(self, earlier: "JobKey") -> str | None:
         """Return what differs from an earlier job, as a clause for a message; None if nothing does."""
         if earlier.model_sha256 != self.model_sha256:
             return "it holds answers of another model"
+        if earlier.precision != self.precision:
+            return (
+                f"it holds answers of the model in {earlier.precision}, and this run computes in {self.precision} "
+                f"(FETAL_PLANES_PRECISION={earlier.precision} continues it)"
+            )
         if earlier.decision_digest != self.decision_digest:
             return "it holds answers of another version of the program, whose code decides differently"
         return None

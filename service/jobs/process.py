@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from service import __version__
 from service.analysis.pipeline import Pipeline
+from service.analysis.results import ModelIdentity
 from service.disk import read_or_make_key
 from service.inference.package import ModelPackage
 from service.jobs import JobError, StoreError
@@ -210,7 +211,7 @@ def _write_result(job: FolderJob, log: ResultLog, skipped: list[SkippedFile], pa
     result = counts.model_dump() | {
         "refusals": refusals,
         "skipped_files": [each.model_dump() for each in sorted(skipped, key=lambda each: each.file)],
-        "model": {"name": manifest.name, "version": manifest.version, "sha256": package.sha256},
+        "model": ModelIdentity(manifest.name, manifest.version, package.sha256, package.precision)._asdict(),
         "version": __version__,
         "disclaimer": DISCLAIMER,
         "__mercure_notification": {"text": counts.text(), "requested": False},

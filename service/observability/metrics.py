@@ -45,7 +45,8 @@ class Metrics:
             "request_seconds", "Time from the first byte of a request to the last byte of its reply.", ("route",)
         )
         self._in_flight = gauge("requests_in_flight", "Requests without a complete reply.")
-        self._model = gauge("model", "1 for the served model.", ("name", "version", "sha256", "service_version"))
+        labels = ("name", "version", "sha256", "precision", "service_version")
+        self._model = gauge("model", "1 for the served model.", labels)
         self._refused = counter("refused", "Refused requests, by problem code.", ("code",))
         self._stage_seconds = histogram(
             "stage_seconds",
@@ -130,7 +131,7 @@ class Metrics:
         """Expose the model that answers from now on, and its planes."""
         self._model.clear()
         _start_at_zero(self._predictions, planes)
-        self._model.labels(model.name, model.version, model.sha256, __version__).set(1)
+        self._model.labels(model.name, model.version, model.sha256, model.precision, __version__).set(1)
 
 
 def _start_at_zero(counter: Counter, values: Iterable[str]) -> None:

@@ -8,9 +8,9 @@ from service.reports.cells import Cell, plain_cells
 from service.schemas.corrections import Correction
 
 COLUMNS = (
-    "id", "at", "digest", "frame", "model", "model_version", "model_sha256", "answer_plane", "answer_sub_plane",
-    "answer_abstain_reason", "answer_probability", "verdict", "plane", "sub_plane", "study", "patient", "machine",
-    "protocol", "who", "has_frame",
+    "id", "at", "digest", "frame", "model", "model_version", "model_sha256", "model_precision", "answer_plane",
+    "answer_sub_plane", "answer_abstain_reason", "answer_probability", "verdict", "plane", "sub_plane", "study",
+    "patient", "machine", "protocol", "who", "has_frame",
 )  # fmt: skip
 
 
@@ -31,6 +31,7 @@ def _cells(correction: Correction) -> dict[str, Cell]:
         "model": model.name,
         "model_version": model.version,
         "model_sha256": model.sha256,
+        "model_precision": model.precision,
         "answer_plane": answer.plane,
         "answer_sub_plane": answer.sub_plane,
         "answer_abstain_reason": answer.abstain_reason,

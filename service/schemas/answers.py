@@ -5,6 +5,7 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from service.schemas import Schema
+from service.schemas.manifest import Precision
 
 VideoFormat = Literal["mp4", "mov", "avi", "mkv", "wmv", "mpeg"]
 Format = Literal["png", "jpeg", "bmp", "tiff", "webp", "gif", "avif", "dicom", VideoFormat]
@@ -88,6 +89,7 @@ class ModelInfo(Schema):
     name: str = Field(description="Name of the model package.")
     version: str = Field(description="Version of the model package.")
     sha256: str = Field(description="SHA-256 of the manifest, which holds the SHA-256 of every other file.")
+    precision: Precision = Field(default="float32", description="Precision in which the network was computed.")
 
 
 class Classification(Schema):

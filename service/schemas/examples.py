@@ -35,7 +35,7 @@ CLASSIFICATION: dict[str, Any] = {
         "crop": [0, 0, 959, 661],
         "crop_source": "none",
     },
-    "model": {"name": "fetal-planes", "version": "0.5.0", "sha256": "5f2b" * 16},
+    "model": {"name": "fetal-planes", "version": "0.5.0", "sha256": "5f2b" * 16, "precision": "float32"},
     "request_id": "0c8f0e6f0d4e4d0f9a4f6f2f3f1b7a55",
 }
 

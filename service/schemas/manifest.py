@@ -6,6 +6,9 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from service.schemas import Schema
 
+Precision = Literal["float32", "int8"]
+PrecisionChoice = Literal["auto", "float32", "int8"]
+
 FORMAT = 2  # increase it when an older service could not read the new layout, or this one an older layout
 
 
@@ -104,6 +107,20 @@ class SubPlanes(_Strict):
     metrics: tuple[Metric, ...] = Field(description="Headline metrics of the model card.")
 
 
+class Int8(_Strict):
+    """The classifier with 8-bit weights and activations: its graphs, and what was fitted to or measured on them.
+
+    Each field has the meaning of the manifest's field of the same name.
+    """
+
+    file: str = Field(description="File of the quantized classifier; inputs and outputs are those of the classifier.")
+    temperature: float = Field(gt=0)
+    abstention: Abstention
+    metrics: tuple[Metric, ...]
+    sub_planes: SubPlanes | None = None
+    prediction_sets: PredictionSets | None = None
+
+
 class TrainingData(_Strict):
     """The training data and its license."""
 
@@ -136,13 +153,27 @@ class Manifest(_Strict):
     warnings: tuple[str, ...] = Field(
         default=(), description="Reasons to doubt the metrics or the calibration, a sentence each."
     )
+    int8: Int8 | None = Field(default=None, description="Null when the package has no quantized classifier.")
+
+    def at(self, precision: Precision) -> "Manifest":
+        """Return the manifest with the values of a precision in the fields that both have.
+
+        Raises ValueError where the package does not have the precision.
+        """
+        if precision == "float32":
+            return self
+        if self.int8 is None:
+            raise ValueError("the model package has no int8 classifier")
+        return self.model_copy(update={name: value for name, value in self.int8 if name != "file"})
 
     @model_validator(mode="after")
     def _each_plane_has_its_values(self) -> Self:
-        if len(self.abstention.max_ood_score) != len(self.planes):
-            raise ValueError(f"abstention: max_ood_score must have {len(self.planes)} values, one per plane")
-        if self.prediction_sets is not None and len(self.prediction_sets.probabilities) != len(self.planes):
-            raise ValueError(f"prediction_sets: there must be {len(self.planes)} lists, one per plane")
+        parts: list[Manifest | Int8] = [self, *([self.int8] if self.int8 else [])]
+        for each in parts:
+            if len(each.abstention.max_ood_score) != len(self.planes):
+                raise ValueError(f"abstention: max_ood_score must have {len(self.planes)} values, one per plane")
+            if each.prediction_sets is not None and len(each.prediction_sets.probabilities) != len(self.planes):
+                raise ValueError(f"prediction_sets: there must be {len(self.planes)} lists, one per plane")
         return self
 
     @model_validator(mode="after")
@@ -150,3 +181,20 @@ class Manifest(_Strict):
         if self.sub_planes is not None and self.sub_planes.plane not in {plane.id for plane in self.planes}:
             raise ValueError(f"sub_planes: the model has no plane {self.sub_planes.plane!r}")
         return self
+
+    @model_validator(mode="after")
+    def _int8_has_the_same_sub_planes(self) -> Self:
+        if self.int8 is not None:
+            own, other = (each and (each.plane, each.sub_planes) for each in (self.sub_planes, self.int8.sub_planes))
+            if own != other:
+                raise ValueError("int8: its sub-planes must be those of the model")
+        return self
+
+
+class ServedManifest(Manifest):
+    """The answer of `/model`: the manifest, with the values of the precision that the service computes with."""
+
+    precision: Precision = Field(
+        description="Precision of the network in use. `temperature`, `abstention`, `metrics`, `sub_planes` and "
+        "`prediction_sets` are those of this precision."
+    )

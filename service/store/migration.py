@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-HEAD = "0002"
+HEAD = "0003"
 BASE = "base"
 VERSION_TABLE = "fetal_planes_version"
 FOLDER = Path(__file__).parent / "migrations"

@@ -19,6 +19,7 @@ def row_of(new: NewCorrection, study: str | None, patient: str | None) -> dict[s
         "model_name": new.model.name,
         "model_version": new.model.version,
         "model_sha256": new.model.sha256,
+        "model_precision": new.model.precision,
         "answer_plane": new.answer.plane,
         "answer_sub_plane": new.answer.sub_plane,
         "answer_abstain_reason": new.answer.abstain_reason,
@@ -57,7 +58,10 @@ def to_correction(row: RowMapping) -> Correction:
         **{name: row[name] for name in ("id", "at", "who", "study", "patient", "plane", "sub_plane", *_SAME)},
         has_frame=bool(row["has_frame"]),
         model=ModelInfo.model_construct(
-            name=row["model_name"], version=row["model_version"], sha256=row["model_sha256"]
+            name=row["model_name"],
+            version=row["model_version"],
+            sha256=row["model_sha256"],
+            precision=row["model_precision"],
         ),
         answer=CorrectedAnswer.model_construct(
             plane=row["answer_plane"],

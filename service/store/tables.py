@@ -42,6 +42,7 @@ corrections = Table(
     Column("model_name", String(MAX_TEXT), nullable=False),
     Column("model_version", String(MAX_TEXT), nullable=False),
     Column("model_sha256", _HASH, nullable=False),
+    Column("model_precision", String(8), nullable=False, server_default="float32"),
     Column("answer_plane", String(MAX_TEXT), nullable=False),
     Column("answer_sub_plane", String(MAX_TEXT)),
     Column("answer_abstain_reason", String(32)),

@@ -55,7 +55,8 @@ function asCsv(model, { groups, items, duplicates }) {
   const head = [
     "file", "frame", "seconds", "plane", "label", "probability", "second_plane", "second_probability", "sub_plane",
     "sub_plane_probability", "abstain", "abstain_reason",
-    "problem", "detail", "width", "height", "model", "model_version", "model_sha256", "request_id", "best", "duplicate_of",
+    "problem", "detail", "width", "height", "model", "model_version", "model_sha256", "model_precision", "request_id",
+    "best", "duplicate_of",
     "verdict", "corrected_plane", "corrected_sub_plane",
     ...model.planes.map(({ id }) => `p_${id}`),
   ];
@@ -78,7 +79,8 @@ function answerLine(item, answer, { planes }, isBest, duplicates) {
   const [first, second] = abstain ? [] : predictions;
   return [
     item.name, frame.index, frame.seconds, first?.plane, first?.label, first?.probability, second?.plane, second?.probability,
-    subPlane?.plane, subPlane?.probability, abstain, reason, "", "", frame.width, frame.height, model.name, model.version, model.sha256, id, isBest,
+    subPlane?.plane, subPlane?.probability, abstain, reason, "", "", frame.width, frame.height,
+    model.name, model.version, model.sha256, model.precision, id, isBest,
     duplicates.get(item)?.name, ...Object.values(correctionOf(item, frame.index) ?? { verdict: "", plane: "", sub_plane: "" }),
     ...planes.map((plane) => predictions.find((each) => each.plane === plane.id)?.probability),
   ];
@@ -86,7 +88,7 @@ function answerLine(item, answer, { planes }, isBest, duplicates) {
 
 function refusalLine(item, index, { code, detail, requestId }, { planes }, duplicates) {
   const blank = (count) => Array(count).fill("");
-  return [item.name, index, ...blank(10), code, detail, ...blank(5), requestId, "", duplicates.get(item)?.name, ...blank(3 + planes.length)];
+  return [item.name, index, ...blank(10), code, detail, ...blank(6), requestId, "", duplicates.get(item)?.name, ...blank(3 + planes.length)];
 }
 
 // Escape a cell. A leading apostrophe keeps a spreadsheet from running a file name as a formula (OWASP, CSV injection).

@@ -38,6 +38,7 @@ class Phantom:
     set_scores: tuple[tuple[float, ...], ...] = ()  # of each plane, what prediction sets are made of
     sub_planes: tuple[str, ...] = ()
     sub_planes_of: str = "fetal_brain"
+    int8: "Phantom | None" = None  # whose classifier and constants are those of INT8
     kernels: Floats = field(init=False)
     head: Floats = field(init=False)
     sub_plane_head: Floats = field(init=False)
@@ -86,6 +87,10 @@ class Phantom:
         (folder / "explainer.onnx").write_bytes(self._explainer())
         if self.sub_planes:
             (folder / "sub_planes.onnx").write_bytes(self._sub_planes())
+        if self.int8:
+            (folder / "classifier_int8.onnx").write_bytes(self.int8._classifier())
+            if self.int8.sub_planes:
+                (folder / "sub_planes_int8.onnx").write_bytes(self.int8._sub_planes())
         (folder / "MODEL_CARD.md").write_text("# A phantom\n")
         write_manifest(folder, self.manifest())
         return folder
@@ -101,6 +106,8 @@ class Phantom:
         optional: dict[str, Any] = {"sub_planes": described} if self.sub_planes else {}
         if self.set_scores:
             optional["prediction_sets"] = {"probabilities": self.set_scores}
+        if self.int8:
+            optional["int8"] = self.int8.as_int8()
         return optional | {
             "format": 2,
             "name": "phantom",
@@ -125,6 +132,15 @@ class Phantom:
             "metrics": [],
             "code_version": "0.1.0",
         }
+
+    def as_int8(self) -> dict[str, Any]:
+        """Return the part of INT8 in the manifest of another phantom."""
+        own = self.manifest()
+        fields = ("temperature", "abstention", "metrics", "sub_planes", "prediction_sets")
+        part = {name: own[name] for name in fields if name in own} | {"file": "classifier_int8.onnx"}
+        if self.sub_planes:
+            part["sub_planes"] = part["sub_planes"] | {"file": "sub_planes_int8.onnx"}
+        return part
 
     def _classifier(self) -> bytes:
         nodes = [

@@ -21,7 +21,7 @@ from service.store.store import Store
 SECRET = "a-secret-that-is-random-enough-0123456789"
 PATIENT, STUDY = "QK-7731-PLANTED", "1.2.826.0.1.3680043.8.498.424242"
 DATABASE_PASSWORD = "a-database-password"
-MODEL = {"name": "phantom", "version": "1", "sha256": "f" * 64}
+MODEL = {"name": "phantom", "version": "1", "sha256": "f" * 64, "precision": "float32"}
 
 
 def secret_file(folder: Path) -> Path:

@@ -111,7 +111,7 @@ class BuiltModel:
         assert main(["train", str(run), *sets, "--recipe", str(folder / "tiny.toml"), "--device", "cpu"]) == 0
         organs = write_other_organs(folder / "organs")
         options = ["--other-organs", str(organs), "--name", "phantoms", "--version", "9.9"]
-        assert main(["package", str(run), str(package), *sets, *options]) == 0
+        assert main(["package", str(run), str(package), *sets, *options, "--float32-only"]) == 0
         return cls(data, stretched, organs, run, package)
 
 
@@ -120,7 +120,7 @@ def improve(built: BuiltModel, corrections: Path, out: Path, *more: str) -> int:
     recipe = built.run.parent / "improve.toml"
     recipe.write_text(IMPROVE_RECIPE)
     sets = ["--data", str(built.data), "--stretched", str(built.stretched), "--other-organs", str(built.organs)]
-    named = ["--name", "site", "--version", "2", "--device", "cpu", "--recipe", str(recipe)]
+    named = ["--name", "site", "--version", "2", "--device", "cpu", "--recipe", str(recipe), "--float32-only"]
     return main(["improve", str(built.package), str(out), "--corrections", str(corrections), *sets, *named, *more])
 
 

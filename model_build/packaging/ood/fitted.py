@@ -16,6 +16,7 @@ from model_build.models.ood_score import OodScore
 from service.schemas.manifest import Abstention, Manifest
 
 _FILE = "fitted.pt"
+_TERMS = ("ood_score.", "distance.")  # how the names of their weights begin
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class Fitted:
 
 def write_fitted(run: Path, manifest: Manifest, weights: Mapping[str, Tensor]) -> None:
     """Write the constants of a package into a run; `weights` are those of its `classifier.onnx`, by name."""
-    terms = {name: value for name, value in weights.items() if name.startswith(("ood_score.", "distance."))}
+    terms = {name: value for name, value in weights.items() if name.startswith(_TERMS)}
     stated = {
         "temperature": manifest.temperature,
         "abstention": manifest.abstention.model_dump(),
@@ -52,15 +53,19 @@ def read_fitted(run: Path) -> Fitted | None:
     if not (run / _FILE).is_file():
         return None
     kept = torch.load(run / _FILE, weights_only=True)
-    terms: dict[str, Tensor] = kept["terms"]
-    scalars = {name: float(value) for name, value in terms.items() if value.ndim == 0}
-    ood_score = OodScore(terms["ood_score.weights"], scalars["ood_score.bias"], scalars["ood_score.energy_weight"])
+    thresholds = Abstention.model_validate(kept["abstention"])
+    return Fitted(terms_of(kept["terms"]), kept["temperature"], thresholds, kept["sub_plane_temperature"])
+
+
+def terms_of(weights: Mapping[str, Tensor]) -> OodTerms:
+    """Return the OOD terms with these weights, by name; other names are ignored."""
+    scalars = {name: float(value) for name, value in weights.items() if name.startswith(_TERMS) and value.ndim == 0}
+    ood_score = OodScore(weights["ood_score.weights"], scalars["ood_score.bias"], scalars["ood_score.energy_weight"])
     distance = Distance(
-        terms["distance.center"],
-        terms["distance.whitening"],
-        terms["distance.basis"],
-        terms["distance.planes"],
+        weights["distance.center"],
+        weights["distance.whitening"],
+        weights["distance.basis"],
+        weights["distance.planes"],
         scalars["distance.residual"],
     )
-    thresholds = Abstention.model_validate(kept["abstention"])
-    return Fitted(OodTerms(ood_score, distance), kept["temperature"], thresholds, kept["sub_plane_temperature"])
+    return OodTerms(ood_score, distance)

@@ -1,6 +1,7 @@
 """The outputs of a network that the OOD terms and their limits are fitted to."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -9,9 +10,10 @@ from torch import Tensor
 
 from model_build.data.datasets import augmented_inputs, eval_inputs
 from model_build.data.records import Dataset, planes_of
-from model_build.models.classifier import PlaneClassifier
+from model_build.evaluation.sub_planes import predict_sub_planes
 from model_build.models.distance import Distance
 from model_build.models.inference import in_batches
+from model_build.models.multi_task import MultiTaskNetwork
 from model_build.packaging.ood.negative_inputs import Negatives, negative_inputs
 from model_build.packaging.trained_run import TrainedRun
 
@@ -62,27 +64,48 @@ class OodData:
     negatives: list[tuple[Negatives, Outputs]]
 
 
-def infer(model: PlaneClassifier, inputs: Tensor) -> Outputs:
-    """Return the outputs for inputs uint8 [N, 1, S, S]."""
+class Inference(Protocol):
+    """One way to compute a network: PyTorch, or a quantized graph."""
 
-    def compute(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        _, stage5, _, features = model.backbone.forward_features(frames)
-        return model.head(features), features.mean((2, 3)), Distance.describe(stage5)
+    def infer(self, inputs: Tensor) -> Outputs:
+        """Return the outputs for inputs uint8 [N, 1, S, S]."""
 
-    logits, pooled, descriptors = in_batches(model, compute, inputs)
-    return Outputs(logits, pooled, descriptors)
+    def infer_sub_planes(self, inputs: Tensor) -> NDArray[np.float32]:
+        """Return logits of the sub-planes, float32 [N, M], for inputs uint8 [N, 1, S, S]."""
 
 
-def collect_ood_data(trained: TrainedRun) -> OodData:
+class TorchInference:
+    """A network in PyTorch, in float32."""
+
+    def __init__(self, network: MultiTaskNetwork) -> None:
+        self._network = network
+
+    def infer(self, inputs: Tensor) -> Outputs:
+        """Return the outputs for inputs uint8 [N, 1, S, S]."""
+        model = self._network.classifier
+
+        def compute(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            _, stage5, _, features = model.backbone.forward_features(frames)
+            return model.head(features), features.mean((2, 3)), Distance.describe(stage5)
+
+        logits, pooled, descriptors = in_batches(model, compute, inputs)
+        return Outputs(logits, pooled, descriptors)
+
+    def infer_sub_planes(self, inputs: Tensor) -> NDArray[np.float32]:
+        """Return logits of the sub-planes, float32 [N, M], for inputs uint8 [N, 1, S, S]."""
+        return predict_sub_planes(self._network, inputs)
+
+
+def collect_ood_data(trained: TrainedRun, inference: Inference) -> OodData:
     """Run the network of a run on all inputs that the OOD terms and their limits are fitted to."""
-    model, recipe = trained.network.classifier, trained.recipe
+    recipe = trained.recipe
     sides = ([*trained.split.train, *trained.corrected], trained.split.val, trained.organs)
     train, val, organs = (Dataset(trained.load(records), records) for records in sides)
     augmented, served = augmented_inputs(train, recipe, _TRAIN_VIEWS), eval_inputs(train.frames, recipe.preprocessing)
-    negatives = [(each, infer(model, each.inputs)) for each in negative_inputs(train, organs, recipe)]
+    negatives = [(each, inference.infer(each.inputs)) for each in negative_inputs(train, organs, recipe)]
     return OodData(
-        _label(infer(model, torch.cat((augmented, served))), train),
-        _label(infer(model, augmented_inputs(val, recipe, _VAL_VIEWS)), val),
+        _label(inference.infer(torch.cat((augmented, served))), train),
+        _label(inference.infer(augmented_inputs(val, recipe, _VAL_VIEWS)), val),
         negatives,
     )
 

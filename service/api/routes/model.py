@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from service.api.dependencies import ModelDep
 from service.api.openapi import problem_replies
 from service.errors import NotReady
-from service.schemas.manifest import Manifest
+from service.schemas.manifest import ServedManifest
 
 router = APIRouter(tags=["reference"])
 
@@ -14,8 +14,10 @@ router = APIRouter(tags=["reference"])
     "/model",
     summary="The manifest of the model package",
     responses=problem_replies(NotReady),
-    response_model_exclude_unset=True,  # the same fields as model.json
+    response_model_exclude_unset=True,  # the fields of model.json, and the precision
 )
-async def model(model: ModelDep) -> Manifest:
-    """Planes, preprocessing, thresholds, training data, metrics, and the SHA-256 of each file of the package."""
-    return model.pipeline.engine.manifest
+async def model(model: ModelDep) -> ServedManifest:
+    """Precision, planes, preprocessing, thresholds, training data, metrics, and the SHA-256 of each file."""
+    package = model.pipeline.engine.package
+    fields = package.manifest.model_fields_set | {"precision"}
+    return ServedManifest.model_construct(fields, **dict(package.manifest), precision=package.precision)

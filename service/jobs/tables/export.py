@@ -10,6 +10,7 @@ from time import monotonic
 
 from service.imaging.frame import Limits
 from service.inference.package import load_package
+from service.inference.precision import choose_precision
 from service.jobs import JobError
 from service.jobs.rows import DISCLAIMER, Counts
 from service.jobs.runner import JobProgress
@@ -42,7 +43,8 @@ def export_table(job: TableJob, limits: Limits, size: ShardSize, runner: ShardRu
         raise JobError("OUT must not lie in SOURCE: the next run would read the table as frames")
     with out.exclusive():
         columns = job.audit.fingerprint if job.audit else None
-        plan, skipped = make_plan(source, out, load_package(job.model), limits, size, columns)
+        package = choose_precision(load_package(job.model), job.precision)
+        plan, skipped = make_plan(source, out, package, limits, size, columns)
         with ThreadPoolExecutor(_PART_READERS) as pool:
             parts = list(pool.map(partial(read_contents, out), map(plan.part, range(plan.shards))))
         total = PartContents(counts=Counts(skipped=len(skipped)), skipped=skipped)
@@ -52,7 +54,8 @@ def export_table(job: TableJob, limits: Limits, size: ShardSize, runner: ShardRu
         seconds = _run_shards(job, missing, runner, total) if missing else {}
         out.delete_drafts()
         # The seconds are those of the last run alone.
-        about = {"files": plan.files, "model_sha256": plan.key.model_sha256, "seconds": seconds}
+        model = {"model_sha256": plan.key.model_sha256, "model_precision": plan.key.precision}
+        about = {"files": plan.files, **model, "seconds": seconds}
         summary = total.counts.model_dump() | {
             "skipped_files": [each.model_dump() for each in sorted(total.skipped, key=lambda each: each.file)],
             "disclaimer": DISCLAIMER,

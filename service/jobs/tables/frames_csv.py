@@ -15,7 +15,7 @@ Cells = dict[str, Cell]
 COLUMNS = (
     "file", "frame", "seconds", "plane", "label", "probability", "second_plane", "second_probability", "sub_plane",
     "sub_plane_probability", "abstain", "abstain_reason", "problem", "detail", "width", "height", "model",
-    "model_version", "model_sha256", "request_id", "duplicate_of",
+    "model_version", "model_sha256", "model_precision", "request_id", "duplicate_of",
 )  # fmt: skip
 """The columns before those of the planes, `p_<plane>`."""
 
@@ -66,6 +66,7 @@ def _answer_cells(row: ResultRow) -> Cells:
         "model": answer.model.name,
         "model_version": answer.model.version,
         "model_sha256": answer.model.sha256,
+        "model_precision": answer.model.precision,
         "request_id": answer.request_id,
     }
     cells |= {f"p_{each.plane}": each.probability for each in answer.predictions}

@@ -15,6 +15,7 @@ from service.execution.decoders.pool import open_decoder
 from service.imaging.frame import Limits
 from service.inference.engine import Engine
 from service.inference.package import load_package
+from service.inference.precision import choose_precision
 from service.jobs import JobError
 from service.jobs.journal import JobKey
 from service.jobs.listing import FileEntry
@@ -24,6 +25,7 @@ from service.jobs.tables.plan import LISTING, Plan, read_plan
 from service.jobs.tables.storage import Storage, open_storage
 from service.jobs.worker import FrameWorker
 from service.reports.audit_columns import AuditColumns, AuditKey
+from service.schemas.manifest import PrecisionChoice
 
 _CONTENTS = b"fetal_planes.contents"
 _AUDIT = ("sha256", *(name for name in AuditColumns.model_fields if name != "ood_score"))
@@ -38,6 +40,7 @@ class TableJob:
     model: Path
     threads: int
     audit: AuditKey | None = None  # for the columns of an audit
+    precision: PrecisionChoice = "auto"  # the first run chooses for all machines
 
 
 class PartContents(BaseModel):
@@ -63,7 +66,7 @@ class ShardWorker:
     def __init__(self, job: TableJob) -> None:
         self._source, self._out, self._threads = open_storage(job.source), open_storage(job.out), job.threads
         self._plan = read_plan(self._out)
-        package = load_package(job.model)
+        package = choose_precision(load_package(job.model), self._plan.key.precision)
         if difference := JobKey.of(package).difference(self._plan.key):
             raise JobError(f"this machine cannot continue {job.out}: {difference}")
         self._audit = job.audit
@@ -112,7 +115,8 @@ class ShardWorker:
     def _cells(self, row: ResultRow) -> dict[str, str | int | float | None]:
         predictions = row.answer.predictions if row.answer is not None else ()
         probabilities = {f"probability_{each.plane}": each.probability for each in predictions}
-        return row.cells() | probabilities | {"model_sha256": self._plan.key.model_sha256}
+        key = self._plan.key
+        return row.cells() | probabilities | {"model_sha256": key.model_sha256, "model_precision": key.precision}
 
 
 def _collect(results: Iterable[Finished]) -> tuple[list[ResultRow], PartContents]:
@@ -153,6 +157,7 @@ def _schema(plan: Plan) -> pa.Schema:
             ("sub_plane", pa.string()),
             ("sub_plane_probability", pa.float32()),
             pa.field("model_sha256", pa.string(), nullable=False),
+            pa.field("model_precision", pa.string(), nullable=False),
             ("problem", pa.string()),
             ("detail", pa.string()),
             *((name, pa.string()) for name in _AUDIT if plan.audit_columns is not None),

@@ -62,7 +62,8 @@ def write_report(pipeline: Pipeline, result: FrameResult, protocol: ProtocolInfo
     - the protocol of the exam, if there is one, as a parameter of the algorithm.
     """
     source, package = read_source(result.frame), pipeline.engine.package
-    return _write([(source, result)], package, protocol, source.derive_uid(package.sha256, "report"), source.frame or 1)
+    uid = source.derive_uid(package.identity, "report")
+    return _write([(source, result)], package, protocol, uid, source.frame or 1)
 
 
 def write_study_report(
@@ -77,7 +78,7 @@ def write_study_report(
     sources.sort(key=lambda each: (each[0].series, each[0].instance, each[0].frame or 0))
     package = pipeline.engine.package
     frames = [f"{source.instance} {source.frame}" for source, _ in sources]
-    uid = derive_uid(sources[0][0].study, package.sha256, "study report", *frames)
+    uid = derive_uid(sources[0][0].study, package.identity, "study report", *frames)
     return _write(sources, package, protocol, uid, 1)
 
 
@@ -93,7 +94,7 @@ def _write(
     report = ComprehensiveSR(
         evidence=list(evidence.values()),
         content=_content(results, package, protocol)[0],
-        series_instance_uid=derive_uid(source.study, package.sha256, "reports"),
+        series_instance_uid=derive_uid(source.study, package.identity, "reports"),
         series_number=_SERIES_NUMBER,
         sop_instance_uid=uid,
         instance_number=number,
@@ -132,7 +133,7 @@ def _content(
 ) -> MeasurementReport:
     source = results[0][0]
     observer = DeviceObserverIdentifyingAttributes(
-        uid=derive_uid(package.sha256, "device"),
+        uid=derive_uid(package.identity, "device"),
         name="fetal-planes",
         manufacturer_name=MANUFACTURER,
         model_name=source.text(f"{package.manifest.name} {package.manifest.version}", package.manifest.version),
@@ -171,6 +172,7 @@ def _findings(
             version=manifest.version,
             parameters=[
                 f"model sha256 {package.sha256}",
+                f"precision {package.precision}",
                 f"fetal-planes {__version__}",
                 *_protocol_parameters(source, protocol),
             ],

@@ -73,6 +73,13 @@ def listed(client: TestClient, query: str = "") -> list[dict[str, Any]]:
     return found
 
 
+def test_the_precision_of_the_model_is_kept(store: TestClient) -> None:
+    assert keep(store, correction(1) | {"model": MODEL | {"precision": "int8"}}).status_code == 201
+    older = {name: value for name, value in MODEL.items() if name != "precision"}  # as clients of 0.5.0 send it
+    assert keep(store, correction(2) | {"model": older}).status_code == 201
+    assert [each["model"]["precision"] for each in listed(store)] == ["int8", "float32"]
+
+
 def test_corrections_are_kept_listed_and_erased(store: TestClient) -> None:
     reply = keep(store, correction(1), correction(2, verdict="accepted", plane=None))
     assert reply.status_code == 201, reply.text

@@ -77,6 +77,8 @@ class ModelInfo(Schema):
     """Version of the model package."""
     sha256: str
     """SHA-256 of the manifest, which holds the SHA-256 of every other file."""
+    precision: Literal["float32", "int8"] | str = "float32"
+    """Precision in which the network was computed."""
 
 
 class Classification(Schema):

@@ -85,6 +85,21 @@ class SubPlanes(Schema):
     """Headline metrics of the model card."""
 
 
+class Int8(Schema):
+    """The classifier with 8-bit weights and activations: its graphs, and what was fitted to or measured on them.
+
+    Each field has the meaning of the manifest's field of the same name.
+    """
+
+    file: str
+    """File of the quantized classifier; inputs and outputs are those of the classifier."""
+    temperature: float
+    abstention: Abstention
+    metrics: tuple[Metric, ...]
+    sub_planes: SubPlanes | None = None
+    prediction_sets: PredictionSets | None = None
+
+
 class TrainingData(Schema):
     """The training data and its license."""
 
@@ -127,3 +142,5 @@ class Manifest(Schema):
     """License of the weights; null when none is stated."""
     warnings: tuple[str, ...] = ()
     """Reasons to doubt the metrics or the calibration, a sentence each."""
+    int8: Int8 | None = None
+    """Null when the package has no quantized classifier."""

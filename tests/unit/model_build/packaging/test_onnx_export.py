@@ -15,10 +15,11 @@ from model_build.data.frames import load_frames
 from model_build.models.attention import ATTENTIONS
 from model_build.models.classifier import Head, Network, PlaneClassifier, create_classifier
 from model_build.models.distance import Distance
+from model_build.models.multi_task import MultiTaskNetwork
 from model_build.models.ood_score import OodScore
 from model_build.packaging.grad_cam import traced_explainer
 from model_build.packaging.onnx_export import ServedClassifier, export_classifier
-from model_build.packaging.ood.outputs import infer
+from model_build.packaging.ood.outputs import TorchInference
 from model_build.packaging.parity import ExportError, check_parity
 from service.schemas.manifest import Preprocessing
 
@@ -71,7 +72,7 @@ def exported(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Export
     with_noise(model.head)
     records = read_data(phantoms).records[:24]
     inputs = eval_inputs(load_frames(records), Preprocessing(size=64, crop="sector"))
-    outputs = infer(model, inputs)
+    outputs = TorchInference(MultiTaskNetwork(model)).infer(inputs)
     head = OodScore.fit_head(outputs.pooled[:12], [outputs.pooled[12:]])
     distance = Distance.fit(outputs.descriptors, np.array([record.plane for record in records]))
     served = ServedClassifier(model, head.with_energy(outputs.pooled, outputs.logits), distance, 1.7)

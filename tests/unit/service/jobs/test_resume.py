@@ -104,6 +104,29 @@ def test_answers_of_another_model_are_refused(
     assert "it holds answers of another model" in capsys.readouterr().err
 
 
+def test_answers_of_another_precision_are_refused(
+    source: Path,
+    out: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("service.inference.precision.has_int8_instruction", lambda: True)
+    model = Phantom(int8=Phantom(temperature=2.0)).write(tmp_path / "both")
+    monkeypatch.setenv("FETAL_PLANES_PRECISION", "int8")
+    process(model, source, out)
+    rows = (out / "frames.jsonl").read_bytes()
+    assert b'"precision":"int8"' in rows
+    assert json.loads((out / "result.json").read_text())["model"]["precision"] == "int8"
+    monkeypatch.setenv("FETAL_PLANES_PRECISION", "float32")
+    assert process(model, source, out) == 2
+    assert "FETAL_PLANES_PRECISION=int8 continues it" in capsys.readouterr().err
+    assert (out / "frames.jsonl").read_bytes() == rows
+    monkeypatch.setenv("FETAL_PLANES_PRECISION", "int8")
+    process(model, source, out)
+    assert (out / "frames.jsonl").read_bytes() == rows
+
+
 def test_answers_of_other_code_are_refused(
     source: Path,
     out: Path,

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from service.inference.package import load_package
 from service.jobs import JobError
 from service.jobs.listing import FileEntry
 from service.jobs.outputs import one_run
-from service.jobs.tables.export import export_table
+from service.jobs.tables.export import export_table, run_locally
 from service.jobs.tables.plan import ShardSize, make_shards
 from service.jobs.tables.shard import TableJob
 from service.jobs.tables.storage import RemoteStorage, open_storage
@@ -139,6 +140,24 @@ def test_a_job_that_differs_is_refused(
     size = ShardSize(5, 2**20) if change == "size" else SIZE
     with pytest.raises(JobError, match=message):
         export_table(TableJob(job.source, job.out, model, 1), limits, size)
+
+
+def test_the_first_run_chooses_the_precision_for_every_machine(
+    job: TableJob, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.inference.precision.has_int8_instruction", lambda: True)
+    both = Phantom(int8=Phantom(temperature=2.0)).write(tmp_path / "both")
+    first = replace(job, model=both, precision="int8")
+    export_table(first, DEFAULT_LIMITS, SIZE)
+    assert set(read_table(out)["model_precision"].to_pylist()) == {"int8"}
+    table, part = read_table(out), part_paths(out)[0]
+    part.unlink()
+    number = int(part.name.split("-")[1])
+    list(run_locally(replace(first, precision="float32"), [number]))  # as another machine works on a shard
+    assert part.exists()
+    assert read_table(out).equals(table)
+    with pytest.raises(JobError, match="FETAL_PLANES_PRECISION=int8"):
+        export_table(replace(first, precision="float32"), DEFAULT_LIMITS, SIZE)
 
 
 def test_a_folder_with_other_files_is_left_alone(job: TableJob, out: Path) -> None:

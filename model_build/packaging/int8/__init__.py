@@ -1,0 +1,1 @@
+"""The quantized classifier of a package: graph, constants, and the gates that it must pass."""
