@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -32,6 +32,10 @@ class ModelPackage:
     classifier: bytes  # the graphs are in ONNX's serialized form
     explainer: bytes
     sub_planes: bytes | None = None  # None where the package has no sub-plane head
+
+    def without_graphs(self) -> "ModelPackage":
+        """Return the package without its graphs, whose bytes nothing needs once sessions have opened them."""
+        return replace(self, classifier=b"", explainer=b"", sub_planes=None)
 
 
 def load_package(folder: Path) -> ModelPackage:
