@@ -7,7 +7,7 @@ from fcntl import F_ADD_SEALS, F_SEAL_SHRINK, fcntl  # codespell:ignore
 
 import numpy as np
 
-from service.imaging.gray import Gray
+from service.imaging.color import Gray
 
 START = 4 * 2**20
 """Bytes of a new arena: enough for an ordinary upload and its frame."""

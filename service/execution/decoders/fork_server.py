@@ -21,7 +21,6 @@ from threading import Lock
 from typing import NoReturn
 
 import service
-from service.execution.decoders.decoding import run_decoder
 from service.process_setup import configure_process
 
 _SETTINGS = "FETAL_PLANES_"
@@ -116,6 +115,8 @@ def main(control: socket.socket) -> NoReturn:
     status. The answer is the process id, with a descriptor of the process.
     """
     configure_process()
+    from service.execution.decoders.decoding import run_decoder  # the service itself need not load the decoders
+
     with suppress(ImportError):  # the extra `dicom` is not installed
         importlib.import_module("service.imaging.dicom.image")  # once, instead of in every decoder
     os.nice(_NICENESS)
