@@ -10,7 +10,8 @@ SLOW_MARKERS := slow or training or fuzz or browser or container or ray or prome
 .DEFAULT_GOAL := help
 .PHONY: help serve check test lint docs lock client-types screenshots image up tls-certificate sbom soak container-test clean \
   bench-baselines bench-sizing bench-single-request-latency bench-exam-overhead bench-cine-memory bench-table-throughput \
-  bench-sub-plane-head-cost bench-loader bench-decoder-memory bench-hostile bench-live bench-live-transport bench-video bench-listener-day
+  bench-sub-plane-head-cost bench-loader bench-decoder-memory bench-hostile bench-live bench-live-transport bench-video bench-listener-day \
+  bench-start bench-overload
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 32
@@ -114,6 +115,12 @@ bench-baselines: $(VENV)/.bench ## Compare the service with other servers
 
 bench-sizing: $(VENV)/.test ## Measure what the service answers on 1, 2, 4 ... cores
 	$(BIN)/python -m bench.sizing --write $(BENCHMARKS)
+
+bench-start: $(VENV)/.test ## Measure the CPU time and the memory of a start
+	$(BIN)/python -m bench.start --write $(BENCHMARKS)
+
+bench-overload: $(VENV)/.test ## Compare clients that ask again at once after a refusal with full load (minutes)
+	$(BIN)/python -m bench.overload --write $(BENCHMARKS)
 
 bench-single-request-latency: $(VENV)/.test ## Compare the latency of a single request with direct inference on all cores
 	$(BIN)/python -m bench.single_request_latency --write $(BENCHMARKS)

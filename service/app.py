@@ -32,6 +32,7 @@ from service.api.routes import (
     problems,
     sample,
 )
+from service.inference.package import ModelPackage
 from service.process_setup import configure_process
 from service.runtime import Runtime
 from service.settings import Settings
@@ -41,10 +42,13 @@ _ROUTES = (
 )  # fmt: skip
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Return an app with its own model, worker threads and metrics, which live from its startup to its shutdown."""
+def create_app(settings: Settings, package: ModelPackage | None = None) -> FastAPI:
+    """Return an app with its own model, worker threads and metrics, which live from its startup to its shutdown.
+
+    `package` is the model package where the caller has read it already.
+    """
     configure_process()
-    runtime = Runtime(settings)
+    runtime = Runtime(settings, package)
     app = FastAPI(
         title="Fetal Planes",
         version=__version__,

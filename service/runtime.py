@@ -25,6 +25,7 @@ from service.inference.engine import AllCores, Engine
 from service.inference.package import ModelPackage, PackageError, load_package
 from service.inference.precision import choose_precision
 from service.observability.metrics import Metrics
+from service.process_setup import return_freed_memory
 from service.reports.answers import model_info
 from service.schemas.answers import ModelInfo
 from service.schemas.protocols import Protocols
@@ -63,7 +64,7 @@ class LoadedModel:
 class Runtime:
     """Starts and stops with the app; the routes read it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, package: ModelPackage | None = None) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.cpu_budget = cpu_budget(settings.workers)
@@ -71,6 +72,7 @@ class Runtime:
         self.keys = load_keys(settings.api_keys)
         self.store = None if (options := settings.store_options) is None else open_store(options)
         self.draining = False
+        self._package = package  # until the start, where it has been read already
         self._model: LoadedModel | None = None
         self._reload_lock = threading.Lock()
         self._load_limit = TimeLimit(settings.load_s)
@@ -91,7 +93,8 @@ class Runtime:
         # First, because the decoders load while the model does.
         decoder = open_decoder(self.settings.decoder_limits, self.cpu_budget.count, self.metrics.count_decoder_ending)
         try:
-            package = self._within_limit(partial(load_package, self.settings.model))
+            package = self._package or self._within_limit(partial(load_package, self.settings.model))
+            self._package = None
             protocols = self._load_protocols(package)
             pipeline = self._within_limit(partial(self._open, package, pool, decoder))
         except BaseException:
@@ -101,8 +104,7 @@ class Runtime:
                 self.store.close()
             raise
         decoder.start()
-        info = model_info(pipeline.model)
-        self._model = LoadedModel(pipeline, pool, info, protocols, monotonic())
+        self._model = LoadedModel(pipeline, pool, info := model_info(pipeline.model), protocols, monotonic())
         self.metrics.set_model(info, [plane.id for plane in package.manifest.planes])
         self._watch(pool)
         sizes = {  # decided by the machine and the settings
@@ -138,6 +140,7 @@ class Runtime:
         with self._reload_lock:
             try:
                 result = self._reload()
+                return_freed_memory()
             except (PackageError, ProtocolError, KeyFileError) as error:
                 result = "refused"
                 _LOG.error("reload refused; the old model and keys stay in use", extra={"reason": str(error)})
@@ -207,15 +210,14 @@ class Runtime:
         return Pipeline(engine, self.settings.limits, decoder)
 
     def _reload(self) -> str:
-        model, path = self.model, self.settings.api_keys
-        keys = self._within_limit(partial(load_keys, path), path, KeyFileError)
+        model = self.model
+        keys = self._within_limit(partial(load_keys, path := self.settings.api_keys), path, KeyFileError)
         package = self._within_limit(partial(load_package, self.settings.model))
         protocols = self._load_protocols(package)
         switched = package.sha256 != model.info.sha256
         if switched:
             pipeline = self._within_limit(partial(self._open, package, model.pool, model.pipeline.decoder))
-            info = model_info(pipeline.model)
-            model = replace(model, pipeline=pipeline, info=info)
+            model = replace(model, pipeline=pipeline, info=(info := model_info(pipeline.model)))
             self.metrics.set_model(info, [plane.id for plane in package.manifest.planes])
         self._model = replace(model, protocols=protocols)
         self.keys = keys

@@ -24,9 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wrong.
     """
     options = build_parser().parse_args(arguments)
-    from service.process_setup import configure_process, configure_signals
+    from service.process_setup import configure_process, configure_signals, pause_garbage_collection
 
     configure_signals(serves=options.command == "serve")
+    if options.command == "serve":
+        pause_garbage_collection()
     configure_process()  # before anything imports ONNX Runtime or Ray
     from service.cli.run import run_command
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from service.cli.arguments import CommandError, Commands, add_command, port_number
 
 if TYPE_CHECKING:
+    from service.inference.package import ModelPackage
     from service.settings import Settings
 
 
@@ -42,8 +43,7 @@ def _serve(options: argparse.Namespace, settings: "Settings") -> int:
     from service.server import Server
 
     check_system()  # report what is wrong in one line, before the server starts
-    run_within(settings.load_s, lambda: _check_files(settings))
-    app = create_app(settings)
+    app = create_app(settings, run_within(settings.load_s, lambda: _read_files(settings)))
     warning = _check_memory(settings, app.state.runtime.cpu_budget.count)
     sockets, code = _sockets(options), 0
     server = Server(app, settings, options.host, options.port)  # it configures the log
@@ -66,12 +66,14 @@ def _serve(options: argparse.Namespace, settings: "Settings") -> int:
     return code
 
 
-def _check_files(settings: "Settings") -> None:
-    """Read the model package and the protocols; raises `PackageError` and `ProtocolError`."""
+def _read_files(settings: "Settings") -> "ModelPackage":
+    """Return the model package, and read the protocols; raises `PackageError` and `ProtocolError`."""
     from service.analysis.protocols.load import load_protocols
     from service.inference.package import load_package
 
-    load_protocols(settings.protocols, settings.default_protocol, load_package(settings.model).manifest)
+    package = load_package(settings.model)
+    load_protocols(settings.protocols, settings.default_protocol, package.manifest)
+    return package
 
 
 def _check_memory(settings: "Settings", workers: int) -> str | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from service.imaging.sector import Box, downscale, size_within
 
+Gray = NDArray[np.uint8]
 Colors = NDArray[np.uint8]
 
 _SIDE = 192  # pixels of the reduced copy; a caliper's line is one pixel wide in it

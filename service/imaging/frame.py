@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from service.errors import FrameTooLarge, NoSuchFrame, Problem, UnreadableFrame, UploadTooLarge
-from service.imaging.color import Colors
-from service.imaging.gray import Gray
+from service.imaging.color import Colors, Gray
 from service.imaging.sector import Box
 from service.schemas.answers import Format
 

@@ -8,8 +8,7 @@ from PIL.ImageFile import ImageFile
 
 from service.errors import UnreadableFrame
 from service.imaging.color import Colors, reduce_colors
-
-Gray = NDArray[np.uint8]
+from service.imaging.color import Gray as Gray
 
 _TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
 _TIFF_WHITE_IS_ZERO = 0

@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.imaging.color import flow_share
+from service.imaging.color import Gray, flow_share
 from service.imaging.frame import Frame, FrameMetadata
-from service.imaging.gray import Gray
 from service.imaging.sector import Box, downscale, find_sector, full_box, size_within
 from service.schemas.answers import CropSource
 from service.schemas.manifest import Preprocessing

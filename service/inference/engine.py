@@ -70,7 +70,6 @@ class Engine:
     """
 
     def __init__(self, package: ModelPackage, all_cores: AllCores | None = None) -> None:
-        self.package = package
         self.manifest = package.manifest
         self.all_cores = all_cores
         self._classifier = open_session(package.classifier, CLASSIFIER)
@@ -80,6 +79,7 @@ class Engine:
         self._explainer = open_session(package.explainer, EXPLAINER)
         self._check_graphs()
         self._sub_planes = SubPlaneHead.of(package, self._classifier)
+        self.package = package.without_graphs()
 
     def score(self, frame: Gray, *, with_features: bool = False) -> Scores:
         """Classify one letterboxed frame, uint8 [S, S]."""

@@ -70,6 +70,10 @@ class ModelPackage:
             int8=None,
         )
 
+    def without_graphs(self) -> "ModelPackage":
+        """Return the package without its graphs, whose bytes nothing needs once sessions have opened them."""
+        return replace(self, classifier=b"", explainer=b"", sub_planes=None)
+
 
 def load_package(folder: Path) -> ModelPackage:
     """Read a model package and check each of its files against the manifest. Other files are not read.

@@ -4,6 +4,7 @@ This module imports ONNX Runtime inside its functions: telemetry must be turned 
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,9 @@ def open_session(graph: bytes, name: str, threads: int = 1) -> "InferenceSession
     configure_process()
     import onnxruntime as ort
 
+    _share_arena()
     options = ort.SessionOptions()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Spinning threads start faster, and take the cores from other runs while they wait. A single thread never waits;
@@ -45,10 +48,23 @@ def open_session(graph: bytes, name: str, threads: int = 1) -> "InferenceSession
     with work.on_stop(lambda _: options.set_load_cancellation_flag(True)):
         work.check()
         try:
-            return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no common base class
             work.check()
             raise PackageError(f"ONNX Runtime cannot load {name}: {error}") from error
+    if hasattr(session, "_model_bytes"):
+        session._model_bytes = b""  # kept for opening the graph again with other providers, which nothing does
+    return session
+
+
+@cache
+def _share_arena() -> None:
+    """Let all sessions of this process take the memory of a run from one arena, instead of each keeping its own."""
+    import onnxruntime as ort
+
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    unlimited_and_default = ort.OrtArenaCfg(0, -1, -1, -1)
+    ort.create_and_register_allocator(memory, unlimited_and_default)
 
 
 def run_session(

@@ -2,12 +2,17 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from service.analysis.exam.reader import FrameRef, frame_ref
 from service.analysis.text import GUESSES, ITEM_STATES, REASONS, count, left_text, percent, sub_plane_text, unnamed_text
 from service.reports.html_page import POLICY, created_now, page_templates
 from service.schemas.exam import ExamFrame, ExamReport
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def render(
@@ -22,7 +27,7 @@ def render(
     evidence
         JPEGs of the first frame of each plane: the frame, and the frame under its heat map if there is one.
     """
-    return _TEMPLATE.render(
+    return _template().render(
         report=report,
         thumbnails=thumbnails,
         evidence=evidence,
@@ -44,15 +49,18 @@ def _data_url(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
-_ENVIRONMENT = page_templates(Path(__file__).parent)
-_ENVIRONMENT.filters.update(frame_ref=frame_ref, data_url=_data_url, percent=percent, group_frames=group_frames)
-_ENVIRONMENT.globals.update(
-    count=count,
-    sub_plane_text=sub_plane_text,
-    left_text=left_text,
-    unnamed_text=unnamed_text,
-    reasons=REASONS,
-    states=ITEM_STATES,
-    guesses=GUESSES,
-)
-_TEMPLATE = _ENVIRONMENT.get_template("exam.html.jinja")
+@cache
+def _template() -> "Template":
+    """Return the compiled template; compiling it takes longer than filling it in."""
+    environment = page_templates(Path(__file__).parent)
+    environment.filters.update(frame_ref=frame_ref, data_url=_data_url, percent=percent, group_frames=group_frames)
+    environment.globals.update(
+        count=count,
+        sub_plane_text=sub_plane_text,
+        left_text=left_text,
+        unnamed_text=unnamed_text,
+        reasons=REASONS,
+        states=ITEM_STATES,
+        guesses=GUESSES,
+    )
+    return environment.get_template("exam.html.jinja")

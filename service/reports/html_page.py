@@ -2,15 +2,19 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """Content-Security-Policy of a page, in its head and in the response header."""
 
 
-def page_templates(folder: Path) -> Environment:
+def page_templates(folder: Path) -> "Environment":
     """Return the templates of a folder; they escape every text, and an unknown name is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # few requests want a page
+
     return Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,

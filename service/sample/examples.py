@@ -5,8 +5,6 @@ from functools import cache
 
 import cv2
 
-from service.sample.frames import draw_frame
-
 _LOOP_STEPS = 8  # frames of each shot of the loop
 
 
@@ -42,6 +40,8 @@ EXAMPLES = {example.name: example for example in _EXAMPLES}
 @cache
 def encode_example(example: Example) -> bytes:
     """Return the contents of an example file. A DICOM file needs the extra `dicom`."""
+    from service.sample.frames import draw_frame  # few requests draw
+
     if example.media_type == "image/png":
         [(kind, seed)] = example.shots
         return cv2.imencode(".png", draw_frame(kind, height=600, width=800, seed=seed))[1].tobytes()

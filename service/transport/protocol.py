@@ -23,6 +23,7 @@ from service.execution.admission import overloaded
 from service.execution.work import current_work
 from service.observability.trace import REQUEST_ID, new_request_id
 from service.transport.connections import Connections
+from service.transport.refusals import RefusalPace
 
 _LOG = logging.getLogger("fetal_planes.connections")
 
@@ -30,7 +31,6 @@ _LINE_ENDS = b"\r\n"  # ignored before a request (RFC 9112, 2.2): some clients s
 _PIECE = 32 * 1024  # bytes of a reply that are handed to the connection at once, and that may wait there
 _UNSENT = 128 * 1024  # bytes of a reply that the kernel keeps for one connection
 _LINGER_S = 5.0  # seconds that a client may go on sending after a reply that ends its connection
-_PAUSE_S = 0.25  # seconds until the next request of a client that was refused is read
 _HALF_CLOSE_S = 1.0  # seconds from a request to the end of its client's side
 
 
@@ -58,8 +58,6 @@ class HttpProtocol(H11Protocol):
         self._half_closed = False  # the client sends nothing more and still reads
         self._was_idle = False
         self._closes = False  # the reply in progress ends the connection
-        self._refused = False  # the last upload got 503
-        self._pause: asyncio.TimerHandle | None = None
         self._cut_short = False  # it has been sent while the client still sends its upload
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -67,6 +65,7 @@ class HttpProtocol(H11Protocol):
         super().connection_made(transport)
         self._touched = self.loop.time()
         self._check = self.loop.call_later(self._limits.transfer_s, self._abort_if_idle)
+        self._pace = RefusalPace(self.loop, self.flow, self._limits.transfer_s / 4)
         transport.set_write_buffer_limits(high=_PIECE)
         # The kernel ends a connection whose client acknowledges nothing, and holds little of a reply.
         _set_option(transport, "TCP_USER_TIMEOUT", round(self._limits.transfer_s * 1000))
@@ -76,7 +75,7 @@ class HttpProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Count the connection no more."""
         self._check.cancel()
-        self._resume()
+        self._pace.resume()
         self._connections.leave(self)
         super().connection_lost(exc)
 
@@ -144,21 +143,12 @@ class HttpProtocol(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _pause_if_refused(self) -> None:
-        """Let the kernel hold the next request for a moment where the last one was refused and has been read.
+        """Let the kernel hold the next request for a moment where the last one was refused and has been read."""
+        if self._pace.pauses and self.conn.their_state is h11.IDLE and not self._lingers:
+            self._pace.pause()
 
-        Clients that ask again at once, against `Retry-After`, would take the cores from the answers: each refusal
-        costs the service a read upload.
-        """
-        if self._refused and self.conn.their_state is h11.IDLE and not self._lingers:
-            self._refused = False
-            self.flow.pause_reading()
-            self._pause = self.loop.call_later(min(_PAUSE_S, self._limits.transfer_s / 4), self._resume)
-
-    def _resume(self) -> None:
-        if self._pause is not None:
-            self._pause.cancel()
-            self._pause = None
-            self.flow.resume_reading()
+    def _drop_upload(self) -> None:
+        self.cycle.body.clear()
 
     def _abort_if_idle(self) -> None:
         # Two idle checks in a row close the connection: the last request may have ended just before the first.
@@ -181,7 +171,8 @@ class HttpProtocol(H11Protocol):
         if message["type"] == "http.response.start":
             headers = [*message.get("headers", []), *self._close_header()]
             self._closes = _closes(scope, headers) or not self.cycle.keep_alive
-            self._refused = message["status"] == HTTPStatus.SERVICE_UNAVAILABLE and scope["method"] == "POST"
+            if message["status"] == HTTPStatus.SERVICE_UNAVAILABLE and scope["method"] == "POST":
+                await self._pace.hold(self._drop_upload)
             await send({**message, "headers": headers})
             return
         body, more = message.get("body", b""), message.get("more_body", False)

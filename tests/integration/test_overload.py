@@ -6,23 +6,16 @@ import os
 import random
 import subprocess
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 import httpx2
 import pytest
-import uvicorn
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
-from uvicorn.server import ServerState
 
 from bench.servers import running_service
 from service.imaging.letterbox import crop_and_letterbox
 from service.load_test.connection import Connection, Target
 from service.load_test.loops import closed_loop
 from service.schemas.manifest import Preprocessing
-from service.transport.connections import Connections, TimeLimits
-from service.transport.protocol import HttpProtocol
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
 from tests.support.waiting import TIMEOUT_S, eventually
@@ -151,47 +144,3 @@ def test_refusals_are_quick_while_all_workers_are_busy(phantom_folder: Path) -> 
             times[status].append(seconds)  # a KeyError is a reply that was neither
         assert len(times[200]) > 2
         assert len(times[503]) > 2
-
-
-class Refusing:
-    """An app that refuses every upload with 503 and counts the requests."""
-
-    def __init__(self) -> None:
-        self.requests = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope["type"] == "http"
-        self.requests += 1
-        await Response(status_code=503 if scope["method"] == "POST" else 200)(scope, receive, send)
-
-
-@pytest.mark.parametrize(("method", "most"), [("POST", 5), ("GET", 10**6)])
-def test_a_client_that_asks_again_at_once_is_read_a_few_times_per_second(method: str, most: int) -> None:
-    app = Refusing()
-    body = bytes(200_000) if method == "POST" else b""  # more than the service reads before it refuses
-    request = f"{method} /classify HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-
-    async def ask_for_a_second() -> int:
-        connections = Connections(TimeLimits(20, 2**20))
-        config = uvicorn.Config(app, lifespan="off", log_config=None)
-        config.load()
-        loop, state = asyncio.get_running_loop(), ServerState()
-        protocol = partial(HttpProtocol, config, state, {}, connections=connections)
-        async with await loop.create_server(protocol, "127.0.0.1", 0) as server:
-            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
-            started, replies = loop.time(), 0
-            while loop.time() < started + 1:
-                writer.write(request)
-                head = await reader.readuntil(b"\r\n\r\n")
-                assert head.startswith(b"HTTP/1.1 503" if method == "POST" else b"HTTP/1.1 200")
-                replies += 1
-            writer.close()
-            await writer.wait_closed()
-            async with asyncio.timeout(TIMEOUT_S):
-                while state.connections:
-                    await asyncio.sleep(0.01)
-            return replies
-
-    replies = asyncio.run(ask_for_a_second())
-    assert replies <= app.requests <= most
-    assert method == "POST" or replies > 5

@@ -15,9 +15,9 @@ import numpy as np
 
 from service.errors import UnreadableFrame
 from service.execution.decoders.messages import DecodedFrame, OpenedFile
+from service.imaging.color import Gray
 from service.imaging.dicom.attributes import DicomAttributes
 from service.imaging.frame import Frame, FrameMetadata
-from service.imaging.gray import Gray
 from service.imaging.letterbox import CELLS, Crop, Preparation, PreparedFrame
 
 Part = Gray | bytes

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from service.imaging.decode import open_frames
+from service.imaging.dicom.dataset.elements import Data
 from service.imaging.files.local_file import LazyFile, LocalFile, Upload, read_descriptor
 from service.imaging.frame import Frame, Frames, Limits
 from service.imaging.letterbox import Preparation, PreparedFrame, prepare
@@ -62,7 +62,7 @@ class InProcessDecoder:
         """Open a file."""
         if isinstance(upload, LocalFile):
             return open_descriptor(upload.open(), self.limits)
-        return open_frames(upload.read() if isinstance(upload, LazyFile) else upload, self.limits)
+        return _open_frames(upload.read() if isinstance(upload, LazyFile) else upload, self.limits)
 
     def open_prepared(self, upload: Upload, preparation: Preparation, index: int = 0) -> Frames[PreparedFrame]:
         """Open a file whose frames are prepared for the network."""
@@ -80,4 +80,10 @@ def open_descriptor(descriptor: int, limits: Limits) -> Frames[Frame]:
     data = read_descriptor(descriptor, limits.max_bytes)
     if not isinstance(data, bytes):  # the length of a memory map costs no memory
         limits = replace(limits, max_bytes=max(limits.max_bytes, len(data)))
+    return _open_frames(data, limits)
+
+
+def _open_frames(data: Data, limits: Limits) -> Frames[Frame]:
+    from service.imaging.decode import open_frames  # the service decodes in other processes, and need not load it
+
     return open_frames(data, limits)

@@ -7,6 +7,7 @@ the model and the keys.
 import atexit
 import errno
 import gc
+import importlib
 import os
 import select
 import signal
@@ -20,7 +21,6 @@ from threading import Lock
 from typing import NoReturn
 
 import service
-from service.execution.decoders.decoding import run_decoder
 from service.process_setup import configure_process
 
 _SETTINGS = "FETAL_PLANES_"
@@ -115,6 +115,10 @@ def main(control: socket.socket) -> NoReturn:
     status. The answer is the process id, with a descriptor of the process.
     """
     configure_process()
+    from service.execution.decoders.decoding import run_decoder  # the service itself need not load the decoders
+
+    with suppress(ImportError):  # the extra `dicom` is not installed
+        importlib.import_module("service.imaging.dicom.image")  # once, instead of in every decoder
     os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the service decides
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

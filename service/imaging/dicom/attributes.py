@@ -2,9 +2,7 @@
 
 import struct
 from dataclasses import dataclass
-
-from pydicom.datadict import dictionary_VR
-from pydicom.tag import Tag
+from functools import cache
 
 from service.imaging.dicom.dataset.elements import LONG, UNDEFINED
 from service.imaging.dicom.dataset.walk import Walk
@@ -27,7 +25,6 @@ COPIED = (
 )  # fmt: skip
 ORIGIN = ("InstitutionName", "StationName", "OperatorsName", "ManufacturerModelName", "DeviceSerialNumber")
 """What the columns of an audit are made of; no result copies it."""
-_TAGS = sorted({int(Tag(keyword)) for keyword in (*COPIED, *ORIGIN)})
 # The file meta information repeats the SOP Class and Instance UID.
 _IN_META = {0x0008_0016: 0x0002_0002, 0x0008_0018: 0x0002_0003}
 _MAX_LENGTH = 0xFFFE  # of a value whose VR has a 16-bit length
@@ -49,7 +46,7 @@ class DicomAttributes:
     @classmethod
     def of(cls, layout: DatasetLayout) -> "DicomAttributes":
         """Return the attributes of an object."""
-        return cls(b"".join(_encode(tag, value) for tag in _TAGS if (value := _value(layout, tag)) is not None))
+        return cls(b"".join(_encode(tag, value) for tag in _vrs() if (value := _value(layout, tag)) is not None))
 
     def elements(self) -> dict[int, bytes]:
         """Return the bytes of each element, its tag and VR included, by tag."""
@@ -63,6 +60,16 @@ def split_elements(data: bytes, at: int) -> dict[int, bytes]:
     return {tag: data[first:last] for (tag, _), first, last in zip(found, heads, [*heads[1:], len(data)], strict=True)}
 
 
+@cache
+def _vrs() -> dict[int, bytes]:
+    """Return the VR of each attribute, by its tag, in ascending order."""
+    # Decoder processes encode; the service itself only reads the result, and pydicom takes 0.2 s to import.
+    from pydicom.datadict import dictionary_VR
+    from pydicom.tag import Tag
+
+    return {tag: dictionary_VR(tag).encode() for tag in sorted({int(Tag(keyword)) for keyword in (*COPIED, *ORIGIN)})}
+
+
 def _value(layout: DatasetLayout, tag: int) -> bytes | None:
     element = layout.elements.get(tag)
     value = None
@@ -74,7 +81,7 @@ def _value(layout: DatasetLayout, tag: int) -> bytes | None:
 
 
 def _encode(tag: int, value: bytes) -> bytes:
-    vr = dictionary_VR(tag).encode()
+    vr = _vrs()[tag]
     value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
     group, number = tag >> 16, tag & 0xFFFF
     if len(value) > _MAX_LENGTH:

@@ -14,9 +14,6 @@ from service.imaging.video.conversion import ConversionError, checked_conversion
 
 # FFmpeg guesses the format of a file from its contents; playlists, for one, name other files. These name none.
 _FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "avi", "matroska,webm", "asf", "mpeg", "mpegts", "mpegvideo", "h264", "hevc")
-# OpenCV takes these from the environment alone. FFmpeg writes what it thinks of a file on standard error.
-os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = f"format_whitelist;{','.join(_FORMATS)}"
-os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # AV_LOG_QUIET
 # The picture coding extension of MPEG-2 (ISO/IEC 13818-2, 6.2.3.1); the first bit of byte 8 is `progressive_frame`.
 _PICTURE_EXTENSION = re.compile(rb"\x00\x00\x01\xb5[\x80-\x8f]")
 _EXTENSION_BYTES, _PROGRESSIVE, _PROGRESSIVE_BIT = 9, 8, 0x80
@@ -24,6 +21,12 @@ _HEAD = 64 * 1024  # bytes, in which a file with MPEG-2 has its first picture
 
 _ONE_THREAD = (cv2.CAP_PROP_N_THREADS, 1)
 _PACKETS = (cv2.CAP_PROP_FORMAT, -1)
+
+
+def _configure_ffmpeg() -> None:
+    """Set what OpenCV takes from the environment alone. FFmpeg writes what it thinks of a file on standard error."""
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = f"format_whitelist;{','.join(_FORMATS)}"
+    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # AV_LOG_QUIET
 
 
 class _Stream(io.BufferedIOBase):
@@ -85,6 +88,7 @@ class Capture:
         parameters = [*_ONE_THREAD, *(_PACKETS if packets else ())]
         no_stream = f"The {kind} is damaged, cut short, or compressed in a way that is not supported."
         try:
+            _configure_ffmpeg()
             # The types of OpenCV know no stream of Python, only its own class, which cannot be subclassed.
             self._capture = cv2.VideoCapture(self._stream, cv2.CAP_FFMPEG, parameters)  # type: ignore[call-overload]
         except cv2.error:

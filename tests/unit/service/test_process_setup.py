@@ -56,3 +56,17 @@ create_app(Settings()).state.runtime.metrics.count_refusal("no-key")
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", program], env=environment, cwd=ROOT, check=True)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("first", ["", "import pydicom\n"], ids=["before pydicom", "after pydicom"])
+def test_pydicom_is_configured_whenever_it_is_imported(first: str) -> None:
+    program = f"""
+import sys
+{first}from service.process_setup import configure_process
+configure_process()
+assert {bool(first)} == ("pydicom" in sys.modules)  # it takes a fifth of a start, and few processes need it
+from pydicom import config
+assert config.settings.reading_validation_mode == config.settings.writing_validation_mode == config.IGNORE
+assert not [finder for finder in sys.meta_path if type(finder).__module__ == "service.process_setup"]
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

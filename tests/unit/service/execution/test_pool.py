@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from service.execution.cpu_budget import CpuBudget
 from service.execution.pool import WorkerPool
 from service.execution.work import StopReason, Work, WorkStopped, current_work, stage, work_context
 from service.inference.engine import AllCores, Engine
+from service.inference.package import load_package
 from tests.support.images import speckle
 
 
@@ -319,9 +321,9 @@ def test_a_stop_ends_the_session_s_run_and_leaves_the_session_usable(engine: Eng
     assert (engine.score(frame).probabilities == expected).all()
 
 
-def test_all_cores_serve_a_run_that_is_alone(engine: Engine) -> None:
+def test_all_cores_serve_a_run_that_is_alone(phantom_folder: Path) -> None:
     alone = [True, False]
-    wide = Engine(engine.package, AllCores(2, lambda: alone.pop(0)))
+    wide = Engine(load_package(phantom_folder), AllCores(2, lambda: alone.pop(0)))
     assert wide._wide is not None
     options = wide._wide.get_session_options()
     assert options.intra_op_num_threads == 2
@@ -333,5 +335,5 @@ def test_all_cores_serve_a_run_that_is_alone(engine: Engine) -> None:
     assert (first.probabilities == second.probabilities).all()
 
 
-def test_a_single_core_needs_no_second_session(engine: Engine) -> None:
-    assert Engine(engine.package, AllCores(1, lambda: True))._wide is None
+def test_a_single_core_needs_no_second_session(phantom_folder: Path) -> None:
+    assert Engine(load_package(phantom_folder), AllCores(1, lambda: True))._wide is None
