@@ -10,7 +10,7 @@ SLOW_MARKERS := slow or training or fuzz or browser or container or ray or prome
 .DEFAULT_GOAL := help
 .PHONY: help serve check test lint docs lock client-types screenshots image up tls-certificate sbom soak container-test clean \
   bench-baselines bench-sizing bench-single-request-latency bench-exam-overhead bench-cine-memory bench-table-throughput \
-  bench-sub-plane-head-cost bench-loader bench-decoder-memory bench-hostile bench-live bench-live-transport bench-video bench-listener-day \
+  bench-sub-plane-head-cost bench-providers bench-loader bench-decoder-memory bench-hostile bench-live bench-live-transport bench-video bench-listener-day \
   bench-start bench-overload
 
 help: ## List these targets
@@ -151,6 +151,10 @@ bench-live-transport: $(VENV)/.bench ## Compare requests with a WebSocket for th
 
 bench-table-throughput: $(VENV)/.test $(VENV)/.ray ## Measure a table job: without Ray, on one Ray node, on two
 	$(BIN)/python -m bench.table_throughput --python $(VENV)/ray/bin/python --write $(BENCHMARKS)
+
+PROVIDERS ?= {"OpenVINOExecutionProvider": {"device_type": "CPU"}}
+bench-providers: $(VENV)/.test ## Compare another execution provider (PROVIDERS) with the CPU's
+	$(BIN)/python -m bench.providers --write $(BENCHMARKS) '$(PROVIDERS)'
 
 bench-sub-plane-head-cost: $(VENV)/.test ## Measure what the sub-plane head adds to a classification
 	$(BIN)/python -m bench.sub_plane_head_cost --write $(BENCHMARKS)

@@ -21,9 +21,10 @@ from service.execution.decoders.pool import open_decoder
 from service.execution.pool import WorkerPool
 from service.execution.time_limit import TimeLimit, TimeLimitError
 from service.execution.work import Work
-from service.inference.engine import AllCores, Engine
+from service.inference.engine import AllCores
 from service.inference.package import ModelPackage, PackageError, load_package
 from service.inference.precision import choose_precision
+from service.inference.providers import open_engine
 from service.observability.metrics import Metrics
 from service.process_setup import return_freed_memory
 from service.reports.answers import model_info
@@ -204,9 +205,8 @@ class Runtime:
         return self._within_limit(load, folder, ProtocolError)
 
     def _open(self, package: ModelPackage, pool: WorkerPool, decoder: Decoder) -> Pipeline:
-        package = choose_precision(package, self.settings.precision)
-        engine = Engine(package, AllCores(self.cpu_budget.count, pool.is_alone))
-        engine.warm_up()
+        package = choose_precision(package.on(self.settings.providers), self.settings.precision)
+        engine = open_engine(package, AllCores(self.cpu_budget.count, pool.is_alone))
         return Pipeline(engine, self.settings.limits, decoder)
 
     def _reload(self) -> str:

@@ -1,5 +1,6 @@
 """The settings of the service, from environment variables: `FETAL_PLANES_` and the field's name in capitals."""
 
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.execution.admission import AdmissionLimits
 from service.execution.decoders.limits import DecoderLimits
@@ -28,11 +29,22 @@ _KUBERNETES = re.compile(
 )
 _DAY_S = 86_400
 
+
+def _decode_json(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError('not JSON, such as {"OpenVINOExecutionProvider": {"device_type": "CPU"}}') from None
+
+
 Seconds = Annotated[float, Field(ge=0, le=_DAY_S, allow_inf_nan=False)]
 Level = Annotated[
     Literal["debug", "info", "warning", "error"],
     BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value),
 ]
+Providers = Annotated[dict[str, dict[str, str]], NoDecode, BeforeValidator(_decode_json)]
 _ORIGIN = r"(?i:\*|https?://[^\s,;/]+/?)"
 
 
@@ -47,6 +59,10 @@ class Settings(BaseSettings):
     """Precision of the network: `float32`, `int8`, or `auto`, which takes INT8 where the package has it, the CPU has
     VNNI or Arm's dot product, and INT8 is faster in a test at start. `int8` is refused where one of the first two is
     missing."""
+    providers: Providers = Field(default={})
+    """Execution providers of ONNX Runtime that compute the network, in JSON, each with its options, such as
+    `{"OpenVINOExecutionProvider": {"device_type": "CPU"}}`. Their answers are compared with the CPU's at start, and
+    refused beyond a tolerance. Default: the CPU's provider."""
     workers: int | None = Field(default=None, ge=1, le=1024)
     """Number of worker threads; each works on one frame. Default: the cores that the container grants."""
     max_upload_bytes: int = Field(default=32 * 2**20, ge=1024)

@@ -171,14 +171,16 @@ def _table(options: argparse.Namespace, settings: "Settings") -> int:
     size = ShardSize(options.shard_files, options.shard_bytes)
     if not options.ray:
         threads = cpu_budget(settings.workers).count
-        job = TableJob(options.source, options.out, model, threads, audit, settings.precision)
+        job = TableJob(options.source, options.out, model, threads, audit, settings.precision, settings.providers)
         return _finish_counts(export_table(job, settings.limits, size), allow_refused=options.allow_refused)
     try:
         from service.ray.tables import run_on_ray
     except ImportError as error:
         raise CommandError("--ray needs the extra `ray`, see docs/how-to/scale-out.md") from error
     # A shard asks the cluster for as many cores as it has threads; one thread each keeps all cores in work.
-    job = TableJob(options.source, options.out, model, settings.workers or 1, audit, settings.precision)
+    job = TableJob(
+        options.source, options.out, model, settings.workers or 1, audit, settings.precision, settings.providers
+    )
     counts = export_table(job, settings.limits, size, partial(run_on_ray, options.ray))
     return _finish_counts(counts, allow_refused=options.allow_refused)
 

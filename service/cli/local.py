@@ -34,10 +34,10 @@ from service.execution.time_limit import run_within
 from service.execution.work import Work, work_context
 from service.imaging.files.archive import is_zip
 from service.imaging.files.local_file import LocalFile, open_regular
-from service.inference.engine import Engine
 from service.inference.package import load_package
 from service.inference.precision import choose_precision
 from service.inference.prediction_set import SetRule
+from service.inference.providers import open_engine
 from service.jobs.outputs import one_run
 from service.observability.trace import new_request_id
 from service.reports.answers import batch_record, classification, exam_report, explained
@@ -53,8 +53,8 @@ from service.settings import Settings
 def open_pipeline(settings: Settings) -> Iterator[Pipeline]:
     """Return a context with the model and decoders; raises `PackageError`."""
     with closing(open_decoder(settings.decoder_limits, cpu_budget(settings.workers).count)) as decoder:
-        package = choose_precision(load_package(settings.model), settings.precision)
-        yield Pipeline(Engine(package), settings.limits, decoder)
+        package = choose_precision(load_package(settings.model).on(settings.providers), settings.precision)
+        yield Pipeline(open_engine(package), settings.limits, decoder)
 
 
 def find_protocol(options: argparse.Namespace, settings: Settings, pipeline: Pipeline) -> Protocol:

@@ -72,7 +72,7 @@ class Engine:
     def __init__(self, package: ModelPackage, all_cores: AllCores | None = None) -> None:
         self.manifest = package.manifest
         self.all_cores = all_cores
-        self._classifier = open_session(package.classifier, CLASSIFIER)
+        self._classifier = open_session(package.classifier, CLASSIFIER, providers=package.providers)
         self._wide: InferenceSession | None = None
         if all_cores is not None and all_cores.threads > 1:
             self._wide = open_session(package.classifier, CLASSIFIER, all_cores.threads)
@@ -80,6 +80,11 @@ class Engine:
         self._check_graphs()
         self._sub_planes = SubPlaneHead.of(package, self._classifier)
         self.package = package.without_graphs()
+
+    @property
+    def providers(self) -> list[str]:
+        """The names of the providers that compute the classifier, in order."""
+        return list(self._classifier.get_providers())
 
     def score(self, frame: Gray, *, with_features: bool = False) -> Scores:
         """Classify one letterboxed frame, uint8 [S, S]."""

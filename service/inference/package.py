@@ -3,13 +3,18 @@
 import hashlib
 import os
 import stat
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
 from service.inference.self_contained import NotSelfContained, check_self_contained
 from service.schemas.manifest import FORMAT, Manifest, Precision, SubPlanes
+
+Providers: TypeAlias = Mapping[str, Mapping[str, str]]
+"""Execution providers of ONNX Runtime in the order of their precedence, each with its options."""
 
 MANIFEST, CLASSIFIER, EXPLAINER = "model.json", "classifier.onnx", "explainer.onnx"
 MAX_MANIFEST_BYTES, MAX_FILE_BYTES = 4 * 2**20, 512 * 2**20
@@ -45,6 +50,7 @@ class ModelPackage:
     sub_planes: bytes | None = None  # None where the package has no sub-plane head
     precision: Precision = "float32"  # of manifest and graphs
     int8: Int8Graphs | None = None  # None where the package has none, and after `at`
+    providers: Providers = field(default_factory=dict)  # that compute the classifier; none stands for the CPU's
 
     @property
     def identity(self) -> str:
@@ -69,6 +75,10 @@ class ModelPackage:
             precision=precision,
             int8=None,
         )
+
+    def on(self, providers: Providers) -> "ModelPackage":
+        """Return the package with the classifier computed by other providers."""
+        return replace(self, providers=providers)
 
     def without_graphs(self) -> "ModelPackage":
         """Return the package without its graphs, whose bytes nothing needs once sessions have opened them."""

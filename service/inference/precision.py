@@ -42,6 +42,8 @@ def choose_precision(package: ModelPackage, choice: PrecisionChoice) -> ModelPac
     """
     if choice == "int8" and package.int8 is not None and not has_int8_instruction():
         raise PackageError("this CPU has neither VNNI nor Arm's dot product: INT8 would overflow; use float32")
+    if choice == "auto" and package.providers:  # which choose by themselves
+        choice = "float32"
     if choice == "auto":
         choice = "int8" if package.int8 and has_int8_instruction() and is_faster(package) else "float32"
     return package.at(choice)

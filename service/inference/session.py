@@ -5,13 +5,14 @@ This module imports ONNX Runtime inside its functions: telemetry must be turned 
 
 from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.execution.work import current_work
-from service.inference.package import PackageError
+from service.inference.package import PackageError, Providers
 from service.process_setup import configure_process
 
 if TYPE_CHECKING:
@@ -19,13 +20,17 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
+_CPU = "CPUExecutionProvider"
 _MAX_FOLDED_BYTES = 16 * 2**20
 
 
-def open_session(graph: bytes, name: str, threads: int = 1) -> "InferenceSession":
+def open_session(
+    graph: bytes, name: str, threads: int = 1, providers: Providers = MappingProxyType({})
+) -> "InferenceSession":
     """Open a graph in ONNX's serialized form as part of the current work.
 
-    Raises PackageError with the file's `name` where that fails, and WorkStopped where the work is stopped meanwhile.
+    Raises PackageError with the file's `name` where that fails or a provider is missing, and WorkStopped where the work
+    is stopped meanwhile.
     """
     configure_process()
     import onnxruntime as ort
@@ -44,17 +49,34 @@ def open_session(graph: bytes, name: str, threads: int = 1) -> "InferenceSession
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", str(_MAX_FOLDED_BYTES))
     options.log_severity_level = 4  # its errors arrive as exceptions; the log has lines of JSON only
+    wanted = _wanted(providers)
     work = current_work()
     with work.on_stop(lambda _: options.set_load_cancellation_flag(True)):
         work.check()
         try:
-            session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(graph, options, providers=wanted, enable_fallback=0)
         except Exception as error:  # ONNX Runtime's exceptions have no common base class
             work.check()
             raise PackageError(f"ONNX Runtime cannot load {name}: {error}") from error
+    # ONNX Runtime goes on without a provider that cannot be set up.
+    if missing := [each for each, _ in wanted if each not in session.get_providers()]:
+        raise PackageError(f"ONNX Runtime cannot use {', '.join(missing)}: its libraries or its device are missing")
     if hasattr(session, "_model_bytes"):
         session._model_bytes = b""  # kept for opening the graph again with other providers, which nothing does
     return session
+
+
+def _wanted(providers: Providers) -> list[tuple[str, dict[str, str]]]:
+    """Return the providers for ONNX Runtime, the CPU's last; raises PackageError where one is not in this build."""
+    from onnxruntime import get_available_providers
+
+    available = get_available_providers()
+    if unknown := [name for name in providers if name not in available]:
+        raise PackageError(
+            f"FETAL_PLANES_PROVIDERS: this build of ONNX Runtime has no {', '.join(unknown)}; "
+            f"it has {', '.join(available)}"
+        )
+    return [(name, dict(options)) for name, options in ({**providers, _CPU: providers.get(_CPU, {})}).items()]
 
 
 @cache

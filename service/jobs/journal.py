@@ -24,12 +24,18 @@ class JobKey(Schema):
 
     model_sha256: str = Field(description="Hash of the model package.")
     precision: Precision = Field(default="float32", description="Precision of the network.")
+    providers: tuple[str, ...] = Field(default=(), description="Execution providers other than the CPU's, in order.")
     decision_digest: str = Field(description="Hash of the code that decodes and crops a frame and decides on it.")
 
     @classmethod
     def of(cls, package: ModelPackage) -> "JobKey":
         """Return the key of a job that this process would begin."""
-        return cls(model_sha256=package.sha256, precision=package.precision, decision_digest=decision_digest())
+        return cls(
+            model_sha256=package.sha256,
+            precision=package.precision,
+            providers=tuple(package.providers),
+            decision_digest=decision_digest(),
+        )
 
     def difference(self, earlier: "JobKey") -> str | None:
         """Return what differs from an earlier job, as a clause for a message; None if nothing does."""
@@ -40,6 +46,8 @@ class JobKey(Schema):
                 f"it holds answers of the model in {earlier.precision}, and this run computes in {self.precision} "
                 f"(FETAL_PLANES_PRECISION={earlier.precision} continues it)"
             )
+        if earlier.providers != self.providers:
+            return "it holds answers that other execution providers computed (FETAL_PLANES_PROVIDERS)"
         if earlier.decision_digest != self.decision_digest:
             return "it holds answers of another version of the program, whose code decides differently"
         return None

@@ -39,6 +39,7 @@ class HealthDetails(Health):
 
     service_version: str = Field(description="Version of the service; `model.version` is that of the model.")
     model: ModelInfo
+    providers: list[str] = Field(description="What computes the network: providers of ONNX Runtime, in order.")
     workers: Workers
     load: Load
     corrections: bool = Field(description="True when the service keeps corrections: `POST /corrections`.")

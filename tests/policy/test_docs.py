@@ -136,9 +136,9 @@ def test_every_refusal_is_documented() -> None:
 
 def test_every_setting_is_documented() -> None:
     prefix = Settings.model_config["env_prefix"]
-    shown = {None: "", SHIPPED_MODEL: f"`{SHIPPED_MODEL.relative_to(ROOT).as_posix()}`"}
+    shown = {"None": "", str(SHIPPED_MODEL): f"`{SHIPPED_MODEL.relative_to(ROOT).as_posix()}`"}
     rows = [
-        f"| `{prefix}{name.upper()}` | {shown.get(field.default, f'`{field.default}`')} | {described} |"
+        f"| `{prefix}{name.upper()}` | {shown.get(str(field.default), f'`{field.default}`')} | {described} |"
         for name, field in Settings.model_fields.items()
         for described in [" ".join((field.description or "").split())]
     ]

@@ -35,6 +35,7 @@ async def health(runtime: RuntimeDep, model: ReadyModelDep) -> HealthDetails:
         status="ready",
         service_version=__version__,
         model=model.info,
+        providers=model.pipeline.engine.providers,
         workers=Workers(count=budget.count, source=budget.source, threads_for_single_request=budget.count),
         load=_load(runtime, model.pool),
         corrections=runtime.store is not None,

@@ -43,7 +43,7 @@ def export_table(job: TableJob, limits: Limits, size: ShardSize, runner: ShardRu
         raise JobError("OUT must not lie in SOURCE: the next run would read the table as frames")
     with out.exclusive():
         columns = job.audit.fingerprint if job.audit else None
-        package = choose_precision(load_package(job.model), job.precision)
+        package = choose_precision(load_package(job.model).on(job.providers), job.precision)
         plan, skipped = make_plan(source, out, package, limits, size, columns)
         with ThreadPoolExecutor(_PART_READERS) as pool:
             parts = list(pool.map(partial(read_contents, out), map(plan.part, range(plan.shards))))

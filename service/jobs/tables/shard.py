@@ -1,7 +1,7 @@
 """One shard of a table: its files become the rows of one part. One machine and a Ray cluster run the same code."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
@@ -13,9 +13,9 @@ from service.analysis.pipeline import Pipeline
 from service.execution.decoders.limits import DecoderLimits
 from service.execution.decoders.pool import open_decoder
 from service.imaging.frame import Limits
-from service.inference.engine import Engine
-from service.inference.package import load_package
+from service.inference.package import Providers, load_package
 from service.inference.precision import choose_precision
+from service.inference.providers import open_engine
 from service.jobs import JobError
 from service.jobs.journal import JobKey
 from service.jobs.listing import FileEntry
@@ -41,6 +41,7 @@ class TableJob:
     threads: int
     audit: AuditKey | None = None  # for the columns of an audit
     precision: PrecisionChoice = "auto"  # the first run chooses for all machines
+    providers: Providers = field(default_factory=dict)
 
 
 class PartContents(BaseModel):
@@ -66,13 +67,13 @@ class ShardWorker:
     def __init__(self, job: TableJob) -> None:
         self._source, self._out, self._threads = open_storage(job.source), open_storage(job.out), job.threads
         self._plan = read_plan(self._out)
-        package = choose_precision(load_package(job.model), self._plan.key.precision)
+        package = choose_precision(load_package(job.model).on(job.providers), self._plan.key.precision)
         if difference := JobKey.of(package).difference(self._plan.key):
             raise JobError(f"this machine cannot continue {job.out}: {difference}")
         self._audit = job.audit
         limits = Limits(self._plan.max_upload_bytes, self._plan.max_frame_pixels)
         decoder = open_decoder(DecoderLimits(limits.max_bytes, limits.max_pixels), job.threads)
-        self._pipeline = Pipeline(Engine(package), limits, decoder)
+        self._pipeline = Pipeline(open_engine(package), limits, decoder)
         with self._out.open(LISTING) as file:
             self._listing = parquet.read_metadata(file)
 

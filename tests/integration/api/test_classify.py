@@ -56,7 +56,7 @@ def test_the_shape_is_the_contract_s(client: TestClient, phantom_folder: Any) ->
         *("frame", "model", "request_id"),
     ]
     assert set(answer["predictions"][0]) == {"plane", "label", "probability"}
-    assert set(answer["model"]) == {"name", "version", "sha256"}
+    assert set(answer["model"]) == {"name", "version", "sha256", "precision"}
 
 
 @pytest.mark.parametrize(

@@ -336,7 +336,7 @@ def test_decoders_leave_the_cores_to_the_service_and_slow_ones_to_other_decoders
 
 
 class Full(AnyThreads):
-    """Threads of which none may step aside any more."""
+    """Threads that may not step aside any more."""
 
     def check_room(self) -> None:
         raise Overloaded("Full.")

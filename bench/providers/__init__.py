@@ -1,0 +1,1 @@
+"""Another execution provider next to the CPU's."""
