@@ -21,7 +21,7 @@ from service.process_setup import configure_process
 
 FLOAT_CONVOLUTIONS = 4  # the first ones: they see pixels, few channels and wide ranges, and lose most
 _QUANTIZED = ("Conv", "Clip", "Add")  # operators of the backbone
-_BATCH_SIZE = 16
+_BATCH_SIZE = 8
 _TEMPERATURE = "int8.temperature"
 
 
@@ -53,10 +53,13 @@ def quantize_classifier(classifier: Path, inputs: NDArray[np.uint8], quantized: 
         op_types_to_quantize=list(_QUANTIZED),
         nodes_to_quantize=quantized_nodes(onnx.load(classifier)),
         per_channel=True,
-        reduce_range=False,  # 7-bit weights lose too much: see docs/explanation/quantization.md
+        reduce_range=False,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        calibrate_method=CalibrationMethod.MinMax,  # percentiles keep histograms of all activations in memory
+        # Moving averages of each batch's extremes: the extremes of all batches are those of a few outliers, and
+        # percentiles keep histograms of all activations in memory.
+        calibrate_method=CalibrationMethod.MinMax,
+        extra_options={"CalibMovingAverage": True},
     )
     logging.disable(logging.NOTSET)
     graph = onnx.load(quantized)
