@@ -27,9 +27,9 @@ def main() -> None:
         clip, compression = make_clip(Path(folder))
         decoded, network = compare(clip, options.model)
     lines += [
-        f"- {compression}, 800 x 600 pixels: {decoded:.1f} CPU ms per frame to decode, {network:.1f} in the network "
-        "with crop and color flow\n",
-        f"- so a batch on busy cores reaches {network / (network + decoded):.2f} of the network's rate\n",
+        f"- {compression}, 800 x 600 pixels: {decoded:.1f} CPU ms per frame to decode, {network:.1f} to crop it and in "
+        "the network\n",
+        f"- so a batch on busy cores reaches {network / (network + decoded):.2f} of the rate of frames in memory\n",
     ]
     section.publish("".join(lines))
 

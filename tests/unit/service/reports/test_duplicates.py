@@ -65,3 +65,20 @@ def test_a_file_of_a_size_of_its_own_is_not_read(tmp_path: Path, monkeypatch: py
     (tmp_path / "b").write_bytes(b"other")
     monkeypatch.setattr(LocalFile, "open", lambda self: pytest.fail("read"))
     assert duplicates([partial(LocalFile, tmp_path / name) for name in ("a", "b")]) == []
+
+
+@pytest.mark.parametrize(("size", "jobs"), [(1, 3), (4 * 2**20, 600)])
+def test_small_files_are_hashed_together_and_large_ones_alone(size: int, jobs: int) -> None:
+    ran: list[int] = []
+
+    def counted(function: Callable[[], T], /) -> Awaitable[T]:
+        ran.append(1)
+        return _value(function)
+
+    content = bytes(size)
+    files = [File(number, f"{number}", lambda: content) for number in range(600)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.reports.duplicates._hash", len)  # quick
+        found = asyncio.run(find_duplicates(files, counted))
+    assert [each.source.file for each in found] == list(range(1, 600))
+    assert len(ran) == 1 + jobs  # the first compares the sizes
