@@ -13,6 +13,7 @@ from model_build.evaluation.selective import coverage_rows
 from model_build.evaluation.sub_planes import per_sub_plane
 from model_build.evaluation.tables import per_plane, per_scanner
 from model_build.packaging.int8.gates import Comparison
+from model_build.packaging.int8.graph import FLOAT_CONVOLUTIONS
 from model_build.packaging.ood.fit import OOD_SHARE
 from model_build.packaging.trained_run import TrainedRun
 from service.schemas.manifest import Manifest
@@ -57,7 +58,12 @@ def write_int8_section(folder: Path, comparisons: Sequence[Comparison]) -> None:
     path = folder / CARD
     card = re.sub(r"\n## INT8\n.*?(?=\n## |\Z)", "", path.read_text("utf-8"), flags=re.DOTALL)
     failures = [each for each in comparisons if each.split == "val" and not each.passes]
-    section = render("packaging/int8/card_section.md.jinja", comparisons=comparisons, failures=failures)
+    section = render(
+        "packaging/int8/card_section.md.jinja",
+        comparisons=comparisons,
+        failures=failures,
+        float_convolutions=FLOAT_CONVOLUTIONS,
+    )
     path.write_text(f"{card.rstrip()}\n\n{section}", "utf-8")
 
 

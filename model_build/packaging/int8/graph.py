@@ -19,7 +19,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from model_build.packaging.onnx_export import strip_metadata
 from service.process_setup import configure_process
 
-FLOAT_CONVOLUTIONS = 4  # the first ones: they see pixels, few channels and wide ranges, and lose most
+FLOAT_CONVOLUTIONS = 8  # the first ones: they see pixels, few channels and wide ranges, and lose most
 _QUANTIZED = ("Conv", "Clip", "Add")  # operators of the backbone
 _BATCH_SIZE = 8
 _TEMPERATURE = "int8.temperature"

@@ -18,6 +18,7 @@ if find_spec("ray") is None:  # importing it here would warn
 
 from bench.servers import free_port
 from service.analysis.pipeline import Pipeline
+from service.execution.decoders.fork_server import fork_server
 from service.imaging.frame import DEFAULT_LIMITS
 from service.inference.engine import Engine
 from service.jobs.tables.export import export_table
@@ -34,6 +35,7 @@ NUM_CLIENTS = 3
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
+    fork_server().start()  # the decoders of this process stay
     before = set(descendants(os.getpid()))
     with Cluster() as running:
         yield running

@@ -43,11 +43,11 @@ def test_a_secret_is_long_and_new(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_tables_go_up_and_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["store", "upgrade"]) == 0
-    assert "0002" in capsys.readouterr().out
+    assert "0003" in capsys.readouterr().out
     assert main(["store", "downgrade", "0001"]) == 0
     assert main(["store", "downgrade", "base"]) == 0
-    assert main(["store", "downgrade", "0003"]) == 2
-    assert "base, 0001, 0002" in capsys.readouterr().err
+    assert main(["store", "downgrade", "0004"]) == 2
+    assert "base, 0001, 0002, 0003" in capsys.readouterr().err
     assert count(tmp_path) == 0
 
 

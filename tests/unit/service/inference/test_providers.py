@@ -14,6 +14,7 @@ from service.inference.package import PackageError, load_package
 from service.inference.precision import choose_precision
 from service.inference.providers import HEAT, PROBABILITY, SCORE, Deviation, compare, open_engine
 from service.jobs.journal import JobKey
+from service.jobs.tables.shard import TableJob
 from service.settings import Settings
 from tests.support.images import encode, speckle
 from tests.support.phantom_package import Phantom
@@ -85,6 +86,12 @@ def test_an_engine_that_differs_is_not_opened(tmp_path: Path, monkeypatch: pytes
 def test_providers_choose_their_own_precision(tmp_path: Path) -> None:
     package = load_package(replace(Phantom(), int8=Phantom()).write(tmp_path)).on({OTHER: {}})
     assert choose_precision(package, "auto").precision == "float32"
+
+
+def test_jobs_that_differ_in_providers_are_different_keys() -> None:
+    plain = TableJob("in", "out", Path("model"), 1)
+    other = replace(plain, providers={OTHER: {}})
+    assert len({plain, other, replace(plain)}) == 2
 
 
 def test_a_job_does_not_go_on_with_another_provider(tmp_path: Path) -> None:
