@@ -17,12 +17,13 @@ _GROUP_BYTES, _LEAST_BYTES = 4 * 2**20, 16 * 1024  # that a job hashes, in some 
 
 async def find_duplicates(files: Sequence[File], run: Runner) -> list[Duplicate]:
     """Return the files that have the same bytes as an earlier one, in order; files that cannot be read have none."""
-    first: dict[str, File] = {}
+    first: dict[str, Source] = {}
     found = []
     for group in await run(partial(_same_size, files)):
         for file, digest in zip(group, await run(partial(_digests, group)), strict=True):
-            if digest is not None and (same := first.setdefault(digest, file)) is not file:
-                found.append(Duplicate(source=_source(file), same_as=_source(same)))
+            source = Source(file=file.number, name=file.name, frame=None)
+            if digest is not None and (same := first.setdefault(digest, source)) is not source:
+                found.append(Duplicate(source=source, same_as=same))
     return sorted(found, key=lambda each: each.source.file)
 
 
@@ -41,10 +42,6 @@ def _same_size(files: Sequence[File]) -> list[list[File]]:
             count = max(1, _GROUP_BYTES // max(size, _LEAST_BYTES))
             groups += [same[start : start + count] for start in range(0, len(same), count)]
     return groups
-
-
-def _source(file: File) -> Source:
-    return Source(file=file.number, name=file.name, frame=None)
 
 
 def _size(file: File) -> int | None:

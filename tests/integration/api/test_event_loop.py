@@ -13,7 +13,10 @@ from service.process_setup import favor_event_loop
 from service.settings import Settings
 from tests.support.images import encode, speckle
 
-LIMIT_S = 0.1
+TURN_S = 0.1
+"""CPU seconds of the event loop's own thread between two turns."""
+LOCK_S = 0.3
+"""CPU seconds of all threads meanwhile: one of them may hold Python's lock, or have the core on a busy machine."""
 FRAME = encode(speckle())
 FORM = {"content-type": "multipart/form-data; boundary=XB"}
 HEAD = b'--XB\r\nContent-Disposition: form-data; name="%s"; filename="a"'
@@ -38,24 +41,27 @@ CASES: dict[str, tuple[str, bytes, dict[str, str]]] = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_the_event_loop_stays_free(phantom_folder: Path, case: tuple[str, bytes, dict[str, str]]) -> None:
-    # On a busy machine a worker may run for long between two turns of the loop: the best of five attempts counts.
-    assert any(longest_turn(phantom_folder, case) < LIMIT_S for _ in range(5))
+    turns = (longest_turn(phantom_folder, case) for _ in range(3))  # the best attempt counts
+    assert any(own < TURN_S and all_threads < LOCK_S for own, all_threads in turns)
 
 
-def longest_turn(phantom_folder: Path, case: tuple[str, bytes, dict[str, str]]) -> float:
-    """Return the most CPU seconds between two turns of the event loop while it answers a request."""
+def longest_turn(phantom_folder: Path, case: tuple[str, bytes, dict[str, str]]) -> tuple[float, float]:
+    """Return the most CPU seconds between two turns of the event loop while it answers a request.
+
+    The first are those of its thread, the second those of all threads.
+    """
     target, body, headers = case
     path, _, query = target.partition("?")
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": "POST", "path": path, "query_string": query.encode(), "headers": pairs}
     statuses: list[int] = []
-    held: list[float] = []
+    held: list[tuple[float, float]] = []
 
     async def watch() -> None:
         while True:
-            started = time.process_time()
+            own, all_threads = time.thread_time(), time.process_time()
             await asyncio.sleep(0.001)
-            held.append(time.process_time() - started)
+            held.append((time.thread_time() - own, time.process_time() - all_threads))
 
     async def run() -> None:
         messages = [{"type": "http.request", "body": body}]
@@ -81,4 +87,5 @@ def longest_turn(phantom_folder: Path, case: tuple[str, bytes, dict[str, str]]) 
     finally:
         gc.unfreeze()
     assert statuses[0] in (200, 400, 415)
-    return max(held)
+    own, all_threads = zip(*held, strict=True)
+    return max(own), max(all_threads)
