@@ -25,6 +25,7 @@ from service.analysis.pipeline import Pipeline
 from service.execution.cpu_budget import cpu_budget
 from service.inference.engine import Engine
 from service.inference.package import load_package
+from service.inference.precision import choose_precision
 from service.load_test.connection import Connection, Target
 from service.load_test.load_table import Row
 from service.load_test.loops import closed_loop
@@ -100,7 +101,8 @@ def _run_round(number: int, frames: list[bytes], options: argparse.Namespace) ->
 
 def _upper_bound(model: Path, frames: list[bytes], seconds: float) -> float:
     """Return the frames per second of plain threads, one per core."""
-    pipeline = Pipeline(Engine(load_package(model)), Settings().limits)
+    settings = Settings()
+    pipeline = Pipeline(Engine(choose_precision(load_package(model), settings.precision)), settings.limits)
     end = time.perf_counter() + seconds
 
     def classify_until_end(thread: int) -> int:

@@ -22,6 +22,7 @@ from service.imaging.decode import decode_frame
 from service.imaging.letterbox import Preparation, prepare
 from service.inference.engine import Engine
 from service.inference.package import load_package
+from service.inference.precision import choose_precision
 from service.load_test.connection import Target
 from service.load_test.loops import closed_loop
 from service.load_test.server_cpu import cpu_seconds
@@ -66,7 +67,8 @@ def measure_work(model: Path, frames: list[bytes], seconds: float) -> tuple[floa
     count = cpu_budget().count
     with closing(open_decoder(settings.decoder_limits, count)) as decoder:
         decoder.start()
-        pipeline = Pipeline(Engine(load_package(model)), settings.limits, decoder)
+        engine = Engine(choose_precision(load_package(model), settings.precision))
+        pipeline = Pipeline(engine, settings.limits, decoder)
         pipeline.classify(frames[0])
         others = _other_processes_s()
         end, lock, totals = time.perf_counter() + seconds, threading.Lock(), [0.0] * 4
