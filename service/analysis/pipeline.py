@@ -32,8 +32,7 @@ class Pipeline:
         self.engine = engine
         self.limits = limits
         self.decoder = decoder or InProcessDecoder(limits)
-        manifest, package = engine.manifest, engine.package
-        self.model = ModelIdentity(manifest.name, manifest.version, package.sha256, package.precision)
+        self.model = ModelIdentity.of(engine.package)
 
     def classify(self, upload: Upload, *, index: int = 0) -> FrameResult:
         """Classify frame `index` of an upload; raises what `decode_frame` raises."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from service.imaging.frame import FrameMetadata
 from service.imaging.letterbox import Crop
 from service.inference.engine import HeatMap, Scores
+from service.inference.package import ModelPackage
 from service.inference.session import Floats
 from service.schemas.answers import AbstainReason, SubPlaneReason
 from service.schemas.manifest import Plane, Precision
@@ -39,6 +40,11 @@ class ModelIdentity(NamedTuple):
     version: str
     sha256: str
     precision: Precision = "float32"
+
+    @classmethod
+    def of(cls, package: ModelPackage) -> "ModelIdentity":
+        """Return the identity of a package in the precision that it has."""
+        return cls(package.manifest.name, package.manifest.version, package.sha256, package.precision)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

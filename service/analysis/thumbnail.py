@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from service.analysis.results import FrameResult
 from service.execution.work import stage
-from service.imaging.letterbox import PreparedFrame, fit_thumbnail
+from service.imaging.letterbox import PreparedFrame
 from service.imaging.overlay import encode_picture, paint
 from service.imaging.sector import Box
 from service.inference.engine import Engine, Scores
@@ -24,10 +24,10 @@ class Thumbnail:
 
     @classmethod
     def of(cls, frame: PreparedFrame, result: FrameResult) -> "Thumbnail":
-        """Return the thumbnail of a frame that has a picture, and whose `result` holds features."""
+        """Return the thumbnail of a frame that has one as its picture, and whose `result` holds features."""
         if frame.picture is None:
             raise ValueError("the frame was prepared without a picture")
-        picture, facts = fit_thumbnail(frame.picture), frame.metadata
+        picture, facts = frame.picture, frame.metadata
         crop = _scale_box(result.crop.box, (facts.height, facts.width), picture.shape)
         return cls(picture, encode_picture(picture, "image/jpeg"), crop, result.scores)
 

@@ -201,7 +201,7 @@ def _hash_files(files: list[SourceFile], threads: int, names: set[str]) -> dict[
 
 
 def _write_result(job: FolderJob, log: ResultLog, skipped: list[SkippedFile], package: ModelPackage) -> JobResult:
-    manifest, counts, protocol = package.manifest, log.counts, job.protocol
+    counts, protocol = log.counts, job.protocol
     items = check_rows(protocol, log.rows()) if protocol else []
     refusals = [
         {"file": row.file, "frame": row.frame, "problem": row.problem.code, "detail": row.problem.detail}
@@ -211,7 +211,7 @@ def _write_result(job: FolderJob, log: ResultLog, skipped: list[SkippedFile], pa
     result = counts.model_dump() | {
         "refusals": refusals,
         "skipped_files": [each.model_dump() for each in sorted(skipped, key=lambda each: each.file)],
-        "model": ModelIdentity(manifest.name, manifest.version, package.sha256, package.precision)._asdict(),
+        "model": ModelIdentity.of(package)._asdict(),
         "version": __version__,
         "disclaimer": DISCLAIMER,
         "__mercure_notification": {"text": counts.text(), "requested": False},
