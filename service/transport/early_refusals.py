@@ -50,7 +50,8 @@ class RefusingProtocol(HttpProtocol):
     def _should_upgrade(self) -> bool:
         """Return whether Uvicorn leaves the request to `handle_websocket_upgrade` instead of the app.
 
-        Uvicorn asks when it has read a request's head. The service speaks no WebSocket, so this step is free.
+        Uvicorn asks when it has read a request's head. The service speaks no WebSocket, so this step is free. A server
+        may ignore `Upgrade` (RFC 9110, 7.8), which Java's client always sends.
         """
         # In both cases the app must answer: its reply ends the connection, or waits until the client reads.
         other_end = self._connections.crowded or self.flow.write_paused
