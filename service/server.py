@@ -16,13 +16,14 @@ from typing import cast
 import uvicorn
 from fastapi import FastAPI
 
+from service.api.middleware.early_refusals import EarlyRefusals
 from service.observability.logs import log_config
 from service.process_setup import favor_event_loop
 from service.runtime import Runtime
 from service.settings import Settings
 from service.transport.acceptor import Acceptor
 from service.transport.connections import Connections, TimeLimits, free_files
-from service.transport.protocol import HttpProtocol
+from service.transport.early_refusals import RefusingProtocol
 
 _LOG = logging.getLogger("fetal_planes.service")
 _LAST_REPLIES_S = 5
@@ -50,13 +51,16 @@ class Server(uvicorn.Server):
         self._reload_wanted = False
         self._reload: threading.Thread | None = None
         self._connections = Connections(TimeLimits(settings.upload_s, settings.max_upload_bytes))
+        self._new_protocol = partial(
+            RefusingProtocol, connections=self._connections, refuse=EarlyRefusals(self._runtime).refuse
+        )
         self._acceptors: list[Acceptor] = []
         super().__init__(
             uvicorn.Config(
                 app,
                 host=host,
                 port=port,
-                http=cast(type[asyncio.Protocol], partial(HttpProtocol, connections=self._connections)),
+                http=cast(type[asyncio.Protocol], self._new_protocol),
                 loop="asyncio",  # not whichever loop is installed: tests and measurements use this one
                 ws="none",
                 workers=1,  # not WEB_CONCURRENCY, which is for other servers of this environment
@@ -100,8 +104,8 @@ class Server(uvicorn.Server):
             acceptor.close()
         await super().shutdown(sockets)
 
-    def _protocol(self) -> HttpProtocol:
-        return HttpProtocol(self.config, self.server_state, self.lifespan.state, connections=self._connections)
+    def _protocol(self) -> RefusingProtocol:
+        return self._new_protocol(self.config, self.server_state, self.lifespan.state)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Schedule the exit: after draining, or at once. A third SIGINT does not wait for the last replies."""

@@ -62,6 +62,7 @@ _BENTO = ("-m", "bentoml", "serve", "bench.baselines.bento:Planes", "--port", "{
 CANDIDATES = (
     Candidate("fetal-planes", OURS, "/classify"),
     Candidate("FastAPI + onnxruntime", _module("plain"), "/classify"),
+    Candidate("FastAPI + onnxruntime, our INT8 graph", (*_module("plain"), "int8"), "/classify"),
     Candidate("LitServe", _module("lit"), "/classify", form=True),
     Candidate("BentoML", _BENTO, "/classify", form=True),
     Candidate("fetal-planes /explain", OURS, "/explain?overlay=false"),
@@ -178,7 +179,7 @@ def _table(rounds: list[Round]) -> str:
 
 
 def _split(measured: list[Parts]) -> str:
-    names = ("decoding, with its decoder process", "crop", "network", "event loop with HTTP", "in all")
+    names = ("decoding, with its decoder process", "crop", "network", "JSON", "event loop with HTTP", "in all")
     medians = (statistics.median(column) for column in zip(*measured, strict=True))
     listed = ", ".join(f"{name} {ms:.2f}" for name, ms in zip(names, medians, strict=True))
     return f"\nParts of an answer of fetal-planes, CPU ms: {listed}.\n"

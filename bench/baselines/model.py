@@ -12,14 +12,15 @@ from PIL import Image
 
 from service.imaging.letterbox import crop_and_letterbox
 from service.inference.package import load_package
+from service.schemas.manifest import Precision
 from service.settings import Settings
 
 
 class DefaultSession:
-    """The shipped classifier in a session with ONNX Runtime's default options."""
+    """The shipped classifier, in either precision, in a session with ONNX Runtime's default options."""
 
-    def __init__(self) -> None:
-        package = load_package(Settings().model)
+    def __init__(self, precision: Precision = "float32") -> None:
+        package = load_package(Settings().model).at(precision)
         self.manifest = package.manifest
         self.session = ort.InferenceSession(package.classifier, providers=["CPUExecutionProvider"])
 

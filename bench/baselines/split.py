@@ -27,6 +27,7 @@ from service.load_test.connection import Target
 from service.load_test.loops import closed_loop
 from service.load_test.server_cpu import cpu_seconds
 from service.process_setup import configure_process
+from service.reports.answers import classification
 from service.settings import Settings
 
 _CLIENTS = 16
@@ -38,8 +39,9 @@ class Parts(NamedTuple):
     decode: float  # with the decoder process and the way there and back
     crop: float  # sector search, letterbox and color flow
     network: float
+    json: float  # the answer from the result, and its bytes
     http: float  # the thread of the event loop: connections, HTTP, admission
-    total: float  # of an answer, with what is not listed: making the answer, and the way to the worker thread and back
+    total: float  # of an answer, with what is not listed: the way to the worker thread and back
 
 
 def measure_split(model: Path, frames: list[bytes], seconds: float) -> Parts:
@@ -60,8 +62,8 @@ def _main_thread_s(process: int) -> float:
     return int(Path(f"/proc/{process}/task/{process}/schedstat").read_text().split()[0]) / 1e9
 
 
-def measure_work(model: Path, frames: list[bytes], seconds: float) -> tuple[float, float, float]:
-    """Return the CPU time of decoding, cropping and running the network, in every core's thread at once."""
+def measure_work(model: Path, frames: list[bytes], seconds: float) -> tuple[float, float, float, float]:
+    """Return the CPU time of decoding, cropping, the network and the JSON, in every core's thread at once."""
     configure_process()
     settings = Settings()
     count = cpu_budget().count
@@ -71,7 +73,7 @@ def measure_work(model: Path, frames: list[bytes], seconds: float) -> tuple[floa
         pipeline = Pipeline(engine, settings.limits, decoder)
         pipeline.classify(frames[0])
         others = _other_processes_s()
-        end, lock, totals = time.perf_counter() + seconds, threading.Lock(), [0.0] * 4
+        end, lock, totals = time.perf_counter() + seconds, threading.Lock(), [0.0] * 5
 
         def work(thread: int) -> None:
             done = thread
@@ -83,9 +85,9 @@ def measure_work(model: Path, frames: list[bytes], seconds: float) -> tuple[floa
 
         with ThreadPoolExecutor(count) as threads:
             list(threads.map(work, range(count)))
-        decode, crop, network, answers = totals
+        decode, crop, network, json, answers = totals
         decode += _other_processes_s() - others
-    return 1000 * decode / answers, 1000 * crop / answers, 1000 * network / answers
+    return 1000 * decode / answers, 1000 * crop / answers, 1000 * network / answers, 1000 * json / answers
 
 
 def _parts(pipeline: Pipeline, upload: bytes) -> Iterator[float]:
@@ -99,6 +101,10 @@ def _parts(pipeline: Pipeline, upload: bytes) -> Iterator[float]:
     yield crop
     started = time.thread_time()
     pipeline.engine.score(frame.view)
+    yield time.thread_time() - started
+    result = pipeline.classify_frame(frame)
+    started = time.thread_time()
+    classification(result).model_dump_json()
     yield time.thread_time() - started
 
 

@@ -11,6 +11,7 @@ from service.analysis.results import ExplainedFrame, FrameResult, ModelIdentity,
 from service.errors import NoSuchPlane, Problem
 from service.execution.decoders.decoder import Decoder, InProcessDecoder
 from service.execution.work import Outcome, current_work, stage
+from service.imaging.color import Gray
 from service.imaging.files.local_file import Upload
 from service.imaging.frame import Frame, Frames, Limits
 from service.imaging.letterbox import Picture, Preparation, PreparedFrame
@@ -38,8 +39,12 @@ class Pipeline:
         """Classify frame `index` of an upload; raises what `decode_frame` raises."""
         return self.classify_frame(self.prepare(upload, index=index))
 
-    def explain(self, upload: Upload, *, index: int = 0, target: str | None = None) -> ExplainedFrame:
+    def explain(
+        self, upload: Upload, *, index: int = 0, target: str | None = None, picture: Picture = "whole"
+    ) -> ExplainedFrame:
         """Classify a frame and compute the evidence for one plane, by default the most probable one.
+
+        The evidence can be painted on the frame if `picture` is `whole`.
 
         Raises
         ------
@@ -47,7 +52,7 @@ class Pipeline:
             The model has no plane with the id `target`. Raised before anything is decoded.
         """
         wanted = None if target is None else self._plane_number(target)
-        return self._explain(self.prepare(upload, index=index, picture="whole"), wanted)
+        return self._explain(self.prepare(upload, index=index, picture=picture), wanted)
 
     def open(self, upload: Upload, index: int = 0, picture: Picture = "none") -> Frames[PreparedFrame]:
         """Open a file whose frame `index` is read first, for the model; raises what `open_frames` raises."""
@@ -89,23 +94,21 @@ class Pipeline:
         return self._classify(frame, with_features=with_features)
 
     def explain_frame(self, frame: PreparedFrame) -> ExplainedFrame:
-        """Classify a frame that has its whole picture, and compute the evidence for its most probable plane."""
+        """Classify a prepared frame, and compute the evidence for its most probable plane."""
         return self._explain(frame, None)
 
     def paint(self, explained: ExplainedFrame) -> NDArray[np.uint8]:
         """Paint the evidence over its frame [H, W]: uint8 [H, W, 3] in OpenCV's order blue, green, red."""
         size = self.engine.manifest.preprocessing.size
-        return paint(explained.pixels, explained.heat.values, explained.crop.box, size)
+        return paint(_pixels(explained), explained.heat.values, explained.crop.box, size)
 
     @stage("encode")
     def draw(self, explained: ExplainedFrame, media_type: PictureType) -> bytes:
         """Return the painted frame as a picture file."""
-        with current_work().workers.step_aside() if explained.pixels.size > _LARGE else nullcontext():
+        with current_work().workers.step_aside() if _pixels(explained).size > _LARGE else nullcontext():
             return encode_picture(self.paint(explained), media_type)
 
     def _explain(self, frame: PreparedFrame, wanted: int | None) -> ExplainedFrame:
-        if frame.picture is None:
-            raise ValueError("the frame was prepared without its picture")
         result = self._classify(frame, with_features=True)
         number = result.scores.ranked()[0] if wanted is None else wanted
         with stage("explain"):
@@ -158,3 +161,9 @@ class Pipeline:
         if plane_id not in ids:
             raise NoSuchPlane(f"The model has no such plane. Its planes are {', '.join(ids)}.")
         return ids.index(plane_id)
+
+
+def _pixels(explained: ExplainedFrame) -> Gray:
+    if explained.pixels is None:
+        raise ValueError("the frame was explained without its picture")
+    return explained.pixels

@@ -72,6 +72,6 @@ class FrameResult:
 class ExplainedFrame(FrameResult):
     """A result with the evidence for one plane."""
 
-    pixels: NDArray[np.uint8]  # the frame [H, W]; the overlay is painted on it
+    pixels: NDArray[np.uint8] | None  # the frame [H, W], on which the overlay is painted; None where none is wanted
     target: Plane  # the explained plane
     heat: HeatMap

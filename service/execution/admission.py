@@ -26,6 +26,11 @@ class Admission:
         self.uploads = 0
         self.held_bytes = 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether every slot is taken."""
+        return self.uploads >= self.limits.uploads
+
     def enter(self, declared_bytes: int) -> "Slot":
         """Return a slot for an upload of the declared length, 0 where it declares none.
 
@@ -53,7 +58,7 @@ class Slot:
     def acquire(self) -> None:
         """Take the slot, also again after `release`; raises Overloaded where none is free."""
         if not self._acquired:
-            if self._admission.uploads >= self._admission.limits.uploads:
+            if self._admission.is_full:
                 raise overloaded()
             self._admission.uploads += 1
             self._acquired = True

@@ -136,9 +136,6 @@ class HttpProtocol(H11Protocol):
         """Close the connection at once."""
         self.transport.abort()
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """Write nothing: a server may ignore `Upgrade` (RFC 9110, 7.8), and Java's client always sends it."""
-
     def _in_progress(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 

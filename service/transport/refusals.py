@@ -31,14 +31,22 @@ class RefusalPace:
         self._early_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def hold_s(self) -> float:
+        """Seconds for which a refusal must be held now; 0 where it does not come too early."""
+        return min(max(0.0, self._early_until - self._loop.time()), self._most_s)
+
     async def hold(self, drop_upload: Callable[[], None]) -> None:
         """Note a refusal, and wait where it comes too early; meanwhile nothing of its upload is kept."""
-        early_s = self._early_until - self._loop.time()
-        if early_s > 0:
+        if hold_s := self.hold_s:
             drop_upload()
             self._flow.pause_reading()
-            await asyncio.sleep(min(early_s, self._most_s))
+            await asyncio.sleep(hold_s)
             self._flow.resume_reading()
+        self.note()
+
+    def note(self) -> None:
+        """Note that a refusal is sent now."""
         self.pauses = True
         self._early_until = self._loop.time() + _EARLY_S
 

@@ -39,8 +39,7 @@ class AdmissionMiddleware:
 
         # 1. Decide from the request's head alone: nothing of the body has been read yet.
         headers = Headers(scope=scope)
-        length = headers.get("content-length", "")
-        declared = int(length) if re.fullmatch("[0-9]{1,18}", length) else 0  # bytes; 0 where it is unknown
+        declared = declared_bytes(headers)
         try:
             client_s = read_deadline(headers.get(DEADLINE_HEADER))
             body = decoded(headers, receive)
@@ -69,6 +68,12 @@ class AdmissionMiddleware:
         finally:
             lifecycle.end()
             self.runtime.record(lifecycle.work)
+
+
+def declared_bytes(headers: Headers) -> int:
+    """Return the length of an upload as its head declares it; 0 where it is unknown."""
+    length = headers.get("content-length", "")
+    return int(length) if re.fullmatch("[0-9]{1,18}", length) else 0
 
 
 def read_deadline(header: str | None) -> float:

@@ -28,14 +28,19 @@ class ApiKeyMiddleware:
         """Handle one ASGI connection; only HTTP requests need a key."""
         keys = self.keys()
         if scope["type"] == "http" and keys is not None and not _PUBLIC.fullmatch(_path(scope)):
-            callers = (keys.holder(key) for key in _offered_keys(Headers(scope=scope)))
-            caller = next((caller for caller in callers if caller is not None), None)
+            caller = find_caller(keys, Headers(scope=scope))
             if caller is None:
                 refusal = NoKey(NoKey.meaning, headers={"WWW-Authenticate": "Bearer", "Connection": "close"})
                 await problem_response_for(refusal, scope)(scope, receive, send)
                 return
             scope["state"]["caller"] = caller  # the request log writes it
         await self.app(scope, receive, send)
+
+
+def find_caller(keys: KeyRing, headers: Headers) -> str | None:
+    """Return the holder of the first valid key that a request offers; None where it offers none."""
+    holders = (keys.holder(key) for key in _offered_keys(headers))
+    return next((holder for holder in holders if holder is not None), None)
 
 
 def _path(scope: Scope) -> str:

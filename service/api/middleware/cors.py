@@ -26,19 +26,28 @@ class CorsMiddleware:
             await self.app(scope, receive, send)
             return
         asked = Headers(scope=scope)
-        origin = asked.get("origin", "")
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.add_vary_header("Origin")
-                if origin and ("*" in self.origins or origin.lower() in self.origins):
-                    headers["Access-Control-Allow-Origin"] = origin
-                    headers["Access-Control-Expose-Headers"] = _EXPOSED
-                    if scope["method"] == "OPTIONS" and "access-control-request-method" in asked:
-                        headers["Access-Control-Allow-Methods"] = _METHODS
-                        headers["Access-Control-Allow-Headers"] = asked.get("access-control-request-headers", "*")
-                        headers["Access-Control-Max-Age"] = _MAX_AGE_S
+                allowed = add_cors_headers(headers, asked, self.origins)
+                if allowed and scope["method"] == "OPTIONS" and "access-control-request-method" in asked:
+                    headers["Access-Control-Allow-Methods"] = _METHODS
+                    headers["Access-Control-Allow-Headers"] = asked.get("access-control-request-headers", "*")
+                    headers["Access-Control-Max-Age"] = _MAX_AGE_S
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+def add_cors_headers(headers: MutableHeaders, asked: Headers, origins: Collection[str]) -> bool:
+    """Add the CORS headers of every reply where the operator allows `origins`; return whether the request's is one."""
+    if not origins:
+        return False
+    origin = asked.get("origin", "")
+    headers.add_vary_header("Origin")
+    allowed = bool(origin) and ("*" in origins or origin.lower() in origins)
+    if allowed:
+        headers["Access-Control-Allow-Origin"] = origin
+        headers["Access-Control-Expose-Headers"] = _EXPOSED
+    return allowed

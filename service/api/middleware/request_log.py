@@ -32,10 +32,8 @@ class RequestLogMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        work = Work(choose_request_id(headers.get(REQUEST_ID)))
-        scope.setdefault("state", {}).update(read_traceparent(headers.get(TRACEPARENT)))
-        status = 0
+        record = RequestRecord(scope, self.metrics)
+        work, status = record.work, 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -44,8 +42,6 @@ class RequestLogMiddleware:
                 MutableHeaders(scope=message).append(REQUEST_ID, work.request_id)
             await send(message)
 
-        started = perf_counter()
-        self.metrics.begin_request()
         try:
             with work_context(work):
                 await self.app(scope, receive, send_with_id)
@@ -58,15 +54,29 @@ class RequestLogMiddleware:
                     reply = problem_response_for(InternalError("The service failed."), scope)
                 await reply(scope, receive, send_with_id)
         finally:
-            self._record(scope, work.request_id, status, perf_counter() - started)
+            record.end(status)
 
-    def _record(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+
+class RequestRecord:
+    """One request in the metrics and in the log, from its head to the end of its reply."""
+
+    def __init__(self, scope: Scope, metrics: Metrics) -> None:
+        headers = Headers(scope=scope)
+        self.work = Work(choose_request_id(headers.get(REQUEST_ID)))
+        scope.setdefault("state", {}).update(read_traceparent(headers.get(TRACEPARENT)))
+        self._scope, self._metrics = scope, metrics
+        self._started = perf_counter()
+        metrics.begin_request()
+
+    def end(self, status: int) -> None:
+        """Count the request as answered, and log it; a problem and a caller are read from the state of the scope."""
+        scope, seconds = self._scope, perf_counter() - self._started
         method, route = scope["method"] if scope["method"] in _METHODS else "other", _route(scope)
-        self.metrics.end_request(method, route, status, seconds)
-        fields = {"request_id": request_id, "method": method, "route": route, "status": status}
+        self._metrics.end_request(method, route, status, seconds)
+        fields = {"request_id": self.work.request_id, "method": method, "route": route, "status": status}
         state = scope["state"]
         if "problem" in state:
-            self.metrics.count_refusal(state["problem"])
+            self._metrics.count_refusal(state["problem"])
         fields |= {name: state[name] for name in ("problem", "caller", "trace_id", "parent_id") if name in state}
         level = logging.DEBUG if route.startswith(_PROBES) else logging.INFO
         _LOG.log(level, "request", extra=fields | {"milliseconds": round(seconds * 1000, 1)})

@@ -21,7 +21,7 @@ class RequestTargetMiddleware:
 
     def __init__(self, app: ASGIApp, root_path: str | None) -> None:
         self.app = app
-        self.root_path = (root_path or "").rstrip("/")
+        self.root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection; only HTTP requests have a target."""
@@ -29,8 +29,7 @@ class RequestTargetMiddleware:
             headers = Headers(scope=scope)
             if _ABSOLUTE.match(scope["path"]):  # RFC 9112, 3.2.2: as clients send it to a proxy
                 scope["path"] = _ABSOLUTE.sub("", scope["path"], count=1) or "/"
-            prefix = read_prefix(headers.getlist(PREFIX_HEADER)) or self.root_path
-            if prefix:
+            if prefix := path_prefix(headers, self.root_path):
                 _add_prefix(scope, prefix)
             if "transfer-encoding" in headers and "content-length" in headers:
                 # RFC 9112, 6.3: a proxy may have taken the other one for the length, which smuggles requests.
@@ -40,6 +39,11 @@ class RequestTargetMiddleware:
                 await problem_response_for(refusal, scope)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
+
+
+def path_prefix(headers: Headers, root_path: str | None) -> str:
+    """Return the path below which a proxy serves this service: as the proxy says, or as the operator set it."""
+    return read_prefix(headers.getlist(PREFIX_HEADER)) or (root_path or "").rstrip("/")
 
 
 def read_prefix(headers: list[str]) -> str:

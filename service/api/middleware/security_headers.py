@@ -27,10 +27,15 @@ class SecurityHeadersMiddleware:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in DEFAULTS.items():
-                    headers.setdefault(name, value)
+                add_security_headers(headers)
                 if self.draining():
                     headers.setdefault("Connection", "close")
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+def add_security_headers(headers: MutableHeaders) -> None:
+    """Add the security headers that a reply does not have."""
+    for name, value in DEFAULTS.items():
+        headers.setdefault(name, value)

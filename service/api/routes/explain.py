@@ -13,6 +13,7 @@ from service.api.openapi import BINARY, FRAME_PROBLEMS, TEXT, replies
 from service.api.queries import ClassifyQuery, FrameRoute
 from service.api.uploads import FRAME_IN_OPENAPI, read_upload
 from service.errors import BadParameter, NoDicomSource, NoSuchPlane
+from service.imaging.letterbox import Picture
 from service.inference.prediction_set import SetRule
 from service.reports.answers import explained
 from service.schemas.answers import ExplainedClassification, PictureType
@@ -67,7 +68,8 @@ async def explain(
 def _answer(pipeline: Pipeline, upload: bytes, query: ExplainQuery, sets: SetRule | None, media_type: str) -> Response:
     if media_type in (DICOM, RELATED):
         require_dicom(upload)
-    result = pipeline.explain(upload, index=query.frame, target=query.target)
+    needed: Picture = "whole" if query.overlay else "none"  # without an overlay the frame stays in its decoder
+    result = pipeline.explain(upload, index=query.frame, target=query.target, picture=needed)
     plane = {"X-Plane": result.target.id}
     if media_type in (DICOM, RELATED):
         return reply_report_and_overlay(pipeline, result, NEGOTIATED | plane)

@@ -9,8 +9,9 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from service.analysis.pipeline import Pipeline
 from service.execution.pool import WorkerPool
-from service.imaging.letterbox import crop_and_letterbox
+from service.imaging.letterbox import PreparedFrame, crop_and_letterbox
 from service.inference.engine import Engine
 from service.schemas.manifest import Preprocessing
 from tests.support.images import encode, speckle
@@ -85,6 +86,26 @@ def test_accept_asks_for_the_picture_alone(client: TestClient, media_type: str, 
 def test_a_refusal_is_a_problem_whatever_was_accepted(client: TestClient) -> None:
     reply = client.post("/explain", content=b"nonsense", headers={"Accept": "image/jpeg"})
     assert (reply.status_code, reply.headers["content-type"]) == (415, "application/problem+json")
+
+
+@pytest.mark.parametrize("upload", [encode(speckle(300, 400)), encode(speckle(90, 130), "JPEG")])
+def test_without_an_overlay_the_answer_is_the_same_and_the_frame_is_not_taken(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, upload: bytes
+) -> None:
+    taken: list[int] = []
+    prepare = Pipeline.prepare
+
+    def note(pipeline: Pipeline, *arguments: Any, **options: Any) -> PreparedFrame:
+        frame = prepare(pipeline, *arguments, **options)
+        taken.append(0 if frame.picture is None else frame.picture.size)
+        return frame
+
+    monkeypatch.setattr(Pipeline, "prepare", note)
+    answers = [client.post(f"/explain?overlay={drawn}&top=6", content=upload).json() for drawn in ("true", "false")]
+    for answer in answers:
+        del answer["request_id"], answer["explanation"]["overlay"]
+    assert answers[0] == answers[1]
+    assert taken == [answers[0]["frame"]["width"] * answers[0]["frame"]["height"], 0]
 
 
 def test_a_picture_without_overlay_makes_no_sense(client: TestClient) -> None:
