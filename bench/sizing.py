@@ -69,11 +69,12 @@ def core_counts(most: int) -> list[int]:
 
 def _run_load(url: str, clients: list[int], load: Load) -> list[dict[str, str]]:
     """Return the rows of `fetal-planes bench`: one for each number of clients."""
-    with tempfile.NamedTemporaryFile() as table, only_on_cores(load.cores):
+    with tempfile.TemporaryDirectory() as folder, only_on_cores(load.cores):
+        table = Path(folder) / "loops.csv"  # `bench` replaces the file, so an open one would stay empty
         command = [sys.executable, "-m", "service.cli", "bench", *map(str, load.frames), "--url", url]
-        loops = ["--clients", ",".join(map(str, clients)), "--seconds", str(load.seconds), "--csv", table.name]
+        loops = ["--clients", ",".join(map(str, clients)), "--seconds", str(load.seconds), "--csv", str(table)]
         subprocess.run([*command, *loops], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        return list(csv.DictReader(table.read().decode().splitlines()))
+        return list(csv.DictReader(table.read_text().splitlines()))
 
 
 def _conditions(options: argparse.Namespace) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
-_PAUSE_S = 0.25  # seconds after a refusal until the next request of its connection is read
+_PAUSE_S = 0.1  # seconds after a refusal until the next request of its connection is read
 _EARLY_S = 1.0  # seconds after a refusal within which the next one is held: `Retry-After` of an overload
 
 
