@@ -163,6 +163,8 @@ def head(*headers: str, method: str = "POST", target: str = "/classify", version
 
 
 ORDINARY_UPLOAD = {"length": "Content-Length: 4", "method": "POST", "target": "/classify", "version": "1.1"}
+PUBLIC = ["/", "/health", "/planes", "/planes/", "/planes/health", "/other/health", "http://x", "http://x/health"]
+"""Targets that need no key, at least behind some proxy."""
 HEADERS = st.lists(
     st.sampled_from(
         [
@@ -196,7 +198,7 @@ HEADERS = st.lists(
     headers=HEADERS,
     length=st.sampled_from(["Content-Length: 4", "Content-Length: 4", "Content-Length: 999999999", "X-No-Length: 1"]),
     method=st.sampled_from(["POST", "POST", "POST", "DELETE", "BREW"]),
-    target=st.sampled_from(["/classify", "/explain?top=x", "/nowhere", "/health", "http://x/exam"]),
+    target=st.sampled_from([*PUBLIC, "/classify", "/explain?top=x", "/nowhere", "http://x/exam", "/planes/classify"]),
     version=st.sampled_from(["1.1", "1.1", "1.0"]),
     name=st.sampled_from(Site._fields),
 )
@@ -212,11 +214,19 @@ def test_a_refusal_before_the_app_equals_the_one_of_the_middleware(
     assert ask(app, sent, early=True) == ask(app, sent, early=False)
 
 
+@pytest.mark.parametrize("target", PUBLIC)
+@pytest.mark.parametrize("header", [f"X-API-Key: {KEY}", "X-API-Key: wrong", "X-Forwarded-Prefix: /other"])
+def test_a_refusal_of_a_public_target_equals_the_one_of_the_middleware(site: Site, target: str, header: str) -> None:
+    sent = head(*ORDINARY, f"X-API-Key: {KEY}", header, target=target)
+    assert ask(site.guarded, sent, early=True) == ask(site.guarded, sent, early=False)
+
+
 def refuses_early(app: FastAPI, *headers: str) -> bool:
     """Return whether a request is answered without the app, which is away."""
     runtime = runtime_of(app)
     scope = {
         "method": "POST",
+        "path": "/classify",
         "http_version": "1.1",
         "headers": [tuple(part.strip().encode() for part in each.lower().split(":", 1)) for each in headers],
     }

@@ -12,7 +12,7 @@ from service.errors import NoKey
 
 # Probes come from machines without a key; the other paths serve public content only.
 _PUBLIC = re.compile(r"/|/page/.*|/health(/.*)?|/docs(/.*)?|/openapi\.json|/problems(/.*)?|/sample(/.*)?")
-
+_PUBLIC_BELOW_PREFIX = re.compile(f".*({_PUBLIC.pattern})", re.DOTALL)
 
 _MAX_OFFERED = 4  # each costs a comparison with every key
 
@@ -41,6 +41,11 @@ def find_caller(keys: KeyRing, headers: Headers) -> str | None:
     """Return the holder of the first valid key that a request offers; None where it offers none."""
     holders = (keys.holder(key) for key in _offered_keys(headers))
     return next((holder for holder in holders if holder is not None), None)
+
+
+def may_be_public(path: str) -> bool:
+    """Return whether a path may need no key: it has not been told yet which prefix of it belongs to a proxy."""
+    return _PUBLIC_BELOW_PREFIX.fullmatch(path) is not None
 
 
 def _path(scope: Scope) -> str:

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from service.api.middleware.admission import DEADLINE_HEADER, declared_bytes
-from service.api.middleware.api_keys import find_caller
+from service.api.middleware.api_keys import find_caller, may_be_public
 from service.api.middleware.cors import add_cors_headers
 from service.api.middleware.request_log import RequestRecord
 from service.api.middleware.request_target import path_prefix
@@ -39,8 +39,11 @@ class EarlyRefusals:
         if not _is_ordinary(scope, headers, runtime.settings.max_upload_bytes):
             return None
         caller = None
-        if (keys := runtime.keys) is not None and (caller := find_caller(keys, headers)) is None:
-            return None  # the client must not learn the load
+        if (keys := runtime.keys) is not None:
+            if may_be_public(scope["path"]):
+                return None  # there the app asks for no key, and notes no caller
+            if (caller := find_caller(keys, headers)) is None:
+                return None  # the client must not learn the load
 
         record = RequestRecord(scope, runtime.metrics)
         problem, request_id = overloaded(), record.work.request_id
@@ -69,6 +72,7 @@ def _is_ordinary(scope: Scope, headers: Headers, max_bytes: int) -> bool:
     return (
         scope["method"] == "POST"
         and scope["http_version"] == "1.1"
+        and scope["path"].startswith("/")  # not absolute, as clients send it to a proxy
         and _DECISIVE.isdisjoint(name for name, _ in headers.raw)
         and all(value.lower() == "keep-alive" for value in headers.getlist("connection"))
         and 0 < declared_bytes(headers) <= max_bytes
