@@ -16,7 +16,7 @@ from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from service.api.middleware.security_headers import DEFAULTS
+from service.api.middleware.security_headers import add_security_headers
 from service.api.problem_responses import problem_response
 from service.errors import MalformedRequest, Problem
 from service.execution.admission import overloaded
@@ -196,7 +196,8 @@ class HttpProtocol(H11Protocol):
         """Write a problem without the app, and end the connection."""
         request_id = new_request_id()
         reply = problem_response(problem, request_id)
-        reply.headers.update({**DEFAULTS, REQUEST_ID: request_id, "Connection": "close"})
+        add_security_headers(reply.headers)
+        reply.headers.update({REQUEST_ID: request_id, "Connection": "close"})
         status = HTTPStatus(reply.status_code)
         lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode())]
         lines += [name + b": " + value for name, value in [*self.server_state.default_headers, *reply.raw_headers]]

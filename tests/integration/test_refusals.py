@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 
 from service.transport.connections import Connections, TimeLimits
 from service.transport.early_refusals import RefusingProtocol
-from tests.support.waiting import TIMEOUT_S
+from tests.support.waiting import TIMEOUT_S, until
 
 
 class Refused:
@@ -94,7 +94,6 @@ def app(request: pytest.FixtureRequest) -> Refusing:
 
 @pytest.mark.parametrize(("method", "most"), [("POST", 3), ("GET", 10**6)])
 def test_a_client_that_asks_again_at_once_is_refused_once_per_second(app: Refusing, method: str, most: int) -> None:
-
     async def ask_for_a_second() -> int:
         async with served(app) as (reader, writer, _):
             loop = asyncio.get_running_loop()
@@ -119,6 +118,13 @@ async def refused_after(client: Served) -> float:
     return asyncio.get_running_loop().time() - began
 
 
+async def ask_too_early(client: Served, app: Refusing) -> None:
+    """Send an upload right after a refusal; return while its own refusal is held."""
+    await refused_after(client)
+    client.writer.write(request("POST"))
+    await until(lambda: app.requests >= 2)
+
+
 def test_only_a_client_that_comes_back_too_early_waits_for_its_refusal(app: Refusing) -> None:
     async def ask() -> tuple[float, float, float]:
         async with served(app) as client:
@@ -134,11 +140,7 @@ def test_only_a_client_that_comes_back_too_early_waits_for_its_refusal(app: Refu
 def test_a_held_refusal_keeps_nothing_of_its_upload(app: Refusing) -> None:
     async def ask() -> None:
         async with served(app) as client:
-            await refused_after(client)
-            client.writer.write(request("POST"))
-            async with asyncio.timeout(TIMEOUT_S):
-                while app.requests < 2:
-                    await asyncio.sleep(0.01)
+            await ask_too_early(client, app)
             await asyncio.sleep(0.1)
             cycle = client.protocol.cycle
             assert not cycle.response_complete
@@ -151,16 +153,10 @@ def test_a_held_refusal_keeps_nothing_of_its_upload(app: Refusing) -> None:
 def test_a_client_may_leave_while_its_refusal_is_held(app: Refusing) -> None:
     async def leave() -> None:
         async with served(app) as client:  # waits until the connection has ended
-            await refused_after(client)
-            client.writer.write(request("POST"))
-            async with asyncio.timeout(TIMEOUT_S):
-                while app.requests < 2:
-                    await asyncio.sleep(0.01)
+            await ask_too_early(client, app)
             client.writer.transport.abort()
         if app.early:
-            async with asyncio.timeout(TIMEOUT_S):
-                while not app.refused[1].ended:  # the log counts it
-                    await asyncio.sleep(0.01)
+            await until(lambda: app.refused[1].ended)  # the log counts it
 
     asyncio.run(leave())
 
@@ -187,12 +183,9 @@ def test_an_upload_that_begins_with_a_line_end_is_read_to_its_end(app: Refusing)
 def test_a_held_refusal_is_sent_although_the_server_stops(app: Refusing) -> None:
     async def ask() -> bytes:
         async with served(app) as client:
-            await refused_after(client)
-            client.writer.write(request("POST"))
+            await ask_too_early(client, app)
+            client.protocol.shutdown()
             async with asyncio.timeout(TIMEOUT_S):
-                while app.requests < 2:
-                    await asyncio.sleep(0.01)
-                client.protocol.shutdown()
                 return await client.reader.read()  # until the server ends the connection
 
     assert asyncio.run(ask()).startswith(b"HTTP/1.1 503")

@@ -41,7 +41,7 @@ class TableJob:
     threads: int
     audit: AuditKey | None = None  # for the columns of an audit
     precision: PrecisionChoice = "auto"  # the first run chooses for all machines
-    providers: Providers = field(default_factory=dict, hash=False)  # a process keeps a worker for each job
+    providers: Providers = field(default_factory=dict, hash=False)  # a dict has no hash, and jobs are keys
 
 
 class PartContents(BaseModel):

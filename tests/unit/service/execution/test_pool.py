@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from service.execution.pool import WorkerPool
 from service.execution.work import StopReason, Work, WorkStopped, current_work, stage, work_context
 from service.inference.engine import AllCores, Engine
 from service.inference.package import load_package
+from tests.support import waiting
 from tests.support.images import speckle
 
 
@@ -173,10 +174,7 @@ def two() -> Iterator[Two]:
     two.pool.close()
 
 
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not true():
-            await asyncio.sleep(0.005)
+until = partial(waiting.until, timeout_s=30)
 
 
 def test_a_batch_of_slow_files_leaves_the_workers_to_others(two: Two) -> None:
