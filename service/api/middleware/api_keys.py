@@ -44,7 +44,7 @@ def find_caller(keys: KeyRing, headers: Headers) -> str | None:
 
 
 def may_be_public(path: str) -> bool:
-    """Return whether a path may need no key: it has not been told yet which prefix of it belongs to a proxy."""
+    """Return whether a path may need no key: which prefix of it belongs to a proxy is not known yet."""
     return _PUBLIC_BELOW_PREFIX.fullmatch(path) is not None
 
 
