@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import schemathesis
 from fastapi import FastAPI
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
@@ -63,6 +63,12 @@ def fuzz(operation: Any, mode: schemathesis.GenerationMode) -> None:
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
+        assume(not has_unsent_part(case.body))
         case.call_and_validate(excluded_checks=excluded)
 
     ask()
+
+
+def has_unsent_part(body: Any) -> bool:
+    """Return whether a form violates its schema in memory only: a list is one part for each item, so [] is none."""
+    return isinstance(body, dict) and any(name != "file" and value == [] for name, value in body.items())
